@@ -1,0 +1,1 @@
+"""Engram: software that keeps learning after it is deployed."""

@@ -1,0 +1,193 @@
+"""What every head shares: the door (validation, label book, lock), the answer, and its state."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from threading import RLock
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.inputs.vectors import as_labels, as_vectors, positions
+from engram.learner import (
+    Consolidation,
+    DamagedError,
+    FloatArray,
+    Label,
+    LabelError,
+    Predictions,
+    State,
+)
+
+Positions = npt.NDArray[np.intp]
+
+
+class Head(ABC):
+    """A fast learner over feature vectors.
+
+    A subclass fills `_learn` and `_scores`, and `_arrays`/`_restore` for its state; everything that
+    can be refused is refused in `_check`, before anything changes. Its constructor's arguments are
+    its configuration: JSON values, returned by `config`.
+    """
+
+    exact: ClassVar[bool] = False
+    boundaries: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.width: int | None = None
+        self._book: dict[Label, int] = {}
+        self._lock = RLock()
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels taught so far, in the order of their first arrival."""
+        return tuple(self._book)
+
+    def learn(self, inputs: Any, targets: Any) -> None:
+        """Learn (N, D) vectors, or one (D,), with one label for each.
+
+        Raises:
+            InputError, LabelError: nothing was changed.
+        """
+        with self._lock:
+            vectors = as_vectors(inputs, self.width)
+            labels = as_labels(targets, len(vectors), next(iter(self._book), None))
+            self._check(vectors, labels)
+            self.width = vectors.shape[1]
+            self._learn(vectors, positions(labels, self._book))
+
+    def predict(self, inputs: Any, among: Iterable[Label] | None = None) -> Predictions:
+        """Answer (N, D) vectors, or one (D,); `among` limits the candidates.
+
+        Raises:
+            InputError: wrong width, NaN or infinity.
+            LabelError: `among` names a label that was never taught.
+        """
+        with self._lock:
+            vectors = as_vectors(inputs, self.width)
+            candidates = self.labels
+            if not candidates:
+                return Predictions((), np.zeros((len(vectors), 0)), np.zeros(len(vectors), bool))
+            columns = self._columns(among)
+            scores = self._scores(vectors)
+            if columns is not None:
+                candidates = tuple(candidates[i] for i in columns)
+                scores = scores[:, columns]
+            return self._answer(candidates, scores)
+
+    def consolidate(self) -> Consolidation:
+        """Nothing to tidy unless a head says otherwise."""
+        return Consolidation()
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON values."""
+        return {}
+
+    def state(self) -> State:
+        """The whole head as arrays: what `from_state` needs, no pickle."""
+        with self._lock:
+            arrays = {name: array.copy() for name, array in self._arrays().items()}
+            book = {"labels": list(self._book), "width": self.width, "config": self.config()}
+            return {"head": json_array(book), **arrays}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """The head that `state` described.
+
+        Raises:
+            DamagedError: entries are missing or do not fit each other.
+        """
+        try:
+            book = from_json_array(state["head"])
+            head = cls(**book["config"])
+            head.width = book["width"]
+            head._book = {label: i for i, label in enumerate(book["labels"])}
+            head._restore(dict(state))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise DamagedError(f"Not a saved {cls.__name__}: {error}") from error
+        return head
+
+    def digest(self) -> str:
+        """SHA-256 of the whole state: equal exactly when the state is equal, bit by bit."""
+        total = hashlib.sha256()
+        for name, array in sorted(self.state().items()):
+            total.update(f"{name}{array.dtype.str}{array.shape}".encode())
+            total.update(np.ascontiguousarray(array).tobytes())
+        return total.hexdigest()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes held by the state's arrays."""
+        with self._lock:
+            return sum(array.nbytes for array in self._arrays().values())
+
+    def _columns(self, among: Iterable[Label] | None) -> list[int] | None:
+        if among is None:
+            return None
+        wanted = list(dict.fromkeys(among))
+        missing = [label for label in wanted if label not in self._book]
+        if missing or not wanted:
+            raise LabelError(f"Never taught: {missing or 'no labels given'}. Known: {list(self._book)[:20]}.")
+        return [self._book[label] for label in wanted]
+
+    def _check(self, vectors: FloatArray, labels: list[Label]) -> None:
+        """Refuse here, before anything changes."""
+
+    def _answer(self, candidates: tuple[Label, ...], scores: FloatArray) -> Predictions:
+        return Predictions(
+            candidates, scores, np.ones(len(scores), bool), softmax(scores).max(axis=1), focus(scores)
+        )
+
+    @abstractmethod
+    def _learn(self, vectors: FloatArray, classes: Positions) -> None:
+        """Take in valid vectors with their places in the book. Must not fail."""
+
+    @abstractmethod
+    def _scores(self, vectors: FloatArray) -> FloatArray:
+        """(N, C), larger is better, columns in the order of the book."""
+
+    @abstractmethod
+    def _arrays(self) -> State:
+        """The arrays that are this head's memory."""
+
+    @abstractmethod
+    def _restore(self, state: State) -> None:
+        """Take the arrays back; the book and the width are set already."""
+
+
+def softmax(scores: FloatArray) -> FloatArray:
+    """Softmax of each row."""
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def focus(scores: FloatArray) -> FloatArray:
+    """Top score minus the mean of the rest, for each row; 0 where there is one candidate only."""
+    count = scores.shape[1]
+    if count < 2:
+        return np.zeros(len(scores))
+    top = scores.max(axis=1)
+    gap: FloatArray = top - (scores.sum(axis=1) - top) / (count - 1)
+    return gap
+
+
+def grown(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    """The array with zeros appended until it has `rows` rows."""
+    if len(array) >= rows:
+        return array
+    return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]), array.dtype)])
+
+
+def json_array(value: Any) -> npt.NDArray[np.uint8]:
+    """A JSON value as bytes in an array, so that a state holds nothing but arrays."""
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
+def from_json_array(array: npt.NDArray[Any]) -> Any:
+    """The JSON value that `json_array` packed."""
+    return json.loads(np.asarray(array, np.uint8).tobytes())

@@ -1,0 +1,113 @@
+"""Feature vectors and labels, checked at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.learner import FloatArray, InputError, Label, LabelError
+
+
+def as_vectors(inputs: Any, width: int | None = None) -> FloatArray:
+    """One vector or many as a finite (N, D) float64 array.
+
+    Args:
+        inputs: (D,) or (N, D), anything numpy reads as real numbers.
+        width: the D that is wanted, if it is known already.
+
+    Raises:
+        InputError: empty, not numeric, not 1- or 2-dimensional, another width, NaN or infinity.
+
+    >>> as_vectors([1, 2, 3]).shape
+    (1, 3)
+    """
+    if hasattr(inputs, "toarray"):
+        raise InputError("Sparse input is not supported: pass a dense array, such as X.toarray().")
+    try:
+        array = np.asarray(inputs)
+        if array.dtype.kind == "c":
+            raise InputError("Complex data not supported: vectors are real numbers.")
+        array = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"Inputs are not a rectangle of numbers: {error}") from error
+    if array.ndim == 1:
+        array = array[None]
+    if array.ndim != 2:
+        raise InputError(f"Expected (N, D) vectors, got an array of shape {array.shape}.")
+    if not array.size:
+        raise InputError(f"Nothing to work on: 0 values in an array of shape {array.shape}.")
+    if width is not None and array.shape[1] != width:
+        raise InputError(f"Expected {width} values per vector, got {array.shape[1]}.")
+    if not np.isfinite(array).all():
+        bad = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+        raise InputError(f"Vector {bad} contains NaN or infinity.")
+    return array
+
+
+def unit_length(vectors: FloatArray) -> FloatArray:
+    """Each row divided by its Euclidean norm.
+
+    Raises:
+        InputError: a row of zeros, which has no direction.
+    """
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    if not norms.all():
+        raise InputError(f"Vector {int(np.argmin(norms))} is all zeros and has no direction.")
+    normalised: FloatArray = vectors / norms[:, None]
+    return normalised
+
+
+def as_labels(targets: Any, count: int, like: Label | None = None) -> list[Label]:
+    """One label per input, as plain `str` or `int`.
+
+    Args:
+        targets: one label for all inputs, or a sequence of `count` labels.
+        count: how many inputs there are.
+        like: a label taught before, whose type new ones must share.
+
+    Raises:
+        LabelError: another number of labels, a label that is neither str nor int, mixed types.
+
+    >>> as_labels("cat", 2)
+    ['cat', 'cat']
+    >>> as_labels(np.array([3, 4]), 2)
+    [3, 4]
+    """
+    labels = _plain_labels(targets, count)
+    if len(labels) != count:
+        raise LabelError(f"Got {count} inputs but {len(labels)} labels.")
+    kinds = {type(label) for label in labels} | ({type(like)} if like is not None else set())
+    if not kinds <= {str, int}:
+        bad = next(label for label in labels if type(label) not in (str, int))
+        raise LabelError(f"Labels are str or int, not {type(bad).__name__}: {bad!r}.")
+    if len(kinds) > 1:
+        raise LabelError("Labels of one learner are all str or all int; these are mixed.")
+    return labels
+
+
+def _plain_labels(targets: Any, count: int) -> list[Any]:
+    if isinstance(targets, str | int | np.str_ | np.integer) and not isinstance(targets, bool):
+        return [_plain(targets)] * count
+    if isinstance(targets, np.ndarray):
+        return [_plain(t) for t in np.atleast_1d(targets).ravel()]
+    if isinstance(targets, Sequence | Iterable):
+        return [_plain(t) for t in targets]
+    raise LabelError(f"Labels are str or int, not {type(targets).__name__}: {targets!r}.")
+
+
+def _plain(label: Any) -> Any:
+    if isinstance(label, np.generic):
+        return label.item()
+    if isinstance(label, str) and type(label) is not str:
+        return str(label)
+    return label
+
+
+def positions(labels: Sequence[Label], book: dict[Label, int]) -> npt.NDArray[np.intp]:
+    """Where each label stands in the book; labels that are missing get the next places, in order."""
+    return np.fromiter((book.setdefault(label, len(book)) for label in labels), np.intp, len(labels))
