@@ -1,0 +1,173 @@
+"""The part of a head that cannot forget by accident: exact integer sums.
+
+Sums of integers in float64 are exact below 2^53, whatever order BLAS adds them in. So teaching order,
+batching, splitting over devices and later subtraction all end in the same bits, and one SHA-256 proves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.heads.head import Positions, grown
+from engram.heads.quantisation import LIMIT
+from engram.learner import CapacityError, FloatArray, Label, State
+
+_PENDING = 64
+_EXACT_EXAMPLES = 2**53 // LIMIT**2
+
+
+class ExactSums:
+    """n_c and s_c = Σx for each class, and G = Σxxᵀ over all, for integer vectors x with |x| ≤ 2¹³.
+
+    Attributes:
+        counts: (C,) float64, examples of each class.
+        sums: (C, D) float64, their sums.
+
+    >>> sums = ExactSums(2)
+    >>> sums.add(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, 0]))
+    >>> sums.gram().tolist()
+    [[10.0, 14.0], [14.0, 20.0]]
+    >>> before = sums.digest(["a"])
+    >>> sums.add(np.array([[5.0, 6.0]]), np.array([1]))
+    >>> sums.subtract(np.array([[5.0, 6.0]]), np.array([1]))
+    >>> sums.digest(["a", "b"]) == before
+    True
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.counts = np.zeros(0)
+        self.sums = np.zeros((0, width))
+        self._gram = np.zeros((width, width))
+        self._pending = np.empty((_PENDING, width))  # single examples wait here for one matrix product
+        self._waiting = 0
+
+    @property
+    def total(self) -> int:
+        """How many examples the sums hold."""
+        return int(self.counts.sum())
+
+    def check_capacity(self, more: int) -> None:
+        """Raises CapacityError where `more` examples would leave the exact range."""
+        if self.total + more > _EXACT_EXAMPLES:
+            raise CapacityError(f"More than {_EXACT_EXAMPLES} examples: their sums would no longer be exact.")
+
+    def add(self, rows: FloatArray, classes: Positions) -> None:
+        """Add (N, D) integer rows to the sums of their classes; new classes appear as needed."""
+        self.check_capacity(len(rows))
+        self._reserve(int(classes.max()) + 1)
+        if len(rows) == 1:
+            self.counts[classes[0]] += 1
+            self.sums[classes[0]] += rows[0]
+            self._pending[self._waiting] = rows[0]
+            self._waiting += 1
+            if self._waiting == _PENDING:
+                self.gram()
+            return
+        self._class_sums(rows, classes, 1.0)
+        self._gram += rows.T @ rows
+
+    def subtract(self, rows: FloatArray, classes: Positions) -> None:
+        """Take back rows that were added before."""
+        self._class_sums(rows, classes, -1.0)
+        self.gram()
+        self._gram -= rows.T @ rows
+
+    def drop(self, place: int, second_moment: FloatArray) -> None:
+        """Take back a whole class, whose Σxxᵀ the caller kept."""
+        self.gram()
+        self._gram -= second_moment
+        self.counts[place] = 0
+        self.sums[place] = 0
+
+    def merge(self, other: ExactSums, places: Positions, sign: int = 1) -> None:
+        """Add (or with sign −1 take back) another's sums; its class i is this one's `places[i]`."""
+        if sign > 0:
+            self.check_capacity(other.total)
+        if len(places):
+            self._reserve(int(places.max()) + 1)
+        np.add.at(self.counts, places, sign * other.counts)
+        np.add.at(self.sums, places, sign * other.sums)
+        self.gram()
+        self._gram += sign * other.gram()
+
+    def gram(self) -> FloatArray:
+        """G = Σxxᵀ over everything taught, (D, D)."""
+        if self._waiting:
+            rows = self._pending[: self._waiting]
+            self._gram += rows.T @ rows
+            self._waiting = 0
+        return self._gram
+
+    def means(self) -> FloatArray:
+        """(C, D) class means; zeros for a class without examples."""
+        means: FloatArray = self.sums / np.maximum(self.counts, 1)[:, None]
+        return means
+
+    def scatter(self) -> FloatArray:
+        """Within-class scatter S_w = G − Σ_c s_c s_cᵀ / n_c, (D, D)."""
+        scaled = self.sums / np.sqrt(np.maximum(self.counts, 1))[:, None]
+        within: FloatArray = self.gram() - scaled.T @ scaled
+        return within
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom of the scatter, N = Σ(n_c − 1) over classes that have examples."""
+        return self.total - int(np.count_nonzero(self.counts))
+
+    def digest(self, labels: Sequence[Label]) -> str:
+        """SHA-256 of the sums: label (JSON) and count of each class, sorted; then the sums; then G, as int64."""
+        order = sorted((i for i in range(len(self.counts)) if self.counts[i]), key=lambda i: labels[i])
+        total = hashlib.sha256()
+        for i in order:
+            total.update(f"{json.dumps(labels[i])} {int(self.counts[i])}\n".encode())
+        if order:  # nothing taught is nothing, whatever the width
+            total.update(_integers(self.sums[order]).tobytes())
+            total.update(_integers(self.gram()).tobytes())
+        return total.hexdigest()
+
+    def state(self) -> State:
+        return {"counts": self.counts, "sums": self.sums, "gram": self.gram()}
+
+    @classmethod
+    def from_state(cls, state: State) -> ExactSums:
+        """Raises ValueError where the arrays do not fit each other or hold no integers."""
+        counts, sums, gram = (np.array(state[name], np.float64) for name in ("counts", "sums", "gram"))
+        width = gram.shape[0]
+        if sums.shape != (len(counts), width) or gram.shape != (width, width):
+            raise ValueError(f"sums {sums.shape}, counts {counts.shape}, gram {gram.shape} do not fit")
+        if any((array != np.rint(array)).any() for array in (counts, sums, gram)) or (counts < 0).any():
+            raise ValueError("exact sums are integers")
+        made = cls(width)
+        made.counts, made.sums, made._gram = counts, sums, gram
+        return made
+
+    def copy(self) -> ExactSums:
+        made = ExactSums(self.width)
+        made.counts, made.sums, made._gram = self.counts.copy(), self.sums.copy(), self.gram().copy()
+        return made
+
+    def _reserve(self, classes: int) -> None:
+        if len(self.counts) < classes:
+            self.counts = grown(self.counts, classes)
+            self.sums = grown(self.sums, classes)
+
+    def _class_sums(self, rows: FloatArray, classes: Positions, sign: float) -> None:
+        order = np.argsort(classes, kind="stable")
+        present, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
+        self.counts[present] += sign * counts
+        if len(present) == 1:
+            self.sums[present[0]] += sign * rows.sum(axis=0)
+        else:
+            ends = starts + counts
+            for place, start, end in zip(present, starts, ends, strict=True):
+                self.sums[place] += sign * rows[order[start:end]].sum(axis=0)
+
+
+def _integers(array: FloatArray) -> npt.NDArray[np.int64]:
+    return np.ascontiguousarray(array).astype("<i8")
