@@ -1,0 +1,92 @@
+"""One self-contained file for each published table or figure, and what runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from engram.experiments import figures as _figures
+from engram.experiments.experiment import Experiment, ExperimentError, Progress, execute, silent
+from engram.experiments.figures import Finding
+from engram.experiments.result import Figure
+
+# name -> module, what it shows. An experiment that is not in this table does not exist.
+EXPERIMENTS = {
+    "ldnn-mnist": ("engram.experiments.ldnn_mnist",
+                   "ten digits from a stream of batches of ten, on a backbone that never saw one of them"),
+    "ldnn-unknown": ("engram.experiments.ldnn_unknown",
+                     "recognising what was never taught: near and far unknowns, every score"),
+    "ldnn-omniglot": ("engram.experiments.ldnn_omniglot",
+                      "136 to 1,623 characters: another domain than the backbone's, and very many classes"),
+    "ldnn-photos": ("engram.experiments.ldnn_photos",
+                    "photographs one by one, class after class, with consolidation after each class"),
+    "ldnn-meld": ("engram.experiments.ldnn_meld",
+                  "five devices melded against one that saw all; unlearning against never having seen"),
+    "ldnn-consolidation": ("engram.experiments.ldnn_consolidation",
+                           "vectors kept against accuracy for every rule; gated learning"),
+    "ldnn-intents": ("engram.experiments.ldnn_intents",
+                     "150 intents of a chatbot, new ones day by day, and queries out of scope"),
+    "ldnn-line": ("engram.experiments.ldnn_line",
+                  "a production line: six kinds of steel defects arriving one after another"),
+}
+
+__all__ = [
+    "EXPERIMENTS", "ExperimentError", "Figure", "Finding", "check_figures", "collect_figures",
+    "expected_figures", "list_experiments", "load_experiment", "run_experiment",
+]
+
+
+def list_experiments() -> dict[str, str]:
+    """Every experiment's name with one sentence of what it shows.
+
+    >>> "ldnn-mnist" in list_experiments()
+    True
+    """
+    return {name: summary for name, (_, summary) in EXPERIMENTS.items()}
+
+
+def load_experiment(name: str) -> Experiment:
+    """The module of an experiment.
+
+    Raises:
+        ExperimentError: there is none of that name.
+    """
+    if name not in EXPERIMENTS:
+        raise ExperimentError(f"No experiment {name!r}. There are: {', '.join(EXPERIMENTS)}.")
+    return cast(Experiment, import_module(EXPERIMENTS[name][0]))
+
+
+def run_experiment(
+    name: str,
+    seeds: int | Iterable[int] = 5,
+    out: str | Path = "results",
+    progress: Progress = silent,
+    settings: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+) -> dict[str, Any]:
+    """Run an experiment, going on where an interrupted run stopped. See `experiment.execute`.
+
+    Raises:
+        ExperimentError: an unknown experiment or setting.
+    """
+    return execute(name, load_experiment(name), seeds, Path(out), progress, settings, fresh)
+
+
+def expected_figures() -> dict[str, Figure]:
+    """Every figure that is to be published, with its floor."""
+    expected = dict(_figures.BENCHMARK_FIGURES)
+    for name in EXPERIMENTS:
+        expected.update(load_experiment(name).FIGURES)
+    return expected
+
+
+def collect_figures(results: str | Path = "results") -> dict[str, Any]:
+    """Write `figures.json` from the result files of a folder, and return it."""
+    return _figures.collect(Path(results))
+
+
+def check_figures(results: str | Path = "results") -> list[Finding]:
+    """The figures below their floor or not measured; an empty list when all is well."""
+    return _figures.check(Path(results), expected_figures())
