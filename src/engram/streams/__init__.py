@@ -1,0 +1,1 @@
+"""Data sets, and the orders in which their examples arrive."""

@@ -1,0 +1,54 @@
+"""The 1,797 handwritten 8×8 digits that scikit-learn ships (E. Alpaydin, C. Kaynak 1998, UCI
+"Optical Recognition of Handwritten Digits", its test part), and a fixed split of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.intp]
+
+WITHHELD = 3
+SPLIT_SEED = 0
+PRETRAINING = 897
+TEACH = 400
+
+
+class Digits(NamedTuple):
+    """Real digits and who may see which.
+
+    Attributes:
+        images: (1797, 8, 8) uint8, 0 background to 16 ink.
+        labels: (1797,) int64, 0 to 9.
+        pretraining: places the packaged backbone was trained on; none is a 3.
+        teach: places to teach a head from; all ten digits, never seen by the backbone.
+        test: places to ask about; all ten digits, never seen by either.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    pretraining: Indices
+    teach: Indices
+    test: Indices
+
+
+def digits() -> Digits:
+    """The data set and its split; needs scikit-learn, downloads nothing.
+
+    The first 897 places of a fixed permutation, without the 3s, are for pre-training, the next 400 for
+    teaching, the last 500 for testing.
+    """
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    labels = data.target.astype(np.int64)
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+    first = order[:PRETRAINING]
+    return Digits(
+        data.images.astype(np.uint8), labels,
+        first[labels[first] != WITHHELD],
+        order[PRETRAINING : PRETRAINING + TEACH],
+        order[PRETRAINING + TEACH :],
+    )
