@@ -24,10 +24,6 @@ _EXACT_EXAMPLES = 2**53 // LIMIT**2
 class ExactSums:
     """n_c and s_c = Σx for each class, and G = Σxxᵀ over all, for integer vectors x with |x| ≤ 2¹³.
 
-    Attributes:
-        counts: (C,) float64, examples of each class.
-        sums: (C, D) float64, their sums.
-
     >>> sums = ExactSums(2)
     >>> sums.add(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, 0]))
     >>> sums.gram().tolist()
@@ -41,11 +37,22 @@ class ExactSums:
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self.counts = np.zeros(0)
-        self.sums = np.zeros((0, width))
+        self._classes = 0
+        self._counts = np.zeros(4)  # room for classes to come: doubled when it runs out
+        self._sums = np.zeros((4, width))
         self._gram = np.zeros((width, width))
         self._pending = np.empty((_PENDING, width))  # single examples wait here for one matrix product
         self._waiting = 0
+
+    @property
+    def counts(self) -> FloatArray:
+        """(C,) examples of each class."""
+        return self._counts[: self._classes]
+
+    @property
+    def sums(self) -> FloatArray:
+        """(C, D) sum of the examples of each class."""
+        return self._sums[: self._classes]
 
     @property
     def total(self) -> int:
@@ -79,11 +86,12 @@ class ExactSums:
         self._gram -= rows.T @ rows
 
     def drop(self, place: int, second_moment: FloatArray) -> None:
-        """Take back a whole class, whose Σxxᵀ the caller kept."""
+        """Take back a whole class, whose Σxxᵀ the caller kept; later classes move up one place."""
         self.gram()
         self._gram -= second_moment
-        self.counts[place] = 0
-        self.sums[place] = 0
+        self._counts = np.delete(self._counts, place)
+        self._sums = np.delete(self._sums, place, axis=0)
+        self._classes -= 1
 
     def merge(self, other: ExactSums, places: Positions, sign: int = 1) -> None:
         """Add (or with sign −1 take back) another's sums; its class i is this one's `places[i]`."""
@@ -121,7 +129,7 @@ class ExactSums:
         return self.total - int(np.count_nonzero(self.counts))
 
     def digest(self, labels: Sequence[Label]) -> str:
-        """SHA-256 of the sums: label (JSON) and count of each class, sorted; then the sums; then G, as int64."""
+        """SHA-256 of each class's label (JSON) and count, sorted by label, then of the sums and G as int64."""
         order = sorted((i for i in range(len(self.counts)) if self.counts[i]), key=lambda i: labels[i])
         total = hashlib.sha256()
         for i in order:
@@ -143,19 +151,22 @@ class ExactSums:
             raise ValueError(f"sums {sums.shape}, counts {counts.shape}, gram {gram.shape} do not fit")
         if any((array != np.rint(array)).any() for array in (counts, sums, gram)) or (counts < 0).any():
             raise ValueError("exact sums are integers")
-        made = cls(width)
-        made.counts, made.sums, made._gram = counts, sums, gram
-        return made
+        return cls._holding(counts, sums, gram)
 
     def copy(self) -> ExactSums:
-        made = ExactSums(self.width)
-        made.counts, made.sums, made._gram = self.counts.copy(), self.sums.copy(), self.gram().copy()
+        return self._holding(self.counts.copy(), self.sums.copy(), self.gram().copy())
+
+    @classmethod
+    def _holding(cls, counts: FloatArray, sums: FloatArray, gram: FloatArray) -> ExactSums:
+        made = cls(len(gram))
+        made._classes, made._counts, made._sums, made._gram = len(counts), counts, sums, gram
         return made
 
     def _reserve(self, classes: int) -> None:
-        if len(self.counts) < classes:
-            self.counts = grown(self.counts, classes)
-            self.sums = grown(self.sums, classes)
+        if classes > len(self._counts):
+            self._counts = grown(self._counts, 2 * classes)
+            self._sums = grown(self._sums, 2 * classes)
+        self._classes = max(self._classes, classes)
 
     def _class_sums(self, rows: FloatArray, classes: Positions, sign: float) -> None:
         order = np.argsort(classes, kind="stable")

@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from threading import RLock
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,8 @@ class Head(ABC):
     its configuration: JSON values, returned by `config`.
     """
 
-    exact: ClassVar[bool] = False
-    boundaries: ClassVar[bool] = False
+    exact: bool = False
+    boundaries: bool = False
 
     def __init__(self) -> None:
         self.width: int | None = None
@@ -54,8 +54,7 @@ class Head(ABC):
             InputError, LabelError: nothing was changed.
         """
         with self._lock:
-            vectors = as_vectors(inputs, self.width)
-            labels = as_labels(targets, len(vectors), next(iter(self._book), None))
+            vectors, labels = self._examples(inputs, targets)
             self._check(vectors, labels)
             self.width = vectors.shape[1]
             self._learn(vectors, positions(labels, self._book))
@@ -68,7 +67,7 @@ class Head(ABC):
             LabelError: `among` names a label that was never taught.
         """
         with self._lock:
-            vectors = as_vectors(inputs, self.width)
+            vectors = self._prepare(as_vectors(inputs, self.width))
             candidates = self.labels
             if not candidates:
                 return Predictions((), np.zeros((len(vectors), 0)), np.zeros(len(vectors), bool))
@@ -133,6 +132,15 @@ class Head(ABC):
         if missing or not wanted:
             raise LabelError(f"Never taught: {missing or 'no labels given'}. Known: {list(self._book)[:20]}.")
         return [self._book[label] for label in wanted]
+
+    def _examples(self, inputs: Any, targets: Any) -> tuple[FloatArray, list[Label]]:
+        vectors = as_vectors(inputs, self.width)
+        labels = as_labels(targets, len(vectors), next(iter(self._book), None))
+        return self._prepare(vectors), labels
+
+    def _prepare(self, vectors: FloatArray) -> FloatArray:
+        """Bring valid vectors into the form that `_learn` and `_scores` want."""
+        return vectors
 
     def _check(self, vectors: FloatArray, labels: list[Label]) -> None:
         """Refuse here, before anything changes."""

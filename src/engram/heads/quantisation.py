@@ -57,8 +57,9 @@ class Quantisation:
             np.rint(out, out=out)
             if max(out.max(), -out.min()) > LIMIT:
                 raise InputError(
-                    f"A value lies {np.abs(out).max() * self.step:.4g} from the mean; with step {self.step:.4g} "
-                    f"at most {LIMIT * self.step:.4g} is exact. Scale the vectors, or use a larger step."
+                    f"A value lies {np.abs(out).max() * self.step:.4g} from the mean; with step "
+                    f"{self.step:.4g} at most {LIMIT * self.step:.4g} is exact. "
+                    "Scale the vectors, or use a larger step."
                 )
         quantised += 0.0  # no negative zeros
         return quantised
