@@ -1,0 +1,121 @@
+"""The laws every learner keeps, as a suite that anybody can run on a learner of feature vectors.
+
+`check_learner(make)` runs all of them; `learner_checks()` gives them one by one, for pytest:
+
+    @pytest.mark.parametrize("check", learner_checks(), ids=str)
+    def test_my_learner_keeps(check):
+        check(MyLearner)
+
+The suite makes its own small data (Gaussian classes, every other one anisotropic) and needs numpy alone.
+What a learner can do is asked with `isinstance`; the laws of exactness bind only where `learner.exact`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engram.checks import conduct, knowledge
+from engram.checks.trial import LawBroken, Make, Rebuilds, Trial
+from engram.learner import Bounded, Digests, Forgets, Learner, Melds, Saves
+
+__all__ = ["CHECKS", "Check", "LawBroken", "Rebuilds", "Trial", "check_learner", "learner_checks"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One law, callable with a maker of learners; its name says which.
+
+    Attributes:
+        law: the number of the law.
+        name: what holds, in words.
+        test: raises LawBroken where it does not hold.
+        needs: the protocols a learner must speak for the law to bind it.
+        exact: whether the law binds exact learners only.
+        settings: fields of `Trial` that differ from its defaults.
+    """
+
+    law: int
+    name: str
+    test: Callable[[Trial], None]
+    needs: tuple[type, ...] = ()
+    exact: bool = False
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return f"law {self.law}: {self.name}"
+
+    def binds(self, learner: Learner) -> bool:
+        """Whether the law speaks about this learner."""
+        return all(isinstance(learner, need) for need in self.needs) and (learner.exact or not self.exact)
+
+    def __call__(self, make_learner: Make) -> bool:
+        """Check the law; False where it does not bind the learner.
+
+        Raises:
+            LawBroken: naming the law and what was seen.
+        """
+        if not self.binds(make_learner()):
+            return False
+        try:
+            self.test(Trial(make_learner, **dict(self.settings)))
+        except LawBroken as broken:
+            raise LawBroken(f"{self}: {broken}") from broken.__cause__
+        except Exception as error:
+            raise LawBroken(f"{self}: {type(error).__name__}: {error}") from error
+        return True
+
+
+_MELDS = (Melds, Digests)
+_FORGETS = (Forgets, Digests)
+
+CHECKS = (
+    Check(1, "a new label can arrive at any time", knowledge.new_labels),
+    Check(1, "consolidating keeps every label", knowledge.consolidating),
+    Check(2, "a batch is learned like its examples one by one", knowledge.batches, (Digests,), exact=True),
+    Check(3, "order does not matter", knowledge.order, (Digests,), exact=True),
+    Check(4, "what was saved and loaded answers and learns as before", knowledge.saving, (Saves,)),
+    Check(4, "a damaged state is refused", knowledge.damaged, (Saves,)),
+    Check(5, "melding never loses a label and leaves the other as it was", knowledge.melding, (Melds,)),
+    Check(5, "melding equals learning the union", knowledge.melding_exactly, _MELDS, exact=True),
+    Check(6, "forgetting equals never having learned", knowledge.forgetting_exactly, _FORGETS, exact=True),
+    Check(6, "what was forgotten is not answered", knowledge.forgetting, (Forgets,)),
+    Check(7, "memory stays within the stated bound", conduct.memory, (Bounded,)),
+    Check(8, "bad input is refused and leaves no trace", conduct.bad_input),
+    Check(9, "labels go out as they came in", conduct.labels),
+    Check(9, "the candidates are those asked for", conduct.among),
+    Check(9, "answers are well formed", conduct.answers),
+    Check(10, "predicting changes nothing", conduct.predicting),
+    Check(10, "the caller's arrays stay the caller's", conduct.arrays_stay),
+    Check(10, "asked while learning, it answers from before or after", conduct.threads),
+    Check(11, "the same seed gives the same result", conduct.seeds),
+)
+
+
+def learner_checks(**settings: Any) -> list[Check]:
+    """Every law as a named check.
+
+    Args:
+        settings: fields of `Trial` other than `make`: width, seed, scale, recall, stream.
+
+    >>> str(learner_checks()[0])
+    'law 1: a new label can arrive at any time'
+    """
+    return [replace(check, settings=tuple(settings.items())) for check in CHECKS]
+
+
+def check_learner(make_learner: Make, **settings: Any) -> list[str]:
+    """Hold a learner of feature vectors to every law that binds it.
+
+    Args:
+        make_learner: returns a fresh learner, the same one each time (a class will do).
+        settings: as in `learner_checks`.
+
+    Returns:
+        The names of the laws that were checked.
+
+    Raises:
+        LawBroken: at the first law broken.
+    """
+    return [str(check) for check in learner_checks(**settings) if check(make_learner)]
