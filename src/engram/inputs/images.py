@@ -1,0 +1,252 @@
+"""Pictures, decoded and checked at the door: files, bytes, Pillow images and arrays."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from engram.learner import InputError
+
+Picture = npt.NDArray[Any]
+
+PIXEL_LIMIT = 64_000_000
+"""Pictures of more pixels than this are refused from their header, before anything is decoded."""
+
+FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""What is decoded. Formats that Pillow hands to other programs (EPS) are left out on purpose."""
+
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""Files with these endings (in any case) are pictures when a folder is scanned."""
+
+
+def decode(source: Any, *, peak: float = 1.0, pixel_limit: int = PIXEL_LIMIT) -> Picture:
+    """One picture as (H, W) grey or (H, W, 3) RGB with values 0 to 255: uint8, or float32 if finer.
+
+    Upright by its EXIF orientation; transparency is laid on white; of an animation, the first frame.
+
+    Args:
+        source: a path, the bytes of a file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or
+            (H, W, 4): uint8, bool, integers 0 to 255, or floats from 0 to `peak`.
+        peak: the value that stands for white in arrays that are not uint8: 1 for floats in [0, 1], 16 for
+            scikit-learn's 8x8 digits.
+        pixel_limit: the largest height x width that is decoded.
+
+    Raises:
+        InputError: not a picture, truncated, too many pixels, or an array of another shape or range.
+
+    >>> decode(np.eye(2)).tolist()
+    [[255.0, 0.0], [0.0, 255.0]]
+    """
+    if isinstance(source, Image.Image):
+        return _from_pillow(source, "the picture", pixel_limit)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _from_file(io.BytesIO(source), "the picture given as bytes", pixel_limit)
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if not path.is_file():  # also keeps pipes and devices from being opened
+            raise InputError(f"No picture at {path}: {'a folder' if path.is_dir() else 'no such file'}.")
+        return _from_file(path, str(path), pixel_limit)
+    return _from_array(source, peak, pixel_limit)
+
+
+def each(inputs: Any) -> Iterator[Any]:
+    """The single pictures in whatever was given: one picture, an array of many, or any iterable.
+
+    An array of three dimensions is one picture if its last is 1, 3 or 4, else many grey ones; an array of
+    two is one grey picture.
+
+    Raises:
+        InputError: an array of another shape, or nothing that holds pictures.
+
+    >>> len(list(each(np.zeros((5, 8, 8)))))
+    5
+    >>> len(list(each(["a.png", "b.png"])))
+    2
+    """
+    if isinstance(inputs, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
+        yield inputs
+    elif isinstance(inputs, np.ndarray) or hasattr(inputs, "__array__"):
+        array = np.asarray(inputs)
+        if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4)):
+            yield array
+        elif array.ndim in (3, 4):
+            yield from array
+        else:
+            raise InputError(
+                f"An array of shape {array.shape} is not pictures: expected (H, W), (H, W, 3), (N, H, W) or "
+                "(N, H, W, 3); reshape rows of pixels first."
+            )
+    elif isinstance(inputs, Iterable):
+        yield from _each_item(inputs)
+    else:
+        raise InputError(f"{type(inputs).__name__} is not a picture: give a path, bytes, image or array.")
+
+
+def _each_item(inputs: Iterable[Any]) -> Iterator[Any]:
+    items = iter(inputs)
+    for first in items:
+        if isinstance(first, list | tuple | int | float):
+            try:
+                yield from each(np.asarray([first, *items], np.float64))
+            except ValueError as error:
+                raise InputError(f"Nested lists are not a rectangle of pixels: {error}") from error
+            return
+        yield first
+
+
+def scan(folder: str | os.PathLike[str]) -> tuple[list[Path], list[str] | None]:
+    """The pictures in a folder, in sorted order, with labels where it holds a folder per class.
+
+    Names that start with a dot and files of other endings are ignored; so are links that lead back.
+
+    Returns:
+        The paths, and for each the name of its class's folder; or None where pictures lie in `folder` itself.
+
+    Raises:
+        InputError: no such folder, no pictures, a class without any, or pictures beside class folders.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError(f"No folder at {root}.")
+    files, folders = _listing(root)
+    top = root.resolve()
+    folders = [f for f in folders if f.resolve() != top and f.resolve() not in top.parents]
+    if files and folders:
+        raise InputError(
+            f"{root} holds pictures ({files[0].name}) beside folders ({folders[0].name}): move the pictures "
+            "into a folder named by their class, or the folders elsewhere."
+        )
+    if files:
+        return files, None
+    paths: list[Path] = []
+    labels: list[str] = []
+    for kind in folders:
+        found = list(_below(kind, {top}))
+        if not found:
+            raise InputError(f"No pictures in {kind}: remove the folder, or add {_endings()} files to it.")
+        paths += found
+        labels += [kind.name] * len(found)
+    if not paths:
+        raise InputError(f"No pictures in {root}: expected {_endings()} files, or a folder of them per class.")
+    return paths, labels
+
+
+def _listing(folder: Path) -> tuple[list[Path], list[Path]]:
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"Cannot read {folder}: {error.strerror or error}.") from error
+    files = [e for e in entries if e.suffix.lower() in SUFFIXES and e.is_file()]
+    return files, [e for e in entries if e.is_dir()]
+
+
+def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in seen:
+        return
+    seen.add(real)
+    files, folders = _listing(folder)
+    yield from files
+    for inner in folders:
+        yield from _below(inner, seen)
+
+
+def _endings() -> str:
+    return "/".join(sorted(SUFFIXES))
+
+
+def _from_file(file: Path | io.BytesIO, name: str, pixel_limit: int) -> Picture:
+    try:
+        opened = Image.open(file, formats=FORMATS)
+    except Exception as error:  # decoders meet hostile bytes with exceptions of any kind
+        raise InputError(f"Cannot read {name} as a picture: {_reason(error)}") from error
+    with opened:
+        return _from_pillow(opened, name, pixel_limit)
+
+
+def _from_pillow(image: Image.Image, name: str, pixel_limit: int) -> Picture:
+    width, height = image.size
+    if not 0 < width * height <= pixel_limit:
+        raise InputError(
+            f"{name} has {width} x {height} pixels; between 1 and {pixel_limit:,} are read: scale it down first."
+        )
+    try:
+        image.load()
+        return _pixels(ImageOps.exif_transpose(image), name)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"Cannot decode {name}: {_reason(error)} Replace or re-save the file."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"not one of {', '.join(FORMATS)}."
+    return f"{str(error).rstrip('.') or type(error).__name__}."
+
+
+def _pixels(image: Image.Image, name: str) -> Picture:
+    if image.mode.startswith("I") or image.mode == "F":
+        white = 1.0 if image.mode == "F" else 65535.0
+        return _scaled(np.asarray(image), white, name)
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        paper = Image.new("RGBA", layer.size, "white")
+        image = Image.alpha_composite(paper, layer)
+    return np.asarray(image.convert("L" if grey else "RGB"))
+
+
+def _from_array(source: Any, peak: float, pixel_limit: int) -> Picture:
+    try:
+        array = np.asarray(source)
+    except ValueError as error:
+        raise InputError(f"Not a rectangle of pixels: {error}") from error
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise InputError(f"An array of shape {array.shape} is no picture: expected (H, W), (H, W, 3) or (H, W, 4).")
+    if not 0 < array.shape[0] * array.shape[1] <= pixel_limit:
+        raise InputError(f"A picture of shape {array.shape} does not have 1 to {pixel_limit:,} pixels.")
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype.kind in "iu" and array.dtype != np.uint8 and peak == 1.0:
+        if array.min() < 0 or array.max() > 255:
+            raise InputError("Integer pixels lie between 0 and 255: divide 16-bit values by 65535.0 first.")
+        array = array.astype(np.uint8)
+    elif array.dtype != np.uint8:
+        if array.dtype.kind not in "iuf":
+            raise InputError(f"Pixels are numbers, not {array.dtype}.")
+        array = _scaled(array, peak, "the array")
+    return _on_white(array) if array.ndim == 3 and array.shape[2] == 4 else array
+
+
+def _scaled(array: Picture, white: float, name: str) -> Picture:
+    """Values from 0 to `white` as float32 from 0 to 255."""
+    low, high = float(array.min()), float(array.max())
+    if not (low >= -1e-6 * white and high <= white * (1 + 1e-6)):  # also true of NaN
+        raise InputError(
+            f"Values of {name} lie between {low:g} and {high:g}, expected 0 to {white:g}: rescale them "
+            "(or give uint8)."
+        )
+    scaled: Picture = (np.clip(array, 0, white) * (255.0 / white)).astype(np.float32)
+    return scaled
+
+
+def _on_white(array: Picture) -> Picture:
+    if array.dtype == np.uint8:
+        return _pixels(Image.fromarray(array, "RGBA"), "the array")
+    alpha = array[:, :, 3:] / np.float32(255)
+    blended: Picture = array[:, :, :3] * alpha + 255 * (1 - alpha)
+    return blended

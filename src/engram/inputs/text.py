@@ -1,0 +1,41 @@
+"""Sentences, checked at the door."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from engram.learner import InputError
+
+LENGTH_LIMIT = 1_000_000
+"""Longer texts, in characters, are refused: split them into the sentences that are meant."""
+
+
+def as_texts(inputs: Any) -> list[str]:
+    """One text or many as a list of str in Unicode's composed form (NFC).
+
+    Raises:
+        InputError: not text, none at all, an empty one, or one longer than `LENGTH_LIMIT`.
+
+    >>> as_texts("play some jazz")
+    ['play some jazz']
+    """
+    if isinstance(inputs, str):
+        inputs = [inputs]
+    if isinstance(inputs, bytes) or not isinstance(inputs, Iterable):
+        raise InputError(f"Expected text, not {type(inputs).__name__}: decode it to str first.")
+    texts = [_as_text(i, text) for i, text in enumerate(inputs)]
+    if not texts:
+        raise InputError("Nothing to work on: 0 texts.")
+    return texts
+
+
+def _as_text(place: int, text: Any) -> str:
+    if not isinstance(text, str):
+        raise InputError(f"Input {place} is not text but {type(text).__name__}.")
+    if not text.strip():
+        raise InputError(f"Text {place} is empty.")
+    if len(text) > LENGTH_LIMIT:
+        raise InputError(f"Text {place} has {len(text):,} characters; at most {LENGTH_LIMIT:,} are read.")
+    return unicodedata.normalize("NFC", text)
