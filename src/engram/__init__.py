@@ -1,1 +1,32 @@
-"""Engram: software that keeps learning after it is deployed."""
+"""Engram: software that keeps learning after it is deployed.
+
+The names below load when first used; `import engram` itself imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engram.brain.brain import Brain, meld
+    from engram.learner import Predictions
+
+__version__ = "0.1.0"
+__all__ = ["Brain", "Predictions", "__version__", "meld"]
+
+_HOME = {
+    "Brain": "engram.brain.brain",
+    "meld": "engram.brain.brain",
+    "Predictions": "engram.learner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'engram' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

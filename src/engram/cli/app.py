@@ -1,0 +1,85 @@
+"""The `engram` program: the table of its commands, and what happens when one is refused.
+
+Exit codes: 0 done, 1 refused (the message names the fix), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from engram import __version__
+from engram.cli.output import failed
+
+# Where each command is, in the order of the help text. A value "module:function" is one command, a table
+# is a group of them. These modules are imported for `engram --help`, so whatever is heavy (numpy, rich,
+# the rooms below) they import inside their functions.
+Commands = dict[str, "str | Commands"]
+COMMANDS: Commands = {
+    "backbone": {
+        "list": "engram.cli.backbone:list_backbones",
+        "import": "engram.cli.backbone:import_backbone",
+        "inspect": "engram.cli.backbone:inspect_backbone",
+        "make": "engram.cli.backbone:make_backbone",
+    },
+    "experiment": {
+        "list": "engram.cli.experiment:list_experiments",
+        "run": "engram.cli.experiment:run_experiment",
+        "figures": "engram.cli.experiment:collect_figures",
+        "check": "engram.cli.experiment:check_figures",
+    },
+}
+
+GROUPS = {
+    "backbone": "The networks that turn pictures, text and sensor readings into features.",
+    "experiment": "The measurements behind every published figure.",
+}
+
+
+def build(commands: Commands = COMMANDS, about: str = "") -> typer.Typer:
+    """The program, or one of its groups, out of the table."""
+    app = typer.Typer(
+        help=about or "Teach a brain in milliseconds; it never forgets, unless you ask it to.",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # rich would double the time that --help takes
+        pretty_exceptions_enable=False,
+        add_completion=not about,
+    )
+    for name, target in commands.items():
+        if isinstance(target, str):
+            module, _, function = target.partition(":")
+            app.command(name)(getattr(import_module(module), function))
+        else:
+            app.add_typer(build(target, GROUPS[name]), name=name)
+    if not about:
+        app.callback()(_program)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors are told on stderr."""
+    arguments = list(arguments)
+    as_json = "--json" in arguments
+    try:
+        code: Any = build()(args=arguments, prog_name="engram", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        return failed(error, as_json)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"engram {__version__}\n")
+        raise typer.Exit
+
+
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Teach a brain in milliseconds; it never forgets, unless you ask it to."""

@@ -1,0 +1,123 @@
+"""What every command says, and how: text for people, one JSON document for machines, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+"""The option that every command has: `as_json: Json = False`."""
+
+
+
+class Progress(Protocol):
+    """Called with how many are done and how many there are, if that is known; and what is going on."""
+
+    def __call__(self, done: int, total: int | None, what: str = "", /) -> None: ...
+
+
+REFUSED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def emit(document: Any) -> None:
+    """Print the command's one JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n")
+
+
+def say(text: str) -> None:
+    """Print one line for people on stdout, as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """Print a table on stdout; None is shown as a dash."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+    # A pipe has no width of its own: lines are not folded there, so that other programs can read them.
+    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 10_000)
+    console.print(shown)
+
+
+@contextmanager
+def progress(what: str, *, quiet: bool = False) -> Iterator[Progress]:
+    """A progress bar on stderr, where stderr is a terminal and `quiet` (as under --json) is not set.
+
+    Yields:
+        a function of (done, total), and what to show beside the bar if that changes.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total, now="": None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(what, total=None)
+        yield lambda done, total, now="": bars.update(bar, completed=done, total=total, description=now or what)
+
+
+def failed(error: BaseException, as_json: bool) -> int:
+    """Say on stderr why a command failed; returns the exit code.
+
+    A mistake of Engram's own is raised again: its traceback is what is needed then.
+    """
+    code, message = _verdict(error)
+    if code is None:
+        raise error
+    if as_json:
+        document = {"error": type(error).__name__, "message": message, "code": code}
+        sys.stderr.write(json.dumps(document, ensure_ascii=False) + "\n")
+    else:
+        sys.stderr.write(f"engram: {message}\n")
+    return code
+
+
+def _verdict(error: BaseException) -> tuple[int | None, str]:
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return INTERRUPTED, "interrupted"
+    if hasattr(error, "format_message"):  # wrong usage, as typer tells it
+        context = getattr(error, "ctx", None)
+        usage = f"{context.get_usage()}\n" if context is not None else ""
+        return USAGE, error.format_message() + (f"\n{usage}" if usage else "").rstrip()
+    if isinstance(error, _refusals()):
+        return REFUSED, str(error)
+    if isinstance(error, OSError):
+        return REFUSED, _trouble(error)
+    return None, ""
+
+
+def _refusals() -> tuple[type[BaseException], ...]:
+    """Engram's own refusals; the ground floor is only loaded where something below the terminal was."""
+    if "engram.learner" not in sys.modules:
+        return ()
+    from engram.learner import EngramError
+
+    return (EngramError,)
+
+
+def _trouble(error: OSError) -> str:
+    named = f"{error.filename}: " if error.filename else ""
+    return f"{named}{error.strerror or error}"
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know itself: numpy's numbers and arrays, paths."""
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not for JSON")
