@@ -1,0 +1,54 @@
+"""Features that were computed once: a file per backbone and set of inputs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Featurer(Protocol):
+    """What the cache asks of a bundle or backbone."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    def features(self, inputs: Any) -> npt.NDArray[np.float32]: ...
+
+
+class Cached(NamedTuple):
+    """(N, D) float32 features, and how long computing them took when they were computed."""
+
+    features: npt.NDArray[np.float32]
+    seconds: float
+
+
+def cache_folder() -> Path:
+    """`$ENGRAM_CACHE`, else `~/.cache/engram`."""
+    named = os.environ.get("ENGRAM_CACHE")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "engram"
+
+
+def cached_features(bundle: Featurer, name: str, inputs: Callable[[], Any]) -> Cached:
+    """The bundle's features of `inputs()`, from the cache where they are in it.
+
+    Args:
+        name: what the inputs are, preparation included; with the bundle's fingerprint it names the file.
+    """
+    path = cache_folder() / "features" / f"{name}-{bundle.fingerprint[:16]}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as stored:
+            return Cached(stored["features"], float(stored["seconds"]))
+    made = inputs()
+    start = time.perf_counter()
+    features = bundle.features(made)
+    seconds = time.perf_counter() - start
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
+    np.savez(unfinished, features=features, seconds=np.float64(seconds))
+    os.replace(unfinished, path)
+    return Cached(features, seconds)
