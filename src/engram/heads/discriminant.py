@@ -1,8 +1,8 @@
 """The read-out: a discriminant whose covariance is the backbone's prior corrected by what was taught.
 
-Posterior covariance Σ = (κ t S̃0 + S_w)/(κ + N); everything below works with the precision A = (κ t S̃0 + S_w)⁻¹.
-New examples change S_w by rank one each. They are taken in blocks: A is held as A0 − Uᵀ diag(±1) U (Woodbury), and
-U is folded into A0 when it has grown. All heavy steps are matrix products.
+Posterior covariance Σ = (κ t S̃0 + S_w)/(κ + N); everything works with the precision A = (κ t S̃0 + S_w)⁻¹.
+New examples change S_w by rank one each. They are taken in blocks: A is held as A0 − Uᵀ diag(±1) U (Woodbury),
+and U is folded into A0 when it has grown. All heavy steps are matrix products.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from engram.heads.evidence import PriorTrust, fit_trust
 from engram.heads.exact_sums import ExactSums
-from engram.heads.head import Positions
+from engram.heads.head import Positions, grown
 from engram.learner import FloatArray
 
 SHRINKAGE = 0.1
@@ -31,6 +31,44 @@ class Change(NamedTuple):
     rows: FloatArray
     classes: Positions
     sign: int
+
+
+class Centres(NamedTuple):
+    """What an input is compared with: K means given by sums and counts, with s_kᵀ A s_k.
+
+    Where a class has several, `starts` (C,) says where its own begin; None: one for each class.
+    """
+
+    sums: FloatArray
+    counts: FloatArray
+    norms: FloatArray
+    starts: Positions | None
+
+    def best(self, scores: FloatArray) -> FloatArray:
+        """(N, C) from (N, K): the best of each class."""
+        return scores if self.starts is None else np.maximum.reduceat(scores, self.starts, axis=1)
+
+
+class Comparison(NamedTuple):
+    """(N, K) of inputs with centres, and (N,) xᵀAx."""
+
+    products: FloatArray  # xᵀ A μ
+    norms: FloatArray  # μᵀ A μ, broadcastable to (N, K)
+    own: FloatArray  # xᵀ A x
+
+    def cosine(self) -> FloatArray:
+        """Cosine between x and μ in the metric of A; 0 for a centre at the origin."""
+        scale: FloatArray = np.sqrt(np.maximum(self.own[:, None] * self.norms, 1e-300))
+        return np.clip(self.products / scale, -1.0, 1.0)
+
+    def linear(self) -> FloatArray:
+        """xᵀAμ − μᵀAμ/2, the linear discriminant."""
+        return self.products - 0.5 * self.norms
+
+    def squared(self) -> FloatArray:
+        """d²(x, μ) in the metric of A."""
+        squared: FloatArray = np.maximum(self.own[:, None] - 2 * self.products + self.norms, 0.0)
+        return squared
 
 
 class Prior:
@@ -54,9 +92,9 @@ class Prior:
         if sums.degrees < FIT_FROM:
             return PriorTrust(scale=1.0 if self.shipped else self._scale(sums))
         if self._whiten is None:
-            self._whiten = np.linalg.inv(np.linalg.cholesky(self.covariance))
-        spectrum = np.linalg.eigvalsh(self._whiten @ sums.scatter() @ self._whiten.T)
-        return fit_trust(spectrum, sums.degrees)
+            self._whiten = np.asarray(np.linalg.inv(np.linalg.cholesky(self.covariance)), np.float64)
+        relative: FloatArray = self._whiten @ sums.scatter() @ self._whiten.T
+        return fit_trust(np.linalg.eigvalsh(relative), sums.degrees)
 
     @staticmethod
     def _scale(sums: ExactSums) -> float:
@@ -72,16 +110,12 @@ class Discriminant:
 
     Attributes:
         trust: the κ and t in force.
-        fitted_at: degrees of freedom when they were chosen.
         norms: (C,) s_cᵀ A s_c.
     """
 
-    def __init__(
-        self, sums: ExactSums, prior: Prior, trust: PriorTrust | None = None, fitted_at: int | None = None
-    ) -> None:
+    def __init__(self, sums: ExactSums, prior: Prior, trust: PriorTrust | None = None) -> None:
         self.sums = sums
         self.trust = trust or prior.trust(sums)
-        self.fitted_at = sums.degrees if fitted_at is None else fitted_at
         covariance = self.trust.kappa * self.trust.scale * prior.covariance + sums.scatter()
         precision = np.linalg.inv(covariance)
         self._base = 0.5 * (precision + precision.T)
@@ -95,6 +129,50 @@ class Discriminant:
         """κ + N: A times this is the precision of a single example."""
         return self.trust.kappa + self.sums.degrees
 
+    def compare(self, rows: FloatArray, centres: Centres) -> Comparison:
+        """(N, D) rows with K centres."""
+        moved = self.apply(rows)
+        counts = np.maximum(centres.counts, 1)
+        return Comparison(
+            (moved @ centres.sums.T) / counts,
+            (centres.norms / np.square(counts))[None],
+            np.einsum("nd,nd->n", moved, rows),
+        )
+
+    def compare_without(
+        self, rows: FloatArray, classes: Positions, centres: Centres, own: Positions
+    ) -> Comparison:
+        """Like `compare`, as if each row had never been taught: leave-one-out in closed form.
+
+        Args:
+            rows: (N, D) examples that were taught, each of a class with at least two.
+            classes: (N,) their classes.
+            own: (N,) the centre that holds each; one that holds nothing else is left out (product −inf).
+        """
+        seen = self.compare(rows, centres)
+        index = np.arange(len(rows))
+        count = self.sums.counts[classes]
+        means = self.sums.sums[classes] / count[:, None]
+        moved_means = self.apply(means)
+        # u = A v with v = x − μ_c: its products with the row itself, the centres, and v
+        row_u = seen.own - np.einsum("nd,nd->n", moved_means, rows)
+        centre_u = seen.products - (moved_means @ centres.sums.T) / np.maximum(centres.counts, 1)
+        v_u = np.maximum(row_u - np.einsum("nd,nd->n", moved_means, rows - means), 0.0)
+        weight = count / (count - 1)
+        gain = weight / np.maximum(1 - weight * v_u, 1e-9)
+        products, norms = seen.products.copy(), np.broadcast_to(seen.norms, seen.products.shape).copy()
+        # the centre that holds the row, without it: p' = p − (x − p)/(n − 1)
+        rest = np.maximum(centres.counts[own] - 1, 1)
+        p, q, u = products[index, own], norms[index, own], centre_u[index, own]
+        products[index, own] = p - (seen.own - p) / rest
+        norms[index, own] = q - 2 * (p - q) / rest + (seen.own - 2 * p + q) / rest**2
+        centre_u[index, own] = u - (row_u - u) / rest
+        products += (gain * row_u)[:, None] * centre_u
+        norms = np.maximum(norms + gain[:, None] * np.square(centre_u), 0.0)
+        alone = centres.counts[own] == 1
+        products[index[alone], own[alone]] = -np.inf
+        return Comparison(products, norms, seen.own + gain * np.square(row_u))
+
     def apply(self, vectors: FloatArray) -> FloatArray:
         """Each row times A, (N, D)."""
         product: FloatArray = vectors @ self._base
@@ -103,15 +181,30 @@ class Discriminant:
             product -= ((vectors @ updates.T) * self._signs[: self._rank]) @ updates
         return product
 
-    def absorb(self, changes: list[Change]) -> None:
-        """Bring A and the norms up to the sums, which hold these changes already."""
-        classes = np.concatenate([change.classes for change in changes])
-        touched = np.unique(classes)
-        self.norms = np.concatenate([self.norms, np.zeros(len(self.sums.counts) - len(self.norms))])
-        for sign, directions in self.directions(changes, touched):
+    def absorb(self, changes: list[Change]) -> list[tuple[int, FloatArray]]:
+        """Bring A and the norms up to the sums, which hold these changes already.
+
+        Returns:
+            The steps taken, (sign, directions) each.
+        """
+        touched = np.unique(np.concatenate([change.classes for change in changes]))
+        steps = self.directions(changes, touched)
+        self._follow(steps)
+        self.norms[touched] = self._norms(touched)
+        return steps
+
+    def moved_to(self, sums: ExactSums, steps: list[tuple[int, FloatArray]]) -> Discriminant:
+        """The same metric for sums that have moved on by these steps."""
+        self.sums = sums
+        self._follow(steps)
+        self.norms = self._norms(np.arange(len(sums.counts)))
+        return self
+
+    def _follow(self, steps: list[tuple[int, FloatArray]]) -> None:
+        self.norms = grown(self.norms, len(self.sums.counts))
+        for sign, directions in steps:
             for start in range(0, len(directions), _FOLD_AT):
                 self.update(directions[start : start + _FOLD_AT], sign)
-        self.norms[touched] = self._norms(touched)
 
     def directions(self, changes: list[Change], touched: Positions) -> list[tuple[int, FloatArray]]:
         """The vectors √a (x − μ) by which each run of changes of one sign moves S_w, in order."""
@@ -147,15 +240,13 @@ class Discriminant:
         if self._rank > _FOLD_AT:
             self._fold()
 
-    def cross(self, moved: FloatArray) -> FloatArray:
-        """(N, C) x A μ_c from rows x A."""
-        products: FloatArray = (moved @ self.sums.sums.T) / np.maximum(self.sums.counts, 1)
-        return products
+    def classes(self) -> Centres:
+        """The class means as centres."""
+        return Centres(self.sums.sums, self.sums.counts, np.maximum(self.norms, 0.0), None)
 
-    def mean_norms(self) -> FloatArray:
-        """(C,) μ_cᵀ A μ_c."""
-        norms: FloatArray = np.maximum(self.norms, 0) / np.square(np.maximum(self.sums.counts, 1))
-        return norms
+    def centres(self, sums: FloatArray, counts: FloatArray, starts: Positions) -> Centres:
+        """Prototypes as centres; those of class c begin at `starts[c]`."""
+        return Centres(sums, counts, np.einsum("kd,kd->k", self.apply(sums), sums), starts)
 
     def _norms(self, classes: Positions) -> FloatArray:
         sums = self.sums.sums[classes]

@@ -68,15 +68,11 @@ class Head(ABC):
         """
         with self._lock:
             vectors = self._prepare(as_vectors(inputs, self.width))
-            candidates = self.labels
-            if not candidates:
+            if not self._book:
                 return Predictions((), np.zeros((len(vectors), 0)), np.zeros(len(vectors), bool))
             columns = self._columns(among)
-            scores = self._scores(vectors)
-            if columns is not None:
-                candidates = tuple(candidates[i] for i in columns)
-                scores = scores[:, columns]
-            return self._answer(candidates, scores)
+            candidates = self.labels if columns is None else tuple(self.labels[i] for i in columns)
+            return self._predictions(vectors, candidates, columns)
 
     def consolidate(self) -> Consolidation:
         """Nothing to tidy unless a head says otherwise."""
@@ -144,6 +140,12 @@ class Head(ABC):
 
     def _check(self, vectors: FloatArray, labels: list[Label]) -> None:
         """Refuse here, before anything changes."""
+
+    def _predictions(
+        self, vectors: FloatArray, candidates: tuple[Label, ...], columns: list[int] | None
+    ) -> Predictions:
+        scores = self._scores(vectors)
+        return self._answer(candidates, scores if columns is None else scores[:, columns])
 
     def _answer(self, candidates: tuple[Label, ...], scores: FloatArray) -> Predictions:
         return Predictions(

@@ -1,0 +1,377 @@
+"""The recommended head: learns an example in well under a millisecond and forgets nothing.
+
+A discriminant over exact integer sums, with evidence-weighted trust in the backbone's own statistics, prototypes
+merged with their counts, and a calibrated "Nothing I know". Its shape follows the Lifelong-DNN brief (Neurala 2019):
+a frozen backbone below, a fast, exact, melding memory on top.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.heads.consolidation import consolidate_class
+from engram.heads.discriminant import Change, Prior
+from engram.heads.episodes import Episodes, pack, unpack
+from engram.heads.exact_sums import ExactSums
+from engram.heads.head import Head, Positions, from_json_array, json_array
+from engram.heads.quantisation import Quantisation
+from engram.heads.readout import ReadOut, ReadOutKind
+from engram.inputs.vectors import as_vectors, positions
+from engram.learner import (
+    Consolidation,
+    FloatArray,
+    InputError,
+    Label,
+    LabelError,
+    MeldError,
+    NotTaughtError,
+    Predictions,
+    State,
+)
+
+_KEPT_PROTOTYPES = 256  # of a class whose rows had to go
+
+
+class FastHead(Head):
+    """Learns at once, exactly: any order, batching, melding or unlearning ends in the same SHA-256.
+
+    Args:
+        mean: (D,) the bundle's m0, in units of the (normalised) feature; None for zeros.
+        covariance: (D, D) the bundle's within-class covariance S0, same units squared; None where the
+            backbone ships no statistics.
+        step: quantisation step, same units; values up to 2^13 steps from the mean can be taught.
+        normalise: scale features to unit length first. Off for raw sensor vectors.
+        alpha: share of known things that may be refused as unknown.
+        gate: skip what is already known: learn an example only where its score does not lead the
+            next label's by this much. None learns everything. A gated head depends on the order of teaching.
+        readout: "auto" reads by class means or, where they do better on left-out examples, by prototypes;
+            "class" always by class means, with the cosine or the linear score; "cosine", "linear" and
+            "prototypes" fix it.
+        memory_budget: bytes for single examples; beyond it they are consolidated, and the least of them,
+            by SHA-256, let go. Their class can still be forgotten exactly.
+
+    >>> head = FastHead(step=0.01, normalise=False)
+    >>> head.learn([[1.0, 0.1], [0.0, 1.0], [0.9, 0.0]], ["right", "up", "right"])
+    >>> head.predict([0.95, 0.1], among=["right", "up"]).best
+    ['right']
+    >>> before = head.digest()
+    >>> head.learn([-1.0, 0.0], "left")
+    >>> head.forget([-1.0, 0.0], "left")
+    >>> head.digest() == before
+    True
+    """
+
+    def __init__(
+        self,
+        mean: npt.ArrayLike | None = None,
+        covariance: npt.ArrayLike | None = None,
+        *,
+        step: float = 2.0**-12,
+        normalise: bool = True,
+        alpha: float = 0.02,
+        gate: float | None = None,
+        readout: ReadOutKind = "auto",
+        memory_budget: int = 2**28,
+    ) -> None:
+        super().__init__()
+        if not 0 < alpha < 1:
+            raise InputError(f"alpha is a share between 0 and 1, not {alpha!r}.")
+        if readout not in get_args(ReadOutKind):
+            raise InputError(f"readout is one of {', '.join(get_args(ReadOutKind))}, not {readout!r}.")
+        self.exact = gate is None
+        self.alpha, self.gate, self.memory_budget = alpha, gate, memory_budget
+        self.readout: ReadOutKind = readout
+        self._quantise = Quantisation(step, normalise)
+        self._covariance: FloatArray | None = None
+        self._set_statistics(mean, covariance)
+
+    # What a user does
+
+    def learn(self, inputs: Any, targets: Any) -> None:
+        """Learn (N, D) features, or one (D,), with one label for each.
+
+        Raises:
+            InputError, LabelError, CapacityError: nothing was changed.
+        """
+        if self.gate is None:
+            super().learn(inputs, targets)
+            return
+        with self._lock:
+            rows, labels = self._examples(inputs, targets)
+            self._check(rows, labels)
+            for row, label in zip(rows, labels, strict=True):
+                if not self._knows_well(row[None], label):
+                    self.width = rows.shape[1]
+                    self._learn(row[None], positions([label], self._book))
+
+    def forget(self, inputs: Any, targets: Any) -> None:
+        """Unlearn examples: the digest is again that of a head that never saw them.
+
+        Raises:
+            NotTaughtError: an example was not taught under that label; nothing was changed.
+        """
+        with self._lock:
+            rows, labels = self._examples(inputs, targets)
+            self._check_taught(rows, labels)
+            classes = positions(labels, self._book)
+            self.sums.subtract(rows, classes)
+            for row, place in zip(rows, classes.tolist(), strict=True):
+                self._episodes[place].remove(row)
+            self._readout.note(Change(rows, classes, -1))
+            for label in set(labels):
+                if not self.sums.counts[self._book[label]]:
+                    self._drop(label, np.zeros((self.sums.width, self.sums.width)))
+
+    def forget_label(self, label: Label) -> None:
+        """Unlearn everything taught under a label, exactly.
+
+        Raises:
+            NotTaughtError: the label was never taught.
+        """
+        with self._lock:
+            self._drop(label, self._episodes[self._place(label)].second_moment())
+
+    def rename(self, old: Label, new: Label) -> None:
+        """Call a class by another name.
+
+        Raises:
+            NotTaughtError: `old` was never taught.
+            LabelError: `new` is taken (meld is the way to unite two classes), or of the other type.
+        """
+        with self._lock:
+            self._place(old)
+            if new in self._book:
+                raise LabelError(f"{new!r} is taught already; forget it first or choose another name.")
+            if type(new) is not type(old):
+                raise LabelError(f"Labels here are {type(old).__name__}; {new!r} is {type(new).__name__}.")
+            self._book = {new if label == old else label: i for label, i in self._book.items()}
+
+    def meld(self, other: FastHead) -> None:
+        """Take over all that another head on the same backbone learned; the same as having learned both.
+
+        Raises:
+            MeldError: other statistics, step or normalisation, or labels of another type.
+        """
+        if not self._same_space(other):
+            raise MeldError("These heads stand on different backbones or settings: their sums cannot be added.")
+        if not other._book:
+            return
+        with self._lock:
+            if self._book and type(next(iter(self._book))) is not type(next(iter(other._book))):
+                raise MeldError("One head's labels are str, the other's int.")
+            if self._book:
+                self.sums.check_capacity(other.sums.total)
+            if self.width is None:
+                self._start(other.sums.width)
+            places = positions(other.labels, self._book)
+            self.sums.merge(other.sums, places)
+            self._grow()
+            for place, episodes in zip(places.tolist(), other._episodes, strict=True):
+                self._episodes[place].meld(episodes)
+            self._readout.rebuild()
+
+    def consolidate(self) -> Consolidation:
+        """Merge redundant examples into weighted prototypes; sums, and predictions by class, stay."""
+        with self._lock:
+            if not self._book:
+                return Consolidation()
+            discriminant = self._readout.discriminant()
+            done = [consolidate_class(episodes, discriminant) for episodes in self._episodes]
+            self._readout.rebuild()
+            before, after = (sum(pair[i] for pair in done) for i in (0, 1))
+            return Consolidation(before, after, dict(zip(map(str, self.labels), (a for _, a in done), strict=True)))
+
+    def rebuild(self) -> None:
+        """Derive the read-out anew from the sums: κ, t, the precision and the calibration."""
+        with self._lock:
+            if self._book:
+                self._readout.rebuild()
+
+    def settle(self) -> None:
+        """Do now the work that the next prediction would have to wait for."""
+        with self._lock:
+            if self._book:
+                self._readout.settle()
+
+    # What a user can ask
+
+    @property
+    def counts(self) -> dict[Label, int]:
+        """How many examples each label has."""
+        with self._lock:
+            return {label: int(self.sums.counts[place]) for label, place in self._book.items()}
+
+    @property
+    def prototypes(self) -> dict[Label, tuple[FloatArray, FloatArray]]:
+        """For each label its prototypes: (P,) counts and (P, D) means, in quantised units."""
+        with self._lock:
+            parts = {label: self._episodes[place].prototypes() for label, place in self._book.items()}
+        return {label: (counts, sums / counts[:, None]) for label, (counts, sums) in parts.items()}
+
+    def similarity(self, inputs: Any) -> FloatArray:
+        """(N, N) cosines between features in the metric of the read-out: what is alike, by what was learned."""
+        with self._lock:
+            rows = self._prepare(np.atleast_2d(np.asarray(inputs, np.float64)))
+            moved = self._readout.discriminant().apply(rows) if self._book else rows
+            gram = moved @ rows.T
+            lengths = np.sqrt(np.maximum(np.diagonal(gram), 1e-300))
+            similarity: FloatArray = gram / lengths[:, None] / lengths[None]
+            return similarity
+
+    def digest(self) -> str:
+        """SHA-256 of the exact sums, by label; what was forgotten leaves no trace in it."""
+        with self._lock:
+            return self.sums.digest(self.labels) if self._book else ExactSums(1).digest(())
+
+    def quantise(self, inputs: Any) -> FloatArray:
+        """(N, D) integers that `learn` would add for these features."""
+        return self._prepare(np.atleast_2d(np.asarray(inputs, np.float64)))
+
+    @property
+    def memory_limit(self) -> int:
+        """Bytes that the memory never exceeds with the classes it has now, however long the stream."""
+        width, classes = self.width or 0, len(self._book)
+        fixed = 8 * width * (width + classes)
+        return fixed + self.memory_budget + 8 * classes * (width + _KEPT_PROTOTYPES) * (width + 1)
+
+    def config(self) -> dict[str, Any]:
+        return {
+            **self._quantise.config(), "alpha": self.alpha, "gate": self.gate,
+            "readout": self.readout, "memory_budget": self.memory_budget,
+        }
+
+    # What the base class asks for
+
+    def _prepare(self, vectors: FloatArray) -> FloatArray:
+        return self._quantise(vectors)
+
+    def _check(self, vectors: FloatArray, labels: list[Label]) -> None:
+        self.sums.check_capacity(len(vectors))
+
+    def _learn(self, vectors: FloatArray, classes: Positions) -> None:
+        if not self.sums.width:
+            self._start(vectors.shape[1])
+        self.sums.add(vectors, classes)
+        self._grow()
+        small = vectors.astype(np.int16)
+        if len(vectors) == 1:
+            self._episodes[classes[0]].append(small)
+        else:
+            for place in np.unique(classes):
+                self._episodes[place].append(small[classes == place])
+        self._stored += small.nbytes
+        self._readout.note(Change(vectors, classes, 1))
+        if self._stored > self.memory_budget:
+            self._make_room()
+
+    def _predictions(
+        self, vectors: FloatArray, candidates: tuple[Label, ...], columns: list[int] | None
+    ) -> Predictions:
+        answer = self._readout.answer(vectors, columns)
+        return Predictions(
+            candidates, answer.scores, answer.known, answer.confidence, answer.focus, answer.familiarity
+        )
+
+    def _scores(self, vectors: FloatArray) -> FloatArray:
+        return self._readout.answer(vectors, None).scores
+
+    def _arrays(self) -> State:
+        state: State = {"derived": json_array(self._readout.derived())}
+        if self._quantise.mean is not None:
+            state["mean"] = self._quantise.mean
+        if self._covariance is not None:
+            state["covariance"] = self._covariance
+        return {**state, **self.sums.state(), **pack(self._episodes)}
+
+    def _restore(self, state: State) -> None:
+        self._set_statistics(state.get("mean"), state.get("covariance"))
+        sums = ExactSums.from_state(state)
+        self._start(sums.width)
+        self.sums = sums
+        self._episodes[:] = unpack(state, sums.width)
+        if not len(sums.counts) == len(self._episodes) == len(self._book) or self.width not in (None, sums.width):
+            raise ValueError("labels, sums and episodes do not fit each other")
+        self._readout = self._new_readout()
+        self._readout.restore(from_json_array(state["derived"]))
+        self._stored = sum(episodes.rows.nbytes for episodes in self._episodes)
+
+    # How it is done
+
+    def _set_statistics(self, mean: npt.ArrayLike | None, covariance: npt.ArrayLike | None) -> None:
+        centre = None if mean is None else as_vectors(mean)[0]
+        spread = None if covariance is None else as_vectors(covariance, None if centre is None else len(centre))
+        if spread is not None and (spread.shape[0] != spread.shape[1] or np.trace(spread) <= 0):
+            raise InputError(f"covariance is a (D, D) covariance matrix, not {spread.shape}.")
+        self._quantise = Quantisation(self._quantise.step, self._quantise.normalise, centre)
+        self._covariance = spread
+        known = centre if centre is not None else spread
+        self.width = None if known is None else known.shape[-1]
+        self._start(self.width or 0)
+
+    def _start(self, width: int) -> None:
+        """Nothing taught yet; the width is known now, or 0."""
+        self.sums = ExactSums(width)
+        self._episodes: list[Episodes] = []
+        self._stored = 0
+        covariance = None if self._covariance is None else self._covariance / self._quantise.step**2
+        self._prior = Prior(width, covariance)
+        self._readout = self._new_readout()
+
+    def _new_readout(self) -> ReadOut:
+        return ReadOut(self.sums, self._episodes, self._prior, self.alpha, self.readout)
+
+    def _grow(self) -> None:
+        while len(self._episodes) < len(self.sums.counts):
+            self._episodes.append(Episodes(self.sums.width))
+
+    def _place(self, label: Label) -> int:
+        if label not in self._book:
+            raise NotTaughtError(f"{label!r} was never taught. Known: {list(self._book)[:20]}.")
+        return self._book[label]
+
+    def _check_taught(self, rows: FloatArray, labels: list[Label]) -> None:
+        wanted = Counter((label, row.astype(np.int16).tobytes()) for label, row in zip(labels, rows, strict=True))
+        for (label, row), times in wanted.items():
+            episodes = self._episodes[self._place(label)]
+            if episodes.folded is None and episodes.count(np.frombuffer(row, np.int16)) < times:
+                raise NotTaughtError(f"An example to forget was never taught as {label!r}.")
+        for label, times in Counter(labels).items():
+            if times > self.sums.counts[self._book[label]]:
+                raise NotTaughtError(f"{label!r} holds fewer than {times} examples.")
+
+    def _drop(self, label: Label, second_moment: FloatArray) -> None:
+        place = self._book[label]
+        self.sums.drop(place, second_moment)
+        self._stored -= self._episodes[place].rows.nbytes
+        del self._episodes[place]
+        self._book = {other: i for i, other in enumerate(known for known in self._book if known != label)}
+        self._readout.invalidate()
+
+    def _knows_well(self, row: FloatArray, label: Label) -> bool:
+        """Whether the label's score leads every other one's by the gate."""
+        if self.gate is None or label not in self._book or len(self._book) < 2:
+            return False
+        scores = self._readout.answer(row, None).scores[0]
+        others = np.delete(scores, self._book[label])
+        return bool(scores[self._book[label]] - others.max() > self.gate)
+
+    def _same_space(self, other: FastHead) -> bool:
+        mine, theirs = self._quantise, other._quantise
+        same = (mine.step, mine.normalise) == (theirs.step, theirs.normalise)
+        same &= not self.sums.width or not other.sums.width or self.sums.width == other.sums.width
+        pairs = ((mine.mean, theirs.mean), (self._covariance, other._covariance))
+        return same and all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairs)
+
+    def _make_room(self) -> None:
+        """Consolidate the class with the most rows, and let half of them go, until the budget holds."""
+        while self._stored > self.memory_budget:
+            largest = max(self._episodes, key=lambda episodes: len(episodes.rows))
+            before = largest.rows.nbytes
+            consolidate_class(largest, self._readout.discriminant(), most=_KEPT_PROTOTYPES)
+            largest.fold(len(largest.rows) // 2)
+            self._stored += largest.rows.nbytes - before
+            self._readout.invalidate()

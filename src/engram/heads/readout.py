@@ -1,0 +1,280 @@
+"""From sums to answers: the derived part of the fast head, rebuilt whenever it has to be.
+
+Nothing here is knowledge: it all follows from the sums and the episodes. It is kept up to date lazily, in blocks, so
+that learning costs little more than adding. The trust in the backbone's statistics (κ, t) and the calibration stay
+fixed until the data has grown; with wide features they are fitted again on a copy, beside serving, and swapped in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from threading import Thread
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.heads.discriminant import FIT_FROM, Centres, Change, Comparison, Discriminant, Prior
+from engram.heads.episodes import Episodes
+from engram.heads.evidence import PriorTrust
+from engram.heads.exact_sums import ExactSums
+from engram.heads.head import Positions, focus, softmax
+from engram.heads.novelty import Axis, Novelty, calibrate, familiarity, uncalibrated
+from engram.learner import FloatArray
+
+ReadOutKind = Literal["auto", "class", "cosine", "linear", "prototypes"]
+
+_BLOCK = 64  # changes after which the precision is brought up to date, asked or not
+_SAMPLE = 64  # examples of a class that calibrate ...
+_SAMPLES = 2048  # ... and of all classes together
+_STALE = 1.05  # growth after which the calibration is made anew
+_WIDE = 512  # features from which on fitting runs beside serving
+_ENOUGH = 10  # left-out examples without which nothing can be calibrated
+
+
+class Answer(NamedTuple):
+    """(N, C) scores and (N,) the rest."""
+
+    scores: FloatArray
+    known: npt.NDArray[np.bool_]
+    confidence: FloatArray
+    focus: FloatArray
+    familiarity: FloatArray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How scores are read: the kind that did best on left-out examples, and what counts as known."""
+
+    kind: ReadOutKind
+    novelty: Novelty
+    total: int  # examples and classes when it was made
+    classes: int
+
+    def fits(self, sums: ExactSums) -> bool:
+        grown = max(self.total, sums.total) < _STALE * min(self.total, sums.total) + 1
+        return self.classes == len(sums.counts) and grown
+
+
+class ReadOut:
+    """Answers from sums and episodes that grow beside it.
+
+    Args:
+        sums: the exact sums; read, never written.
+        episodes: the examples of each class; read, never written.
+        prior: the backbone's covariance.
+        alpha: share of known things that may be refused.
+        kind: "auto" takes what does best on left-out examples; the others are fixed.
+    """
+
+    def __init__(
+        self, sums: ExactSums, episodes: list[Episodes], prior: Prior, alpha: float, kind: ReadOutKind
+    ) -> None:
+        self.sums, self.episodes, self.prior, self.alpha, self.kind = sums, episodes, prior, alpha, kind
+        self._discriminant: Discriminant | None = None
+        self._trust: PriorTrust | None = None
+        self._fitted_at = 0
+        self._queue: list[Change] = []
+        self._waiting = 0
+        self._calibration: Calibration | None = None
+        self._prototypes: Centres | None = None
+        self._fitting: _Fitting | None = None
+
+    def note(self, change: Change) -> None:
+        """The sums have changed by these examples; the read-out follows when asked, or in blocks."""
+        self._prototypes = None
+        if self._discriminant is None:
+            return
+        self._queue.append(change)
+        self._waiting += len(change.rows)
+        if self._waiting > max(self.sums.width // 2, _BLOCK):
+            self.invalidate()
+        elif self._waiting >= _BLOCK:
+            self.discriminant()
+
+    def invalidate(self) -> None:
+        """Make the precision anew from the sums when next asked; κ and t stay unless the data has doubled."""
+        self._discriminant, self._fitting, self._prototypes = None, None, None
+        self._queue, self._waiting = [], 0
+
+    def rebuild(self) -> None:
+        """Everything anew from sums and episodes, κ, t and the calibration included."""
+        self.invalidate()
+        self._trust, self._calibration = None, None
+        self.settle()
+
+    def settle(self) -> None:
+        """Do now what the next question would have to wait for."""
+        self.discriminant()
+        self._calibrated()
+
+    def discriminant(self) -> Discriminant:
+        """The read-out's metric, up to date with the sums."""
+        current = self._discriminant
+        if current is None:
+            if self._trust is None or self._outgrown():
+                self._trust, self._fitted_at = self.prior.trust(self.sums), self.sums.degrees
+            current = self._discriminant = Discriminant(self.sums, self.prior, self._trust)
+        elif self._queue:
+            changes, self._queue, self._waiting = self._queue, [], 0
+            directions = current.absorb(changes)
+            if self._fitting:
+                self._fitting.since.extend(directions)
+        if self._outgrown():
+            self._refit()
+        return self._discriminant or current
+
+    def answer(self, rows: FloatArray, columns: list[int] | None) -> Answer:
+        """Scores of (N, D) integer rows against all classes, or those of `columns`."""
+        calibration = self._calibrated()
+        discriminant = self.discriminant()
+        centres = self._centres(calibration.kind)
+        comparison = discriminant.compare(rows, centres)
+        scores = centres.best(_score(comparison, calibration.kind, discriminant.freedom))
+        near = familiarity(comparison, centres, discriminant.freedom)
+        counts = self.sums.counts
+        if columns is not None:
+            scores, near, counts = scores[:, columns], near[:, columns], counts[columns]
+        nearest, closest, clarity = counts[scores.argmax(axis=1)], near.max(axis=1), focus(scores)
+        novelty = calibration.novelty
+        return Answer(
+            scores,
+            novelty.known(clarity, closest, nearest),
+            softmax(scores / novelty.temperature).max(axis=1),
+            clarity,
+            closest,
+        )
+
+    def derived(self) -> dict[str, Any]:
+        """κ, t and the calibration in force, as JSON values: with them a saved head answers as before."""
+        return {
+            "trust": asdict(self._trust) if self._trust else None,
+            "fitted_at": self._fitted_at,
+            "calibration": asdict(self._calibration) if self._calibration else None,
+        }
+
+    def restore(self, derived: dict[str, Any]) -> None:
+        """Take back what `derived` gave. Raises KeyError or TypeError where it does not fit."""
+        self._trust = PriorTrust(**derived["trust"]) if derived["trust"] else None
+        self._fitted_at = int(derived["fitted_at"])
+        if derived["calibration"]:
+            saved = dict(derived["calibration"])
+            axes = dict(saved.pop("novelty"))
+            for name in ("focus", "familiarity"):
+                axes[name] = Axis(**axes[name]) if axes[name] else None
+            self._calibration = Calibration(novelty=Novelty(**axes), **saved)
+
+    def _outgrown(self) -> bool:
+        """Whether N has doubled, or halved, since κ and t were chosen."""
+        now, then = self.sums.degrees, self._fitted_at
+        if self.prior.shipped and max(now, then) < FIT_FROM:
+            return False
+        return now >= 2 * max(then, 1) or 2 * now < then
+
+    def _refit(self) -> None:
+        if self.sums.width < _WIDE:
+            self._trust, self._fitted_at = self.prior.trust(self.sums), self.sums.degrees
+            self._discriminant = Discriminant(self.sums, self.prior, self._trust)
+            return
+        if self._fitting is None:
+            self._fitting = _Fitting(self.sums, self.prior)
+        elif self._fitting.done:
+            self._discriminant = self._fitting.result(self.sums)
+            self._trust, self._fitted_at = self._discriminant.trust, self.sums.degrees
+            self._fitting = None
+
+    def _centres(self, kind: ReadOutKind) -> Centres:
+        discriminant = self.discriminant()
+        if kind != "prototypes":
+            return discriminant.classes()
+        if self._prototypes is None:
+            parts = [episodes.prototypes() for episodes in self.episodes]
+            counts, sums = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+            starts = np.cumsum([0] + [len(part[0]) for part in parts[:-1]])
+            self._prototypes = discriminant.centres(sums, counts, starts)
+        return self._prototypes
+
+    def _calibrated(self) -> Calibration:
+        if self._calibration is None or not self._calibration.fits(self.sums):
+            self._calibration = self._calibrate()
+        return self._calibration
+
+    def _calibrate(self) -> Calibration:
+        rows, truth, own = self._sample()
+        now = (self.sums.total, len(self.sums.counts))
+        kinds = self._kinds()
+        if len(rows) < _ENOUGH:
+            return Calibration(kinds[0], uncalibrated(self.sums.width, self.alpha), *now)
+        discriminant = self.discriminant()
+        best: tuple[ReadOutKind, FloatArray, FloatArray] | None = None
+        for kind in kinds:
+            centres = self._centres(kind)
+            comparison = discriminant.compare_without(rows, truth, centres, own if kind == "prototypes" else truth)
+            scores = centres.best(_score(comparison, kind, discriminant.freedom))
+            if best is None or _clearly_better(scores, best[1], truth):
+                best = kind, scores, familiarity(comparison, centres, discriminant.freedom)
+        assert best is not None
+        kind, scores, near = best
+        return Calibration(kind, calibrate(scores, near, truth, self.alpha), *now)
+
+    def _kinds(self) -> list[ReadOutKind]:
+        """The kinds in question; prototypes compete once a consolidation has made some."""
+        if self.kind not in ("auto", "class"):
+            return [self.kind]
+        merged = self.kind == "auto" and any(len(episodes.counts) for episodes in self.episodes)
+        return ["cosine", "linear", "prototypes"] if merged else ["cosine", "linear"]
+
+    def _sample(self) -> tuple[FloatArray, Positions, Positions]:
+        """Up to 64 examples of each class with two or more: rows, classes, and the prototypes that hold them."""
+        most = int(np.clip(_SAMPLES // max(len(self.episodes), 1), 2, _SAMPLE))
+        rows, truth, own, start = [np.zeros((0, self.sums.width))], [], [], 0
+        for place, episodes in enumerate(self.episodes):
+            if self.sums.counts[place] > 1:
+                chosen = episodes.smallest(most)
+                rows.append(episodes.rows[chosen].astype(np.float64))
+                truth.append(np.full(len(chosen), place))
+                own.append(start + episodes.places()[chosen])
+            start += episodes.prototype_count
+        if not truth:
+            return rows[0], np.zeros(0, np.intp), np.zeros(0, np.intp)
+        return np.concatenate(rows), np.concatenate(truth), np.concatenate(own)
+
+
+class _Fitting:
+    """κ, t and the precision, made in a thread from a copy of the sums."""
+
+    def __init__(self, sums: ExactSums, prior: Prior) -> None:
+        self.since: list[tuple[int, FloatArray]] = []
+        self._made: Discriminant | None = None
+        copy = sums.copy()
+
+        def fit() -> None:
+            self._made = Discriminant(copy, prior)
+
+        self._thread = Thread(target=fit, name="engram-fit", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        return not self._thread.is_alive() and self._made is not None
+
+    def result(self, sums: ExactSums) -> Discriminant:
+        """What was fitted, brought up to date with what came meanwhile."""
+        assert self._made is not None
+        return self._made.moved_to(sums, self.since)
+
+
+def _score(comparison: Comparison, kind: ReadOutKind, freedom: float) -> FloatArray:
+    if kind == "linear":
+        scores: FloatArray = comparison.linear() * freedom
+    else:
+        scores = comparison.cosine()
+    scores[~np.isfinite(comparison.products)] = -np.inf
+    return scores
+
+
+def _clearly_better(scores: FloatArray, than: FloatArray, truth: Positions) -> bool:
+    """Whether it is right more often on the same examples by over two standard errors (McNemar 1947)."""
+    right, other = scores.argmax(axis=1) == truth, than.argmax(axis=1) == truth
+    wins, losses = int((right & ~other).sum()), int((other & ~right).sum())
+    return bool(wins - losses > 2 * np.sqrt(wins + losses))
