@@ -3,6 +3,7 @@
 KINDS = {
     "onnx": "engram.backbones.onnx:OnnxBackbone",
     "torch": "engram.backbones.torch_module:TorchBackbone",
+    "descriptor": "engram.backbones.image_descriptor:DescriptorBackbone",
     "vectors": "engram.backbones.vectors:VectorBackbone",
     "hashed-ngrams": "engram.backbones.hashed_ngrams:HashedNgrams",
 }

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from engram.learner import InputError
 Features = npt.NDArray[np.float32]
 Progress = Callable[[int, int | None], None]
 """Called with how many inputs are done, and how many there are if that is known."""
+
+Pool = Literal["average", "first"]
+"""What becomes of (N, T, D) tokens: their average, or the first (the class token)."""
 
 Item = TypeVar("Item")
 
@@ -110,6 +113,25 @@ def in_batches(
     if not parts:
         raise InputError("Nothing to work on: 0 inputs.")
     return np.concatenate(parts)
+
+
+def pooled(output: npt.NDArray[Any], pool: Pool = "average", *, channels_last: bool = False) -> Features:
+    """What a network gives, as (N, D): maps (N, C, H, W) averaged over H and W, tokens (N, T, D) pooled.
+
+    Raises:
+        InputError: an output of another shape.
+
+    >>> pooled(np.ones((2, 5, 3, 3))).shape
+    (2, 5)
+    """
+    out = np.asarray(output, np.float32)
+    if out.ndim == 4:
+        return np.asarray(out.mean(axis=(1, 2) if channels_last else (2, 3), dtype=np.float32))
+    if out.ndim == 3:
+        return out.mean(axis=1, dtype=np.float32) if pool == "average" else out[:, 0]
+    if out.ndim != 2 or not out.size:
+        raise InputError(f"Features have shape {out.shape}: cut the network where it gives (N, D) or (N, C, H, W).")
+    return out
 
 
 def count(inputs: Any) -> int | None:

@@ -151,7 +151,7 @@ class Bundle:
         """
         record = {
             "name": self.name, "kind": self.backbone.kind, "config": self.backbone.config(),
-            "step": self.step, "normalise": self.normalise, "fingerprint": self.fingerprint,
+            "width": self.width, "step": self.step, "normalise": self.normalise, "fingerprint": self.fingerprint,
         }
         files = {"statistics.safetensors": statistics_to(self.mean, self.covariance)}
         network = self.backbone.network()
@@ -174,8 +174,8 @@ class Bundle:
         record, files = read_folder(Path(folder))
         name, kind, config, step, normalise, fingerprint = parts_from(record)
         network = next((content for file, content in files.items() if file.startswith("network.")), None)
+        backbone = kind.restore(name, config, network, **parts)
         try:
-            backbone = kind.restore(name, config, network, **parts)
             mean, covariance = statistics_from(files)
             bundle = cls(backbone, mean, covariance, step, normalise)
         except InputError as error:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from engram.backbones.backbone import Progress
+from engram.backbones.backbone import Pool, Progress
 from engram.backbones.bundle import Bundle
-from engram.backbones.bundle_folder import RECORD, read_folder, read_record
-from engram.backbones.onnx import OnnxBackbone, Pool
+from engram.backbones.bundle_folder import RECORD, read_folder, read_record, statistics_from
+from engram.backbones.onnx import OnnxBackbone
 from engram.backbones.preprocessing import Preprocessing
 from engram.inputs.images import scan
 from engram.learner import DamagedError, EngramError, InputError
@@ -153,16 +153,16 @@ def inspect(source: str | os.PathLike[str]) -> dict[str, Any]:
     """
     folder = folder_of(source)
     record, files = read_folder(folder)
-    bundle = Bundle.open(folder) if record["kind"] != "torch" else None
+    mean, covariance = statistics_from(files)
     return {
         "name": record["name"],
         "kind": record["kind"],
-        "width": None if bundle is None else bundle.width,
+        "width": len(mean),
         "fingerprint": record["fingerprint"],
         "normalise": record["normalise"],
         "step": record["step"],
-        "mean": bundle is not None and bool(bundle.mean.any()),
-        "covariance": bundle is not None and bundle.covariance is not None,
+        "measured": bool(mean.any()),
+        "covariance": covariance is not None,
         "config": record["config"],
         "bytes": sum(len(content) for content in files.values()),
         "folder": str(folder),

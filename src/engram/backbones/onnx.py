@@ -6,19 +6,17 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.backbones.backbone import Features, Progress, count, fingerprint_of, in_batches
+from engram.backbones.backbone import Features, Pool, Progress, count, fingerprint_of, in_batches, pooled
 from engram.backbones.onnx_protobuf import cut as cut_network
 from engram.backbones.preprocessing import Preprocessing
 from engram.inputs.images import each
 from engram.inputs.vectors import as_vectors
 from engram.learner import DamagedError, InputError
-
-Pool = Literal["average", "first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,9 @@ class OnnxBackbone:
     """Features from an ONNX network with one float32 input.
 
     Inputs are pictures where there is a preprocessing, else vectors (N, D) handed on as they are. They run
-    through the network one at a time: in a larger batch the last bits of a feature would depend on its
-    company, and teaching many at once would no longer be exactly teaching them one by one.
+    through the network one at a time unless `batch` says otherwise: nothing promises that the last bits of a
+    feature do not depend on its company in a batch, and then teaching many at once would not be exactly
+    teaching them one by one.
 
     Args:
         network: the content of the file. (`OnnxBackbone.load` takes a path.)
@@ -45,6 +44,7 @@ class OnnxBackbone:
             averaged over H and W.
         name: what people call it.
         threads: ONNX Runtime's threads within one operator.
+        batch: how many inputs run at once, for small networks over many inputs.
 
     Raises:
         DamagedError: not an ONNX file, or truncated.
@@ -63,6 +63,7 @@ class OnnxBackbone:
         pool: Pool = "average",
         name: str = "onnx",
         threads: int = 1,
+        batch: int = 1,
     ) -> None:
         if pool not in get_args(Pool):
             raise InputError(f"pool is one of {get_args(Pool)}, not {pool!r}.")
@@ -70,6 +71,7 @@ class OnnxBackbone:
         self.preprocessing = preprocessing
         self.cut = cut
         self.pool = pool
+        self.batch = batch
         self._network = bytes(network)
         self._session = _session(self._network if cut is None else cut_network(self._network, cut), threads)
         self._ports = _ports(self._session)
@@ -96,10 +98,11 @@ class OnnxBackbone:
         """
         if self.preprocessing is None:
             rows = as_vectors(inputs, self._ports.shape[1])
-            return in_batches(rows, self._run, size=1, total=len(rows), progress=progress)
+            return in_batches(rows, self.run, size=self.batch, total=len(rows), progress=progress)
         prepare = self.preprocessing
         return in_batches(
-            each(inputs), lambda one: self._run(prepare(one)), size=1, total=count(inputs), progress=progress
+            each(inputs), lambda pictures: self.run(prepare(pictures)),
+            size=self.batch, total=count(inputs), progress=progress,
         )
 
     def config(self) -> dict[str, Any]:
@@ -145,28 +148,33 @@ class OnnxBackbone:
             raise InputError(f"The network takes {shape}: give the preprocessing of its pictures.")
         else:
             wanted = (shape[1],)
-        return int(self._run(np.zeros((1, *wanted), np.float32)).shape[1])
+        return int(self.run(np.zeros((1, *wanted), np.float32)).shape[1])
 
-    def _run(self, inputs: npt.NDArray[Any] | Iterable[Any]) -> npt.NDArray[np.float32]:
+    def run(self, inputs: npt.NDArray[Any] | Iterable[Any]) -> Features:
+        """(N, D) features of inputs that are prepared already, as one batch."""
         batch = np.asarray(inputs, np.float32)
-        fixed = self._ports.shape[0] or 1
-        if fixed > 1:  # a network exported for batches: the rest of its batch stays blank
-            batch = np.concatenate([batch, np.zeros((fixed - 1, *batch.shape[1:]), np.float32)])
+        fixed = self._ports.shape[0]
+        if fixed is None:
+            return self._once(batch)
+        parts = [batch[i : i + fixed] for i in range(0, len(batch), fixed)]
+        return np.concatenate([self._once(_filled(part, fixed))[: len(part)] for part in parts])
+
+    def _once(self, batch: npt.NDArray[Any]) -> Features:
         try:
-            out = self._session.run([self._ports.output], {self._ports.input: batch})[0][:1]
+            out = self._session.run([self._ports.output], {self._ports.input: batch})[0]
         except Exception as error:  # ONNX Runtime raises its own, unrelated exceptions
             raise InputError(f"The network {self.name!r} failed on its input: {_first_line(error)}") from error
-        return self._pooled(np.asarray(out, np.float32))
+        nhwc = self.preprocessing is not None and self.preprocessing.layout == "nhwc"
+        features = pooled(out, self.pool, channels_last=nhwc)
+        if len(features) != len(batch):
+            raise InputError(f"The network gives {len(features)} vectors for {len(batch)} inputs: cut it elsewhere.")
+        return features
 
-    def _pooled(self, out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        if out.ndim == 4:
-            nhwc = self.preprocessing is not None and self.preprocessing.layout == "nhwc"
-            return np.asarray(out.mean(axis=(1, 2) if nhwc else (2, 3)))
-        if out.ndim == 3:
-            return np.asarray(out.mean(axis=1) if self.pool == "average" else out[:, 0])
-        if out.ndim != 2 or not out.shape[1]:
-            raise InputError(f"{self._ports.output!r} has shape {out.shape}: cut the network at (N, D) features.")
-        return out
+
+def _filled(batch: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """For a network exported with a fixed batch: the rest of it stays blank."""
+    blank = np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)
+    return np.concatenate([batch, blank])
 
 
 def _session(network: bytes, threads: int) -> Any:
