@@ -1,0 +1,147 @@
+"""Recognising what was never taught: near and far unknowns, every score, and the automatic threshold.
+
+Digits 7, 8 and 9 are unknown: the backbone never saw them, the head is never taught them. Near unknowns are
+the test images of these digits; far unknowns are photographs (grey, 28×28) and Omniglot characters. Known are
+the test images of digits 0 to 6. No score sees an example of an unknown before it is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.evaluation import auroc, share_accepted, share_refused
+from engram.evaluation.plots import canvas, draw_bars, draw_curves
+from engram.experiments.contenders import fast_head
+from engram.experiments.digit_features import DigitFeatures, digit_features
+from engram.experiments.experiment import Progress
+from engram.experiments.feature_cache import cached_features
+from engram.experiments.novelty_scores import novelty_scores
+from engram.experiments.pictures_as_digits import characters_as_digits, photographs_as_digits
+from engram.experiments.result import Figure, Values
+
+Features = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the published run.
+
+    Attributes:
+        unknown: the digits that neither backbone nor head ever sees.
+        shots: images taught per known digit.
+        alpha: share of known things that may be refused.
+        characters: Omniglot drawings among the far unknowns; photographs: all 600.
+    """
+
+    unknown: tuple[int, ...] = (7, 8, 9)
+    shots: tuple[int, ...] = (5, 20, 100)
+    alpha: float = 0.02
+    characters: int = 600
+
+
+PUBLISHED: dict[str, Any] = {
+    "claim": {"value": "unknowns are reported", "source": "Lifelong-DNN technical brief (Neurala, 2019)"},
+}
+
+FIGURES = {
+    "ldnn-unknown.auroc-near": Figure("auroc-near", "%", at_least=99.0),
+    "ldnn-unknown.auroc-far": Figure("auroc-far", "%", at_least=99.8),
+    "ldnn-unknown.known-refused": Figure("known-refused", "%", at_least=1.5, at_most=3.0),
+    "ldnn-unknown.near-accepted": Figure("near-accepted", "%", at_most=6.5),
+}
+
+
+class Questions(NamedTuple):
+    """What is asked: features of known things, of near unknowns, and of each kind of far unknowns."""
+
+    known: Features
+    near: Features
+    photographs: Features
+    characters: Features
+
+    @property
+    def far(self) -> Features:
+        return np.concatenate([self.photographs, self.characters])
+
+
+def run(config: Config, seed: int, progress: Progress) -> Values:
+    """All values of one seed; the figures are those at 20 shots, the share of known refused at 100."""
+    progress(0.0, f"backbone without digits {', '.join(map(str, config.unknown))}")
+    digits = digit_features(config.unknown, seed)
+    questions = ask(config, digits)
+    by_shots: dict[str, Values] = {}
+    for i, shots in enumerate(config.shots):
+        progress(0.2 + 0.8 * i / len(config.shots), f"{shots} images of each known digit")
+        by_shots[str(shots)] = measure(config, digits, questions, shots, seed)
+    middle, most = by_shots[str(config.shots[1])], by_shots[str(config.shots[-1])]
+    return {
+        "auroc-near": middle["near"]["combined"],
+        "auroc-far": middle["far"]["combined"],
+        "known-refused": most["known-refused"],
+        "near-accepted": middle["near-accepted"],
+        "by-shots": by_shots,
+    }
+
+
+def ask(config: Config, digits: DigitFeatures) -> Questions:
+    """Features of everything that is asked; the same for every number of shots."""
+    unknown = np.isin(digits.test_labels, config.unknown)
+    photographs = cached_features(digits.bundle, "photographs-as-digits", photographs_as_digits)
+    characters = cached_features(digits.bundle, f"characters-as-digits-{config.characters}",
+                                 lambda: characters_as_digits(config.characters))
+    return Questions(digits.test[~unknown], digits.test[unknown], photographs.features, characters.features)
+
+
+def measure(config: Config, digits: DigitFeatures, questions: Questions, shots: int, seed: int) -> Values:
+    """AUROC of every score, and what the head's own threshold refuses and accepts."""
+    places = few_of_each(digits.teach_labels, config.unknown, shots, seed)
+    taught, labels = digits.teach[places], digits.teach_labels[places].tolist()
+    head = fast_head(digits.bundle, alpha=config.alpha)
+    head.learn(taught, labels)
+    scores = {group: novelty_scores(head, taught, labels, vectors)
+              for group, vectors in questions._asdict().items()}
+    scores["far"] = {name: np.concatenate([scores["photographs"][name], scores["characters"][name]])
+                     for name in scores["near"]}
+    aurocs = {group: {name: 100 * auroc(scores["known"][name], values) for name, values in named.items()}
+              for group, named in scores.items() if group != "known"}
+    return {
+        **aurocs,
+        "known-refused": 100 * share_refused(head.predict(questions.known).known),
+        "near-accepted": 100 * share_accepted(head.predict(questions.near).known),
+        "far-accepted": 100 * share_accepted(head.predict(questions.far).known),
+    }
+
+
+def few_of_each(
+    labels: npt.NDArray[Any], unknown: tuple[int, ...], shots: int, seed: int
+) -> npt.NDArray[np.intp]:
+    """Places of `shots` random examples of each known digit."""
+    rng = np.random.default_rng(seed)
+    known = [label for label in np.unique(labels) if label not in unknown]
+    return np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:shots] for label in known])
+
+
+def plot(result: Mapping[str, Any]) -> Any:
+    """Every score's AUROC at the middle number of shots, near and far; the threshold over shots."""
+    shots = [str(count) for count in result["config"]["shots"]]
+    by_shots = result["values"]["by-shots"]
+    figure, axes = canvas(3, width=4.4, height=3.6)
+    for panel, group in zip(axes, ("near", "far"), strict=False):
+        bars = {name: (value["mean"], value["sd"]) for name, value in by_shots[shots[1]][group].items()}
+        lowest = min(mean - sd for mean, sd in bars.values())
+        draw_bars(panel, bars, "AUROC (%)", f"{group.capitalize()} unknowns, {shots[1]} shots",
+                  span=(np.floor(lowest) - 1, 100.5))
+    rates = {
+        name: ([float(count) for count in shots], [by_shots[count][key]["mean"] for count in shots],
+               [by_shots[count][key]["sd"] for count in shots])
+        for name, key in (("known refused", "known-refused"), ("near unknown accepted", "near-accepted"),
+                          ("far unknown accepted", "far-accepted"))
+    }
+    draw_curves(axes[2], rates, "images taught per digit", "share (%)", "Automatic threshold", log=True,
+                references={"share that may be refused": 100 * result["config"]["alpha"]})
+    return figure

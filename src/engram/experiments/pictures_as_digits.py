@@ -1,0 +1,77 @@
+"""Photographs and characters in the form of MNIST's digits: (N, 28, 28) uint8, white on black."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from engram.streams.omniglot import DRAWINGS, Drawings, omniglot
+
+Bytes = npt.NDArray[np.uint8]
+
+SIDE, BOX = 28, 20
+CROP, THICKEN = True, 3
+
+
+def character_as_digit(ink: Bytes, crop: bool = CROP, thicken: int = THICKEN) -> Bytes:
+    """A drawing (white on black) as MNIST's digits were made: the ink's box scaled to fit 20×20, its centre
+    of mass in the middle of 28×28 (LeCun et al. 1998).
+
+    Args:
+        ink: (H, W) uint8.
+        crop: scale the ink's box; else the whole drawing is scaled to 28×28.
+        thicken: width of the maximum filter that first makes thin strokes as thick as a digit's; odd, 1 none.
+    """
+    picture = Image.fromarray(ink).filter(ImageFilter.MaxFilter(thicken)) if thicken > 1 else Image.fromarray(ink)
+    box = picture.getbbox()
+    if not crop or box is None:
+        return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8)
+    picture = picture.crop(box)
+    scale = BOX / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    small = np.asarray(picture.resize(size, Image.Resampling.BOX), np.float64)
+    return _centred(small * (255 / max(small.max(), 1)))
+
+
+def characters_as_digits(count: int, seed: int = 0) -> Bytes:
+    """`count` Omniglot drawings, each of another character as far as there are enough (background part)."""
+    drawings = omniglot("background")
+    rng = np.random.default_rng(seed)
+    characters = rng.permutation(len(drawings) // DRAWINGS)[:count]
+    places = characters * DRAWINGS + rng.integers(DRAWINGS, size=len(characters))
+    return drawings_as_digits(drawings, places)
+
+
+def drawings_as_digits(drawings: Drawings, places: npt.NDArray[np.intp] | None = None) -> Bytes:
+    """The drawings asked for, or all, as digits."""
+    chosen = range(len(drawings)) if places is None else places
+    return np.stack([character_as_digit(drawings[int(i)]) for i in chosen])
+
+
+def photographs_as_digits() -> Bytes:
+    """All 600 photographs: grey, the middle square, 28×28."""
+    from engram.streams.photos import photos
+
+    pictures = []
+    for path in photos().paths:
+        with Image.open(path) as file:
+            grey = file.convert("L")
+        side = min(grey.size)
+        left, top = (grey.width - side) // 2, (grey.height - side) // 2
+        square = grey.crop((left, top, left + side, top + side))
+        pictures.append(np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8))
+    return np.stack(pictures)
+
+
+def _centred(small: npt.NDArray[np.float64]) -> Bytes:
+    """The picture in 28×28 with its centre of mass in the middle."""
+    rows, columns = np.indices(small.shape)
+    mass = max(small.sum(), 1.0)
+    height, width = small.shape
+    top = round(SIDE / 2 - 0.5 - (rows * small).sum() / mass)
+    left = round(SIDE / 2 - 0.5 - (columns * small).sum() / mass)
+    top, left = min(max(top, 0), SIDE - height), min(max(left, 0), SIDE - width)
+    whole = np.zeros((SIDE, SIDE), np.uint8)
+    whole[top : top + height, left : left + width] = np.rint(small)
+    return whole
