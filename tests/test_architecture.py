@@ -1,0 +1,113 @@
+"""The floor plan of ARCHITECTURE.md is true: of the imports, of the rooms, and of what the core needs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "engram"
+PLAN = re.compile(r"^(?:floor (\d+)| {7})   (\w+)(?:/|\.py) +\S", re.MULTILINE)
+
+CORE = ("learner", "checks", "inputs", "heads", "backbones", "streams", "evaluation", "brain", "cli")
+NOT_IN_CORE = ("torch", "sklearn", "scipy", "matplotlib", "onnx", "river")
+NEEDS_TORCH = {"engram.backbones.torch_module"}
+
+
+def floor_plan(text: str) -> dict[str, int]:
+    """Room -> floor, as drawn in the document; a line without a number is on the floor of the one above."""
+    plan: dict[str, int] = {}
+    floor = 0
+    for number, room in PLAN.findall(text):
+        floor = int(number) if number else floor
+        plan[room] = floor
+    return plan
+
+
+def rooms(package: Path) -> set[str]:
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    return folders | {path.stem for path in package.glob("*.py")} - {"__init__"}
+
+
+def imported(source: str) -> Iterator[tuple[int, str]]:
+    """Line and room of every import from Engram, wherever in the file it stands."""
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            whole = node.module or ""
+            names = [f"engram.{alias.name}" for alias in node.names] if whole == "engram" else [whole]
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, "a relative import"
+        for name in names:
+            if name.startswith("engram.") and name != "engram.__version__":
+                yield node.lineno, name.split(".")[1]
+
+
+def trespasses(package: Path, plan: dict[str, int]) -> list[str]:
+    """Every import that goes upward, sideways, or to a room that is not in the plan."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        relative = path.relative_to(package)
+        if relative == Path("__init__.py"):
+            continue  # the package's front door re-exports names of any room
+        room = relative.parts[0].removesuffix(".py")
+        for line, other in imported(path.read_text(encoding="utf-8")):
+            if other != room and plan.get(other, sys.maxsize) >= plan.get(room, -1):
+                found.append(f"{relative}:{line} imports {other}")
+    return found
+
+
+def test_imports_only_go_downward() -> None:
+    assert trespasses(PACKAGE, floor_plan((ROOT / "ARCHITECTURE.md").read_text())) == []
+
+
+def test_the_plan_shows_exactly_the_rooms_there_are() -> None:
+    assert set(floor_plan((ROOT / "ARCHITECTURE.md").read_text())) == rooms(PACKAGE)
+
+
+@pytest.mark.parametrize(
+    ("where", "line"),
+    [
+        ("heads/fast.py", "from engram.brain.brain import Brain"),  # upward
+        ("heads/fast.py", "import engram.backbones.onnx"),  # sideways
+        ("heads/fast.py", "def f():\n    from engram import brain"),  # upward, hidden in a function
+        ("heads/fast.py", "from ..brain import brain"),  # relative
+        ("heads/fast.py", "from engram import Brain"),  # through the front door
+        ("learner.py", "from engram.heads import head"),
+        ("heads/fast.py", "import engram.attic"),  # a room that nobody planned
+    ],
+)
+def test_the_checker_sees_an_import_that_is_not_allowed(tmp_path: Path, where: str, line: str) -> None:
+    plan = {"learner": 0, "heads": 1, "backbones": 1, "brain": 2}
+    path = tmp_path / where
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("from engram.learner import Learner\nimport numpy\n" if where != "learner.py" else "")
+    assert trespasses(tmp_path, plan) == []
+    path.write_text(line)
+    assert len(trespasses(tmp_path, plan)) == 1
+
+
+def test_the_core_imports_without_what_only_extras_bring() -> None:
+    modules = sorted(
+        ".".join(("engram", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0].removesuffix(".py") in CORE
+    )
+    assert set(modules) >= NEEDS_TORCH
+    code = f"""
+import importlib, sys
+for name in {NOT_IN_CORE!r}:
+    sys.modules[name] = None  # importing it now raises ImportError
+for name in {sorted(set(modules) - NEEDS_TORCH)!r}:
+    importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
