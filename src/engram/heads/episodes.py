@@ -43,7 +43,7 @@ class Episodes:
     spread: float | None = None
 
     def __post_init__(self) -> None:
-        self.sums = self.sums.reshape(-1, self.width)
+        self.sums = self.sums.reshape(len(self.counts), self.width)
         self._rows = np.empty((4, self.width), np.int16)
         self._owners = np.empty(4, np.intp)
         self._size = 0
@@ -215,10 +215,10 @@ def pack(classes: list[Episodes]) -> State:
 
 def unpack(state: Mapping[str, npt.NDArray[Any]], width: int) -> list[Episodes]:
     """What `pack` packed. Raises KeyError or ValueError where arrays are missing or do not fit each other."""
-    rows = np.split(state["rows"].reshape(-1, width), np.cumsum(state["row_counts"])[:-1])
-    owners = np.split(state["row_owners"], np.cumsum(state["row_counts"])[:-1])
-    sums = np.split(state["prototype_sums"].reshape(-1, width), np.cumsum(state["prototype_counts"])[:-1])
-    sizes = np.split(state["prototype_sizes"], np.cumsum(state["prototype_counts"])[:-1])
+    row_ends, prototype_ends = (np.cumsum(state[name])[:-1] for name in ("row_counts", "prototype_counts"))
+    owners, sizes = np.split(state["row_owners"], row_ends), np.split(state["prototype_sizes"], prototype_ends)
+    rows = np.split(state["rows"].reshape(len(state["row_owners"]), width), row_ends)
+    sums = np.split(state["prototype_sums"].reshape(len(state["prototype_sizes"]), width), prototype_ends)
     folded = dict(zip(state["folded_classes"].tolist(), state["folded"], strict=True)) if "folded" in state else {}
     classes = []
     for i in range(len(state["row_counts"])):

@@ -118,6 +118,7 @@ class FastHead(Head):
             rows, labels = self._examples(inputs, targets)
             self._check_taught(rows, labels)
             classes = positions(labels, self._book)
+            self._readout.before_change()
             self.sums.subtract(rows, classes)
             for row, place in zip(rows, classes.tolist(), strict=True):
                 self._episodes[place].remove(row)
@@ -156,7 +157,7 @@ class FastHead(Head):
         Raises:
             MeldError: other statistics, step or normalisation, or labels of another type.
         """
-        if not self._same_space(other):
+        if not isinstance(other, FastHead) or not self._same_space(other):
             raise MeldError("These heads stand on different backbones or settings: their sums cannot be added.")
         if not other._book:
             return
@@ -255,6 +256,7 @@ class FastHead(Head):
     def _learn(self, vectors: FloatArray, classes: Positions) -> None:
         if not self.sums.width:
             self._start(vectors.shape[1])
+        self._readout.before_change()
         self.sums.add(vectors, classes)
         self._grow()
         small = vectors.astype(np.int16)
@@ -280,7 +282,7 @@ class FastHead(Head):
         return self._readout.answer(vectors, None).scores
 
     def _arrays(self) -> State:
-        state: State = {"derived": json_array(self._readout.derived())}
+        state: State = {"derived": json_array(self._readout.derived() if self._book else None)}
         if self._quantise.mean is not None:
             state["mean"] = self._quantise.mean
         if self._covariance is not None:
@@ -296,7 +298,9 @@ class FastHead(Head):
         if not len(sums.counts) == len(self._episodes) == len(self._book) or self.width not in (None, sums.width):
             raise ValueError("labels, sums and episodes do not fit each other")
         self._readout = self._new_readout()
-        self._readout.restore(from_json_array(state["derived"]))
+        derived = from_json_array(state["derived"])
+        if derived:
+            self._readout.restore(derived)
         self._stored = sum(episodes.rows.nbytes for episodes in self._episodes)
 
     # How it is done

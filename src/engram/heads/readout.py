@@ -2,7 +2,9 @@
 
 Nothing here is knowledge: it all follows from the sums and the episodes. It is kept up to date lazily, in blocks, so
 that learning costs little more than adding. The trust in the backbone's statistics (κ, t) and the calibration stay
-fixed until the data has grown; with wide features they are fitted again on a copy, beside serving, and swapped in.
+fixed until the data has grown. When they fall due depends on what was taught and never on what was asked: work that
+is due is done at the next question, or else before the next change. With wide features κ, t and the precision are
+fitted on a copy, beside serving, and swapped in.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ ReadOutKind = Literal["auto", "class", "cosine", "linear", "prototypes"]
 _BLOCK = 64  # changes after which the precision is brought up to date, asked or not
 _SAMPLE = 64  # examples of a class that calibrate ...
 _SAMPLES = 2048  # ... and of all classes together
-_STALE = 1.05  # growth after which the calibration is made anew
+_STALE = 1.25  # growth after which the calibration is made anew
 _WIDE = 512  # features from which on fitting runs beside serving
 _ENOUGH = 10  # left-out examples without which nothing can be calibrated
 
@@ -48,12 +50,13 @@ class Calibration:
 
     kind: ReadOutKind
     novelty: Novelty
-    total: int  # examples and classes when it was made
-    classes: int
+    total: int  # examples, and degrees of freedom, when it was made
+    degrees: int
 
     def fits(self, sums: ExactSums) -> bool:
-        grown = max(self.total, sums.total) < _STALE * min(self.total, sums.total) + 1
-        return self.classes == len(sums.counts) and grown
+        """Whether the data is still of about the size it was made for."""
+        pairs = ((self.total, sums.total), (self.degrees, sums.degrees))
+        return all(max(pair) < _STALE * min(pair) + 1 for pair in pairs)
 
 
 class ReadOut:
@@ -79,10 +82,17 @@ class ReadOut:
         self._calibration: Calibration | None = None
         self._prototypes: Centres | None = None
         self._fitting: _Fitting | None = None
+        self._fit_due = self._calibration_due = True
+
+    def before_change(self) -> None:
+        """The sums are about to change: do first what has fallen due at their present state."""
+        if (self._fit_due or self._calibration_due) and self.sums.total:
+            self.settle()
 
     def note(self, change: Change) -> None:
         """The sums have changed by these examples; the read-out follows when asked, or in blocks."""
         self._prototypes = None
+        self._find_due()
         if self._discriminant is None:
             return
         self._queue.append(change)
@@ -96,11 +106,12 @@ class ReadOut:
         """Make the precision anew from the sums when next asked; κ and t stay unless the data has doubled."""
         self._discriminant, self._fitting, self._prototypes = None, None, None
         self._queue, self._waiting = [], 0
+        self._find_due()
 
     def rebuild(self) -> None:
         """Everything anew from sums and episodes, κ, t and the calibration included."""
-        self.invalidate()
         self._trust, self._calibration = None, None
+        self.invalidate()
         self.settle()
 
     def settle(self) -> None:
@@ -110,19 +121,22 @@ class ReadOut:
 
     def discriminant(self) -> Discriminant:
         """The read-out's metric, up to date with the sums."""
-        current = self._discriminant
-        if current is None:
-            if self._trust is None or self._outgrown():
+        if self._discriminant is None:
+            if self._trust is None or self._fit_due:
                 self._trust, self._fitted_at = self.prior.trust(self.sums), self.sums.degrees
-            current = self._discriminant = Discriminant(self.sums, self.prior, self._trust)
+                self._fit_due = False
+            self._discriminant = Discriminant(self.sums, self.prior, self._trust)
         elif self._queue:
             changes, self._queue, self._waiting = self._queue, [], 0
-            directions = current.absorb(changes)
+            steps = self._discriminant.absorb(changes)
             if self._fitting:
-                self._fitting.since.extend(directions)
-        if self._outgrown():
+                self._fitting.since.extend(steps)
+        if self._fit_due:
             self._refit()
-        return self._discriminant or current
+        if self._fitting and self._fitting.done:
+            self._discriminant = self._fitting.result(self.sums)
+            self._trust, self._fitting = self._discriminant.trust, None
+        return self._discriminant
 
     def answer(self, rows: FloatArray, columns: list[int] | None) -> Answer:
         """Scores of (N, D) integer rows against all classes, or those of `columns`."""
@@ -147,6 +161,7 @@ class ReadOut:
 
     def derived(self) -> dict[str, Any]:
         """κ, t and the calibration in force, as JSON values: with them a saved head answers as before."""
+        self.before_change()
         return {
             "trust": asdict(self._trust) if self._trust else None,
             "fitted_at": self._fitted_at,
@@ -163,25 +178,24 @@ class ReadOut:
             for name in ("focus", "familiarity"):
                 axes[name] = Axis(**axes[name]) if axes[name] else None
             self._calibration = Calibration(novelty=Novelty(**axes), **saved)
+        self._fit_due = self._calibration_due = False
+        self._find_due()
 
-    def _outgrown(self) -> bool:
-        """Whether N has doubled, or halved, since κ and t were chosen."""
+    def _find_due(self) -> None:
+        """See whether the data has outgrown κ and t (N has doubled, or halved), or the calibration."""
         now, then = self.sums.degrees, self._fitted_at
-        if self.prior.shipped and max(now, then) < FIT_FROM:
-            return False
-        return now >= 2 * max(then, 1) or 2 * now < then
+        constant = self.prior.shipped and max(now, then) < FIT_FROM
+        outgrown = not constant and (now >= 2 * max(then, 1) or 2 * now < then)
+        self._fit_due |= self._trust is None or outgrown
+        self._calibration_due |= self._calibration is None or not self._calibration.fits(self.sums)
 
     def _refit(self) -> None:
-        if self.sums.width < _WIDE:
-            self._trust, self._fitted_at = self.prior.trust(self.sums), self.sums.degrees
-            self._discriminant = Discriminant(self.sums, self.prior, self._trust)
-            return
-        if self._fitting is None:
+        self._fit_due, self._fitted_at = False, self.sums.degrees
+        if self.sums.width >= _WIDE:
             self._fitting = _Fitting(self.sums, self.prior)
-        elif self._fitting.done:
-            self._discriminant = self._fitting.result(self.sums)
-            self._trust, self._fitted_at = self._discriminant.trust, self.sums.degrees
-            self._fitting = None
+            return
+        self._trust = self.prior.trust(self.sums)
+        self._discriminant = Discriminant(self.sums, self.prior, self._trust)
 
     def _centres(self, kind: ReadOutKind) -> Centres:
         discriminant = self.discriminant()
@@ -195,13 +209,14 @@ class ReadOut:
         return self._prototypes
 
     def _calibrated(self) -> Calibration:
-        if self._calibration is None or not self._calibration.fits(self.sums):
+        if self._calibration is None or self._calibration_due:
             self._calibration = self._calibrate()
+            self._calibration_due = False
         return self._calibration
 
     def _calibrate(self) -> Calibration:
         rows, truth, own = self._sample()
-        now = (self.sums.total, len(self.sums.counts))
+        now = (self.sums.total, self.sums.degrees)
         kinds = self._kinds()
         if len(rows) < _ENOUGH:
             return Calibration(kinds[0], uncalibrated(self.sums.width, self.alpha), *now)
