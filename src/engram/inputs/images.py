@@ -19,7 +19,7 @@ Picture = npt.NDArray[Any]
 PIXEL_LIMIT = 64_000_000
 """Pictures of more pixels than this are refused from their header, before anything is decoded."""
 
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """What is decoded. Formats that Pillow hands to other programs (EPS) are left out on purpose."""
 
 SUFFIXES = frozenset(
