@@ -56,7 +56,7 @@ def draw_curves(
         axes.axhline(height, color="#555555", linewidth=0.9, linestyle=LINES[(i + 1) % len(LINES)],
                      label=name)
     if log:
-        axes.set_xscale("log")
+        _logarithmic(axes, sorted({float(place) for places, _, _ in curves.values() for place in places}))
     _finish(axes, x, y, title)
     axes.legend(frameon=False, fontsize=8)
 
@@ -110,6 +110,17 @@ def draw_bars(
     _finish(axes, y + (" (axis cut)" if span and span[0] > 0 else ""), "", title)
     if references:
         axes.legend(frameon=False, fontsize=8)
+
+
+def _logarithmic(axes: Any, places: list[float]) -> None:
+    """A logarithmic x axis with plain numbers: at the points themselves where they are few."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axes.set_xscale("log")
+    if len(places) <= 6:
+        axes.set_xticks(places)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _finish(axes: Any, x: str, y: str, title: str) -> None:
