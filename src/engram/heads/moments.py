@@ -15,9 +15,10 @@ import numpy as np
 
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Head, Positions
+from engram.heads.melding import melding
 from engram.heads.quantisation import Quantisation
 from engram.inputs.vectors import positions
-from engram.learner import FloatArray, Label, MeldError, NotTaughtError, State
+from engram.learner import FloatArray, Label, NotTaughtError, State
 
 
 class MomentHead(Head):
@@ -71,15 +72,9 @@ class MomentHead(Head):
         Raises:
             MeldError: another kind of head, other settings, another width; nothing was changed.
         """
-        if not isinstance(other, type(self)) or other.config() != self.config():
-            raise MeldError(f"Only two {type(self).__name__} heads with the same settings can be melded.")
-        with self._lock, other._lock:
+        with melding(self, other):
             if other.sums is None:
                 return
-            if self.width not in (None, other.width):
-                raise MeldError(f"Vectors of {other.width} values do not fit those of {self.width}.")
-            if len({type(label) for label in (*self._book, *other._book)}) > 1:
-                raise MeldError("One head has str labels, the other int labels.")
             whole = self.sums.copy() if self.sums else self.memory(other.sums.width)
             book = dict(self._book)
             whole.merge(other.sums, positions(other.labels, book))
