@@ -1,0 +1,146 @@
+"""Writes what must not be typed by hand: the command reference, and every number in README and docs.
+
+    python docs/generate.py            writes
+    python docs/generate.py --check    names what is stale; exit code 1 if anything is
+
+Numbers come from `results/figures.json`. In a page, a table is the comment
+
+    <!-- figures
+    ldnn-mnist.batch-5 | after 5 images of each digit
+    -->
+
+followed by what this script writes, up to `<!-- /figures -->`; a number in prose stands between
+`<!-- figure ldnn-mnist.batch-5 -->` and `<!-- /figure -->`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from engram.cli import app
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ROOT / "docs" / "commands.md"
+TABLE = re.compile(r"(<!-- figures\n(.*?)-->\n).*?(<!-- /figures -->)", re.DOTALL)
+NUMBER = re.compile(r"(<!-- figure (\S+) -->).*?(<!-- /figure -->)", re.DOTALL)
+NOT_MEASURED = "not measured yet"
+
+Figures = Mapping[str, Mapping[str, Any]]
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page, and every page with numbers in it, as it should be."""
+    figures = json.loads((ROOT / "results" / "figures.json").read_text(encoding="utf-8"))
+    wanted = {COMMANDS: command_reference()}
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        if path != COMMANDS:
+            wanted[path] = with_numbers(path.read_text(encoding="utf-8"), figures)
+    return wanted
+
+
+def stale() -> list[Path]:
+    """The pages that are not as they should be."""
+    return [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+
+
+def with_numbers(text: str, figures: Figures) -> str:
+    """The page with its tables and numbers as the figures have them.
+
+    Raises:
+        ValueError: a comment that is opened and never closed.
+    """
+    if text.count("<!-- figure") != len(TABLE.findall(text)) + len(NUMBER.findall(text)):
+        raise ValueError("A <!-- figure --> without its closing comment.")
+    text = TABLE.sub(lambda found: found[1] + table(found[2], figures) + found[3], text)
+    return NUMBER.sub(lambda found: found[1] + measured(figures.get(found[2])) + found[3], text)
+
+
+def table(rows: str, figures: Figures) -> str:
+    """A Markdown table of `key | description` lines."""
+    lines = ["", "| | measured | published elsewhere |", "|---|---|---|"]
+    for row in rows.strip().splitlines():
+        key, _, description = (part.strip() for part in row.partition("|"))
+        figure = figures.get(key)
+        lines.append(f"| {description} | {measured(figure)} | {published(figure)} |")
+    return "\n".join([*lines, "", ""])
+
+
+def measured(figure: Mapping[str, Any] | None) -> str:
+    """Mean and standard deviation with its unit, as prose has it.
+
+    >>> measured({"mean": 98.913, "sd": 0.061, "n": 5, "unit": "%"})
+    '98.91 ± 0.06%'
+    >>> measured({"mean": 1.0, "sd": 0.0, "n": 5, "unit": "flag"})
+    'yes'
+    """
+    if figure is None:
+        return NOT_MEASURED
+    mean, sd, unit = figure["mean"], figure["sd"], figure["unit"]
+    if unit == "flag":
+        return "yes" if mean == 1 else "no"
+    digits = 2 if abs(mean) < 1000 else 0
+    shown = f"{mean:,.{digits}f}" + (f" ± {sd:,.{digits}f}" if round(sd, digits) else "")
+    return shown + {"%": "%", "ratio": "×", "count": ""}.get(unit, f" {unit}")
+
+
+def published(figure: Mapping[str, Any] | None) -> str:
+    """The number of others with its source, or nothing."""
+    if figure is None or figure["published"] is None:
+        return ""
+    unit = {"%": "%", "ratio": "×"}.get(figure["unit"], "")
+    return f"{figure['published']:,g}{unit} ({figure['source']})"
+
+
+def command_reference() -> str:
+    """The help texts of all commands as one page."""
+    parts = [
+        "# Commands\n",
+        "Every command answers in text for people, or with `--json` in one JSON document on standard output.\n"
+        "Exit codes: 0 done, 1 refused (the message says what to do), 2 wrong usage, 130 interrupted.\n"
+        "`engram --install-completion` teaches your shell to complete commands and options.\n",
+    ]
+    for name in names(app.COMMANDS):
+        parts.append(f"## engram {name}\n\n```text\n{help_of(name)}\n```\n")
+    return "\n".join(parts)
+
+
+def names(commands: app.Commands, prefix: str = "") -> list[str]:
+    """All commands, those of groups with the group's name before them."""
+    found = []
+    for name, target in commands.items():
+        found += [prefix + name] if isinstance(target, str) else names(target, f"{prefix}{name} ")
+    return found
+
+
+def help_of(name: str) -> str:
+    """What `engram NAME --help` prints at 80 columns."""
+    shown = StringIO()
+    with redirect_stdout(shown), patch.dict(os.environ, COLUMNS="80"):
+        app.run([*name.split(), "--help"])
+    return shown.getvalue().rstrip()
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or only check them."""
+    old = stale()
+    for path in old:
+        print(path.relative_to(ROOT))
+    if "--check" in arguments:
+        return 1 if old else 0
+    wanted = pages()
+    for path in old:
+        path.write_text(wanted[path], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

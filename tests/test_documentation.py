@@ -1,0 +1,126 @@
+"""The documentation is true: its examples run, its numbers and command texts are current, it builds."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    return [code for language, code in BLOCK.findall(page.read_text(encoding="utf-8")) if language in languages]
+
+
+def with_blocks(*languages: str) -> list[object]:
+    return [pytest.param(page, id=page.name) for page in PAGES if blocks(page, *languages)]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the examples run: two folders of pictures, `photos/KIND/` and `new-photos/`, drawn here."""
+    colours = {"sunflower": (240, 200, 30), "fern": (30, 140, 50), "iris": (90, 60, 190)}
+    for kind, colour in colours.items():
+        for i in range(6):
+            folder = tmp_path / ("new-photos" if i == 5 else f"photos/{kind}")
+            folder.mkdir(parents=True, exist_ok=True)
+            drawn = Image.new("RGB", (96, 96), (128, 128, 128))
+            drawn.paste(tuple(max(0, part - 6 * i) for part in colour), (10 + 3 * i, 20, 70 + 3 * i, 80 - 4 * i))
+            drawn.save(folder / f"{kind}-{i}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def generate() -> ModuleType:
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import generate
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+    return generate
+
+
+@pytest.mark.parametrize("page", with_blocks("python", "pycon"))
+def test_the_python_examples_of_a_page_run_from_top_to_bottom(page: Path, pictures: Path) -> None:
+    names: dict[str, object] = {"__name__": "example"}
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    for number, code in enumerate(blocks(page, "python", "pycon"), 1):
+        where = f"{page.name}, example {number}"
+        if ">>>" in code:
+            test = doctest.DocTestParser().get_doctest(code, names, where, str(page), 0)
+            said: list[str] = []
+            assert runner.run(test, out=said.append, clear_globs=False).failed == 0, "".join(said)
+            names.update(test.globs)
+        else:
+            exec(compile(code, where, "exec"), names)
+
+
+@pytest.mark.parametrize("page", with_blocks("console"))
+def test_the_terminal_examples_of_a_page_run_as_typed(page: Path, pictures: Path) -> None:
+    program = pictures / "bin" / "engram"
+    program.parent.mkdir()
+    program.write_text(f'#!{sys.executable}\nfrom engram.cli import main\nmain()\n')
+    program.chmod(0o755)
+    lines = [line[2:] for code in blocks(page, "console") for line in code.splitlines() if line.startswith("$ ")]
+    done = subprocess.run(
+        ["bash", "-euc", "\n".join(lines)], capture_output=True, text=True, check=False, cwd=pictures,
+        env=os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    expected = [line for code in blocks(page, "console") for line in code.splitlines() if line[:2] not in ("$ ", "")]
+    missing = [line for line in expected if " ".join(line.split()) not in " ".join(done.stdout.split())]
+    assert missing == [], done.stdout
+
+
+def test_what_is_generated_is_current(generate: ModuleType) -> None:
+    assert [path.name for path in generate.stale()] == [], "run: python docs/generate.py"
+
+
+def test_a_number_that_changed_makes_its_page_stale(generate: ModuleType) -> None:
+    figures = json.loads('{"a.b": {"mean": 98.9, "sd": 0.1, "n": 5, "unit": "%", "published": 98.22, "source": "X"}}')
+    page = "It reaches <!-- figure a.b -->97.00%<!-- /figure -->.\n<!-- figures\na.b | after 5\n-->\nold\n<!-- /figures -->"
+    new = generate.with_numbers(page, figures)
+    assert "It reaches <!-- figure a.b -->98.90 ± 0.10%<!-- /figure -->." in new
+    assert "| after 5 | 98.90 ± 0.10% | 98.22% (X) |" in new
+    assert "old" not in new
+    assert generate.with_numbers(new, figures) == new
+
+
+def test_a_comment_that_is_never_closed_is_refused(generate: ModuleType) -> None:
+    with pytest.raises(ValueError, match="closing"):
+        generate.with_numbers("<!-- figure a.b -->97%", {})
+
+
+def test_every_command_is_in_the_reference(generate: ModuleType) -> None:
+    written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [name for name in generate.names(generate.app.COMMANDS) if f"## engram {name}\n" not in written] == []
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken = [
+        f"{page.name}: {target}"
+        for page in [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "index.html").stat().st_size > 1000
