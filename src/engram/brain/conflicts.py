@@ -1,0 +1,100 @@
+"""Labels that mean different things to two brains: reported, never silently merged.
+
+The classes of both brains are put side by side as different classes, so that the spread within them is their own, and
+their means are compared in the metric of that spread (Mahalanobis 1936), less what is expected from the means of few
+examples. Two classes with means d apart are confused for a share Φ(−d/2) of their members at best (Fisher 1936).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from engram.heads.discriminant import Discriminant, Prior
+from engram.heads.exact_sums import ExactSums
+from engram.heads.fast import FastHead
+from engram.learner import FloatArray, Label
+
+APART = 4.0
+"""Means this many standard deviations apart: at most Φ(−2) = 2.3% are confused. One label's clusters conflict."""
+
+ALIKE = 1.0
+"""Means this near: at least Φ(−½) = 31% are confused. Two labels coincide."""
+
+CONFIDENCE = 3.0
+"""Standard errors by which a distance must pass its threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Something for a person to decide, with `rename` or `forget`.
+
+    Attributes:
+        kind: "apart": one label, clusters that have little in common; "alike": two labels, one cluster.
+        labels: the label in the one brain and in the other.
+        distance: between the means, in standard deviations within classes.
+        between: the two brains.
+    """
+
+    kind: Literal["apart", "alike"]
+    labels: tuple[Label, Label]
+    distance: float
+    between: tuple[str, str] = ("", "")
+
+    def __str__(self) -> str:
+        one, two = self.labels
+        where = " and ".join(name for name in self.between if name)
+        where = f" ({where})" if where else ""
+        if self.kind == "apart":
+            return f"{one!r} means different things{where}: its clusters lie {self.distance:.1f} deviations apart"
+        return f"{one!r} and {two!r} look like the same thing{where}: {self.distance:.1f} deviations apart"
+
+
+def find_conflicts(
+    one: FastHead, two: FastHead, covariance: FloatArray | None = None, names: tuple[str, str] = ("", "")
+) -> list[Conflict]:
+    """Labels that two heads on one bundle use differently.
+
+    Args:
+        covariance: the bundle's S0 in quantised units, or None.
+        names: what the two are called in the report.
+    """
+    if not one.labels or not two.labels:
+        return []
+    distances, errors = _distances(one.sums, two.sums, covariance)
+    mine, theirs = one.labels, two.labels
+    found = []
+    for i, a in enumerate(mine):
+        for j, b in enumerate(theirs):
+            squared, error = distances[i, j], CONFIDENCE * errors[i, j]
+            shown = float(np.sqrt(max(squared, 0.0)))
+            if a == b and squared - error > APART**2:
+                found.append(Conflict("apart", (a, b), shown, names))
+            elif a != b and (a not in theirs or b not in mine) and squared + error < ALIKE**2:
+                found.append(Conflict("alike", (a, b), shown, names))
+    return found
+
+
+def _distances(one: ExactSums, two: ExactSums, covariance: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """(A, B) squared distances between the means of their classes, without bias, and the standard errors."""
+    together = one.copy()
+    first = len(together.counts)
+    together.merge(two, np.arange(first, first + len(two.counts)))
+    discriminant = Discriminant(together, Prior(together.width, covariance))
+    means = together.means()
+    moved = discriminant.apply(means) * discriminant.freedom
+    norms = np.einsum("cd,cd->c", moved, means)
+    squared = norms[:first, None] - 2 * moved[:first] @ means[first:].T + norms[None, first:]
+    noise = 1 / together.counts[:first, None] + 1 / together.counts[None, first:]
+    spread = _mean_square(discriminant, together)
+    return squared - spread * noise, np.sqrt(2 * spread * noise**2 + 4 * np.maximum(squared, 0) * noise)
+
+
+def _mean_square(discriminant: Discriminant, sums: ExactSums) -> float:
+    """Mean squared distance of an example from its class mean: D, or less where the prior outweighs the data."""
+    if not sums.degrees:
+        return float(sums.width)
+    within = discriminant.apply(sums.scatter())
+    return float(np.clip(np.trace(within) * discriminant.freedom / sums.degrees, 1.0, sums.width))

@@ -1,0 +1,209 @@
+"""From what a person hands over to single examples with labels: arrays, pictures, files, a folder per class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from engram.backbones.backbone import Stored
+from engram.backbones.bundle import Bundle, step_for
+from engram.backbones.image_descriptor import DescriptorBackbone
+from engram.backbones.vectors import VectorBackbone
+from engram.inputs.images import each, scan
+from engram.inputs.vectors import as_labels, as_vectors
+from engram.learner import InputError, Label, LabelError
+
+Takes = Literal["pictures", "vectors", "text"]
+DESCRIPTOR = "descriptor"
+"""The name of the backbone that comes with the program and describes pictures by hand."""
+
+TABLES = frozenset({".csv", ".npy"})
+"""Endings of files that hold raw vectors, one a row."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Single inputs that a backbone takes, where each came from, and their labels if any were found.
+
+    Attributes:
+        items: an (N, D) array of vectors, or N pictures or texts.
+        sources: the path of each, or None.
+        labels: one for each, or None.
+    """
+
+    items: Any
+    sources: list[str | None]
+    labels: list[Label] | None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def labelled(self, targets: Any, like: Label | None) -> list[Label]:
+        """The labels given, else those found.
+
+        Raises:
+            LabelError: there are none, or not one for each, or of another type than `like`.
+        """
+        if targets is None and self.labels is None:
+            raise LabelError("No labels: give one for each input, or one for all, or a folder with a folder per class.")
+        return as_labels(self.labels if targets is None else targets, len(self), like)
+
+
+def gather(inputs: Any, takes: Takes) -> Examples:
+    """The single examples in whatever was given.
+
+    Raises:
+        InputError: nothing there, or not what the backbone takes.
+    """
+    if takes == "text":
+        texts = [inputs] if isinstance(inputs, str) else list(inputs)
+        if not texts:
+            raise InputError("Nothing to work on: 0 texts.")
+        return Examples(texts, [None] * len(texts), None)
+    return _pictures(inputs) if takes == "pictures" else _vectors(inputs)
+
+
+def takes(bundle: Bundle) -> Takes:
+    """What a bundle's backbone works on."""
+    backbone: Any = bundle.backbone
+    if backbone.kind == "hashed-ngrams":
+        return "text"
+    return "pictures" if getattr(backbone, "preprocessing", None) is not None else "vectors"
+
+
+def as_bundle(given: Any) -> Bundle:
+    """A bundle as it is, a backbone without statistics, or a bundle by its name or folder.
+
+    Raises:
+        InputError, DamagedError: none of these, or it cannot be opened.
+    """
+    if isinstance(given, Bundle):
+        return given
+    if given == DESCRIPTOR:
+        return Bundle.bare(DescriptorBackbone())
+    if isinstance(given, str | os.PathLike):
+        from engram.backbones.catalogue import folder_of
+
+        return Bundle.open(folder_of(given))
+    if isinstance(given, Stored):
+        return _bare(given)
+    raise InputError(f"Expected a bundle, a backbone, or the name of one, not {type(given).__name__}.")
+
+
+def _bare(backbone: Stored) -> Bundle:
+    if isinstance(backbone, VectorBackbone):  # readings: their lengths mean something
+        return Bundle.bare(backbone, step=step_for(8.0), normalise=False)
+    return Bundle.bare(backbone)
+
+
+def default_bundle(inputs: Any) -> Bundle:
+    """What a brain stands on that was given no backbone: pictures are described by hand, vectors taken as they are.
+
+    Raises:
+        InputError: neither pictures nor vectors.
+    """
+    first = inputs
+    while isinstance(first, list | tuple) and len(first):
+        first = first[0]
+    pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and max(np.ndim(inputs), first.ndim) >= 2
+    if _is_file(first) and not _is_table(first):
+        pixels = _is_file(inputs) or (isinstance(inputs, list | tuple) and _is_file(inputs[0]))
+    if pixels or isinstance(first, Image.Image):
+        return Bundle.bare(DescriptorBackbone())
+    vectors = _vectors(inputs).items
+    return Bundle.of_vectors(vectors.shape[1])
+
+
+def _pictures(inputs: Any) -> Examples:
+    items: list[Any] = []
+    found: list[Label | None] = []
+    for one in each(inputs):
+        if isinstance(one, str | os.PathLike) and Path(one).is_dir():
+            paths, labels = scan(one)
+            items += paths
+            found += labels if labels is not None else [None] * len(paths)
+        else:
+            items.append(one)
+            found.append(None)
+    if not items:
+        raise InputError("Nothing to work on: 0 pictures.")
+    known = [label for label in found if label is not None]
+    return Examples(items, _sources(items), known if len(known) == len(items) else None)
+
+
+def _vectors(inputs: Any) -> Examples:
+    files = [inputs] if _is_file(inputs) else inputs
+    if isinstance(files, list | tuple) and len(files) and all(_is_file(one) for one in files):
+        tables = [read_table(file) for file in files]
+        rows = [table.items for table in tables]
+        if len({part.shape[1] for part in rows}) > 1:
+            raise InputError(f"Files of different width: {[part.shape[1] for part in rows]} values per vector.")
+        labels = [label for table in tables for label in table.labels or ()]
+        items = np.concatenate(rows)
+        sources = [source for table in tables for source in table.sources]
+        return Examples(items, sources, labels if len(labels) == len(items) else None)
+    vectors = as_vectors(inputs)
+    return Examples(vectors, [None] * len(vectors), None)
+
+
+def read_table(file: str | os.PathLike[str]) -> Examples:
+    """The vectors in a .npy file, or in a .csv file; a first line of names is skipped, a column `label` gives labels.
+
+    Raises:
+        InputError: no such file, another ending, or not a rectangle of numbers.
+    """
+    path = Path(file)
+    if path.is_dir() or path.suffix.lower() not in TABLES:
+        raise InputError(f"{path} holds no vectors: this brain takes .npy and .csv files.")
+    try:
+        if path.suffix.lower() == ".npy":
+            vectors, labels = as_vectors(np.load(path, allow_pickle=False)), None
+        else:
+            vectors, labels = _read_csv(path)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (OSError, ValueError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"Cannot read vectors from {path}: {reason}.") from error
+    return Examples(vectors, [f"{path}:{row}" for row in range(1, len(vectors) + 1)], labels)
+
+
+def _read_csv(path: Path) -> tuple[Any, list[Label] | None]:
+    import csv
+
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = [line for line in csv.reader(file) if line]
+    names = lines[0] if lines and not _numeric(lines[0]) else []
+    rows = lines[1:] if names else lines
+    places = [i for i, name in enumerate(names) if name.strip().lower() == "label"]
+    if not places:
+        return as_vectors(rows), None
+    if any(len(row) <= places[0] for row in rows):
+        raise InputError("a line is too short to hold its label.")
+    labels: list[Label] = [row[places[0]] for row in rows]
+    return as_vectors([row[: places[0]] + row[places[0] + 1 :] for row in rows]), labels
+
+
+def _numeric(cells: Sequence[str]) -> bool:
+    try:
+        return bool([float(cell) for cell in cells])
+    except ValueError:
+        return False
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _is_table(value: Any) -> bool:
+    return Path(value).suffix.lower() in TABLES
+
+
+def _sources(items: Sequence[Any]) -> list[str | None]:
+    return [str(item) if _is_file(item) else None for item in items]

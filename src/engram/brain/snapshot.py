@@ -1,0 +1,193 @@
+"""A brain's folder: written so that a crash at any moment leaves the old brain or the new one, and read with care.
+
+Every file but the manifest gets a name of its own, with its SHA-256 in it, and is never written to again. The manifest
+names the files that make up the brain; putting it in place, by one atomic rename, is the moment of saving. Files that
+no manifest names any longer are swept away afterwards. (The order write, sync, rename, sync of the folder is the one
+that survives power loss: Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from engram.learner import DamagedError, EngramError, InputError
+
+FORMAT = "engram-brain"
+VERSION = 1
+MANIFEST = "manifest.json"
+
+_NAME = re.compile(r"(snapshot|slot|unknowns|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]*")
+_OURS = re.compile(r"(snapshot|slot|unknowns)-.*\.safetensors|bundle-[0-9a-f]{16}|.*\.engram-tmp")
+
+
+class Folder:
+    """A brain's folder on disk.
+
+    Attributes:
+        path: where it is.
+        seen: the manifest that was last read or written through this object, as bytes; None before.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.seen: bytes | None = None
+
+    def write(self, about: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+        """Save: all the files, then the manifest.
+
+        Args:
+            about: what the manifest says beside the files: JSON values.
+            files: name in the folder -> content; a name must tell its content apart from any other's.
+
+        Raises:
+            EngramError: another program has saved to the folder since this one read it.
+            OSError: the disk refused; the brain that was there is still there.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.path):
+            if self.seen is not None and self._manifest_bytes() not in (None, self.seen):
+                raise EngramError(
+                    f"{self.path} was changed by another program since it was opened: open it again, or save elsewhere."
+                )
+            entries = {}
+            for name, content in sorted(files.items()):
+                entries[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+                if not self._holds(name, entries[name]):
+                    _write(self.path / name, content)
+            manifest = _packed({**about, "format": FORMAT, "version": VERSION, "files": entries})
+            for folder in {(self.path / name).parent for name in files} | {self.path}:
+                _sync_folder(folder)
+            _write(self.path / MANIFEST, manifest)
+            _sync_folder(self.path)
+            _sync_folder(self.path.resolve().parent)
+            self.seen = manifest
+            self._sweep({name.split("/")[0] for name in files})
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest, checked.
+
+        Raises:
+            InputError: there is no such folder.
+            DamagedError: there is no brain in it, or a damaged one, or one of a later version.
+        """
+        if not self.path.is_dir():
+            raise InputError(f"No brain at {self.path}: teach one first, or check the path.")
+        packed = self._manifest_bytes()
+        if packed is None:
+            raise DamagedError(f"{self.path} holds no {MANIFEST}: it is not a brain, or was never completely saved.")
+        try:
+            manifest = json.loads(packed)
+            if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+                raise DamagedError(f"{self.path / MANIFEST} does not describe a brain.")
+            if not isinstance(manifest.get("version"), int) or manifest["version"] > VERSION:
+                raise DamagedError(
+                    f"{self.path} was written by a later version of Engram (format {manifest.get('version')}, this one "
+                    f"reads up to {VERSION}): update Engram to open it."
+                )
+            whole = _packed({k: v for k, v in manifest.items() if k != "checksum"}) == packed
+            if not whole or not all(_NAME.fullmatch(name) and ".." not in name for name in manifest["files"]):
+                raise DamagedError(f"{self.path / MANIFEST} was altered: its checksum does not fit.")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DamagedError(f"{self.path / MANIFEST} cannot be read: {error}") from error
+        self.seen = packed
+        return manifest
+
+    def read(self, name: str, entry: Mapping[str, Any]) -> bytes:
+        """A file that the manifest names.
+
+        Raises:
+            DamagedError: it is missing, or not what was saved.
+        """
+        try:
+            content = (self.path / name).read_bytes()
+        except OSError as error:
+            raise DamagedError(f"{self.path / name} cannot be read: {error.strerror or error}.") from error
+        if len(content) != entry["bytes"] or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise DamagedError(f"{self.path / name} was altered or cut short: restore the folder from a copy.")
+        return content
+
+    def _holds(self, name: str, entry: Mapping[str, Any]) -> bool:
+        try:
+            self.read(name, entry)
+        except DamagedError:
+            return False
+        return True
+
+    def _manifest_bytes(self) -> bytes | None:
+        try:
+            return (self.path / MANIFEST).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DamagedError(f"{self.path / MANIFEST} cannot be read: {error.strerror or error}.") from error
+
+    def _sweep(self, keep: set[str]) -> None:
+        """Remove what the manifest no longer names. What cannot be removed does no harm."""
+        with suppress(OSError):
+            for entry in self.path.iterdir():
+                if entry.name in keep or not _OURS.fullmatch(entry.name):
+                    continue
+                inside = list(entry.iterdir()) if entry.is_dir() else []
+                for file in inside:
+                    file.unlink()
+                entry.rmdir() if entry.is_dir() else entry.unlink()
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the folder against other programs on this machine that would save to it."""
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system: the manifest check still finds lost updates
+        yield
+        return
+    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def short_hash(content: bytes) -> str:
+    """What tells a file's content apart, in its name."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _packed(manifest: Mapping[str, Any]) -> bytes:
+    """Canonical JSON with a checksum over the rest: any altered byte shows."""
+    text = json.dumps(manifest, sort_keys=True, indent=1)
+    checked = {**manifest, "checksum": hashlib.sha256(text.encode()).hexdigest()}
+    return json.dumps(checked, sort_keys=True, indent=1).encode() + b"\n"
+
+
+def _write(target: Path, content: bytes) -> None:
+    """The content under a temporary name, synced, then renamed."""
+    target.parent.mkdir(exist_ok=True)
+    temporary = target.with_name(target.name + ".engram-tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.replace(temporary, target)
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name != "posix":  # elsewhere a folder cannot be opened, and a rename is synced by the system
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
