@@ -26,7 +26,8 @@ class FuzzyARTMAP(Head):
     """The score of a label is the choice function |I ∧ w| / (α + |w|) of its best category.
 
     Args:
-        vigilance: baseline ρ in [0, 1]: how much of an input its category must match. Larger: smaller boxes.
+        vigilance: baseline ρ in [0, 1]: how much of an input its category must match. Larger: smaller boxes
+            and more of them; 0 is the paper's most general.
         choice: α > 0, which prefers small boxes among those that hold the input.
         tracking: how far above the match of a wrongly chosen category the vigilance is raised.
         capacity: categories of one label; once it has so many, the best fitting one grows instead.
@@ -40,7 +41,7 @@ class FuzzyARTMAP(Head):
 
     def __init__(
         self,
-        vigilance: float = 0.0,
+        vigilance: float = 0.7,
         choice: float = 0.001,
         tracking: float = 1e-6,
         capacity: int = 200,
@@ -51,6 +52,8 @@ class FuzzyARTMAP(Head):
             raise InputError("vigilance lies in [0, 1], choice and tracking above 0, capacity is 1 or more.")
         self.vigilance, self.choice, self.tracking = vigilance, choice, tracking
         self.capacity, self.normalise = capacity, normalise
+        self._low: FloatArray = np.empty(0)
+        self._high: FloatArray = np.empty(0)
         self._forget_all(0)
 
     def config(self) -> dict[str, Any]:
@@ -84,8 +87,7 @@ class FuzzyARTMAP(Head):
     def _forget_all(self, width: int) -> None:
         self._lower, self._upper = np.empty((0, width)), np.empty((0, width))
         self._owners = np.empty(0, np.intp)
-        self._low: FloatArray = np.full(width, np.inf)
-        self._high: FloatArray = np.full(width, -np.inf)
+        self._low, self._high = np.full(width, np.inf), np.full(width, -np.inf)
 
     def _prepare(self, vectors: FloatArray) -> FloatArray:
         if max(vectors.max(), -vectors.min()) > 1e150:
@@ -153,9 +155,9 @@ class FuzzyARTMAP(Head):
         return scores
 
     def _answer(self, candidates: tuple[Label, ...], scores: FloatArray) -> Predictions:
-        """Confidence: the nearness of the best category among those of all labels."""
+        """Confidence: inverse squared distance to the best category, as a share of that to all labels."""
         answers = super()._answer(candidates, scores)
-        nearness = 1.0 / (1.0 - scores + 1e-6)
+        nearness = 1.0 / (1.0 - scores + 1e-6) ** 2
         answers.confidence[:] = nearness.max(axis=1) / nearness.sum(axis=1)
         return answers
 

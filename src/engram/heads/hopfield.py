@@ -2,6 +2,9 @@
 
 H. Ramsauer et al., "Hopfield networks is all you need", ICLR 2021: the state ξ is updated to
 X softmax(β Xᵀξ), which converges in few steps and can store exponentially many patterns in the dimension.
+Patterns need not have one length here: half their squared norm is taken off the product, so that the
+nearest one attracts most (the Euclidean similarity of B. Millidge et al., "Universal Hopfield networks", ICML
+2022); for patterns of unit length that changes nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +23,6 @@ _ROWS = 256
 class Hopfield(ExemplarHead):
     """The score of a label is the attention that its patterns draw in the last step.
 
-    Without normalisation, patterns of large norm attract more, as in any Hopfield network.
-
     Args:
         beta: inverse temperature β. Large: the single nearest pattern is recalled; small: a mean of many.
             The unit is the inverse squared length of the vectors.
@@ -35,7 +36,7 @@ class Hopfield(ExemplarHead):
     """
 
     def __init__(
-        self, beta: float = 25.0, steps: int = 2, capacity: int | None = 1000, normalise: bool = True
+        self, beta: float = 100.0, steps: int = 2, capacity: int | None = 1000, normalise: bool = True
     ) -> None:
         super().__init__(capacity, normalise)
         if not beta > 0 or steps < 1:
@@ -48,11 +49,12 @@ class Hopfield(ExemplarHead):
     def recall(self, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The state (N, D) after all steps but the last, and its attention (N, n) to what is held."""
         held, _ = self._examples_held()
+        norms = 0.5 * (held**2).sum(axis=1)
         state = vectors
-        attention = softmax(self.beta * state @ held.T)
+        attention = softmax(self.beta * (state @ held.T - norms))
         for _ in range(self.steps - 1):
             state = attention @ held
-            attention = softmax(self.beta * state @ held.T)
+            attention = softmax(self.beta * (state @ held.T - norms))
         return state, attention
 
     def _scores(self, vectors: FloatArray) -> FloatArray:

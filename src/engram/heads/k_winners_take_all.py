@@ -14,9 +14,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engram.heads.exact_sums import ExactSums
+from engram.heads.head import softmax
 from engram.heads.moments import MomentHead
 from engram.heads.nearest_class_mean import ClassSums
-from engram.learner import FloatArray, InputError
+from engram.learner import FloatArray, InputError, Label, Predictions
+
+_SHARPNESS = 25.0  # cosines of sparse codes differ by hundredths
 
 _SHARPNESS = 20.0
 
@@ -86,3 +89,8 @@ class KWinnersTakeAll(MomentHead):
     def _read(self, features: FloatArray) -> FloatArray:
         scores: FloatArray = features @ self._synapses.T / np.sqrt(features.sum(axis=1))[:, None]
         return scores
+
+    def _answer(self, candidates: tuple[Label, ...], scores: FloatArray) -> Predictions:
+        answers = super()._answer(candidates, scores)
+        answers.confidence[:] = softmax(_SHARPNESS * scores).max(axis=1)
+        return answers

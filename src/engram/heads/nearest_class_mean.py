@@ -29,11 +29,13 @@ class ClassSums(ExactSums):
         """Add (N, D) integer rows to the sums of their classes."""
         self.check_capacity(len(rows))
         self._reserve(int(classes.max()) + 1)
+        self.total += len(rows)
         self._class_sums(rows, classes, 1.0)
         self._gram += (rows * rows).sum(axis=0)
 
     def subtract(self, rows: FloatArray, classes: Positions) -> None:
         """Take back rows that were added before."""
+        self.total -= len(rows)
         self._class_sums(rows, classes, -1.0)
         self._gram -= (rows * rows).sum(axis=0)
 
@@ -57,6 +59,7 @@ class ClassSums(ExactSums):
     @classmethod
     def _holding(cls, counts: FloatArray, sums: FloatArray, gram: FloatArray) -> ClassSums:
         made = cls(gram.shape[1])
+        made.total = int(counts.sum())
         made._classes, made._counts, made._sums, made._gram = len(counts), counts, sums, gram
         return made
 

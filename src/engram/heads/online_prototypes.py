@@ -127,9 +127,9 @@ class OnlinePrototypes(Head):
         return scores
 
     def _answer(self, candidates: tuple[Label, ...], scores: FloatArray) -> Predictions:
-        """Confidence: softmax of the distances, in units of a quarter of the mean distance to the candidates."""
+        """Confidence: softmax of the distances, in units of a twelfth of the mean distance to them."""
         answers = super()._answer(candidates, scores)
-        unit = np.maximum(-scores.mean(axis=1, keepdims=True) / 4, 1e-12)
+        unit = np.maximum(-scores.mean(axis=1, keepdims=True) / 12, 1e-12)
         answers.confidence[:] = softmax(scores / unit).max(axis=1)
         return answers
 

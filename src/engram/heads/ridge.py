@@ -11,18 +11,19 @@ parameter", Technometrics 21(2), 1979. It needs the moments alone, no example ke
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from engram.heads.exact_sums import ExactSums
+from engram.heads.head import softmax
 from engram.heads.moments import MomentHead
 from engram.learner import FloatArray, InputError, Label, Predictions
 
 GRID = 10.0 ** np.arange(-8, 2.5, 0.5)
 """Candidates for λ, as multiples of the mean eigenvalue of G."""
 
-CHOOSE_FROM = 30
+TUNE_FROM = 30
 """Examples from which on λ is chosen; before, it is the mean eigenvalue."""
 
 
@@ -50,8 +51,8 @@ class Ridge(MomentHead):
         if penalty != "gcv" and not (isinstance(penalty, int | float) and penalty > 0):
             raise InputError(f"penalty is 'gcv' or a number above 0, not {penalty!r}.")
         self.penalty = penalty
-        self._chosen = 0.0
-        self._chosen_at = 0
+        self._spectrum: Spectrum | None = None
+        self._tuned_at = 0
 
     def config(self) -> dict[str, Any]:
         return {"penalty": self.penalty, **super().config()}
@@ -62,16 +63,19 @@ class Ridge(MomentHead):
         return self._quantise.step
 
     def _learned(self, sums: ExactSums) -> None:
-        if sums.total >= max(2 * self._chosen_at, CHOOSE_FROM):
+        if sums.total >= max(2 * self._tuned_at, TUNE_FROM):
             self._tune(sums)
 
     def _tune(self, sums: ExactSums) -> None:
-        if self.penalty == "gcv":
-            self._chosen, self._chosen_at = 0.0, sums.total
-            if sums.total >= CHOOSE_FROM:
-                gram, cross, _ = self._moments(sums)
-                targets = sums.counts * (1 - sums.counts / sums.total * self.intercept)
-                self._chosen = gcv(gram, cross, targets, sums.total, int(self.intercept))
+        self._tuned_at = sums.total
+        self._spectrum = None
+        if sums.total >= TUNE_FROM:
+            gram, cross, _ = self._moments(sums)
+            self._spectrum = Spectrum.of(gram, cross, self._squares(sums), sums.total, int(self.intercept))
+
+    def _squares(self, sums: ExactSums) -> float:
+        """Σy² of the one-hot targets about their means."""
+        return float((sums.counts * (1 - self.intercept * sums.counts / sums.total)).sum())
 
     def _moments(self, sums: ExactSums) -> tuple[FloatArray, FloatArray, FloatArray]:
         """G (D, D), B (D, C) and the mean (D,) that both are taken about; zeros without intercept."""
@@ -82,51 +86,65 @@ class Ridge(MomentHead):
 
     def _fit(self, sums: ExactSums) -> None:
         gram, cross, self._mean = self._moments(sums)
-        if self.penalty == "gcv":
-            penalty = self._chosen or np.trace(gram) / len(gram) or 1.0
-        else:
+        if self.penalty != "gcv":
             penalty = float(self.penalty) / self._unit**2
+        elif self._spectrum is not None:
+            penalty = self._spectrum.best()
+        else:
+            penalty = float(np.trace(gram)) / len(gram) or 1.0
         self._weights = np.linalg.solve(gram + penalty * np.eye(len(gram)), cross)
         self._base = sums.counts / sums.total * self.intercept
+        fitted = self._weights * (gram @ self._weights - 2 * cross)
+        freedom = self._spectrum.freedom(penalty) if self._spectrum is not None else 0.5
+        residual = (self._squares(sums) + fitted.sum()) / (sums.total * freedom * len(sums.counts))
+        self._variance = float(np.clip(residual, 1e-3, 1.0))
 
     def _read(self, features: FloatArray) -> FloatArray:
         scores: FloatArray = (features - self._mean) @ self._weights + self._base
         return scores
 
     def _answer(self, candidates: tuple[Label, ...], scores: FloatArray) -> Predictions:
+        """Confidence: the posterior, were each target its one-hot code with Gaussian noise."""
         answers = super()._answer(candidates, scores)
-        answers.confidence[:] = shares(scores).max(axis=1)
+        answers.confidence[:] = softmax(scores / self._variance).max(axis=1)
         return answers
 
 
-def shares(scores: FloatArray) -> FloatArray:
-    """Estimated probabilities, cut to [0, 1] and made to sum to one; equal shares where all are cut away."""
-    cut = np.clip(scores, 0.0, 1.0)
-    total = cut.sum(axis=1, keepdims=True)
-    probabilities: FloatArray = np.where(total > 0, cut / np.maximum(total, 1e-300), 1.0 / scores.shape[1])
-    return probabilities
+class Spectrum(NamedTuple):
+    """What generalised cross-validation needs of n examples, for any λ.
 
-
-def gcv(gram: FloatArray, cross: FloatArray, targets: FloatArray, count: int, fixed: int = 1) -> float:
-    """The λ of `GRID` × mean eigenvalue with the smallest generalised cross-validation error.
-
-    Args:
-        gram: (D, D) G.
-        cross: (D, C) B.
-        targets: (C,) sums of the squared targets.
-        count: number of examples, n.
+    Attributes:
+        values: (D,) eigenvalues s of G.
+        power: (D,) squared length of B along each eigenvector.
+        squares: Σy².
+        examples: n.
         fixed: degrees of freedom that are not penalised, such as the intercept.
-
-    Returns:
-        argmin of RSS(λ) / (n − df(λ))², with both from the eigenvalues of G.
     """
-    values, vectors = np.linalg.eigh(gram)
-    values = np.maximum(values, 0.0)
-    power = ((vectors.T @ cross) ** 2).sum(axis=1)
-    mean = values.mean() or 1.0
-    errors = []
-    for penalty in GRID * mean:
-        residual = targets.sum() - (power * (values + 2 * penalty) / (values + penalty) ** 2).sum()
-        freedom = count - fixed - (values / (values + penalty)).sum()
-        errors.append(max(residual, 0.0) / freedom**2 if freedom > 1e-6 * count else np.inf)
-    return float(GRID[int(np.argmin(errors))] * mean)
+
+    values: FloatArray
+    power: FloatArray
+    squares: float
+    examples: int
+    fixed: int
+
+    @classmethod
+    def of(cls, gram: FloatArray, cross: FloatArray, squares: float, count: int, fixed: int) -> Spectrum:
+        values, vectors = np.linalg.eigh(gram)
+        power = ((vectors.T @ cross) ** 2).sum(axis=1)
+        return cls(np.maximum(values, 0.0), power, squares, count, fixed)
+
+    def freedom(self, penalty: float) -> float:
+        """1 − df(λ)/n: the share of the examples that is left to judge the fit by; 10⁻⁶ at least."""
+        used = self.fixed + float((self.values / (self.values + penalty)).sum())
+        return max(1.0 - used / self.examples, 1e-6)
+
+    def error(self, penalty: float) -> float:
+        """RSS(λ) / n (1 − df(λ)/n)², the generalised cross-validation error."""
+        fit = float((self.power * (self.values + 2 * penalty) / (self.values + penalty) ** 2).sum())
+        return max(self.squares - fit, 0.0) / self.examples / self.freedom(penalty) ** 2
+
+    def best(self) -> float:
+        """The λ of `GRID` × mean eigenvalue with the smallest error; the largest of equals."""
+        candidates = (GRID * (self.values.mean() or 1.0))[::-1]
+        usable = [penalty for penalty in candidates if self.freedom(penalty) > 1e-6]
+        return float(min(usable or candidates[:1], key=self.error))
