@@ -20,14 +20,14 @@ class Digits(NamedTuple):
     """Real digits and who may see which.
 
     Attributes:
-        images: (1797, 8, 8) uint8, 0 background to 16 ink.
+        images: (1797, 8, 8) float32, 0 background to 16 ink.
         labels: (1797,) int64, 0 to 9.
         pretraining: places the packaged backbone was trained on; none is a 3.
         teach: places to teach a head from; all ten digits, never seen by the backbone.
         test: places to ask about; all ten digits, never seen by either.
     """
 
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     pretraining: Indices
     teach: Indices
@@ -47,7 +47,7 @@ def digits() -> Digits:
     order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
     first = order[:PRETRAINING]
     return Digits(
-        data.images.astype(np.uint8), labels,
+        data.images.astype(np.float32), labels,
         first[labels[first] != WITHHELD],
         order[PRETRAINING : PRETRAINING + TEACH],
         order[PRETRAINING + TEACH :],

@@ -1,0 +1,178 @@
+"""The recipe for backbones of handwritten digits: features that serve digits the network never saw.
+
+A small convolutional network learns to tell characters apart under random affine changes. The characters
+are the digits and their composites, a hundred shapes though there are ten kinds of digits or fewer. Two
+losses act on a projection of the features: supervised contrastive, which gathers each class, and cosine
+classification, which also yields a usable classifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engram.learner import InputError
+from engram.pretraining.augmentation import Affine
+from engram.pretraining.composite_classes import compose, whole_class
+from engram.pretraining.loop import Progress, Schedule, train
+from engram.pretraining.networks import CharacterNetwork, CosineClassifier
+from engram.pretraining.supervised_contrastive import supervised_contrastive
+
+
+@dataclass(frozen=True)
+class DigitRecipe:
+    """How a digit backbone is trained; every default was settled on validation data.
+
+    Attributes:
+        channels: of the convolutions.
+        width: D, of the features.
+        projection: width of the space in which the losses act.
+        batch: images per step.
+        composites: share of a batch that is composed of two digits' halves.
+        contrastive: weight of the supervised contrastive loss, at `temperature`.
+        classification: weight of the cosine classifier's cross-entropy.
+        affine: the random changes.
+        schedule: length and rates.
+    """
+
+    channels: tuple[int, ...] = (16, 48, 96)
+    width: int = 128
+    projection: int = 64
+    batch: int = 256
+    composites: float = 0.3
+    contrastive: float = 1.0
+    temperature: float = 0.1
+    classification: float = 0.3
+    affine: Affine = field(default_factory=Affine)
+    schedule: Schedule = field(default_factory=lambda: Schedule(steps=2000))
+
+    def config(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return asdict(self)
+
+
+class DigitObjective(nn.Module):
+    """The network, its classifier of digits and composites, and the loss over a batch.
+
+    Args:
+        recipe: widths and weights.
+        side: of the images.
+        digits: how many kinds of digits there are.
+    """
+
+    def __init__(self, recipe: DigitRecipe, side: int, digits: int) -> None:
+        super().__init__()
+        self.recipe, self.digits = recipe, digits
+        self.network = CharacterNetwork(recipe.channels, recipe.width, side)
+        self.classifier = CosineClassifier(recipe.width, recipe.projection, digits * digits)
+
+    def forward(self, images: Tensor, classes: Tensor) -> Tensor:
+        """The loss."""
+        projected = self.classifier.project(self.network(images))
+        contrast = supervised_contrastive(projected, classes, self.recipe.temperature)
+        entropy = functional.cross_entropy(self.classifier.logits(projected), classes)
+        return self.recipe.contrastive * contrast + self.recipe.classification * entropy
+
+    @torch.inference_mode()
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, digits): the whole digits among all classes; the trained network's own answer."""
+        whole = whole_class(torch.arange(self.digits), self.digits)
+        parts = [self.classifier(self.network(part))[:, whole] for part in torch.split(images, 500)]
+        return torch.cat(parts)
+
+
+class Characters:
+    """Batches of digits and composites; all at random, all from the given generator."""
+
+    def __init__(self, images: Tensor, classes: Tensor, digits: int, recipe: DigitRecipe) -> None:
+        self.images, self.classes, self.digits, self.recipe = images, classes, digits, recipe
+
+    def __call__(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Images (N, 1, S, S) and their classes (N,)."""
+        images, classes = self._draw(self.recipe.batch, generator)
+        composed = round(self.recipe.composites * len(images))
+        partners, partner_classes = self._draw(composed, generator)
+        composites, joint = compose(
+            images[:composed], partners, classes[:composed], partner_classes, self.digits
+        )
+        characters = self.recipe.affine(torch.cat([composites, images[composed:]]), generator)
+        whole = whole_class(classes[composed:], self.digits)
+        return characters.contiguous(memory_format=torch.channels_last), torch.cat([joint, whole])
+
+    def _draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        places = torch.randint(len(self.images), (count,), generator=generator)
+        return self.images[places], self.classes[places]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedDigits:
+    """A trained network, the digits its own classifier knows in the order of its logits, and the processor
+    seconds that training took."""
+
+    objective: DigitObjective
+    digits: tuple[int, ...]
+    seconds: float
+
+    @property
+    def network(self) -> CharacterNetwork:
+        """Images (N, 1, S, S) in [0, 1] -> features (N, D)."""
+        return self.objective.network
+
+    def classify(self, images: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """The digit that the network's own classifier sees in each image (N, S, S), values 0 to 1."""
+        best = self.objective.logits(as_tensor(images)).argmax(1).numpy()
+        found: npt.NDArray[np.int64] = np.asarray(self.digits, np.int64)[best]
+        return found
+
+
+def pretrain_digits(
+    images: npt.NDArray[Any],
+    labels: npt.NDArray[np.integer[Any]],
+    *,
+    withhold: Sequence[int] = (),
+    seed: int = 0,
+    recipe: DigitRecipe | None = None,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> TrainedDigits:
+    """Train a digit backbone.
+
+    Args:
+        images: (N, S, S), 0 background to 1 ink.
+        labels: (N,) digits.
+        withhold: digits that the network must never see.
+        seed: of the initial weights and of the batches. One thread, the same seed: the same network.
+        recipe: how; None for the settled one.
+        progress, checkpoint: see `loop.train`.
+
+    Raises:
+        InputError: fewer than two kinds of digits remain.
+    """
+    recipe = recipe or DigitRecipe()
+    kept = ~np.isin(labels, list(withhold))
+    digits = tuple(int(digit) for digit in np.unique(labels[kept]))
+    if len(digits) < 2:
+        raise InputError(f"Withholding {tuple(withhold)} leaves {len(digits)} kinds of digits: keep two or more.")
+    classes = torch.from_numpy(np.searchsorted(digits, labels[kept]).astype(np.int64))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        objective = DigitObjective(recipe, images.shape[1], len(digits))
+    objective.network.convolutions.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    characters = Characters(as_tensor(images[kept]), classes, len(digits), recipe)
+    seconds = train(
+        objective, characters, recipe.schedule, seed=seed, progress=progress, checkpoint=checkpoint
+    )
+    return TrainedDigits(objective, digits, seconds)
+
+
+def as_tensor(images: npt.NDArray[Any]) -> Tensor:
+    """(N, S, S) -> (N, 1, S, S) float32."""
+    return torch.from_numpy(np.ascontiguousarray(images, np.float32))[:, None]

@@ -1,0 +1,119 @@
+"""MNIST backbones: trained once by the digit recipe, then taken from the cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.backbones.bundle import Bundle
+from engram.backbones.onnx import OnnxBackbone
+from engram.backbones.preprocessing import MNIST
+from engram.learner import InputError
+from engram.pretraining.cache import cache_folder, cached, key_of
+from engram.pretraining.digit_recipe import DigitRecipe, TrainedDigits, pretrain_digits
+from engram.pretraining.loop import Progress
+from engram.pretraining.onnx_network import to_onnx
+from engram.streams.mnist import Mnist, mnist
+
+PRETRAINING = 50_000
+"""Training images before this one train backbones; the others teach heads and were never seen."""
+
+
+class Split(NamedTuple):
+    """Places among MNIST's 60,000 training images."""
+
+    pretraining: npt.NDArray[np.intp]
+    teach: npt.NDArray[np.intp]
+
+
+class DigitBackbone(NamedTuple):
+    """A trained backbone.
+
+    Attributes:
+        bundle: ready to be learned upon.
+        seconds: processor time that training the network took; on one thread of an idle machine, wall-clock.
+        accuracy: of the network's own classifier on those test images whose digits it was trained on, [0, 1].
+        digits: the digits it was trained on.
+        predictions: (10000,) what its own classifier says to each test image.
+    """
+
+    bundle: Bundle
+    seconds: float
+    accuracy: float
+    digits: tuple[int, ...]
+    predictions: npt.NDArray[np.int64]
+
+
+def split() -> Split:
+    """Which training images backbones may see, withheld digits aside, and which teach heads."""
+    return Split(np.arange(PRETRAINING), np.arange(PRETRAINING, 60_000))
+
+
+def cached_bundle(
+    withhold: Sequence[int] = (),
+    seed: int = 0,
+    recipe: DigitRecipe | None = None,
+    progress: Progress | None = None,
+) -> DigitBackbone:
+    """The MNIST backbone that never saw the withheld digits; trained first (minutes) unless it is cached.
+
+    Raises:
+        InputError: no such digits, or too few remain.
+        MissingDataError: MNIST is not on this computer.
+        DamagedError: MNIST or the cached backbone is not as it was written.
+    """
+    digits = tuple(sorted(set(withhold)))
+    if not set(digits) <= set(range(10)):
+        raise InputError(f"Digits are 0 to 9; cannot withhold {tuple(withhold)}.")
+    recipe = recipe or DigitRecipe()
+    data = mnist()
+    settings = {
+        "recipe": recipe.config(), "withhold": digits, "seed": seed, "pretraining": PRETRAINING,
+        "labels": key_of({"labels": data.train_labels.tolist()}), "version": 1,
+    }
+    label = "all" if not digits else "without-" + "".join(map(str, digits))
+    name = f"backbones/mnist-{label}-seed-{seed}-{key_of(settings)}"
+    checkpoint = cache_folder() / f"{name}.checkpoint"
+
+    def make(folder: Path) -> None:
+        images = data.train_images[:PRETRAINING] / np.float32(255)
+        trained = pretrain_digits(
+            images, data.train_labels[:PRETRAINING],
+            withhold=digits, seed=seed, recipe=recipe, progress=progress, checkpoint=checkpoint,
+        )
+        _write(folder, trained, data, f"mnist-{label}", settings)
+
+    return _read(cached(name, make))
+
+
+def bundle_of(trained: TrainedDigits, data: Mnist, name: str) -> Bundle:
+    """The trained network with the statistics of its features on the images it was trained on."""
+    known = np.isin(data.train_labels[:PRETRAINING], trained.digits)
+    images, labels = data.train_images[:PRETRAINING][known], data.train_labels[:PRETRAINING][known]
+    backbone = OnnxBackbone(to_onnx(trained.network, (1, 28, 28)), MNIST, name=name)
+    return Bundle.measure(backbone, images, labels.tolist())
+
+
+def _write(folder: Path, trained: TrainedDigits, data: Mnist, name: str, record: dict[str, object]) -> None:
+    predictions = trained.classify(data.test_images / np.float32(255))
+    known = np.isin(data.test_labels, trained.digits)
+    accuracy = float((predictions == data.test_labels)[known].mean())
+    bundle_of(trained, data, name).save(folder / "bundle")
+    np.save(folder / "predictions.npy", predictions)
+    (folder / "record.json").write_text(
+        json.dumps({**record, "seconds": trained.seconds, "accuracy": accuracy, "digits": trained.digits}, indent=1)
+    )
+
+
+def _read(folder: Path) -> DigitBackbone:
+    record = json.loads((folder / "record.json").read_text())
+    return DigitBackbone(
+        Bundle.open(folder / "bundle"),
+        record["seconds"], record["accuracy"], tuple(record["digits"]),
+        np.load(folder / "predictions.npy", allow_pickle=False),
+    )
