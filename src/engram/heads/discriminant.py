@@ -1,15 +1,17 @@
 """The read-out: a discriminant whose covariance is the backbone's prior corrected by what was taught.
 
 Posterior covariance Σ = (κ t S̃0 + S_w)/(κ + N); everything works with the precision A = (κ t S̃0 + S_w)⁻¹.
-New examples change S_w by rank one each. They are taken in blocks: A is held as A0 − Uᵀ diag(±1) U (Woodbury),
+New examples change S_w by rank one each. They are taken in blocks: A is held as A0 ∓ Uᵀ U (Woodbury),
 and U is folded into A0 when it has grown. All heavy steps are matrix products.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.heads.evidence import PriorTrust, fit_trust
 from engram.heads.exact_sums import ExactSums
@@ -22,7 +24,7 @@ SHRINKAGE = 0.1
 FIT_FROM = 30
 """Degrees of freedom from which on the evidence decides κ and t."""
 
-_FOLD_AT = 64
+_FOLD_AT = 128
 
 
 class Change(NamedTuple):
@@ -94,7 +96,8 @@ class Prior:
         if self._whiten is None:
             self._whiten = np.asarray(np.linalg.inv(np.linalg.cholesky(self.covariance)), np.float64)
         relative: FloatArray = self._whiten @ sums.scatter() @ self._whiten.T
-        return fit_trust(np.linalg.eigvalsh(relative), sums.degrees)
+        spectrum = np.asarray(np.linalg.eigvalsh(relative), np.float64)
+        return fit_trust(spectrum, sums.degrees)
 
     @staticmethod
     def _scale(sums: ExactSums) -> float:
@@ -119,10 +122,9 @@ class Discriminant:
         covariance = self.trust.kappa * self.trust.scale * prior.covariance + sums.scatter()
         precision = np.linalg.inv(covariance)
         self._base = 0.5 * (precision + precision.T)
-        self._updates = np.empty((2 * _FOLD_AT, sums.width))
-        self._signs = np.empty(2 * _FOLD_AT)
-        self._rank = 0
-        self.norms = self._norms(np.arange(len(sums.counts)))
+        self._updates = np.empty((_FOLD_AT, sums.width))
+        self._rank, self._sign = 0, 1
+        self.norms = self._norms()
 
     @property
     def freedom(self) -> float:
@@ -178,67 +180,67 @@ class Discriminant:
         product: FloatArray = vectors @ self._base
         if self._rank:
             updates = self._updates[: self._rank]
-            product -= ((vectors @ updates.T) * self._signs[: self._rank]) @ updates
+            product -= (self._sign * (vectors @ updates.T)) @ updates
         return product
 
     def absorb(self, changes: list[Change]) -> list[tuple[int, FloatArray]]:
         """Bring A and the norms up to the sums, which hold these changes already.
 
         Returns:
-            The steps taken, (sign, directions) each.
+            The steps by which the scatter moved, (sign, directions) each.
         """
-        touched = np.unique(np.concatenate([change.classes for change in changes]))
-        steps = self.directions(changes, touched)
-        self._follow(steps)
-        self.norms[touched] = self._norms(touched)
-        return steps
+        self.norms = grown(self.norms, len(self.sums.counts))
+        past = _Past(self.sums, changes)
+        return [
+            (change.sign, self._absorb(Change(rows, classes, change.sign), past))
+            for change in _runs(changes)
+            for rows, classes in zip(_blocks(change.rows), _blocks(change.classes), strict=True)
+        ]
+
+    def _absorb(self, change: Change, past: _Past) -> FloatArray:
+        """One block of changes of one sign; returns its directions √a (x − μ)."""
+        directions, weights, sums, counts = past.replay(change)
+        moved = self.apply(directions)
+        v_v = np.einsum("bd,bd->b", directions, moved).tolist()
+        s_v = np.einsum("bd,bd->b", sums, moved).tolist()
+        for c, n, w, vv, sv in zip(change.classes.tolist(), counts, weights, v_v, s_v, strict=True):
+            norm = self.norms[c]
+            if not w:  # the first example of a class, or the last one to go
+                self.norms[c] = vv if change.sign > 0 else 0.0
+                continue
+            # x = v/w + s/n gives (s ± x)ᵀ A (s ± x) without another product with A
+            s_x, x_x = sv / w + norm / n, vv / w**2 + 2 * sv / (w * n) + norm / n**2
+            self.norms[c] = norm + 2 * change.sign * s_x + x_x
+        if not all(weights):
+            kept = np.flatnonzero(weights)
+            directions, moved = directions[kept], moved[kept]
+        if len(directions):
+            self._update(directions, moved, change.sign, past)
+        return directions
+
+    def _update(self, directions: FloatArray, moved: FloatArray, sign: int, past: _Past | None) -> None:
+        """Add (sign 1) or take away (−1) Σ v vᵀ from the scatter, for (B, D) rows v and v A (Woodbury)."""
+        inner = np.eye(len(directions)) + sign * (directions @ moved.T)
+        updates: FloatArray = np.linalg.inv(np.linalg.cholesky(inner)) @ moved
+        if past:
+            products = self.sums.sums @ updates.T
+            products[past.classes] = past.sums @ updates.T
+            self.norms -= sign * np.square(products).sum(axis=1)
+        if self._rank and (self._sign != sign or self._rank + len(updates) > _FOLD_AT):
+            self._fold()
+        self._updates[self._rank : self._rank + len(updates)] = updates
+        self._rank, self._sign = self._rank + len(updates), sign
+        if self._rank == _FOLD_AT:
+            self._fold()
 
     def moved_to(self, sums: ExactSums, steps: list[tuple[int, FloatArray]]) -> Discriminant:
         """The same metric for sums that have moved on by these steps."""
         self.sums = sums
-        self._follow(steps)
-        self.norms = self._norms(np.arange(len(sums.counts)))
-        return self
-
-    def _follow(self, steps: list[tuple[int, FloatArray]]) -> None:
-        self.norms = grown(self.norms, len(self.sums.counts))
         for sign, directions in steps:
-            for start in range(0, len(directions), _FOLD_AT):
-                self.update(directions[start : start + _FOLD_AT], sign)
-
-    def directions(self, changes: list[Change], touched: Positions) -> list[tuple[int, FloatArray]]:
-        """The vectors √a (x − μ) by which each run of changes of one sign moves S_w, in order."""
-        sums = {int(c): self.sums.sums[c].copy() for c in touched}
-        counts = {int(c): self.sums.counts[c] for c in touched}
-        for change in changes:
-            for row, c in zip(change.rows, change.classes.tolist(), strict=True):
-                sums[c] -= change.sign * row
-                counts[c] -= change.sign
-        runs: list[tuple[int, list[FloatArray]]] = []
-        for change in changes:
-            if not runs or runs[-1][0] != change.sign:
-                runs.append((change.sign, []))
-            for row, c in zip(change.rows, change.classes.tolist(), strict=True):
-                before, after = counts[c], counts[c] + change.sign
-                if before and after:
-                    weight = np.sqrt(before / after)
-                    runs[-1][1].append((row - sums[c] / before) * weight)
-                sums[c] += change.sign * row
-                counts[c] = after
-        return [(sign, np.array(run)) for sign, run in runs if run]
-
-    def update(self, directions: FloatArray, sign: int) -> None:
-        """Add (sign 1) or take away (−1) Σ v vᵀ from the scatter, for the (B, D) rows v; B at most 64."""
-        moved = self.apply(directions)
-        inner = np.eye(len(directions)) + sign * (directions @ moved.T)
-        updates = np.linalg.solve(np.linalg.cholesky(inner), moved)
-        end = self._rank + len(updates)
-        self._updates[self._rank : end] = updates
-        self._signs[self._rank : end] = sign
-        self._rank = end
-        self.norms -= sign * np.square(self.sums.sums @ updates.T).sum(axis=1)
-        if self._rank > _FOLD_AT:
-            self._fold()
+            if len(directions):
+                self._update(directions, self.apply(directions), sign, None)
+        self.norms = self._norms()
+        return self
 
     def classes(self) -> Centres:
         """The class means as centres."""
@@ -248,13 +250,61 @@ class Discriminant:
         """Prototypes as centres; those of class c begin at `starts[c]`."""
         return Centres(sums, counts, np.einsum("kd,kd->k", self.apply(sums), sums), starts)
 
-    def _norms(self, classes: Positions) -> FloatArray:
-        sums = self.sums.sums[classes]
-        norms: FloatArray = np.einsum("cd,cd->c", self.apply(sums), sums)
+    def _norms(self) -> FloatArray:
+        norms: FloatArray = np.einsum("cd,cd->c", self.apply(self.sums.sums), self.sums.sums)
         return norms
 
     def _fold(self) -> None:
         updates = self._updates[: self._rank]
-        scaled = updates * self._signs[: self._rank, None]
-        self._base -= scaled.T @ updates
+        product = updates.T @ updates
+        if self._sign > 0:
+            self._base -= product
+        else:
+            self._base += product
         self._rank = 0
+
+
+class _Past:
+    """The sums of the changed classes as they were before the changes, replayed block by block."""
+
+    def __init__(self, sums: ExactSums, changes: list[Change]) -> None:
+        self.classes: Positions = np.unique(np.concatenate([change.classes for change in changes]))
+        self.sums: FloatArray = sums.sums[self.classes]
+        self._counts = sums.counts[self.classes].tolist()
+        self._places = {c: i for i, c in enumerate(self.classes.tolist())}
+        for change in changes:
+            places = [self._places[c] for c in change.classes.tolist()]
+            np.subtract.at(self.sums, places, change.sign * change.rows)
+            for place in places:
+                self._counts[place] -= change.sign
+
+    def replay(self, change: Change) -> tuple[FloatArray, list[float], FloatArray, list[float]]:
+        """For each change v = w (x − s/n), with its w, s and n before it; w is 0 and v is x where n was or gets 0."""
+        directions, before = change.rows.copy(), np.empty_like(change.rows)
+        weights, counts = [], []
+        for i, c in enumerate(change.classes.tolist()):
+            place = self._places[c]
+            n = self._counts[place]
+            before[i] = self.sums[place]
+            weight = float(np.sqrt(n / (n + change.sign))) if n and n + change.sign else 0.0
+            if weight:
+                directions[i] -= before[i] / n
+                directions[i] *= weight
+            weights.append(weight)
+            counts.append(n)
+            self.sums[place] += change.sign * change.rows[i]
+            self._counts[place] = n + change.sign
+        return directions, weights, before, counts
+
+
+def _runs(changes: list[Change]) -> list[Change]:
+    """Neighbouring changes of one sign as one."""
+    runs = [list(group) for _, group in groupby(changes, key=lambda change: change.sign)]
+    return [
+        Change(np.concatenate([c.rows for c in run]), np.concatenate([c.classes for c in run]), run[0].sign)
+        for run in runs
+    ]
+
+
+def _blocks(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    return [array[start : start + _FOLD_AT] for start in range(0, len(array), _FOLD_AT)]

@@ -17,7 +17,7 @@ from engram.heads.head import Positions, grown
 from engram.heads.quantisation import LIMIT
 from engram.learner import CapacityError, FloatArray, Label, State
 
-_PENDING = 64
+_PENDING = 256
 _EXACT_EXAMPLES = 2**53 // LIMIT**2
 
 
@@ -37,6 +37,7 @@ class ExactSums:
 
     def __init__(self, width: int) -> None:
         self.width = width
+        self.total = 0  # examples that the sums hold
         self._classes = 0
         self._counts = np.zeros(4)  # room for classes to come: doubled when it runs out
         self._sums = np.zeros((4, width))
@@ -54,11 +55,6 @@ class ExactSums:
         """(C, D) sum of the examples of each class."""
         return self._sums[: self._classes]
 
-    @property
-    def total(self) -> int:
-        """How many examples the sums hold."""
-        return int(self.counts.sum())
-
     def check_capacity(self, more: int) -> None:
         """Raises CapacityError where `more` examples would leave the exact range."""
         if self.total + more > _EXACT_EXAMPLES:
@@ -68,6 +64,7 @@ class ExactSums:
         """Add (N, D) integer rows to the sums of their classes; new classes appear as needed."""
         self.check_capacity(len(rows))
         self._reserve(int(classes.max()) + 1)
+        self.total += len(rows)
         if len(rows) == 1:
             self.counts[classes[0]] += 1
             self.sums[classes[0]] += rows[0]
@@ -81,6 +78,7 @@ class ExactSums:
 
     def subtract(self, rows: FloatArray, classes: Positions) -> None:
         """Take back rows that were added before."""
+        self.total -= len(rows)
         self._class_sums(rows, classes, -1.0)
         self.gram()
         self._gram -= rows.T @ rows
@@ -89,6 +87,7 @@ class ExactSums:
         """Take back a whole class, whose Σxxᵀ the caller kept; later classes move up one place."""
         self.gram()
         self._gram -= second_moment
+        self.total -= int(self.counts[place])
         self._counts = np.delete(self._counts, place)
         self._sums = np.delete(self._sums, place, axis=0)
         self._classes -= 1
@@ -99,6 +98,7 @@ class ExactSums:
             self.check_capacity(other.total)
         if len(places):
             self._reserve(int(places.max()) + 1)
+        self.total += sign * other.total
         np.add.at(self.counts, places, sign * other.counts)
         np.add.at(self.sums, places, sign * other.sums)
         self.gram()
@@ -159,6 +159,7 @@ class ExactSums:
     @classmethod
     def _holding(cls, counts: FloatArray, sums: FloatArray, gram: FloatArray) -> ExactSums:
         made = cls(len(gram))
+        made.total = int(counts.sum())
         made._classes, made._counts, made._sums, made._gram = len(counts), counts, sums, gram
         return made
 

@@ -24,7 +24,7 @@ MANY = 20
 PRIOR_WEIGHT = 20.0
 """Examples that the normal quantile counts for beside the empirical one."""
 
-_TEMPERATURES = np.geomspace(1e-3, 10.0, 41)
+_TEMPERATURES = np.geomspace(1e-2, 10.0, 13)
 
 
 def familiarity(comparison: Comparison, centres: Centres, freedom: float) -> FloatArray:

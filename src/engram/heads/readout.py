@@ -26,10 +26,10 @@ from engram.learner import FloatArray
 
 ReadOutKind = Literal["auto", "class", "cosine", "linear", "prototypes"]
 
-_BLOCK = 64  # changes after which the precision is brought up to date, asked or not
+_BLOCK = 128  # changes after which the precision is brought up to date, asked or not
 _SAMPLE = 64  # examples of a class that calibrate ...
-_SAMPLES = 2048  # ... and of all classes together
-_STALE = 1.25  # growth after which the calibration is made anew
+_SAMPLES = 640  # ... and of all classes together
+_STALE = 1.5  # growth after which the calibration is made anew
 _WIDE = 512  # features from which on fitting runs beside serving
 _ENOUGH = 10  # left-out examples without which nothing can be calibrated
 
@@ -221,15 +221,18 @@ class ReadOut:
         if len(rows) < _ENOUGH:
             return Calibration(kinds[0], uncalibrated(self.sums.width, self.alpha), *now)
         discriminant = self.discriminant()
-        best: tuple[ReadOutKind, FloatArray, FloatArray] | None = None
-        for kind in kinds:
-            centres = self._centres(kind)
-            comparison = discriminant.compare_without(rows, truth, centres, own if kind == "prototypes" else truth)
-            scores = centres.best(_score(comparison, kind, discriminant.freedom))
-            if best is None or _clearly_better(scores, best[1], truth):
-                best = kind, scores, familiarity(comparison, centres, discriminant.freedom)
-        assert best is not None
-        kind, scores, near = best
+        by_class = discriminant.compare_without(rows, truth, discriminant.classes(), truth)
+        kind, scores, near = kinds[0], None, None
+        for candidate in kinds:
+            centres, comparison = self._centres(candidate), by_class
+            if candidate == "prototypes":
+                comparison = discriminant.compare_without(rows, truth, centres, own)
+            found = centres.best(_score(comparison, candidate, discriminant.freedom))
+            if scores is None or _clearly_better(found, scores, truth):
+                kind, scores = candidate, found
+                near = familiarity(comparison, centres, discriminant.freedom)
+        assert scores is not None
+        assert near is not None
         return Calibration(kind, calibrate(scores, near, truth, self.alpha), *now)
 
     def _kinds(self) -> list[ReadOutKind]:
@@ -241,17 +244,18 @@ class ReadOut:
 
     def _sample(self) -> tuple[FloatArray, Positions, Positions]:
         """Up to 64 examples of each class with two or more: rows, classes, and the prototypes that hold them."""
-        most = int(np.clip(_SAMPLES // max(len(self.episodes), 1), 2, _SAMPLE))
-        rows, truth, own, start = [np.zeros((0, self.sums.width))], [], [], 0
-        for place, episodes in enumerate(self.episodes):
-            if self.sums.counts[place] > 1:
-                chosen = episodes.smallest(most)
-                rows.append(episodes.rows[chosen].astype(np.float64))
-                truth.append(np.full(len(chosen), place))
-                own.append(start + episodes.places()[chosen])
-            start += episodes.prototype_count
-        if not truth:
-            return rows[0], np.zeros(0, np.intp), np.zeros(0, np.intp)
+        places = np.flatnonzero(self.sums.counts > 1)
+        if len(places) > _SAMPLES:  # very many classes: an even choice of them
+            places = places[np.linspace(0, len(places) - 1, _SAMPLES).astype(np.intp)]
+        most = int(np.clip(_SAMPLES // max(len(places), 1), 1, _SAMPLE))
+        starts = np.cumsum([0] + [episodes.prototype_count for episodes in self.episodes])
+        rows, truth, own = [np.zeros((0, self.sums.width))], [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
+        for place in places.tolist():
+            episodes = self.episodes[place]
+            chosen = episodes.smallest(most)
+            rows.append(episodes.rows[chosen].astype(np.float64))
+            truth.append(np.full(len(chosen), place))
+            own.append(starts[place] + episodes.places()[chosen])
         return np.concatenate(rows), np.concatenate(truth), np.concatenate(own)
 
 

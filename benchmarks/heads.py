@@ -1,0 +1,260 @@
+"""How fast heads learn and answer, as ratios measured in one run against the floor and against peers.
+
+    python benchmarks/heads.py [--json] [--out results/heads.json] [--repeats 5] [--quick]
+
+The floors are bare BLAS calls that move the bytes, or do the products, that the task cannot do without:
+  teach one      one symmetric rank-one update of a (D, D) float64 matrix (dsyr), which moves half of it twice;
+  teach many     the product XᵀX of the integer rows, at the rate of numpy's own XᵀX;
+  predict one    one matrix-vector product with (D, D) and one with (C, D).
+Peers: a plain numpy streaming LDA, river's KNN and Gaussian naive Bayes, scikit-learn's partial_fit and LDA refit.
+One thread; the median over repeats, each against a floor measured beside it.
+"""
+
+from __future__ import annotations
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.linalg import blas
+
+from engram.experiments.figures import BENCHMARK_FIGURES
+from engram.experiments.result import build, write_json
+from engram.heads.fast import FastHead
+from engram.inputs.vectors import unit_length
+
+WIDTHS, CLASSES = (64, 512, 1280), (10, 100, 1000)
+
+
+def seconds(task: Callable[[], Any], least: float = 0.05) -> float:
+    """Seconds a call takes, over as many calls as fill `least` seconds."""
+    task()
+    calls, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < least:
+        task()
+        calls += 1
+    return spent / calls
+
+
+def examples(count: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    """Unit vectors around class centres, like the features of a backbone."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(classes, width))
+    labels = rng.permutation(np.arange(count) % classes)
+    return unit_length(centres[labels] + rng.normal(size=(count, width))), [f"c{i}" for i in labels]
+
+
+def taught(width: int, classes: int, seed: int) -> FastHead:
+    """A head that knows every class from two examples, its read-out settled."""
+    head = FastHead(covariance=np.eye(width) / width)
+    head.learn(*examples(2 * classes, width, classes, seed))
+    head.settle()
+    return head
+
+
+def teach_one(width: int, classes: int, seed: int, count: int = 1000) -> float:
+    """Seconds to teach one example, over `count` taught one by one, the read-out brought up to date at the end."""
+    head = taught(width, classes, seed)
+    rows, labels = examples(count, width, classes, seed + 1)
+    start = time.perf_counter()
+    for row, label in zip(rows, labels, strict=True):
+        head.learn(row, label)
+    head._readout.discriminant()
+    return (time.perf_counter() - start) / count
+
+
+def rank_one_floor(width: int) -> float:
+    matrix, vector = np.asfortranarray(np.eye(width)), np.ones(width)
+    return seconds(lambda: blas.dsyr(1e-9, vector, a=matrix, lower=1, overwrite_a=1))
+
+
+def predict_one(width: int, classes: int, seed: int) -> tuple[float, float]:
+    """Seconds of one prediction, and of the two matrix-vector products it needs."""
+    head = taught(width, classes, seed)
+    row = examples(1, width, classes, seed + 2)[0][0]
+    square, means = np.eye(width), np.zeros((classes, width))
+    return seconds(lambda: head.predict(row)), seconds(lambda: means @ (square @ row))
+
+
+def predict_many(width: int, classes: int, seed: int, count: int = 1000) -> tuple[float, float]:
+    """Seconds for each of a thousand predictions at once, and of the two matrix products they need."""
+    head = taught(width, classes, seed)
+    rows = examples(count, width, classes, seed + 2)[0]
+    square, means = np.eye(width), np.zeros((width, classes))
+    return seconds(lambda: head.predict(rows)) / count, seconds(lambda: (rows @ square) @ means) / count
+
+
+def teach_many(width: int, classes: int, seed: int, count: int) -> tuple[float, float]:
+    """Seconds to learn `count` at once, read-out excluded, and of XᵀX on the same integers alone."""
+    rows, labels = examples(count, width, classes, seed)
+    head = FastHead(covariance=np.eye(width) / width)
+    start = time.perf_counter()
+    head.learn(rows, labels)
+    learning = time.perf_counter() - start
+    integers = head.quantise(rows)
+    start = time.perf_counter()
+    integers.T @ integers
+    return learning, time.perf_counter() - start
+
+
+class PlainLDA:
+    """Streaming LDA as one would write it in ten lines of numpy: running means and scatter, solved when asked."""
+
+    def __init__(self, width: int) -> None:
+        self.means: dict[str, np.ndarray] = {}
+        self.counts: dict[str, int] = {}
+        self.scatter, self.total = np.zeros((width, width)), 0
+
+    def learn(self, row: np.ndarray, label: str) -> None:
+        n = self.counts.get(label, 0)
+        mean = self.means.get(label, np.zeros_like(row))
+        self.scatter += n / (n + 1) * np.outer(row - mean, row - mean)
+        self.means[label], self.counts[label] = mean + (row - mean) / (n + 1), n + 1
+        self.total += 1
+
+    def solve(self) -> np.ndarray:
+        width = len(self.scatter)
+        return np.linalg.inv(self.scatter / max(self.total, 1) + 1e-4 * np.eye(width))
+
+
+def peers(width: int, classes: int, seed: int, count: int = 200) -> dict[str, float]:
+    """Seconds that each needs for one step of predict-then-learn; for refits, for one refit on all the data."""
+    from river.naive_bayes import GaussianNB
+    from river.neighbors import KNNClassifier
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.linear_model import SGDClassifier
+
+    rows, labels = examples(count + 1000, width, classes, seed + 3)
+    head, plain = taught(width, classes, seed), PlainLDA(width)
+    sgd, names = SGDClassifier(loss="log_loss"), [f"c{i}" for i in range(classes)]
+    sgd.partial_fit(rows[:2], labels[:2], classes=names)
+    for row, label in zip(rows[:100], labels[:100], strict=True):
+        plain.learn(row, label)
+
+    def engram(row: np.ndarray, label: str) -> None:
+        head.predict(row)
+        head.learn(row, label)
+
+    def sklearn(row: np.ndarray, label: str) -> None:
+        sgd.predict(row[None])
+        sgd.partial_fit(row[None], [label])
+
+    steps: dict[str, Callable[[np.ndarray, str], object]] = {
+        "engram": engram, "plain-lda-learn": plain.learn, "sklearn-sgd": sklearn,
+    }
+    taken = {name: _stream(step, rows[1000:], labels[1000:]) for name, step in steps.items()}
+    for name, model in (("river-knn", KNNClassifier()), ("river-nb", GaussianNB())):
+        as_dicts = [dict(enumerate(row.tolist())) for row in rows]
+        for row, label in zip(as_dicts[:1000], labels, strict=False):
+            model.learn_one(row, label)
+
+        def river(row: dict[int, float], label: str, model: Any = model) -> None:
+            model.predict_one(row)
+            model.learn_one(row, label)
+
+        some = 20 if name == "river-nb" else count
+        taken[name] = _stream(river, as_dicts[1000 : 1000 + some], labels[1000 : 1000 + some])
+    taken["plain-lda-solve"] = seconds(plain.solve)
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1)
+    taken["sklearn-lda-refit"] = seconds(lambda: lda.fit(rows, labels))
+    return taken
+
+
+def _stream(step: Callable[[Any, str], object], rows: Any, labels: list[str]) -> float:
+    start = time.perf_counter()
+    for row, label in zip(rows, labels, strict=True):
+        step(row, label)
+    return (time.perf_counter() - start) / len(labels)
+
+
+def share_of_photo(seed: int) -> dict[str, float]:
+    """From the file of a photograph to its being learned on MobileNetV2: how much of the time is the head's."""
+    from engram.experiments.mobilenet import mobilenet
+    from engram.streams.photos import photos
+
+    backbone, pictures = mobilenet(), photos()
+    head = taught(backbone.width, 100, seed)
+    features = backbone.features([pictures[0]])
+    seeing = seconds(lambda: backbone.features([pictures[0]]), least=1.0)
+    rows = features + 1e-3 * np.random.default_rng(seed).normal(size=(200, backbone.width))
+    start = time.perf_counter()
+    for row in rows:
+        head.learn(row, "c1")
+    head._readout.discriminant()
+    learning = (time.perf_counter() - start) / len(rows)
+    return {"photo-ms": 1e3 * seeing, "share-of-photo": 100 * learning / (learning + seeing)}
+
+
+def measure(seed: int, widths: tuple[int, ...], classes: tuple[int, ...], many: int) -> dict[str, Any]:
+    """All values of one repetition."""
+    values: dict[str, Any] = {}
+    for width in widths:
+        floor = rank_one_floor(width)
+        for count in classes:
+            case = f"{width}-{count}"
+            one, (answer, products) = teach_one(width, count, seed), predict_one(width, count, seed)
+            each, each_floor = predict_many(width, count, seed)
+            values |= {
+                f"teach-one-us/{case}": 1e6 * one, f"teach-one-over-floor/{case}": one / floor,
+                f"predict-one-us/{case}": 1e6 * answer, f"predict-one-over-floor/{case}": answer / products,
+                f"predict-many-us/{case}": 1e6 * each, f"predict-many-over-floor/{case}": each / each_floor,
+            }
+        learning, product = teach_many(width, classes[0], seed, many)
+        values |= {f"teach-many-us/{width}": 1e6 * learning / many, f"teach-many-share/{width}": product / learning}
+        taken = peers(width, classes[0], seed)
+        for name, spent in taken.items():
+            values[f"peer-us/{name}/{width}"] = 1e6 * spent
+            if name != "engram":
+                values[f"over-{name}/{width}"] = spent / taken["engram"]
+    return values
+
+
+def headlines(values: dict[str, Any], widths: tuple[int, ...], classes: tuple[int, ...]) -> dict[str, Any]:
+    """The published figures, at the sizes that they are stated for."""
+    widest, most = max(widths), max(classes)
+    return {
+        "teach-one-over-floor": values[f"teach-one-over-floor/{widest}-{most}"],
+        "teach-many-share": values[f"teach-many-share/{widest}"],
+        "over-river-knn": values[f"over-river-knn/{512 if 512 in widths else widest}"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--out", type=Path, help="write the result to this file")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="small sizes only: does it run?")
+    options = parser.parse_args()
+    widths, classes, many = ((64,), (10,), 2000) if options.quick else (WIDTHS, CLASSES, 50_000)
+    runs = []
+    for seed in range(options.repeats):
+        values = measure(seed, widths, classes, many)
+        values |= headlines(values, widths, classes) | ({} if options.quick else share_of_photo(seed))
+        runs.append(values)
+        print(f"repeat {seed + 1} of {options.repeats}", file=sys.stderr)
+    command = "python benchmarks/heads.py --out results/heads.json"
+    config = {"widths": widths, "classes": classes, "many": many, "threads": 1}
+    result = build("heads", "Heads: speed against the floor and peers", command, config,
+                   range(options.repeats), runs, BENCHMARK_FIGURES)
+    if options.out:
+        write_json(options.out, result)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        for name, value in sorted(result["values"].items()):
+            print(f"{name:45s} {value['mean']:10.3f} ± {value['sd']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
