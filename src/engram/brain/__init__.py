@@ -1,8 +1,7 @@
 """The deployed learner: backbone, head, inbox of unknowns, melding, forgetting, saving, proof."""
 
-from engram.brain.brain import Brain
+from engram.brain.brain import Brain, meld
 from engram.brain.conflicts import Conflict
-from engram.brain.meld import meld
 from engram.brain.melding import MeldReport
 from engram.brain.unknowns import Group
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from threading import RLock
 from typing import Any, Self
 from uuid import uuid4
@@ -19,26 +18,17 @@ import numpy.typing as npt
 from engram.backbones.backbone import Progress
 from engram.backbones.bundle import Bundle
 from engram.brain.conflicts import Conflict, find_conflicts
-from engram.brain.edicts import Edict, obey
+from engram.brain.contributions import Contributions, describe
+from engram.brain.edicts import Edict
 from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
-from engram.brain.forgetting import only_labels, plan_forgetting, without
-from engram.brain.melding import MeldReport, unite
-from engram.brain.receipts import Receipts, receipts_of
-from engram.brain.slots import Contents, Slot
+from engram.brain.melding import MeldReport
+from engram.brain.receipts import receipts_of
+from engram.brain.slots import Slot
 from engram.brain.snapshot import Folder
 from engram.brain.unknowns import Group, Unknowns, alike
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import as_labels
-from engram.learner import (
-    Consolidation,
-    InputError,
-    Label,
-    LabelError,
-    MeldError,
-    NotTaughtError,
-    Predictions,
-    State,
-)
+from engram.learner import Consolidation, InputError, Label, MeldError, NotTaughtError, Predictions, State
 
 
 class Brain:
@@ -79,13 +69,10 @@ class Brain:
         self._lock = RLock()
         self._options: dict[str, Any] = {"gate": gate, "alpha": alpha, "memory_budget": memory_budget}
         self._bundle: Bundle | None = None
-        self._edicts: dict[str, Edict] = {}
-        self._slots: dict[str, Slot] = {}
         self._folder: Folder | None = None
+        self._taught = Contributions(device or uuid4().hex, self._new_head)
         self.unknowns = Unknowns(unknowns)
         self.seq = 0
-        self._own = Slot(device or uuid4().hex, b"", (), Contents(self._new_head(), Receipts()))
-        self._total = self._own.head
         if bundle is not None:
             self._adopt(as_bundle(bundle))
 
@@ -109,7 +96,7 @@ class Brain:
             InputError, LabelError, CapacityError: nothing was changed.
         """
         bundle, examples = self._gather(inputs)
-        labels = examples.labelled(targets, self._like())
+        labels = examples.labelled(targets, self._taught.like)
         self._learn(bundle, bundle.features(examples.items, progress), labels)
 
     def predict(
@@ -133,7 +120,7 @@ class Brain:
         """
         bundle, examples = self._gather(inputs)
         features = bundle.features(examples.items, progress)
-        answers = self._total.predict(features, among)
+        answers = self._taught.total.predict(features, among)
         if remember and not answers.known.all():
             self._remember(bundle, features, examples, ~answers.known)
         return answers
@@ -141,11 +128,8 @@ class Brain:
     def consolidate(self) -> Consolidation:
         """Merge redundant examples into weighted prototypes, keep outliers; the sums, and so the digest, stay."""
         with self._lock:
-            report = self._total.consolidate()
-            if self._own.head is not self._total:
-                self._own.head.consolidate()
             self.seq += 1
-            return report
+            return self._taught.consolidate()
 
     # Correcting
 
@@ -173,10 +157,12 @@ class Brain:
         inputs, targets = (inputs if examples is None else examples), (targets if labels is None else labels)
         if (inputs is None) == (label is None):
             raise InputError("Forget either a label, or examples.")
-        if label is not None:
-            self._forget_label(label)
-        else:
+        if label is None:
             self._forget_examples(inputs, targets)
+            return
+        with self._lock:
+            self._taught.forget_label(label)
+            self.seq += 1
 
     def rename(self, old: Label, new: Label) -> None:
         """Call a label by another name, here and in all that is melded later.
@@ -186,19 +172,8 @@ class Brain:
             LabelError: `new` is taken, or of the other type.
         """
         with self._lock:
-            if old not in self._total.labels:
-                raise NotTaughtError(f"{old!r} was never taught. Known: {list(self.labels)[:20]}.")
-            if new in self._total.labels:
-                raise LabelError(f"{new!r} is taught already: forget it first, or choose another name.")
-            if type(new) is not type(old):
-                raise LabelError(f"Labels here are {type(old).__name__}; {new!r} is {type(new).__name__}.")
-            edict = Edict.make("rename", self._edicts.values(), label=old, new=new)
-            slots = {device: obey(slot, [edict])[0] for device, slot in self._slots.items()}
-            self._total.rename(old, new)
-            if self._own.head is not self._total and old in self._own.head.labels:
-                self._own.head.rename(old, new)
-            self._own.receipts.rename(old, new)
-            self._decree(edict, slots)
+            self._taught.rename(old, new)
+            self.seq += 1
 
     def holds(self, inputs: Any, targets: Any = None) -> list[int]:
         """How often each example is held, under its label or any."""
@@ -206,10 +181,7 @@ class Brain:
         features = bundle.features(examples.items)
         labels = [None] * len(features) if targets is None else examples.labelled(targets, None)
         with self._lock:
-            if self._bundle is None:
-                return [0] * len(features)
-            receipts, slots = receipts_of(self._total.quantise(features)), self._all_slots()
-            return [sum(slot.receipts.count(*key) for slot in slots) for key in zip(receipts, labels, strict=True)]
+            return self._taught.held(features, labels) if self._bundle is not None else [0] * len(features)
 
     # Melding
 
@@ -233,31 +205,18 @@ class Brain:
         if strict and conflicts:
             raise MeldError("Labels conflict: " + "; ".join(map(str, conflicts)) + ". Rename or forget one, then meld.")
         with self._lock:
-            bundle = self._bundle or next((other._bundle for other in others if other._bundle), None)
+            bundle = next((brain.bundle for brain in (self, *others) if brain.bundle), None)
             if bundle is None:
                 return MeldReport()
-            edicts = dict(self._edicts)
-            for _, theirs in parts:
-                edicts |= theirs
-            mine = {self._own.device: self._own, **self._slots}
-            united = unite(mine, [slots for slots, _ in parts], edicts.values())
             self._adopt(bundle)
-            self._take(united.slots, united.added, united.changed)
-            news = bool(united.added or united.changed or edicts != self._edicts)
-            self._edicts = edicts
+            united, news = self._taught.meld(parts)
             self.seq += news
             return MeldReport(united.added, united.changed, united.notes, tuple(conflicts))
 
     def fork(self) -> None:
         """Go on under a new device id: for a copy of a brain that is to learn beside the original."""
         with self._lock:
-            own = self._own
-            if own.epoch:
-                self._slots[own.device] = own.copy() if own.head is self._total else own
-            self._own = Slot(uuid4().hex, b"", own.applied, Contents(self._new_head(), Receipts()))
-            self._own.head.gate = None
-            if not own.epoch:
-                self._total = self._own.head
+            self._taught.fork(uuid4().hex)
             self.seq += 1
 
     # The inbox of unknowns
@@ -267,8 +226,8 @@ class Brain:
         with self._lock:
             if not len(self.unknowns) or self._bundle is None:
                 return []
-            similarity = self._total.similarity(self.unknowns.features)
-            return self.unknowns.groups(similarity, alike(self._total, self._bundle))
+            total = self._taught.total
+            return self.unknowns.groups(total.similarity(self.unknowns.features), alike(total, self._bundle))
 
     def name(self, group: int, label: Label) -> int:
         """Learn a group of unknowns under a label; returns how many they were.
@@ -281,7 +240,7 @@ class Brain:
             if group not in groups:
                 raise NotTaughtError(f"No group {group} of unknowns; there are {sorted(groups)}.")
             features = self.unknowns.take(groups[group].members)
-            labels = as_labels(label, len(features), self._like())
+            labels = as_labels(label, len(features), self._taught.like)
             assert self._bundle is not None
             self._learn(self._bundle, features, labels)
             return len(features)
@@ -291,7 +250,7 @@ class Brain:
     @property
     def labels(self) -> tuple[Label, ...]:
         """The labels known, in the order of their first arrival."""
-        return self._total.labels
+        return self._taught.total.labels
 
     @property
     def bundle(self) -> Bundle | None:
@@ -306,48 +265,48 @@ class Brain:
     @property
     def device(self) -> str:
         """The id of this brain among those it is melded with."""
-        return self._own.device
+        return self._taught.own.device
 
     @property
     def epoch(self) -> int:
         """How often this brain itself has changed what it knows."""
-        return self._own.epoch
+        return self._taught.own.epoch
 
     @property
     def edicts(self) -> tuple[Edict, ...]:
         """Forgets and renames, which everything melded must obey."""
-        return tuple(self._edicts.values())
+        return tuple(self._taught.edicts.values())
 
     def slots(self) -> list[Slot]:
         """Every device's contribution, one's own among them; not to be changed."""
         with self._lock:
-            return [slot for slot in self._all_slots() if slot.epoch]
+            return [slot for slot in self._taught.all() if slot.epoch]
 
     def digest(self) -> str:
         """SHA-256 of the exact sums: equal exactly where the same examples are held under the same labels."""
-        return self._total.digest()
+        return self._taught.total.digest()
 
     def rebuild(self) -> None:
         """Derive the read-out anew from the sums."""
-        self._total.rebuild()
+        self._taught.total.rebuild()
 
     def info(self) -> dict[str, Any]:
         """What there is to know, as JSON values."""
         with self._lock:
-            bundle = self._bundle
+            bundle, total = self._bundle, self._taught.total
             return {
-                "labels": [{"label": label, "examples": n} for label, n in self._total.counts.items()],
-                "examples": self._total.sums.total,
+                "labels": [{"label": label, "examples": n} for label, n in total.counts.items()],
+                "examples": total.sums.total,
                 "digest": self.digest(),
                 "backbone": bundle and bundle.name,
                 "takes": bundle and takes(bundle),
                 "width": bundle and bundle.width,
                 "fingerprint": bundle and bundle.fingerprint,
                 "device": self.device,
-                "devices": [{"device": s.device, "epoch": s.epoch} for s in self._all_slots() if s.epoch],
+                "devices": describe(self._taught.all()),
                 "seq": self.seq,
                 "unknowns": len(self.unknowns),
-                "edicts": len(self._edicts),
+                "edicts": len(self._taught.edicts),
                 "memory_bytes": self.memory_bytes,
                 **self._options,
             }
@@ -356,9 +315,8 @@ class Brain:
     def memory_bytes(self) -> int:
         """Bytes held by what was learned."""
         with self._lock:
-            heads = {id(self._total): self._total, id(self._own.head): self._own.head}
-            receipts = self._own.receipts.nbytes + 8 * self._own.epoch
-            return sum(head.memory_bytes for head in heads.values()) + receipts + self.unknowns.nbytes
+            receipts = self._taught.own.receipts.nbytes + len(self._taught.own.history)
+            return sum(head.memory_bytes for head in self._taught.heads()) + receipts + self.unknowns.nbytes
 
     @property
     def memory_limit(self) -> int:
@@ -366,8 +324,7 @@ class Brain:
         from engram.brain.saving import overhead_bytes
 
         with self._lock:
-            heads = {id(self._total): self._total, id(self._own.head): self._own.head}
-            return sum(head.memory_limit for head in heads.values()) + overhead_bytes(self)
+            return sum(head.memory_limit for head in self._taught.heads()) + overhead_bytes(self)
 
     # Saving
 
@@ -424,8 +381,7 @@ class Brain:
         """Stand on this bundle from now on, if on none yet."""
         if self._bundle is None:
             self._bundle = bundle
-            self._own = Slot(self.device, b"", self._own.applied, Contents(self._new_head(), Receipts()))
-            self._total = self._own.head
+            self._taught = Contributions(self.device, self._new_head)
         elif bundle is not self._bundle and bundle.fingerprint != self._bundle.fingerprint:
             raise InputError(f"This brain stands on {self._bundle.name!r}, the inputs were made for {bundle.name!r}.")
 
@@ -433,103 +389,34 @@ class Brain:
         bundle = self._bundle or default_bundle(inputs)
         return bundle, gather(inputs, takes(bundle))
 
-    def _like(self) -> Label | None:
-        return next(iter(self._total.labels), None)
-
-    def _all_slots(self) -> list[Slot]:
-        return [self._own, *(self._slots[device] for device in sorted(self._slots))]
-
     def _learn(self, bundle: Bundle, features: npt.NDArray[np.float32], labels: list[Label]) -> None:
         with self._lock:
             self._adopt(bundle)
-            rows = self._total.quantise(features)
-            as_labels(labels, len(rows), self._like())  # another thread may have taught meanwhile
-            receipts = receipts_of(rows)
-            self.unknowns.discard(receipts)
-            learned = self._learn_in_total(features, labels)
-            if not learned:
-                return
-            kept, names = [receipts[i] for i in learned], [labels[i] for i in learned]
-            if self._own.head is not self._total:
-                self._own.head.learn(features[learned], names)
-            self._own.receipts.add(kept, names)
-            self._own.changed()
+            self.unknowns.discard(self._taught.learn(features, labels))
             self.seq += 1
-
-    def _learn_in_total(self, features: npt.NDArray[np.float32], labels: list[Label]) -> list[int]:
-        """The places of those that were learned: all, unless a gate skips some."""
-        if self.exact:
-            self._total.learn(features, labels)
-            return list(range(len(labels)))
-        learned = []
-        for i, label in enumerate(labels):
-            before = self._total.sums.total
-            self._total.learn(features[i], label)
-            if self._total.sums.total > before:
-                learned.append(i)
-        return learned
-
-    def _remember(self, bundle: Bundle, features: Any, examples: Examples, refused: npt.NDArray[np.bool_]) -> None:
-        with self._lock:
-            if self._bundle is None:
-                self._adopt(bundle)
-            places = np.flatnonzero(refused)
-            keys = receipts_of(self._total.quantise(features[places]))
-            self.unknowns.add(features[places], [examples.sources[i] for i in places], keys)
-            self.seq += 1
-
-    def _forget_label(self, label: Label) -> None:
-        with self._lock:
-            if label not in self._total.labels:
-                raise NotTaughtError(f"{label!r} was never taught. Known: {list(self.labels)[:20]}.")
-            before = self.digest()
-            draft = Edict.make("forget label", self._edicts.values(), label=label)
-            slots = {device: obey(slot, [draft])[0] for device, slot in self._slots.items()}
-            self._total.forget_label(label)
-            if self._own.head is not self._total and label in self._own.head.labels:
-                self._own.head.forget_label(label)
-            self._own.receipts.drop(label)
-            self._decree(replace(draft, before=before, after=self.digest()), slots)
 
     def _forget_examples(self, inputs: Any, targets: Any) -> None:
         bundle, examples = self._gather(inputs)
         features = bundle.features(examples.items)
         with self._lock:
-            if self._bundle is None or not self._total.labels:
+            if self._bundle is None:
                 raise NotTaughtError("Nothing was taught yet, so there is nothing to forget.")
-            receipts = receipts_of(self._total.quantise(features))
-            if targets is None and examples.labels is None:
-                labels = only_labels(self._all_slots(), receipts)
-            else:
-                labels = examples.labelled(targets, self._like())
-            plan = plan_forgetting(self._all_slots(), receipts, labels)
-            before = self.digest()
-            slots = {
-                device: without(self._slots[device], features, receipts, labels, plan[device])
-                for device in self._slots if device in plan
-            }
-            self._total.forget(features, labels)
-            mine = plan.get(self.device, [])
-            names = [labels[i] for i in mine]
-            if mine and self._own.head is not self._total:
-                self._own.head.forget(features[mine], names)
-            self._own.receipts.remove([receipts[i] for i in mine], names)
-            slots = {**self._slots, **slots}
-            gone = {r for r in receipts if not any(s.receipts.count(r) for s in (self._own, *slots.values()))}
-            self.unknowns.discard(receipts)
-            edict = Edict.make(
-                "forget examples", self._edicts.values(), receipts=tuple(sorted(r.hex() for r in gone)),
-                before=before, after=self.digest(),
-            )
-            self._decree(edict, {device: obey(slot, [edict])[0] for device, slot in slots.items()})
+            unlabelled = targets is None and examples.labels is None
+            self._taught.forget(features, None if unlabelled else examples.labelled(targets, self._taught.like))
+            self.unknowns.discard(receipts_of(self._taught.total.quantise(features)))
+            self.seq += 1
 
-    def _decree(self, edict: Edict, slots: dict[str, Slot]) -> None:
-        """The brain has obeyed a new edict, and so have these slots of other devices."""
-        self._edicts[edict.id] = edict
-        self._slots = slots
-        self._own.applied |= {edict.id}
-        self._own.changed()
-        self.seq += 1
+    def _remember(self, bundle: Bundle, features: Any, examples: Examples, refused: npt.NDArray[np.bool_]) -> None:
+        with self._lock:
+            self._adopt(bundle)
+            places = np.flatnonzero(refused)
+            keys = receipts_of(self._taught.total.quantise(features[places]))
+            self.unknowns.add(features[places], [examples.sources[i] for i in places], keys)
+            self.seq += 1
+
+    def _parts(self) -> Any:
+        with self._lock:
+            return self._taught.parts()
 
     def _check_meldable(self, other: Any) -> None:
         if not isinstance(other, Brain):
@@ -541,40 +428,37 @@ class Brain:
                 f"{theirs.fingerprint[:12]}): what their features mean differs. Teach one anew on the other's."
             )
 
-    def _parts(self) -> tuple[dict[str, Slot], dict[str, Edict]]:
-        """What another brain melds: slots that will not change any more, and edicts."""
-        with self._lock:
-            own = {self.device: self._own.copy()} if self._own.epoch else {}
-            return {**own, **self._slots}, dict(self._edicts)
-
     def _conflicts(self, others: Iterable[Brain]) -> list[Conflict]:
-        brains: list[Brain] = [self, *others]
-        bundle = next((brain._bundle for brain in brains if brain._bundle), None)
+        brains = [self, *others]
+        bundle = next((brain.bundle for brain in brains if brain.bundle), None)
         covariance = None if bundle is None or bundle.covariance is None else bundle.covariance / bundle.step**2
         found: list[Conflict] = []
         for i, one in enumerate(brains):
             for two in brains[i + 1 :]:
                 names = (one.device[:8], two.device[:8])
                 if one.device != two.device:
-                    found += find_conflicts(one._total, two._total, covariance, names)
+                    found += find_conflicts(one._taught.total, two._taught.total, covariance, names)
         return found
 
-    def _take(self, slots: dict[str, Slot], added: tuple[str, ...], changed: tuple[str, ...]) -> None:
-        """Serve these slots: all prepared on copies, then swapped in."""
-        own = slots[self.device]
-        if self.device in changed and own.contents is not self._own.contents:
-            own = own.copy()
-        others = {device: slot for device, slot in slots.items() if device != self.device}
-        if changed or added:
-            total = FastHead.from_state(self._total.state()) if not changed else self._new_head()
-            for device in sorted(others if changed else added):
-                total.meld(others[device].head)
-            if changed:
-                total.meld(own.head)
-            if not others:
-                total = own.head
-            elif own.head.gate is not None:
-                own = own.copy()  # the served head alone decides what is known well enough to skip
-                own.head.gate = None
-            self._total = total
-        self._own, self._slots = own, others
+
+def meld(*brains: Brain, strict: bool = False) -> Brain:
+    """A new brain that knows all that these know; they stay as they are.
+
+    Args:
+        brains: one or more, on the same backbone.
+        strict: refuse where labels conflict.
+
+    Raises:
+        MeldError: none given, or see `Brain.meld`.
+
+    >>> one, two = Brain(), Brain()
+    >>> one.learn([[1, 0]], "right")
+    >>> two.learn([[0, 1]], "up")
+    >>> meld(one, two).digest() == meld(two, one, two).digest()
+    True
+    """
+    if not brains or not all(isinstance(brain, Brain) for brain in brains):
+        raise MeldError("Only brains meld, and one is needed at least.")
+    made = Brain(brains[0].bundle, **brains[0].options)
+    made.meld(*brains, strict=strict)
+    return made

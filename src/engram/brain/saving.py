@@ -44,7 +44,7 @@ _STATISTICS = ("mean", "covariance")  # of the bundle: kept once, not with every
 def state(brain: Brain) -> State:
     """Everything: see the module's text; names are `own.`, `total.`, `slot.<device>.`, `bundle.` and what is in it."""
     whole = _snapshot(brain)
-    for device, slot in brain._slots.items():
+    for device, slot in brain._taught.others.items():
         whole |= _prefixed(f"slot.{device}.", _slot_state(slot))
     files = bundle_files(brain._bundle) if brain._bundle else {}
     return whole | {f"bundle.{name}": np.frombuffer(content, np.uint8) for name, content in files.items()}
@@ -71,7 +71,7 @@ def save(brain: Brain, path: str | os.PathLike[str]) -> None:
     if brain._folder is None or brain._folder.path != target:
         brain._folder = Folder(target)
     files: dict[str, bytes] = {}
-    for slot in brain._slots.values():
+    for slot in brain._taught.others.values():
         packed = pack_arrays(_slot_state(slot))
         files[f"slot-{slot.device}-{short_hash(packed)}.safetensors"] = packed
     bundle = brain._bundle
@@ -143,15 +143,16 @@ def _bundle_from(files: Mapping[str, bytes], **parts: Any) -> Bundle:
 
 
 def _snapshot(brain: Brain) -> State:
-    own, apart = brain._own, brain._own.head is not brain._total
+    taught = brain._taught
+    own, apart = taught.own, taught.apart
     about = {
         "options": brain._options, "seq": brain.seq, "apart": apart, "own": _entry(own),
-        "slots": [_entry(slot) for slot in brain._slots.values()],
-        "edicts": [asdict(edict) for edict in brain._edicts.values()],
+        "slots": [_entry(slot) for slot in taught.others.values()],
+        "edicts": [asdict(edict) for edict in taught.edicts.values()],
     }
     whole = {"brain": json_array(about), **_prefixed("own.", _slot_state(own))}
     if apart:
-        whole |= _prefixed("total.", _head_state(brain._total))
+        whole |= _prefixed("total.", _head_state(taught.total))
     return whole | _prefixed("unknowns.", brain.unknowns.state())
 
 
@@ -165,8 +166,9 @@ def _brain_from(
     brain = kind(bundle, **about["options"])
     own = _slot_from(about["own"], _under("own.", arrays), bundle)
     total = _head_from(_under("total.", arrays), bundle) if about["apart"] else own.head
-    brain._own, brain._slots, brain._total = own, slots, total
-    brain._edicts = {values["id"]: Edict.from_json(values) for values in about["edicts"]}
+    taught = brain._taught
+    taught.own, taught.others, taught.total = own, slots, total
+    taught.edicts = {values["id"]: Edict.from_json(values) for values in about["edicts"]}
     brain.unknowns = Unknowns.from_state(_under("unknowns.", arrays))
     brain.seq = int(about["seq"])
     return brain
