@@ -112,7 +112,8 @@ def png_claiming(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    body = chunk(b"IDAT", zlib.compress(b"\0" * 99))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("side", [9_000, 12_000, 60_000])
@@ -201,7 +202,8 @@ def test_a_folder_per_class_gives_labels_in_sorted_order(tmp_path: Path) -> None
     for clutter in (".git/a.png", "dog/.DS_Store", "dog/.hidden.png", "dog/notes.txt", "readme.md"):
         picture(tmp_path / clutter)
     paths, labels = scan(tmp_path)
-    assert [str(p.relative_to(tmp_path)) for p in paths] == ["cat/z.png", "cat/deep/er/x.webp", "dog/a.JPG", "dog/b.png"]
+    names = [str(path.relative_to(tmp_path)) for path in paths]
+    assert names == ["cat/z.png", "cat/deep/er/x.webp", "dog/a.JPG", "dog/b.png"]
     assert labels == ["cat", "cat", "dog", "dog"]
 
 

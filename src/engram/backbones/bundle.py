@@ -56,10 +56,10 @@ class Bundle:
 
     def __post_init__(self) -> None:
         width = self.backbone.width
-        mean = np.ascontiguousarray(self.mean, np.float64)
+        mean = np.array(self.mean, np.float64, order="C")
         shape_fits = mean.shape == (width,)
         if self.covariance is not None:
-            covariance = np.ascontiguousarray(self.covariance, np.float64)
+            covariance = np.array(self.covariance, np.float64, order="C")
             shape_fits &= covariance.shape == (width, width)
             if shape_fits and not (np.isfinite(covariance).all() and (covariance == covariance.T).all()):
                 raise InputError("The covariance must be finite and symmetric.")

@@ -118,8 +118,8 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             record = json.loads(file.read(RECORD_LIMIT))
-        if not isinstance(record, dict):
-            raise TypeError("not an object")
+        if not isinstance(record, dict) or "sha256" not in record:
+            raise TypeError("it is something else")
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DamagedError(f"{path} is not the record of a bundle: {error}") from error
     if type(record.get("format")) is int and record["format"] > FORMAT:

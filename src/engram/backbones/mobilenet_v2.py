@@ -24,6 +24,7 @@ BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 
 WIDTH = 1280
 CLASSES = 1001
+PIXELS: onnx.Port = ("pixels", ("batch", 3, 224, 224))
 ARCHIVE_LIMIT = 64_000_000
 
 
@@ -94,7 +95,7 @@ def to_onnx(path: str | os.PathLike[str], *, logits: bool = False) -> bytes:
             nodes.append(onnx.node("GlobalAveragePool", [value], "pooled"))
             nodes.append(onnx.node("Flatten", ["pooled"], "features"))
             if not logits:
-                return onnx.model(nodes, constants, ("pixels", ("batch", 3, 224, 224)), "features")
+                return onnx.model(nodes, constants, PIXELS, ("features", ("batch", WIDTH)))
             value = "pooled"
         if layer.starts:
             start = value
@@ -108,7 +109,7 @@ def to_onnx(path: str | os.PathLike[str], *, logits: bool = False) -> bytes:
             nodes.append(onnx.node("Add", [value, start], f"a{number}"))
             value = f"a{number}"
     nodes.append(onnx.node("Flatten", [value], "logits"))
-    return onnx.model(nodes, constants, ("pixels", ("batch", 3, 224, 224)), "logits")
+    return onnx.model(nodes, constants, PIXELS, ("logits", ("batch", CLASSES)))
 
 
 def _convolution(layer: Convolution, value: str, number: int) -> bytes:

@@ -98,6 +98,8 @@ def cut(model: bytes, output: str) -> bytes:
     fields = list(read(model))
     graph = list(read(b"".join(f.value for f in fields if f.number == GRAPH)))
     nodes = [(f, list(read(f.value))) for f in graph if f.number == NODE]
+    if not nodes:
+        raise DamagedError("Not an ONNX network: there are no nodes in it.")
     given = [o for _, node in nodes for o in _names(node, NODE_OUTPUT)]
     if output not in given:
         raise InputError(f"No value named {output!r} in this network. The last ones are {given[-12:]}.")
@@ -159,15 +161,18 @@ def tensor(name: str, array: npt.NDArray[Any]) -> bytes:
     return dims + put(2, ONNX_TYPES[array.dtype.name]) + put(TENSOR_NAME, name) + put(9, little.tobytes())
 
 
-def model(
-    nodes: Sequence[bytes], constants: Sequence[bytes], entry: tuple[str, Sequence[int | str]], output: str
-) -> bytes:
+Port = tuple[str, Sequence[int | str]]
+"""A name and a shape, in which a str names a size that is left open."""
+
+
+def model(nodes: Sequence[bytes], constants: Sequence[bytes], entry: Port, exit: Port) -> bytes:
     """A whole ONNX file (IR 8, operator set 13) of float32 nodes with one input and one output."""
-    name, shape = entry
-    dims = b"".join(put(1, put(1, d) if isinstance(d, int) else put(2, d)) for d in shape)
-    kind = put(1, put(1, ONNX_TYPES["float32"]) + put(2, dims))
     graph = b"".join(put(NODE, n) for n in nodes) + put(GRAPH_NAME, "network")
     graph += b"".join(put(INITIALIZER, c) for c in constants)
-    graph += put(GRAPH_INPUT, put(1, name) + put(2, kind))
-    graph += put(GRAPH_OUTPUT, put(1, output) + put(2, put(1, put(1, ONNX_TYPES["float32"]))))
+    graph += put(GRAPH_INPUT, _port(*entry)) + put(GRAPH_OUTPUT, _port(*exit))
     return put(1, 8) + put(2, "engram") + put(GRAPH, graph) + put(8, put(2, 13))
+
+
+def _port(name: str, shape: Sequence[int | str]) -> bytes:
+    dims = b"".join(put(1, put(1, d) if isinstance(d, int) else put(2, d)) for d in shape)
+    return put(1, name) + put(2, put(1, put(1, ONNX_TYPES["float32"]) + put(2, dims)))
