@@ -30,6 +30,7 @@ _BLOCK = 128  # changes after which the precision is brought up to date, asked o
 _SAMPLE = 64  # examples of a class that calibrate ...
 _SAMPLES = 640  # ... and of all classes together
 _STALE = 1.5  # growth after which the calibration is made anew
+_STALE_LABELS = 1.1  # growth in labels after which it is
 _WIDE = 512  # features from which on fitting runs beside serving
 _ENOUGH = 10  # left-out examples without which nothing can be calibrated
 
@@ -50,13 +51,18 @@ class Calibration:
 
     kind: ReadOutKind
     novelty: Novelty
-    total: int  # examples, and degrees of freedom, when it was made
+    total: int  # examples, degrees of freedom and labels, when it was made
     degrees: int
+    labels: int
 
     def fits(self, sums: ExactSums) -> bool:
-        """Whether the data is still of about the size it was made for."""
+        """Whether the data is still of about the size it was made for.
+
+        A new label among few changes what focus is measured against, the mean of the other labels, at once.
+        """
         pairs = ((self.total, sums.total), (self.degrees, sums.degrees))
-        return all(max(pair) < _STALE * min(pair) + 1 for pair in pairs)
+        labels = sorted((self.labels, int(np.count_nonzero(sums.counts))))
+        return labels[1] <= _STALE_LABELS * labels[0] and all(max(pair) < _STALE * min(pair) + 1 for pair in pairs)
 
 
 class ReadOut:
@@ -216,7 +222,7 @@ class ReadOut:
 
     def _calibrate(self) -> Calibration:
         rows, truth, own = self._sample()
-        now = (self.sums.total, self.sums.degrees)
+        now = (self.sums.total, self.sums.degrees, int(np.count_nonzero(self.sums.counts)))
         kinds = self._kinds()
         if len(rows) < _ENOUGH:
             return Calibration(kinds[0], uncalibrated(self.sums.width, self.alpha), *now)
