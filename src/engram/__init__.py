@@ -9,15 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engram.brain.brain import Brain, meld
+    from engram.brain import Brain, meld
     from engram.learner import Predictions
 
 __version__ = "0.1.0"
 __all__ = ["Brain", "Predictions", "__version__", "meld"]
 
 _HOME = {
-    "Brain": "engram.brain.brain",
-    "meld": "engram.brain.brain",
+    "Brain": "engram.brain",
+    "meld": "engram.brain",
     "Predictions": "engram.learner",
 }
 
