@@ -56,7 +56,7 @@ def test_class_by_class_ends_in_the_very_state_of_the_shuffled_stream(mnist_resu
 
 def test_every_head_is_compared_at_every_mark(mnist_result):
     heads = mnist_result["values"]["heads"]
-    assert {"fast", "nearest-class-mean", "streaming-lda"} <= set(heads)
+    assert {"fast", "nearest_class_mean", "streaming_lda"} <= set(heads)
     for head in heads.values():
         assert {"batch-1", "batch-5", "batch-20", "all"} <= set(head)
     assert heads["fast"]["batch-5"]["mean"] == mnist_result["values"]["batch-5"]["mean"]

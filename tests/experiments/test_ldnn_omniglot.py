@@ -66,4 +66,4 @@ def test_more_shots_are_better_and_every_count_of_characters_is_measured(tmp_pat
     found = result["values"]["accuracy"]["digits"]
     assert found["20"]["fast"]["1"]["mean"] < found["20"]["fast"]["10"]["mean"]
     assert found["40"]["fast"]["5"]["mean"] < found["20"]["fast"]["5"]["mean"]
-    assert set(found["40"]) == {"fast", "nearest-class-mean"} < set(found["20"])
+    assert set(found["40"]) == {"fast", "nearest_class_mean"} < set(found["20"])

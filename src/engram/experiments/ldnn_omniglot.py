@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from engram.evaluation import accuracy
 from engram.evaluation.plots import canvas, draw_bars, draw_curves
-from engram.experiments.contenders import RECOMMENDED, contenders, prepared
+from engram.experiments.contenders import RECOMMENDED, contenders
 from engram.experiments.digit_features import digit_bundle
 from engram.experiments.experiment import Progress
 from engram.experiments.feature_cache import cached_features
@@ -122,21 +122,20 @@ def subset(everything: Characters, count: int) -> Characters:
 
 def compare(config: Config, characters: Characters, seed: int, everyone: bool) -> Values:
     """Accuracy in percent, and milliseconds of teaching one drawing: head -> shots -> value."""
-    features = prepared(characters.bundle, characters.features)
     taught, asked = deal(len(characters.labels), seed)
     truth = characters.labels[asked].tolist()
     accuracies: Values = {}
     milliseconds: Values = {}
     for name, make in contenders(characters.bundle).items():
-        if not everyone and name not in (RECOMMENDED, "nearest-class-mean"):
+        if not everyone and name not in (RECOMMENDED, "nearest_class_mean"):
             continue
         for shots in config.shots:
             places = taught[:, :shots].ravel()
             head = make()
             start = time.perf_counter()
-            head.learn(features[places], characters.labels[places].tolist())
+            head.learn(characters.features[places], characters.labels[places].tolist())
             spent = time.perf_counter() - start
-            best = head.predict(features[asked]).best
+            best = head.predict(characters.features[asked]).best
             accuracies.setdefault(name, {})[str(shots)] = 100 * accuracy(best, truth)
             milliseconds.setdefault(name, {})[str(shots)] = 1000 * spent / len(places)
     return {"accuracy": accuracies, "milliseconds": milliseconds}
