@@ -89,6 +89,16 @@ def test_a_saved_bundle_opens_as_the_same(bundle: Bundle, tmp_path: Path) -> Non
         assert np.array_equal(again.features(examples), each.features(examples))
 
 
+def test_its_files_at_hand_make_it_again_and_damaged_ones_do_not(bundle: Bundle) -> None:
+    files = bundle.files()
+    assert Bundle.from_files(files).fingerprint == bundle.fingerprint
+    for name, content in files.items():
+        with pytest.raises(DamagedError):
+            Bundle.from_files({**files, name: content[:-9]})
+        with pytest.raises(DamagedError):
+            Bundle.from_files({other: c for other, c in files.items() if other != name})
+
+
 def test_the_fingerprint_changes_with_everything_it_covers_and_with_nothing_else(bundle: Bundle) -> None:
     mean, covariance = bundle.mean.copy(), bundle.covariance.copy()
     mean[1] = np.nextafter(mean[1], 1)

@@ -16,8 +16,9 @@ from onnx.reference import ReferenceEvaluator
 from small_network import small_network
 
 from engram.backbones.onnx import OnnxBackbone
-from engram.backbones.onnx_protobuf import cut
+from engram.backbones.onnx_graph import cut
 from engram.backbones.preprocessing import DIGITS, MNIST, Preprocessing
+from engram.backbones.protobuf import put
 from engram.learner import DamagedError, InputError
 
 PICTURES = np.random.default_rng(3).integers(0, 17, (7, 8, 8)).astype(np.float64)
@@ -167,7 +168,10 @@ def test_features_that_are_not_finite_are_refused_by_number() -> None:
         OnnxBackbone(model).features([[1.0], [-1.0]])
 
 
-def test_weights_kept_in_another_file_are_refused_with_the_fix(network: bytes, tmp_path: Path) -> None:
+def test_weights_kept_in_another_file_are_refused_even_if_it_is_there(
+    network: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     model = onnx.load_from_string(network)
     onnx.save(
         model, tmp_path / "n.onnx", save_as_external_data=True, location="n.bin", size_threshold=0,
@@ -181,6 +185,14 @@ def test_weights_kept_in_another_file_are_refused_with_the_fix(network: bytes, t
 def test_what_is_no_network_is_damaged(content: bytes, value: str | None) -> None:
     with pytest.raises((DamagedError, InputError)):
         OnnxBackbone(content, DIGITS, cut=value)
+
+
+def test_graphs_in_graphs_without_end_are_damage() -> None:
+    content = put(1, b"")
+    for _ in range(3000):
+        content = put(1, put(5, put(6, content)))
+    with pytest.raises(DamagedError, match="without end"):
+        OnnxBackbone(put(7, content), DIGITS)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,15 @@ from typing import Any, Self
 import numpy as np
 
 from engram.backbones.backbone import Features, Progress, Stored
-from engram.backbones.bundle_folder import parts_from, read_folder, statistics_from, statistics_to, write_folder
+from engram.backbones.bundle_folder import (
+    packed,
+    parts_from,
+    read_folder,
+    statistics_from,
+    statistics_to,
+    unpacked,
+    write_folder,
+)
 from engram.backbones.feature_statistics import FeatureStatistics
 from engram.backbones.preprocessing import Preprocessing
 from engram.learner import DamagedError, FloatArray, InputError
@@ -149,6 +157,10 @@ class Bundle:
         Raises:
             InputError: the folder exists (unless `overwrite`, and it holds a bundle), or cannot be written.
         """
+        write_folder(Path(folder), self.files(), overwrite=overwrite)
+
+    def files(self) -> dict[str, bytes]:
+        """What `save` writes: the content of each file by its name."""
         record = {
             "name": self.name, "kind": self.backbone.kind, "config": self.backbone.config(),
             "width": self.width, "step": self.step, "normalise": self.normalise, "fingerprint": self.fingerprint,
@@ -157,7 +169,7 @@ class Bundle:
         network = self.backbone.network()
         if network is not None and self.backbone.network_file is not None:
             files[self.backbone.network_file] = network
-        write_folder(Path(folder), record, files, overwrite=overwrite)
+        return packed(record, files)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], **parts: Any) -> Self:
@@ -171,7 +183,15 @@ class Bundle:
             InputError: there is no such folder.
             DamagedError: truncated, altered, foreign, or written by a later version.
         """
-        record, files = read_folder(Path(folder))
+        return cls._assembled(*read_folder(Path(folder)), **parts)
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], **parts: Any) -> Self:
+        """The bundle of which `files` gave the files. Raises DamagedError as `open` does."""
+        return cls._assembled(*unpacked(files), **parts)
+
+    @classmethod
+    def _assembled(cls, record: dict[str, Any], files: dict[str, bytes], **parts: Any) -> Self:
         name, kind, config, step, normalise, fingerprint = parts_from(record)
         network = next((content for file, content in files.items() if file.startswith("network.")), None)
         backbone = kind.restore(name, config, network, **parts)
@@ -179,9 +199,9 @@ class Bundle:
             mean, covariance = statistics_from(files)
             bundle = cls(backbone, mean, covariance, step, normalise)
         except InputError as error:
-            raise DamagedError(f"The parts of the bundle in {folder} do not fit: {error}") from error
+            raise DamagedError(f"The parts of bundle {name!r} do not fit: {error}") from error
         if bundle.fingerprint != fingerprint:
-            raise DamagedError(f"The bundle in {folder} is not the one that was saved: its fingerprint differs.")
+            raise DamagedError(f"Bundle {name!r} is not the one that was saved: its fingerprint differs.")
         return bundle
 
     @classmethod

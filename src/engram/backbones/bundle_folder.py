@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,22 +31,26 @@ FILES = frozenset({"network.onnx", "network.safetensors", "statistics.safetensor
 RECORD_LIMIT = 16_000_000
 
 
-def write_folder(folder: Path, record: dict[str, Any], files: dict[str, bytes], *, overwrite: bool) -> None:
-    """Write the files and their record beside `folder`, sync them, then give the whole its name.
+def packed(record: dict[str, Any], files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a bundle with bundle.json, which holds the record and a checksum of each."""
+    whole = {**record, "format": FORMAT, "files": {n: _sha256(c) for n, c in sorted(files.items())}}
+    whole["sha256"] = _sha256(_canonical(whole))
+    return {**files, RECORD: (json.dumps(whole, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()}
+
+
+def write_folder(folder: Path, files: dict[str, bytes], *, overwrite: bool) -> None:
+    """Write the files beside `folder`, sync them, then give the whole its name.
 
     Raises:
         InputError: `folder` is there already and is not to be replaced, or cannot be written.
     """
     if folder.exists() and not (overwrite and (folder / RECORD).is_file()):
         raise InputError(f"{folder} exists already: choose another name, or overwrite it if it is a bundle.")
-    whole = {**record, "format": FORMAT, "files": {n: _sha256(c) for n, c in sorted(files.items())}}
-    whole["sha256"] = _sha256(_canonical(whole))
-    text = json.dumps(whole, indent=2, sort_keys=True, allow_nan=False) + "\n"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            for name, content in {**files, RECORD: text.encode()}.items():
+            for name, content in files.items():
                 _write_synced(fresh / name, content)
             fresh.chmod(0o755)
             _sync(fresh)
@@ -100,13 +105,24 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     record = read_record(folder)
     contents: dict[str, bytes] = {}
-    for name, expected in record["files"].items():
+    for name in record["files"]:
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
             raise DamagedError(f"{folder} lacks {name}: copy the bundle again.") from error
-        if _sha256(contents[name]) != expected:
-            raise DamagedError(f"{folder / name} was altered or cut short: copy the bundle again.")
+    _check_files(record, contents)
+    return record, contents
+
+
+def unpacked(files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """As `read_folder`, of a folder's files that are at hand already.
+
+    Raises:
+        DamagedError: truncated, altered, foreign, or of a later version.
+    """
+    record = _checked_record(files.get(RECORD, b""))
+    contents = {name: files[name] for name in record["files"] if name in files}
+    _check_files(record, contents)
     return record, contents
 
 
@@ -117,20 +133,34 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise InputError(f"No bundle at {folder}: there is no {RECORD} in it.")
     try:
         with path.open("rb") as file:
-            record = json.loads(file.read(RECORD_LIMIT))
+            return _checked_record(file.read(RECORD_LIMIT))
+    except OSError as error:
+        raise DamagedError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except DamagedError as error:
+        raise DamagedError(f"{folder}: {error}") from error
+
+
+def _checked_record(content: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(content)
         if not isinstance(record, dict) or "sha256" not in record:
             raise TypeError("it is something else")
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise DamagedError(f"{path} is not the record of a bundle: {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DamagedError(f"{RECORD} is not the record of a bundle: {error}") from error
     if type(record.get("format")) is int and record["format"] > FORMAT:
-        raise DamagedError(f"{folder} was written by a later version of Engram: update Engram to open it.")
-    claimed = record.pop("sha256", None)
-    if claimed != _sha256(_canonical(record)):
-        raise DamagedError(f"{path} was altered: copy the bundle again.")
+        raise DamagedError("The bundle was written by a later version of Engram: update Engram to open it.")
+    if record.pop("sha256") != _sha256(_canonical(record)):
+        raise DamagedError(f"{RECORD} was altered: copy the bundle again.")
     files = record.get("files")
     if record.get("format") != FORMAT or not isinstance(files, dict) or not set(files) <= FILES:
-        raise DamagedError(f"{path} is not the record of a bundle.")
+        raise DamagedError(f"{RECORD} is not the record of a bundle.")
     return record
+
+
+def _check_files(record: dict[str, Any], contents: dict[str, bytes]) -> None:
+    for name, expected in record["files"].items():
+        if name not in contents or _sha256(contents[name]) != expected:
+            raise DamagedError(f"{name} of a bundle is missing, altered or cut short: copy the bundle again.")
 
 
 def parts_from(record: dict[str, Any]) -> tuple[str, Any, dict[str, Any], float, bool, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engram.backbones import onnx_protobuf as onnx
+from engram.backbones import onnx_graph as onnx
 from engram.backbones.onnx import OnnxBackbone
 from engram.backbones.preprocessing import MOBILENET
 from engram.learner import DamagedError, InputError

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.backbones.backbone import Features, Pool, Progress, count, fingerprint_of, in_batches, pooled
-from engram.backbones.onnx_protobuf import cut as cut_network
+from engram.backbones.onnx_graph import check_self_contained
+from engram.backbones.onnx_graph import cut as cut_network
 from engram.backbones.preprocessing import Preprocessing
 from engram.inputs.images import each
 from engram.inputs.vectors import as_vectors
@@ -73,6 +74,7 @@ class OnnxBackbone:
         self.pool = pool
         self.batch = batch
         self._network = bytes(network)
+        check_self_contained(self._network)
         self._session = _session(self._network if cut is None else cut_network(self._network, cut), threads)
         self._ports = _ports(self._session)
         self.fingerprint = fingerprint_of(self.kind, self.config(), self._network)
@@ -187,8 +189,6 @@ def _session(network: bytes, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        if "external" in str(error).lower():
-            raise InputError("The network's weights lie in another file: export it as a single file.") from error
         raise DamagedError(f"Not a complete ONNX network: {_first_line(error)}") from error
 
 
