@@ -39,7 +39,8 @@ Figures = Mapping[str, Mapping[str, Any]]
 
 def pages() -> dict[Path, str]:
     """Every generated page, and every page with numbers in it, as it should be."""
-    figures = json.loads((ROOT / "results" / "figures.json").read_text(encoding="utf-8"))
+    measured_file = ROOT / "results" / "figures.json"
+    figures = json.loads(measured_file.read_text(encoding="utf-8")) if measured_file.exists() else {}
     wanted = {COMMANDS: command_reference()}
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         if path != COMMANDS:
