@@ -27,14 +27,16 @@ _SHARPNESS = 20.0
 class KWinnersTakeAll(MomentHead):
     """The score of a label is the cosine between the input's sparse code and the label's synapses.
 
-    Every cell sums the same number of inputs, so a shift or scaling of a whole vector, which the fly's
-    projection neurons undo, leaves its code as it is. Sums of integers and ties broken by place make the
-    code, and so all that is learned, exact.
+    With equal strengths every cell sums the same number of inputs, so a shift or scaling of a whole vector,
+    which the fly's projection neurons undo, leaves its code as it is. Sums of integers and ties broken by
+    place make the code, and so all that is learned, exact.
 
     Args:
         units: how many Kenyon cells. The fly has 40 for each input.
         active: share of the cells that fire.
         inputs: share of the inputs that a cell sums, at least 2 of them.
+        strengths: "equal", as in the fly, or "gaussian": random and signed, which vectors of few values
+            need, where equal sums hardly differ.
         seed: of the random wiring.
         step, normalise: as in `MomentHead`.
 
@@ -51,6 +53,7 @@ class KWinnersTakeAll(MomentHead):
         units: int = 4000,
         active: float = 0.05,
         inputs: float = 0.1,
+        strengths: str = "equal",
         seed: int = 0,
         step: float = 2.0**-12,
         normalise: bool = True,
@@ -58,12 +61,15 @@ class KWinnersTakeAll(MomentHead):
         super().__init__(step, normalise)
         if units < 1 or not 0 < active <= 1 or not 0 < inputs <= 1:
             raise InputError(f"units is 1 or more, active and inputs in (0, 1]: {units!r}, {active!r}, {inputs!r}.")
-        self.units, self.active, self.inputs, self.seed = units, active, inputs, seed
+        if strengths not in ("equal", "gaussian"):
+            raise InputError(f"strengths is 'equal' or 'gaussian', not {strengths!r}.")
+        self.units, self.active, self.inputs = units, active, inputs
+        self.strengths, self.seed = strengths, seed
         self._wiring: FloatArray | None = None
 
     def config(self) -> dict[str, Any]:
-        own = {"units": self.units, "active": self.active, "inputs": self.inputs, "seed": self.seed}
-        return {**own, **super().config()}
+        names = ("units", "active", "inputs", "strengths", "seed")
+        return {**{name: getattr(self, name) for name in names}, **super().config()}
 
     def _features(self, rows: FloatArray) -> FloatArray:
         winners = max(1, round(self.active * self.units))
@@ -77,9 +83,11 @@ class KWinnersTakeAll(MomentHead):
     def _wiring_for(self, width: int) -> FloatArray:
         if self._wiring is None or len(self._wiring) != width:
             # RandomState: its stream is frozen for good, so a saved head finds the same wiring again
-            order = np.random.RandomState(self.seed).random_sample((self.units, width)).argsort(axis=1)
-            fan = min(width, max(2, round(self.inputs * width)))
-            self._wiring = (order < fan).T.astype(np.float64)
+            random = np.random.RandomState(self.seed)
+            order = random.random_sample((self.units, width)).argsort(axis=1)
+            self._wiring = (order < min(width, max(2, round(self.inputs * width)))).T.astype(np.float64)
+            if self.strengths == "gaussian":
+                self._wiring *= np.rint(256 * random.standard_normal((width, self.units)))
         return self._wiring
 
     def _fit(self, sums: ExactSums) -> None:

@@ -96,7 +96,9 @@ class Ridge(MomentHead):
         self._base = sums.counts / sums.total * self.intercept
         fitted = self._weights * (gram @ self._weights - 2 * cross)
         freedom = self._spectrum.freedom(penalty) if self._spectrum is not None else 0.5
-        residual = (self._squares(sums) + fitted.sum()) / (sums.total * freedom * len(sums.counts))
+        # errors on one-hot targets sum to zero: they have one dimension less than there are classes
+        dimensions = max(len(sums.counts) - 1, 1)
+        residual = (self._squares(sums) + fitted.sum()) / (sums.total * freedom * dimensions)
         self._variance = float(np.clip(residual, 1e-3, 1.0))
 
     def _read(self, features: FloatArray) -> FloatArray:

@@ -1,0 +1,70 @@
+"""Every head, wrapped, is a scikit-learn classifier by scikit-learn's own checks."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from engram.heads import HEADS
+from engram.heads.nearest_class_mean import NearestClassMean
+from engram.heads.scikit_learn import HeadClassifier
+
+SMALL = {"ranpac": {"units": 100}, "k_winners_take_all": {"units": 500}}
+
+
+@parametrize_with_checks([HeadClassifier(name, SMALL.get(name)) for name in HEADS])
+def test_scikit_learn_accepts(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return train_test_split(*load_digits(return_X_y=True), test_size=0.4, random_state=0)
+
+
+# floors a few points below what each reaches, so that a broken one is noticed
+FLOORS = {
+    "fast": 92, "nearest_class_mean": 87, "streaming_lda": 93, "ridge": 90, "ranpac": 95, "nearest_neighbors": 95,
+    "hopfield": 94, "k_winners_take_all": 82, "fuzzy_artmap": 90, "online_prototypes": 92,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_digits_are_learned(name, digits):
+    train, test, train_labels, test_labels = digits
+    options = {"ranpac": {"units": 500}}.get(name)
+    model = HeadClassifier(name, options).fit(train, train_labels)
+    assert 100 * model.score(test, test_labels) >= FLOORS[name]
+
+
+def test_new_classes_may_come_with_any_batch(digits):
+    train, test, train_labels, test_labels = digits
+    names = np.array(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+    model = HeadClassifier("streaming_lda")
+    for digit in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7):
+        chosen = train_labels == digit
+        model.partial_fit(train[chosen], names[train_labels[chosen]])
+    assert list(model.classes_) == sorted(names)
+    assert model.score(test, names[test_labels]) > 0.85
+
+
+def test_announced_classes_are_never_answered_before_they_come():
+    model = HeadClassifier("ridge").partial_fit([[0.0], [1.0]], [1, 2], classes=[0, 1, 2])
+    assert model.decision_function([[0.0]]).shape == (1, 3)
+    assert set(model.predict([[-5.0], [0.0], [1.0], [5.0]])) == {1, 2}
+
+
+def test_it_works_in_a_pipeline_and_survives_copying(digits):
+    train, test, train_labels, _ = digits
+    model = make_pipeline(StandardScaler(), HeadClassifier(NearestClassMean)).fit(train, train_labels)
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.predict(test) == model.predict(test)).all()
+    assert again[-1].head_.digest() == model[-1].head_.digest()
