@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,23 @@ def test_features_and_logits_are_those_of_an_independent_implementation(tmp_path
     assert load(path).width == WIDTH
     for seen, expected in ((load(path), features), (load(path, logits=True), logits)):
         assert np.allclose(seen.features(pictures), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_core_installation_imports_it_and_sees_with_it(tmp_path: Path) -> None:
+    """From the weights file to a bundle that opens again, with nothing but the core's requirements."""
+    code = f"""
+import sys
+for name in ("torch", "onnx", "onnxscript", "scipy", "sklearn", "matplotlib"):
+    sys.modules[name] = None
+import numpy as np
+from engram.backbones import catalogue
+from engram.backbones.bundle import Bundle
+catalogue.import_file({str(small_weights(tmp_path / "w.npz"))!r}, "mine")
+print(Bundle.named("mine").features(np.zeros((9, 9, 3), np.uint8)).shape)
+"""
+    environment = {**os.environ, "ENGRAM_HOME": str(tmp_path / "home")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "(1, 1280)", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ class OnnxBackbone:
         self.cut = cut
         self.pool = pool
         self.batch = batch
+        self.threads = threads
         self._network = bytes(network)
         check_self_contained(self._network)
         self._session = _session(self._network if cut is None else cut_network(self._network, cut), threads)
@@ -128,7 +129,10 @@ class OnnxBackbone:
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> Self:
         """The same network under another preprocessing, and so with another fingerprint."""
-        return type(self)(self._network, preprocessing, cut=self.cut, pool=self.pool, name=self.name)
+        return type(self)(
+            self._network, preprocessing, cut=self.cut, pool=self.pool,
+            name=self.name, threads=self.threads, batch=self.batch,
+        )
 
     def ports(self) -> dict[str, Any]:
         """Names and shape of the network's input and output, for people."""
