@@ -4,7 +4,7 @@ from engram import __version__
 
 project = "Engram"
 author = "the Engram authors"
-copyright = "the Engram authors"  # noqa: A001
+copyright = "the Engram authors"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]

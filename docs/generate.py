@@ -109,8 +109,7 @@ def command_reference() -> str:
         "Exit codes: 0 done, 1 refused (the message says what to do), 2 wrong usage, 130 interrupted.\n"
         "`engram --install-completion` teaches your shell to complete commands and options.\n",
     ]
-    for name in names(app.COMMANDS):
-        parts.append(f"## engram {name}\n\n```text\n{help_of(name)}\n```\n")
+    parts += [f"## engram {name}\n\n```text\n{help_of(name)}\n```\n" for name in names(app.COMMANDS)]
     return "\n".join(parts)
 
 

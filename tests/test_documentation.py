@@ -91,7 +91,10 @@ def test_what_is_generated_is_current(generate: ModuleType) -> None:
 
 def test_a_number_that_changed_makes_its_page_stale(generate: ModuleType) -> None:
     figures = json.loads('{"a.b": {"mean": 98.9, "sd": 0.1, "n": 5, "unit": "%", "published": 98.22, "source": "X"}}')
-    page = "It reaches <!-- figure a.b -->97.00%<!-- /figure -->.\n<!-- figures\na.b | after 5\n-->\nold\n<!-- /figures -->"
+    page = (
+        "It reaches <!-- figure a.b -->97.00%<!-- /figure -->.\n"
+        "<!-- figures\na.b | after 5\n-->\nold\n<!-- /figures -->"
+    )
     new = generate.with_numbers(page, figures)
     assert "It reaches <!-- figure a.b -->98.90 ± 0.10%<!-- /figure -->." in new
     assert "| after 5 | 98.90 ± 0.10% | 98.22% (X) |" in new
