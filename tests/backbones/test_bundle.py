@@ -166,6 +166,19 @@ def test_any_altered_or_truncated_file_is_damage(
     assert (opened.fingerprint, opened.name) == (bundle.fingerprint, bundle.name)
 
 
+def test_even_changes_that_leave_every_feature_alone_are_damage(bundle: Bundle, tmp_path: Path) -> None:
+    bundle.save(tmp_path / "b")
+    record = (tmp_path / "b/bundle.json").read_text()
+    (tmp_path / "b/bundle.json").write_text(record.replace('"small"', '"other"'))
+    with pytest.raises(DamagedError, match="altered"):
+        Bundle.open(tmp_path / "b")
+    (tmp_path / "b/bundle.json").write_text(record)
+    commented = save({"mean": bundle.mean, "covariance": bundle.covariance}, {"comment": "mine"})
+    (tmp_path / "b/statistics.safetensors").write_bytes(commented)
+    with pytest.raises(DamagedError, match="altered"):
+        Bundle.open(tmp_path / "b")
+
+
 def test_files_swapped_between_valid_bundles_are_damage(bundle: Bundle, tmp_path: Path) -> None:
     bundle.save(tmp_path / "a")
     replace(bundle, mean=bundle.mean + 1).save(tmp_path / "b")
