@@ -35,24 +35,30 @@ class Change(NamedTuple):
     sign: int
 
 
-class Centres(NamedTuple):
-    """What an input is compared with: K means given by sums and counts, with s_kᵀ A s_k.
+class Centres:
+    """What an input is compared with: K means given by their sums and counts.
 
-    Where a class has several, `starts` (C,) says where its own begin; None: one for each class.
+    Attributes:
+        sums: (K, D).
+        counts: (K,).
+        norms: (K,) μ_kᵀ A μ_k.
+        starts: (C,) where the centres of each class begin; None: one for each class.
+        widening: (K,) 1/(1 + 1/n): a mean of few examples is itself uncertain.
     """
 
-    sums: FloatArray
-    counts: FloatArray
-    norms: FloatArray
-    starts: Positions | None
+    def __init__(self, sums: FloatArray, counts: FloatArray, norms: FloatArray, starts: Positions | None) -> None:
+        self.sums, self.counts, self.starts = sums, counts, starts
+        self.inverse = 1.0 / np.maximum(counts, 1.0)
+        self.norms = np.maximum(norms, 0.0) * np.square(self.inverse)
+        self.widening = 1.0 / (1.0 + self.inverse)
 
     def best(self, scores: FloatArray) -> FloatArray:
-        """(N, C) from (N, K): the best of each class."""
+        """(N, C) from (N, K): the largest of each class."""
         return scores if self.starts is None else np.maximum.reduceat(scores, self.starts, axis=1)
 
 
 class Comparison(NamedTuple):
-    """(N, K) of inputs with centres, and (N,) xᵀAx."""
+    """(N, K) of inputs with centres, and (N,) xᵀAx. A centre that is not there has a product of −inf."""
 
     products: FloatArray  # xᵀ A μ
     norms: FloatArray  # μᵀ A μ, broadcastable to (N, K)
@@ -61,7 +67,7 @@ class Comparison(NamedTuple):
     def cosine(self) -> FloatArray:
         """Cosine between x and μ in the metric of A; 0 for a centre at the origin."""
         scale: FloatArray = np.sqrt(np.maximum(self.own[:, None] * self.norms, 1e-300))
-        return np.clip(self.products / scale, -1.0, 1.0)
+        return self.products / scale
 
     def linear(self) -> FloatArray:
         """xᵀAμ − μᵀAμ/2, the linear discriminant."""
@@ -134,12 +140,8 @@ class Discriminant:
     def compare(self, rows: FloatArray, centres: Centres) -> Comparison:
         """(N, D) rows with K centres."""
         moved = self.apply(rows)
-        counts = np.maximum(centres.counts, 1)
-        return Comparison(
-            (moved @ centres.sums.T) / counts,
-            (centres.norms / np.square(counts))[None],
-            np.einsum("nd,nd->n", moved, rows),
-        )
+        own = np.einsum("nd,nd->n", moved, rows)
+        return Comparison((moved @ centres.sums.T) * centres.inverse, centres.norms[None], own)
 
     def compare_without(
         self, rows: FloatArray, classes: Positions, centres: Centres, own: Positions
@@ -158,7 +160,7 @@ class Discriminant:
         moved_means = self.apply(means)
         # u = A v with v = x − μ_c: its products with the row itself, the centres, and v
         row_u = seen.own - np.einsum("nd,nd->n", moved_means, rows)
-        centre_u = seen.products - (moved_means @ centres.sums.T) / np.maximum(centres.counts, 1)
+        centre_u = seen.products - (moved_means @ centres.sums.T) * centres.inverse
         v_u = np.maximum(row_u - np.einsum("nd,nd->n", moved_means, rows - means), 0.0)
         weight = count / (count - 1)
         gain = weight / np.maximum(1 - weight * v_u, 1e-9)
@@ -244,7 +246,7 @@ class Discriminant:
 
     def classes(self) -> Centres:
         """The class means as centres."""
-        return Centres(self.sums.sums, self.sums.counts, np.maximum(self.norms, 0.0), None)
+        return Centres(self.sums.sums, self.sums.counts, self.norms, None)
 
     def centres(self, sums: FloatArray, counts: FloatArray, starts: Positions) -> Centres:
         """Prototypes as centres; those of class c begin at `starts[c]`."""

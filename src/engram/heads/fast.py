@@ -46,7 +46,7 @@ class FastHead(Head):
         step: quantisation step, same units; values up to 2^13 steps from the mean can be taught.
         normalise: scale features to unit length first. Off for raw sensor vectors.
         alpha: share of known things that may be refused as unknown.
-        gate: skip what is already known: learn an example only where its score does not lead the
+        gate: skip what is already known: learn an example only where its cosine does not lead the
             next label's by this much. None learns everything. A gated head depends on the order of teaching.
         readout: "auto" reads by class means or, where they do better on left-out examples, by prototypes;
             "class" always by class means, with the cosine or the linear score; "cosine", "linear" and
@@ -359,7 +359,7 @@ class FastHead(Head):
         """Whether the label's score leads every other one's by the gate."""
         if self.gate is None or label not in self._book or len(self._book) < 2:
             return False
-        scores = self._readout.answer(row, None).scores[0]
+        scores = self._readout.cosines(row)[0]
         others = np.delete(scores, self._book[label])
         return bool(scores[self._book[label]] - others.max() > self.gate)
 

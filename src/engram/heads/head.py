@@ -40,12 +40,15 @@ class Head(ABC):
     def __init__(self) -> None:
         self.width: int | None = None
         self._book: dict[Label, int] = {}
+        self._listed: tuple[dict[Label, int], tuple[Label, ...]] = ({}, ())
         self._lock = RLock()
 
     @property
     def labels(self) -> tuple[Label, ...]:
         """The labels taught so far, in the order of their first arrival."""
-        return tuple(self._book)
+        if self._listed[0] is not self._book or len(self._listed[1]) != len(self._book):
+            self._listed = (self._book, tuple(self._book))
+        return self._listed[1]
 
     def learn(self, inputs: Any, targets: Any) -> None:
         """Learn (N, D) vectors, or one (D,), with one label for each.

@@ -1,7 +1,7 @@
 """Nothing I know: whether an input resembles anything taught, without a single example of an unknown.
 
-Two axes. *Focus*: does one label stand out, or is the distribution of scores flat? *Familiarity*: how near is the
-nearest class mean, in units of the spread within classes? Both are standardised by the median and the median absolute
+Two axes. *Familiarity*: how near is the nearest class mean, in units of the spread within classes? *Focus*: is it
+much nearer than the others, or is everything equally far? Both are standardised by the median and the median absolute
 deviation of leave-one-out scores of taught examples. Where the nearest class has few examples the lesser of the two
 decides, else their sum; refused is what falls below the α-quantile of the same statistic on taught examples.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.heads.discriminant import Centres, Comparison
-from engram.heads.head import focus, softmax
+from engram.heads.head import softmax
 from engram.learner import FloatArray
 
 MANY = 20
@@ -27,14 +27,25 @@ PRIOR_WEIGHT = 20.0
 _TEMPERATURES = np.geomspace(1e-2, 10.0, 13)
 
 
-def familiarity(comparison: Comparison, centres: Centres, freedom: float) -> FloatArray:
-    """(N, C) −ln of each class's d²(x, μ)/(1 + 1/n), in the metric (κ + N) A."""
-    counts = np.maximum(centres.counts, 1)
-    spread = comparison.squared() * (freedom / (1 + 1 / counts))
-    with np.errstate(divide="ignore"):
-        near: FloatArray = -np.log(np.maximum(spread, 1e-12))
-    near[~np.isfinite(comparison.products)] = -np.inf
-    return centres.best(near)
+def distances(comparison: Comparison, centres: Centres, freedom: float) -> FloatArray:
+    """(N, C) d²(x, μ)/(1 + 1/n) to the nearest centre of each class, in the metric (κ + N) A."""
+    spread = comparison.squared() * (centres.widening * freedom)
+    return spread if centres.starts is None else -centres.best(-spread)
+
+
+def axes(spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Focus and familiarity, (N,) each, from (N, C) distances.
+
+    Focus is ln of the mean distance to the other classes over that to the nearest (0 where there is no other),
+    familiarity −ln of the nearest.
+    """
+    count = spread.shape[1]
+    nearest = np.maximum(spread.min(axis=1), 1e-12)
+    familiarity = -np.log(nearest)
+    if count < 2:
+        return np.zeros(len(spread)), familiarity
+    others = (spread.sum(axis=1) - nearest) / (count - 1)
+    return np.log(np.maximum(others, 1e-12)) + familiarity, familiarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,41 +81,41 @@ class Novelty:
     many: float
     temperature: float
 
-    def statistic(self, focus_: FloatArray, familiarity_: FloatArray, counts: FloatArray) -> FloatArray:
-        """(N,) how known each input is; `counts` are the examples of its nearest class."""
-        near = self.familiarity.standard(familiarity_)
+    def statistic(self, focus: FloatArray, familiarity: FloatArray, counts: FloatArray) -> FloatArray:
+        """(N,) how known each input is, 0 at the threshold; `counts` are the examples of its nearest class."""
+        near = self.familiarity.standard(familiarity)
         if self.focus is None:
-            return near
-        clear = self.focus.standard(focus_)
+            return near - self.few
+        clear = self.focus.standard(focus)
         return np.where(counts < MANY, np.minimum(clear, near) - self.few, clear + near - self.many)
 
-    def known(self, focus_: FloatArray, familiarity_: FloatArray, counts: FloatArray) -> npt.NDArray[np.bool_]:
-        statistic = self.statistic(focus_, familiarity_, counts)
-        threshold = self.few if self.focus is None else 0.0
-        known: npt.NDArray[np.bool_] = statistic >= threshold
+    def known(self, focus: FloatArray, familiarity: FloatArray, counts: FloatArray) -> npt.NDArray[np.bool_]:
+        """(N,) whether each input is something the head knows."""
+        known: npt.NDArray[np.bool_] = self.statistic(focus, familiarity, counts) >= 0.0
         return known
 
 
-def calibrate(scores: FloatArray, near: FloatArray, truth: npt.NDArray[np.intp], alpha: float) -> Novelty:
+def calibrate(scores: FloatArray, spread: FloatArray, truth: npt.NDArray[np.intp], alpha: float) -> Novelty:
     """Calibrate on left-out examples.
 
     Args:
         scores: (M, C) leave-one-out scores; −inf where a class has no other example.
-        near: (M, C) leave-one-out familiarity.
+        spread: (M, C) leave-one-out distances; infinity there.
         truth: (M,) the class of each.
         alpha: share of known things that may be refused.
     """
-    best = near.max(axis=1)
-    close = Axis.of(best)
-    if scores.shape[1] < 2:
-        standard = close.standard(best)
-        return Novelty(None, close, _quantile(standard, alpha), 0.0, 1.0)
-    finite = np.where(np.isfinite(scores), scores, scores[np.isfinite(scores)].min())
-    clarity = focus(finite)
-    clear = Axis.of(clarity)
-    a, b = clear.standard(clarity), close.standard(best)
+    there = np.isfinite(spread)
+    spread = np.where(there, spread, spread[there].max())
+    focus, familiarity = axes(spread)
+    close = Axis.of(familiarity)
+    near = close.standard(familiarity)
+    if spread.shape[1] < 2:
+        return Novelty(None, close, _quantile(near, alpha), 0.0, 1.0)
+    clear = Axis.of(focus)
+    apart = clear.standard(focus)
+    temperature = _temperature(np.where(there, scores, scores[there].min()), truth)
     return Novelty(
-        clear, close, _quantile(np.minimum(a, b), alpha), _quantile(a + b, alpha), _temperature(finite, truth)
+        clear, close, _quantile(np.minimum(apart, near), alpha), _quantile(apart + near, alpha), temperature
     )
 
 

@@ -20,8 +20,8 @@ from engram.heads.discriminant import FIT_FROM, Centres, Change, Comparison, Dis
 from engram.heads.episodes import Episodes
 from engram.heads.evidence import PriorTrust
 from engram.heads.exact_sums import ExactSums
-from engram.heads.head import Positions, focus, softmax
-from engram.heads.novelty import Axis, Novelty, calibrate, familiarity, uncalibrated
+from engram.heads.head import Positions
+from engram.heads.novelty import Axis, Novelty, axes, calibrate, distances, uncalibrated
 from engram.learner import FloatArray
 
 ReadOutKind = Literal["auto", "class", "cosine", "linear", "prototypes"]
@@ -151,19 +151,22 @@ class ReadOut:
         centres = self._centres(calibration.kind)
         comparison = discriminant.compare(rows, centres)
         scores = centres.best(_score(comparison, calibration.kind, discriminant.freedom))
-        near = familiarity(comparison, centres, discriminant.freedom)
+        spread = distances(comparison, centres, discriminant.freedom)
         counts = self.sums.counts
         if columns is not None:
-            scores, near, counts = scores[:, columns], near[:, columns], counts[columns]
-        nearest, closest, clarity = counts[scores.argmax(axis=1)], near.max(axis=1), focus(scores)
+            scores, spread, counts = scores[:, columns], spread[:, columns], counts[columns]
+        focus, familiarity = axes(spread)
+        top = scores.argmax(axis=1)
         novelty = calibration.novelty
-        return Answer(
-            scores,
-            novelty.known(clarity, closest, nearest),
-            softmax(scores / novelty.temperature).max(axis=1),
-            clarity,
-            closest,
-        )
+        best = scores[np.arange(len(scores)), top][:, None]
+        confidence = 1.0 / np.exp((scores - best) / novelty.temperature).sum(axis=1)
+        known = novelty.known(focus, familiarity, counts[top])
+        return Answer(scores, known, confidence, focus, familiarity)
+
+    def cosines(self, rows: FloatArray) -> FloatArray:
+        """(N, C) cosines with the class means."""
+        discriminant = self.discriminant()
+        return discriminant.compare(rows, discriminant.classes()).cosine()
 
     def derived(self) -> dict[str, Any]:
         """κ, t and the calibration in force, as JSON values: with them a saved head answers as before."""
@@ -228,7 +231,7 @@ class ReadOut:
             return Calibration(kinds[0], uncalibrated(self.sums.width, self.alpha), *now)
         discriminant = self.discriminant()
         by_class = discriminant.compare_without(rows, truth, discriminant.classes(), truth)
-        kind, scores, near = kinds[0], None, None
+        kind, scores, spread = kinds[0], None, None
         for candidate in kinds:
             centres, comparison = self._centres(candidate), by_class
             if candidate == "prototypes":
@@ -236,10 +239,10 @@ class ReadOut:
             found = centres.best(_score(comparison, candidate, discriminant.freedom))
             if scores is None or _clearly_better(found, scores, truth):
                 kind, scores = candidate, found
-                near = familiarity(comparison, centres, discriminant.freedom)
+                spread = distances(comparison, centres, discriminant.freedom)
         assert scores is not None
-        assert near is not None
-        return Calibration(kind, calibrate(scores, near, truth, self.alpha), *now)
+        assert spread is not None
+        return Calibration(kind, calibrate(scores, spread, truth, self.alpha), *now)
 
     def _kinds(self) -> list[ReadOutKind]:
         """The kinds in question; prototypes compete once a consolidation has made some."""
@@ -290,12 +293,7 @@ class _Fitting:
 
 
 def _score(comparison: Comparison, kind: ReadOutKind, freedom: float) -> FloatArray:
-    if kind == "linear":
-        scores: FloatArray = comparison.linear() * freedom
-    else:
-        scores = comparison.cosine()
-    scores[~np.isfinite(comparison.products)] = -np.inf
-    return scores
+    return comparison.linear() * freedom if kind == "linear" else comparison.cosine()
 
 
 def _clearly_better(scores: FloatArray, than: FloatArray, truth: Positions) -> bool:
