@@ -26,9 +26,10 @@ from engram.brain.receipts import receipts_of
 from engram.brain.slots import Slot
 from engram.brain.snapshot import Folder
 from engram.brain.unknowns import Group, Unknowns, alike
+from engram.heads.exact_sums import ExactSums
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import as_labels
-from engram.learner import Consolidation, InputError, Label, MeldError, NotTaughtError, Predictions, State
+from engram.learner import Consolidation, FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions, State
 
 
 class Brain:
@@ -83,13 +84,16 @@ class Brain:
         """Whether the laws of batching, order, melding and forgetting hold to the bit: always but for a gate."""
         return self._options["gate"] is None
 
-    def learn(self, inputs: Any, targets: Any = None, *, progress: Progress | None = None) -> None:
+    def learn(
+        self, inputs: Any, targets: Any = None, *, again: bool = True, progress: Progress | None = None
+    ) -> None:
         """Learn one example or many, new labels at any time.
 
         Args:
             inputs: what the backbone takes. Pictures: paths, Pillow images, arrays (H, W), (H, W, 3), or many of them;
                 a folder of pictures, or one with a folder per class. Vectors: (D,), (N, D), .npy or .csv files.
             targets: one label, str or int, for each input or one for all; None takes them from the folders' names.
+            again: learn also what is held under that label already; it counts once more then.
             progress: called with how many inputs have been looked at, and how many there are.
 
         Raises:
@@ -97,7 +101,7 @@ class Brain:
         """
         bundle, examples = self._gather(inputs)
         labels = examples.labelled(targets, self._taught.like)
-        self._learn(bundle, bundle.features(examples.items, progress), labels)
+        self._learn(bundle, bundle.features(examples.items, progress), labels, again)
 
     def predict(
         self,
@@ -182,6 +186,18 @@ class Brain:
         labels = [None] * len(features) if targets is None else examples.labelled(targets, None)
         with self._lock:
             return self._taught.held(features, labels) if self._bundle is not None else [0] * len(features)
+
+    def quantised(self, inputs: Any) -> FloatArray:
+        """(N, D) the integers that are added when these inputs are learned.
+
+        Raises:
+            InputError: not what the backbone takes.
+        """
+        bundle, examples = self._gather(inputs)
+        features = bundle.features(examples.items)
+        with self._lock:
+            self._adopt(bundle)
+            return self._taught.total.quantise(features)
 
     # Melding
 
@@ -281,6 +297,11 @@ class Brain:
         """Every device's contribution, one's own among them; not to be changed."""
         with self._lock:
             return [slot for slot in self._taught.all() if slot.epoch]
+
+    def exact_sums(self) -> ExactSums:
+        """A copy of the sums, classes in the order of `labels`."""
+        with self._lock:
+            return self._taught.total.sums.copy()
 
     def digest(self) -> str:
         """SHA-256 of the exact sums: equal exactly where the same examples are held under the same labels."""
@@ -389,9 +410,16 @@ class Brain:
         bundle = self._bundle or default_bundle(inputs)
         return bundle, gather(inputs, takes(bundle))
 
-    def _learn(self, bundle: Bundle, features: npt.NDArray[np.float32], labels: list[Label]) -> None:
+    def _learn(
+        self, bundle: Bundle, features: npt.NDArray[np.float32], labels: list[Label], again: bool = True
+    ) -> None:
         with self._lock:
             self._adopt(bundle)
+            if not again:
+                new = [i for i, times in enumerate(self._taught.held(features, labels)) if not times]
+                features, labels = features[new], [labels[i] for i in new]
+                if not new:
+                    return
             self.unknowns.discard(self._taught.learn(features, labels))
             self.seq += 1
 

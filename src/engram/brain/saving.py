@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
@@ -46,7 +45,7 @@ def state(brain: Brain) -> State:
     whole = _snapshot(brain)
     for device, slot in brain._taught.others.items():
         whole |= _prefixed(f"slot.{device}.", _slot_state(slot))
-    files = bundle_files(brain._bundle) if brain._bundle else {}
+    files = brain._bundle.files() if brain._bundle else {}
     return whole | {f"bundle.{name}": np.frombuffer(content, np.uint8) for name, content in files.items()}
 
 
@@ -77,7 +76,7 @@ def save(brain: Brain, path: str | os.PathLike[str]) -> None:
     bundle = brain._bundle
     if bundle is not None:
         prefix = f"bundle-{bundle.fingerprint[:16]}"
-        files |= {f"{prefix}/{name}": content for name, content in bundle_files(bundle).items()}
+        files |= {f"{prefix}/{name}": content for name, content in bundle.files().items()}
     packed = pack_arrays(_snapshot(brain))
     files[f"snapshot-{brain.seq:08d}-{short_hash(packed)}.safetensors"] = packed
     about = {
@@ -113,14 +112,6 @@ def open_brain(kind: type[AnyBrain], path: str | os.PathLike[str], **parts: Any)
     return brain
 
 
-def bundle_files(bundle: Bundle) -> dict[str, bytes]:
-    """The files of a bundle's folder."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "bundle"
-        bundle.save(folder)
-        return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
-
-
 def overhead_bytes(brain: Brain) -> int:
     """Bytes of a brain's state beside its heads'."""
     heads = ("own.", "total.")
@@ -131,15 +122,10 @@ def overhead_bytes(brain: Brain) -> int:
 
 
 def _bundle_from(files: Mapping[str, bytes], **parts: Any) -> Bundle:
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, content in files.items():
-            if Path(name).name != name:
-                raise DamagedError(f"{name!r} is no file of a bundle.")
-            (Path(scratch) / name).write_bytes(content)
-        try:
-            return Bundle.open(scratch, **parts)
-        except InputError as error:
-            raise DamagedError(f"The brain's backbone cannot be opened: {error}") from error
+    try:
+        return Bundle.from_files(files, **parts)
+    except InputError as error:
+        raise DamagedError(f"The brain's backbone cannot be opened: {error}") from error
 
 
 def _snapshot(brain: Brain) -> State:

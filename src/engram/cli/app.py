@@ -20,6 +20,16 @@ from engram.cli.output import failed
 # the rooms below) they import inside their functions.
 Commands = dict[str, "str | Commands"]
 COMMANDS: Commands = {
+    "teach": "engram.cli.brain:teach",
+    "predict": "engram.cli.brain:predict",
+    "unknowns": "engram.cli.brain:unknowns",
+    "name": "engram.cli.brain:name",
+    "forget": "engram.cli.brain:forget",
+    "rename": "engram.cli.brain:rename",
+    "consolidate": "engram.cli.brain:consolidate",
+    "meld": "engram.cli.meld:meld",
+    "prove": "engram.cli.meld:prove",
+    "info": "engram.cli.brain:info",
     "backbone": {
         "list": "engram.cli.backbone:list_backbones",
         "import": "engram.cli.backbone:import_backbone",

@@ -1,0 +1,180 @@
+"""Proof: a folder that shows, without Engram, that a meld is exactly a union and that an example is exactly gone.
+
+It holds exact integers and their digests. A certificate says something about brains whose digests one knows from
+elsewhere (`engram info`): nobody can make other sums with those digests. What is proven, and what is not, is in the
+documentation's page on proof.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.brain.brain import Brain
+from engram.brain.receipts import receipts_of
+from engram.brain.slots import Slot
+from engram.heads.exact_sums import ExactSums
+from engram.learner import InputError, Label, MeldError
+
+FORMAT = "engram-certificate"
+VERSION = 1
+SCRIPT = "verify_certificate.py"
+"""The stand-alone verification; its text is kept as .txt here, so that nothing imports it."""
+
+
+def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Certify that a brain is exactly the sum of its devices' contributions, and which of them the parts hold.
+
+    Args:
+        brain: the melded brain.
+        parts: what went into it, by name.
+        folder: where the certificate goes; it must not exist, or hold a certificate.
+
+    Returns:
+        The certificate, as JSON values.
+
+    Raises:
+        MeldError: a part knows something that the brain does not hold: meld again.
+        InputError: the folder holds something else.
+    """
+    slots = {slot.device: slot for slot in brain.slots()}
+    sums = [_sum_of(slots, "the melded brain is exactly the sum of all contributions", brain.digest())]
+    for device, slot in slots.items():
+        sums.append(_sum_of([device], f"device {device} contributed what it says", slot.head.digest()))
+    for name, part in parts.items():
+        for slot in part.slots():
+            if slot.device not in slots or slots[slot.device].head.digest() != slot.head.digest():
+                raise MeldError(
+                    f"{name} has learned or forgotten something since it was melded (device {slot.device}): meld it "
+                    "again, then prove."
+                )
+        devices = [slot.device for slot in part.slots()]
+        sums.append(_sum_of(devices, f"{name} is exactly the sum of its devices' contributions", part.digest()))
+    states = {device: (slot.head.labels, slot.head.sums) for device, slot in slots.items()}
+    epochs = {device: slot.epoch for device, slot in slots.items()}
+    about = {"claim": "meld", "epochs": epochs, "sums": sums, "forgotten": None}
+    return _write(Path(folder), brain, about, states)
+
+
+def prove_forgotten(
+    brain: Brain,
+    folder: str | os.PathLike[str],
+    *,
+    examples: Any = None,
+    labels: Any = None,
+    label: Label | None = None,
+    keep: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """Certify that examples, or a label, are not in a brain. The certificate does not hold the forgotten content.
+
+    Args:
+        brain: the brain that forgot them.
+        folder: where the certificate goes; it must not exist, or hold a certificate.
+        examples: the examples that are gone, from whoever still has them.
+        labels: under which they were taught: one, or one for each. Needed to show the state before.
+        label: the label that is gone.
+        keep: a .npy file, outside the folder, for the examples as integers: with it, the verification also puts them
+            back and finds the state before, exactly.
+
+    Returns:
+        The certificate, as JSON values.
+
+    Raises:
+        InputError: they are still held, or neither examples nor a label are given, or `keep` lies in the folder.
+    """
+    if examples is None and label is None:
+        raise InputError("Say what was forgotten: examples, or a label.")
+    if label is not None and label in brain.labels:
+        raise InputError(f"{label!r} is still known: forget it first.")
+    rows = brain.quantised(examples) if examples is not None else np.zeros((0, 0))
+    names = [labels] * len(rows) if isinstance(labels, str | int) or labels is None else list(labels)
+    gone = [receipt.hex() for receipt in receipts_of(rows)] if len(rows) else []
+    receipts = _receipts(brain.slots())
+    held = sum(receipt in part for receipt in gone for part in receipts.values())
+    if held:
+        raise InputError(f"{held} of the examples are still held: forget them first.")
+    forgotten = {
+        "examples": gone, "labels": names, "label": label, "before": _before(brain, gone),
+        "receipts": [[name, *listed] for name, listed in receipts.items()],
+    }
+    total = brain.exact_sums()
+    sums = [_sum_of(["now"], "the state is that of this brain", brain.digest())]
+    if keep is not None:
+        if forgotten["before"] is None or None in names:
+            raise InputError(
+                "The state before cannot be shown: give the labels they had, exactly what was forgotten at once, and "
+                "prove it before the brain learns on."
+            )
+        _keep(Path(keep), Path(folder), rows)
+    about = {"claim": "forgotten", "epochs": {}, "sums": sums, "forgotten": forgotten}
+    return _write(Path(folder), brain, about, {"now": (brain.labels, total)})
+
+
+def _sum_of(states: Sequence[str] | Mapping[str, Any], sentence: str, digest: str) -> dict[str, Any]:
+    return {"of": list(states), "sentence": sentence, "digest": digest}
+
+
+def _receipts(slots: Sequence[Slot]) -> dict[Label, list[str]]:
+    whole: dict[Label, list[str]] = {}
+    for slot in slots:
+        for label, listed in slot.receipts.listed().items():
+            whole.setdefault(label, []).extend(listed)
+    return {label: sorted(listed) for label, listed in whole.items()}
+
+
+def _before(brain: Brain, gone: Sequence[str]) -> str | None:
+    """The digest before exactly these were forgotten, if nothing has changed since."""
+    now = brain.digest()
+    for edict in brain.edicts:
+        if edict.kind == "forget examples" and edict.after == now and sorted(gone) == sorted(edict.receipts):
+            return edict.before
+    return None
+
+
+def _write(
+    folder: Path, brain: Brain, about: dict[str, Any], states: Mapping[str, tuple[Sequence[Label], ExactSums]]
+) -> dict[str, Any]:
+    if folder.exists() and not (folder / "certificate.json").is_file() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds something else: choose a new folder for the certificate.")
+    bundle = brain.bundle
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {
+        "format": FORMAT, "version": VERSION, "fingerprint": bundle and bundle.fingerprint, "digest": brain.digest(),
+        **about, "states": {name: _state(folder, i, *state) for i, (name, state) in enumerate(states.items())},
+    }
+    whole["sha256"] = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    (folder / "certificate.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
+    (folder / SCRIPT).write_bytes(Path(__file__).with_name("verify_certificate.txt").read_bytes())
+    return whole
+
+
+def _state(folder: Path, number: int, labels: Sequence[Label], sums: ExactSums) -> dict[str, Any]:
+    return {
+        "labels": list(labels),
+        "counts": [int(count) for count in sums.counts],
+        "files": dict([
+            _save(folder, f"sums-{number}.npy", sums.sums), _save(folder, f"total-{number}.npy", sums.gram())
+        ]),
+    }
+
+
+def _save(folder: Path, name: str, array: npt.NDArray[Any]) -> tuple[str, str]:
+    """Name and SHA-256 of the file written."""
+    buffer = io.BytesIO()
+    np.save(buffer, array.astype("<i8"), allow_pickle=False)
+    (folder / name).write_bytes(buffer.getvalue())
+    return name, hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def _keep(target: Path, folder: Path, rows: npt.NDArray[Any]) -> None:
+    if target.suffix != ".npy" or folder.resolve() in target.resolve().parents:
+        raise InputError("The forgotten examples go to a .npy file outside the certificate's folder.")
+    np.save(target, rows.astype("<i2"), allow_pickle=False)
