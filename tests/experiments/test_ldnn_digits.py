@@ -86,7 +86,7 @@ def test_unknown_digits_are_told_from_known_ones(small, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     noise = rng.uniform(1, 16, (200, 64)).astype(np.float32)
     known = ~np.isin(small.test_labels, (7, 8, 9))
-    questions = ldnn_unknown.Questions(small.test[known], small.test[~known], noise[:100], noise[100:])
+    questions = ldnn_unknown.Questions(small.test[known], small.test[~known], noise[:100], noise[100:], noise)
     monkeypatch.setattr(ldnn_unknown, "digit_features", lambda unknown, seed: small)
     monkeypatch.setattr(ldnn_unknown, "ask", lambda config, digits: questions)
     config = ldnn_unknown.Config(shots=(5, 20, 30))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from engram.experiments import ldnn_omniglot
+from engram.experiments.character_as_digit import character_as_digit
 from engram.experiments.experiment import execute
-from engram.experiments.pictures_as_digits import character_as_digit
 from engram.streams.location import MissingDataError
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from engram.pretraining.cache import cache_folder
 
 
 class Featurer(Protocol):
@@ -25,12 +26,6 @@ class Cached(NamedTuple):
 
     features: npt.NDArray[np.float32]
     seconds: float
-
-
-def cache_folder() -> Path:
-    """`$ENGRAM_CACHE`, else `~/.cache/engram`."""
-    named = os.environ.get("ENGRAM_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "engram"
 
 
 def cached_features(bundle: Featurer, name: str, inputs: Callable[[], Any]) -> Cached:

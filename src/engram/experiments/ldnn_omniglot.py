@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from engram.evaluation import accuracy
 from engram.evaluation.plots import canvas, draw_bars, draw_curves
+from engram.experiments.character_as_digit import character_as_digit
 from engram.experiments.contenders import RECOMMENDED, contenders
 from engram.experiments.digit_features import digit_bundle
 from engram.experiments.experiment import Progress
 from engram.experiments.feature_cache import cached_features
 from engram.experiments.mobilenet import mobilenet_bundle
-from engram.experiments.pictures_as_digits import drawings_as_digits
 from engram.experiments.result import Figure, Values
 from engram.streams.omniglot import DRAWINGS, PARTS, omniglot
 
@@ -105,7 +105,7 @@ def characters_of(backbone: str, config: Config, seed: int) -> Characters:
     if backbone == "digits":
         bundle = digit_bundle((config.withhold,), seed)
         cached = cached_features(bundle.backbone, "omniglot-as-digits",
-                                 lambda: np.concatenate([drawings_as_digits(part) for part in parts]))
+                                 lambda: np.stack([character_as_digit(p[i]) for p in parts for i in range(len(p))]))
     else:
         bundle = mobilenet_bundle()
         cached = cached_features(bundle.backbone, "omniglot-dark-on-white",

@@ -1,13 +1,15 @@
 """Recognising what was never taught: near and far unknowns, every score, and the automatic threshold.
 
 Digits 7, 8 and 9 are unknown: the backbone never saw them, the head is never taught them. Near unknowns are
-the test images of these digits; far unknowns are photographs (grey, 28×28) and Omniglot characters. Known are
-the test images of digits 0 to 6. No score sees an example of an unknown before it is measured.
+the test images of these digits; far unknowns are photographs and Omniglot characters, brought to 28×28 grey
+by the backbone's own preprocessing. Known are the test images of digits 0 to 6. No score sees an example of an
+unknown before it is measured. Beside these stands a harder question that no figure rests on: the characters
+cropped, thickened and centred until they are as large and as bold as digits; some then are digits, to the eye.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,13 +18,15 @@ import numpy.typing as npt
 
 from engram.evaluation import auroc, share_accepted, share_refused
 from engram.evaluation.plots import canvas, draw_bars, draw_curves
+from engram.experiments.character_as_digit import character_as_digit
 from engram.experiments.contenders import fast_head
 from engram.experiments.digit_features import DigitFeatures, digit_features
 from engram.experiments.experiment import Progress
 from engram.experiments.feature_cache import cached_features
 from engram.experiments.novelty_scores import novelty_scores
-from engram.experiments.pictures_as_digits import characters_as_digits, photographs_as_digits
 from engram.experiments.result import Figure, Values
+from engram.streams.omniglot import DRAWINGS, omniglot
+from engram.streams.photos import photos
 
 Features = npt.NDArray[np.float32]
 
@@ -57,12 +61,14 @@ FIGURES = {
 
 
 class Questions(NamedTuple):
-    """What is asked: features of known things, of near unknowns, and of each kind of far unknowns."""
+    """What is asked: features of known things, of near unknowns, of each kind of far unknowns, and of
+    characters made as like digits as can be."""
 
     known: Features
     near: Features
     photographs: Features
     characters: Features
+    disguised: Features
 
     @property
     def far(self) -> Features:
@@ -91,10 +97,21 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 def ask(config: Config, digits: DigitFeatures) -> Questions:
     """Features of everything that is asked; the same for every number of shots."""
     unknown = np.isin(digits.test_labels, config.unknown)
-    photographs = cached_features(digits.bundle, "photographs-as-digits", photographs_as_digits)
-    characters = cached_features(digits.bundle, f"characters-as-digits-{config.characters}",
-                                 lambda: characters_as_digits(config.characters))
-    return Questions(digits.test[~unknown], digits.test[unknown], photographs.features, characters.features)
+    backbone, count = digits.bundle.backbone, config.characters
+    photographs = cached_features(backbone, "photographs", lambda: photos().paths)
+    characters = cached_features(backbone, f"characters-{count}", lambda: list(some_characters(count)))
+    disguised = cached_features(backbone, f"characters-as-digits-{count}",
+                                lambda: np.stack([character_as_digit(ink) for ink in some_characters(count)]))
+    return Questions(digits.test[~unknown], digits.test[unknown], photographs.features, characters.features,
+                     disguised.features)
+
+
+def some_characters(count: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """One drawing each of `count` characters of Omniglot's background part, white on black."""
+    drawings = omniglot("background")
+    rng = np.random.default_rng(0)
+    for character in rng.permutation(len(drawings) // DRAWINGS)[:count]:
+        yield drawings[int(character * DRAWINGS + rng.integers(DRAWINGS))]
 
 
 def measure(config: Config, digits: DigitFeatures, questions: Questions, shots: int, seed: int) -> Values:

@@ -1,12 +1,10 @@
-"""Photographs and characters in the form of MNIST's digits: (N, 28, 28) uint8, white on black."""
+"""A handwritten character in the form of one of MNIST's digits."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
-
-from engram.streams.omniglot import DRAWINGS, Drawings, omniglot
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -32,36 +30,6 @@ def character_as_digit(ink: Bytes, crop: bool = CROP, thicken: int = THICKEN) ->
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     small = np.asarray(picture.resize(size, Image.Resampling.BOX), np.float64)
     return _centred(small * (255 / max(small.max(), 1)))
-
-
-def characters_as_digits(count: int, seed: int = 0) -> Bytes:
-    """`count` Omniglot drawings, each of another character as far as there are enough (background part)."""
-    drawings = omniglot("background")
-    rng = np.random.default_rng(seed)
-    characters = rng.permutation(len(drawings) // DRAWINGS)[:count]
-    places = characters * DRAWINGS + rng.integers(DRAWINGS, size=len(characters))
-    return drawings_as_digits(drawings, places)
-
-
-def drawings_as_digits(drawings: Drawings, places: npt.NDArray[np.intp] | None = None) -> Bytes:
-    """The drawings asked for, or all, as digits."""
-    chosen = range(len(drawings)) if places is None else places
-    return np.stack([character_as_digit(drawings[int(i)]) for i in chosen])
-
-
-def photographs_as_digits() -> Bytes:
-    """All 600 photographs: grey, the middle square, 28×28."""
-    from engram.streams.photos import photos
-
-    pictures = []
-    for path in photos().paths:
-        with Image.open(path) as file:
-            grey = file.convert("L")
-        side = min(grey.size)
-        left, top = (grey.width - side) // 2, (grey.height - side) // 2
-        square = grey.crop((left, top, left + side, top + side))
-        pictures.append(np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8))
-    return np.stack(pictures)
 
 
 def _centred(small: npt.NDArray[np.float64]) -> Bytes:
