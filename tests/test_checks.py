@@ -349,6 +349,19 @@ def test_every_check_has_a_learner_that_breaks_it():
                                                if c.name.startswith(law)}
 
 
+def test_an_exact_learner_without_a_digest_is_judged_by_its_answers():
+    class Undigested:
+        exact, boundaries = True, False
+
+        def __init__(self):
+            self._head = WeighsWhatCameLater()
+            self.learn, self.predict = self._head.learn, self._head.predict
+            self.consolidate = self._head.consolidate
+
+    with pytest.raises(LawBroken, match="^law 2.*the answers differ"):
+        check_learner(Undigested)
+
+
 def test_laws_that_do_not_bind_are_not_counted_as_kept():
     class Plain:
         exact = boundaries = False

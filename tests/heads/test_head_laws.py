@@ -3,6 +3,7 @@
 import pytest
 
 from engram.checks import LawBroken, learner_checks
+from engram.heads.fast import FastHead
 from engram.heads.fuzzy_artmap import FuzzyARTMAP
 from engram.heads.hopfield import Hopfield
 from engram.heads.k_winners_take_all import KWinnersTakeAll
@@ -14,6 +15,8 @@ from engram.heads.ridge import Ridge
 from engram.heads.streaming_lda import StreamingLDA
 
 MAKERS = {
+    "fast": FastHead,
+    "fast raw": lambda: FastHead(normalise=False),
     "nearest_class_mean": NearestClassMean,
     "streaming_lda": StreamingLDA,
     "streaming_lda oas": lambda: StreamingLDA("oas", normalise=False),

@@ -14,6 +14,9 @@ from engram.learner import FloatArray, InputError, Label, LabelError, Prediction
 
 
 def memory(trial: Trial) -> None:
+    """The learner's `memory_limit` (bytes for the labels known so far) holds on a long stream; without one,
+    or where it is None, the memory does not grow between n examples and 4n of the same labels.
+    """
     learner = trial.make()
     held: list[int] = []
     for part in range(4):
@@ -37,6 +40,7 @@ def _bytes(learner: Any) -> int:
 
 
 def bad_input(trial: Trial) -> None:
+    """Every kind of bad input raises InputError or LabelError, and later learning goes as if it had never been."""
     vectors, labels = trial.examples(NAMES[:3])
     learner, twin = trial.make(), trial.make()
     for history in ([], [(vectors, labels)]):
@@ -79,6 +83,7 @@ def _bad(vectors: FloatArray, labels: list[Label], taught: bool) -> Iterator[tup
 
 
 def labels(trial: Trial) -> None:
+    """Awkward names and large numbers, in lists, tuples and arrays, come back equal and of plain type."""
     forms: list[tuple[Sequence[Label], Callable[[list[Label]], Any]]] = [
         (NAMES, list), (NAMES, tuple), (NAMES, np.array), (NUMBERS, list), (NUMBERS, np.array)]
     for names, form in forms:
@@ -99,6 +104,7 @@ def _require_labels(answers: Predictions, names: Sequence[Label]) -> None:
 
 
 def among(trial: Trial) -> None:
+    """`among` gives exactly its labels as candidates, scored as among all; unknown or no labels raise LabelError."""
     learner = trial.taught(trial.examples(NUMBERS[:6]))
     full = learner.predict(trial.probes)
     wanted = (NUMBERS[4], NUMBERS[1], NUMBERS[3])
@@ -114,6 +120,7 @@ def among(trial: Trial) -> None:
 
 
 def answers(trial: Trial) -> None:
+    """Shapes, ranges and types of Predictions; one vector and lists are answered like rows of arrays."""
     vectors, labels = trial.examples(NAMES[:3])
     learner = trial.taught((vectors, labels))
     answers = learner.predict(trial.probes)
@@ -129,6 +136,7 @@ def answers(trial: Trial) -> None:
 
 
 def predicting(trial: Trial) -> None:
+    """Neither the state nor later learning depends on what was asked."""
     learner, twin = (trial.taught(trial.examples(NAMES[:4])) for _ in range(2))
     before = Snapshot.of(learner, trial)
     for _ in range(3):
@@ -141,6 +149,7 @@ def predicting(trial: Trial) -> None:
 
 
 def arrays_stay(trial: Trial) -> None:
+    """Nothing writes to the caller's arrays or keeps them; states and answers are the caller's too."""
     vectors, labels = trial.examples(NAMES[:4])
     given, names, probes = vectors.copy(), list(labels), trial.probes
     learner = trial.taught((given, names))
@@ -170,6 +179,7 @@ def _overwrite(*arrays: np.ndarray[Any, Any]) -> None:
 
 
 def threads(trial: Trial) -> None:
+    """Every answer given during a sequence of `learn` equals one given between two of them, in their order."""
     batches = [trial.examples(NAMES[i : i + 2], 16, draw=i) for i in range(10)]
     learner, twin = trial.taught(batches[0]), trial.taught(batches[0])
     valid = [twin.predict(trial.probes)]
@@ -209,6 +219,7 @@ def threads(trial: Trial) -> None:
 
 
 def seeds(trial: Trial) -> None:
+    """Two runs end alike, whatever NumPy's global generator is doing."""
     batches = [trial.examples(NAMES[i : i + 3], draw=i) for i in range(3)]
     legacy = np.random.get_state()  # noqa: NPY002 - it must be neither used nor disturbed
     try:

@@ -20,6 +20,7 @@ from engram.learner import (
 
 
 def new_labels(trial: Trial) -> None:
+    """Twelve labels, str or int, arrive one after another; each is recognised at once."""
     for names in (NAMES, NUMBERS):
         learner = trial.make()
         answers = learner.predict(trial.probes)
@@ -33,6 +34,7 @@ def new_labels(trial: Trial) -> None:
 
 
 def consolidating(trial: Trial) -> None:
+    """`consolidate` reports what it did and loses no label; an exact learner's digest stays."""
     learner = trial.taught(trial.examples(NAMES[:5]))
     digest = learner.digest() if learner.exact and isinstance(learner, Digests) else None
     report = learner.consolidate()
@@ -43,6 +45,7 @@ def consolidating(trial: Trial) -> None:
 
 
 def batches(trial: Trial) -> None:
+    """One batch, three batches and single examples end in the same knowledge."""
     vectors, labels = trial.examples(NAMES[:5])
     whole = trial.taught((vectors, labels))
     single = trial.make()
@@ -54,6 +57,7 @@ def batches(trial: Trial) -> None:
 
 
 def order(trial: Trial) -> None:
+    """Shuffled and class by class, forwards and backwards, end in the same knowledge."""
     vectors, labels = trial.examples(NUMBERS[:5])
     shuffled = trial.taught((vectors, labels))
     by_class = sorted(range(len(labels)), key=lambda i: labels[i])
@@ -63,6 +67,7 @@ def order(trial: Trial) -> None:
 
 
 def saving(trial: Trial) -> None:
+    """A state is plain arrays, a copy, and all there is: what is loaded answers and goes on learning alike."""
     for names in (NAMES, NUMBERS):
         first, later = trial.examples(names[:5]), [trial.examples(names[i : i + 4], draw=1) for i in (0, 3)]
         learner = trial.taught(first)
@@ -82,6 +87,7 @@ def saving(trial: Trial) -> None:
 
 
 def damaged(trial: Trial) -> None:
+    """A state without its entries raises DamagedError; that of an untaught learner can be loaded."""
     kind = type(trial.taught(trial.examples(NAMES[:3])))
     require_refused(kind.from_state, ({},), (DamagedError,), "an empty state")
     fresh: State = trial.make().state()
@@ -89,6 +95,7 @@ def damaged(trial: Trial) -> None:
 
 
 def melding(trial: Trial) -> None:
+    """All labels of both are known; the other is untouched; what does not fit raises MeldError."""
     one, two = (trial.taught(trial.examples(NAMES[i : i + 4], draw=i)) for i in (0, 2))
     before = Snapshot.of(two, trial)
     one.meld(two)
@@ -107,6 +114,7 @@ def melding(trial: Trial) -> None:
 
 
 def melding_exactly(trial: Trial) -> None:
+    """In every order and grouping, melding ends where learning everything ends."""
     batches = [trial.examples(NAMES[i : i + 3], draw=i) for i in range(3)]
     union = trial.taught(*batches)
     for order in itertools.permutations(range(3)):
@@ -123,6 +131,7 @@ def melding_exactly(trial: Trial) -> None:
 
 
 def forgetting_exactly(trial: Trial) -> None:
+    """Learned and forgotten, at once or one by one, equals never learned; all forgotten equals new."""
     kept, dropped = trial.examples(NAMES[:4]), trial.examples(NAMES[2:6], draw=1)
     learner, never = trial.taught(kept, dropped), trial.taught(kept)
     half = len(dropped[1]) // 2
@@ -131,10 +140,11 @@ def forgetting_exactly(trial: Trial) -> None:
         learner.forget(vector, label)
     require_same(learner, never, trial, "learned and forgotten against never learned")
     learner.forget(*kept)
-    require(learner.digest() == trial.make().digest(), "with everything forgotten, it must be as new")
+    require_same(learner, trial.make(), trial, "with everything forgotten against new")
 
 
 def forgetting(trial: Trial) -> None:
+    """A forgotten label is no longer given to its examples; what was never taught raises NotTaughtError."""
     kept, gone = trial.examples(NAMES[:3]), trial.examples([NAMES[3]])
     learner = trial.taught(kept, gone)
     before = Snapshot.of(learner, trial)

@@ -20,6 +20,8 @@ from engram.heads.quantisation import Quantisation
 from engram.inputs.vectors import positions
 from engram.learner import FloatArray, Label, NotTaughtError, State
 
+_ROWS = 4096  # features of a block fit in memory however many vectors come at once
+
 
 class MomentHead(Head):
     """A head whose memory is a count and a sum for each class and a second moment over all.
@@ -37,6 +39,7 @@ class MomentHead(Head):
         super().__init__()
         self._quantise = Quantisation(step=step, normalise=normalise)
         self.sums: ExactSums | None = None
+        self._tuned = True
         self._fitted = False
 
     def config(self) -> dict[str, Any]:
@@ -84,9 +87,14 @@ class MomentHead(Head):
     def rebuild(self) -> None:
         """Derive the read-out anew from the sums alone; between rebuilds parts of it may lag behind."""
         with self._lock:
-            if self.sums is not None:
-                self._tune(self.sums)
-                self._fitted = False
+            self._tuned = self._fitted = False
+            self._settle()
+
+    def _settle(self) -> None:
+        """Tune what the last change of the sums left to be tuned, before it is used or changes again."""
+        if not self._tuned and self.sums is not None:
+            self._tune(self.sums)
+        self._tuned = True
 
     def digest(self) -> str:
         """SHA-256 of the sums: equal exactly when the same examples are known, in whatever order."""
@@ -101,7 +109,7 @@ class MomentHead(Head):
         self._book = {label: i for i, label in enumerate(kept)}
         self.sums = sums if kept else None
         self.width = self.width if kept else None
-        self.rebuild()
+        self._tuned = self._fitted = False
 
     def _prepare(self, vectors: FloatArray) -> FloatArray:
         return self._quantise(vectors)
@@ -111,19 +119,24 @@ class MomentHead(Head):
             self.sums.check_capacity(len(vectors))
 
     def _learn(self, vectors: FloatArray, classes: Positions) -> None:
-        features = self._features(vectors)
-        if self.sums is None:
-            self.sums = self.memory(features.shape[1])
-        self.sums.add(features, classes)
+        self._settle()
+        for start in range(0, len(vectors), _ROWS):
+            features = self._features(vectors[start : start + _ROWS])
+            if self.sums is None:
+                self.sums = self.memory(features.shape[1])
+            self.sums.add(features, classes[start : start + _ROWS])
+        assert self.sums is not None
         self._fitted = False
         self._learned(self.sums)
 
     def _scores(self, vectors: FloatArray) -> FloatArray:
         assert self.sums is not None
+        self._settle()
         if not self._fitted:
             self._fit(self.sums)
             self._fitted = True
-        return self._read(self._features(vectors))
+        blocks = [vectors[start : start + _ROWS] for start in range(0, len(vectors), _ROWS)]
+        return np.concatenate([self._read(self._features(block)) for block in blocks])
 
     def _arrays(self) -> State:
         return self.sums.state() if self.sums is not None else {}
@@ -133,7 +146,7 @@ class MomentHead(Head):
             self.sums = self.memory.from_state(state)
             if len(self.sums.counts) != len(self._book):
                 raise ValueError(f"{len(self._book)} labels, {len(self.sums.counts)} classes")
-            self.rebuild()
+            self._tuned = False
 
     def _features(self, rows: FloatArray) -> FloatArray:
         """(N, M) integers up to 2¹³ from (N, D) integers."""
