@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from engram.heads.fast import FastHead
@@ -22,3 +24,23 @@ def test_known_things_stay_known_when_a_third_label_arrives() -> None:
     head.learn(readings("worn", 4), "worn")
     for label in ("idle", "busy"):
         assert head.predict(readings(label, 20)).labels.count(label) >= 18
+
+
+def test_known_things_stay_known_when_the_fit_beside_serving_is_swapped_in() -> None:
+    rng = np.random.default_rng(1)
+    strengths = np.geomspace(3.0, 0.03, 512)  # far from the identity that the head assumes until it is fitted
+
+    def readings(label: int, count: int) -> np.ndarray:
+        return strengths * (np.random.default_rng(label).normal(size=512) + rng.normal(size=(count, 512)))
+
+    head = FastHead(step=2.0**-8, normalise=False)
+    for label in range(8):
+        head.learn(readings(label, 14), label)
+        head.predict(readings(label, 1))
+    for thread in threading.enumerate():
+        if thread.name == "engram-fit":
+            thread.join()
+    known = [head.predict(readings(label, 10)).known.mean() for label in range(8)]
+    assert np.mean(known) > 0.8
+    head.rebuild()
+    assert abs(np.mean([head.predict(readings(label, 10)).known.mean() for label in range(8)]) - np.mean(known)) < 0.15

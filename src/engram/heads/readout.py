@@ -122,7 +122,7 @@ class ReadOut:
 
     def settle(self) -> None:
         """Do now what the next question would have to wait for."""
-        self.discriminant()
+        self._swap_in()
         self._calibrated()
 
     def discriminant(self) -> Discriminant:
@@ -139,13 +139,19 @@ class ReadOut:
                 self._fitting.since.extend(steps)
         if self._fit_due:
             self._refit()
+        return self._discriminant
+
+    def _swap_in(self) -> None:
+        """Take over what was fitted beside serving, once it is done; what counts as known is measured anew with it."""
+        self.discriminant()
         if self._fitting and self._fitting.done:
             self._discriminant = self._fitting.result(self.sums)
-            self._trust, self._fitting = self._discriminant.trust, None
-        return self._discriminant
+            self._trust, self._fitting, self._prototypes = self._discriminant.trust, None, None
+            self._calibration_due = True
 
     def answer(self, rows: FloatArray, columns: list[int] | None) -> Answer:
         """Scores of (N, D) integer rows against all classes, or those of `columns`."""
+        self._swap_in()
         calibration = self._calibrated()
         discriminant = self.discriminant()
         centres = self._centres(calibration.kind)
