@@ -25,7 +25,7 @@ from engram.brain.melding import MeldReport
 from engram.brain.receipts import receipts_of
 from engram.brain.slots import Slot
 from engram.brain.snapshot import Folder
-from engram.brain.unknowns import Group, Unknowns, alike
+from engram.brain.unknowns import Group, Unknowns, alike, likeness
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import as_labels
@@ -243,7 +243,9 @@ class Brain:
             if not len(self.unknowns) or self._bundle is None:
                 return []
             total = self._taught.total
-            return self.unknowns.groups(total.similarity(self.unknowns.features), alike(total, self._bundle))
+            return self.unknowns.groups(
+                likeness(total, self._bundle, self.unknowns.features), alike(total, self._bundle)
+            )
 
     def name(self, group: int, label: Label) -> int:
         """Learn a group of unknowns under a label; returns how many they were.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from engram.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
 from engram.heads.head import from_json_array, json_array
+from engram.inputs.vectors import unit_length
 from engram.learner import FloatArray, NotTaughtError, State
 
 Features = npt.NDArray[np.float32]
@@ -159,8 +160,19 @@ def linked(similarity: FloatArray, alike: float) -> list[list[int]]:
     return [group for group in groups if group]
 
 
+def likeness(head: FastHead, bundle: Bundle, features: npt.NDArray[Any]) -> FloatArray:
+    """(N, N) cosines between features in the metric of what was learned, about the bundle's mean or, where that was
+    never measured, the mean of what was taught.
+    """
+    if bundle.mean.any() or not head.labels:
+        return head.similarity(features)
+    vectors = np.asarray(features, np.float64)
+    centre = head.sums.sums.sum(axis=0) / head.sums.total * bundle.step
+    return head.similarity((unit_length(vectors) if bundle.normalise else vectors) - centre)
+
+
 def alike(head: FastHead, bundle: Bundle) -> float:
-    """The similarity from which on unknowns count as one thing: midway between what is typical within the labels
+    """The likeness from which on unknowns count as one thing: midway between what is typical within the labels
     taught and between them, over up to eight prototypes of each of up to 64 labels; 0.5 where that cannot be told.
     """
     parts = list(head.prototypes.items())[:64]
@@ -168,7 +180,7 @@ def alike(head: FastHead, bundle: Bundle) -> float:
         return 0.5
     owners = np.concatenate([np.full(min(len(means), 8), i) for i, (_, (_, means)) in enumerate(parts)])
     rows = np.concatenate([means[:8] for _, (_, means) in parts])
-    similarity = head.similarity(bundle.mean + bundle.step * rows)
+    similarity = likeness(head, bundle, bundle.mean + bundle.step * rows)
     same = owners[:, None] == owners[None]
     apart = ~same
     np.fill_diagonal(same, False)
