@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from engram.heads.confidence import by_distance
 from engram.heads.head import Head, Positions
 from engram.heads.melding import melding
 from engram.inputs.vectors import positions, unit_length
@@ -139,13 +140,13 @@ class FuzzyARTMAP(Head):
     def _match_and_choice(self, vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
         """|I ∧ w| and |I ∧ w| / (α + |w|), (N, P): D less the extent of the box with and without the input."""
         width, inverse = vectors.shape[1], self._inverse_span()
-        size = (self._upper - self._lower) @ inverse
-        stretch = np.empty((len(vectors), len(size)))
-        for row, vector in zip(stretch, vectors, strict=True):
-            outside = np.maximum(self._lower - vector, 0) + np.maximum(vector - self._upper, 0)
-            row[:] = outside @ inverse
-        match = width - size - stretch
-        return match, match / (self.choice + width - size)
+        union = np.empty((len(vectors), len(self._owners)))
+        for extent, vector in zip(union, vectors, strict=True):
+            box = np.maximum(self._upper, vector)
+            box -= np.minimum(self._lower, vector)
+            extent[:] = box @ inverse
+        match = width - union
+        return match, match / (self.choice + width - (self._upper - self._lower) @ inverse)
 
     def _scores(self, vectors: FloatArray) -> FloatArray:
         chosen = self._match_and_choice(vectors)[1]
@@ -155,10 +156,8 @@ class FuzzyARTMAP(Head):
         return scores
 
     def _answer(self, candidates: tuple[Label, ...], scores: FloatArray) -> Predictions:
-        """Confidence: inverse squared distance to the best category, as a share of that to all labels."""
         answers = super()._answer(candidates, scores)
-        nearness = 1.0 / (1.0 - scores + 1e-6) ** 2
-        answers.confidence[:] = nearness.max(axis=1) / nearness.sum(axis=1)
+        answers.confidence[:] = by_distance(1.0 - scores)
         return answers
 
     def _arrays(self) -> State:

@@ -13,13 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from engram.heads.confidence import by_distance
 from engram.heads.exact_sums import ExactSums
-from engram.heads.head import softmax
 from engram.heads.moments import MomentHead
 from engram.heads.nearest_class_mean import ClassSums
 from engram.learner import FloatArray, InputError, Label, Predictions
-
-_SHARPNESS = 25.0  # cosines of sparse codes differ by hundredths
 
 _SHARPNESS = 20.0
 
@@ -50,7 +48,7 @@ class KWinnersTakeAll(MomentHead):
 
     def __init__(
         self,
-        units: int = 4000,
+        units: int = 2000,
         active: float = 0.05,
         inputs: float = 0.1,
         strengths: str = "equal",
@@ -100,5 +98,5 @@ class KWinnersTakeAll(MomentHead):
 
     def _answer(self, candidates: tuple[Label, ...], scores: FloatArray) -> Predictions:
         answers = super()._answer(candidates, scores)
-        answers.confidence[:] = softmax(_SHARPNESS * scores).max(axis=1)
+        answers.confidence[:] = by_distance(1.0 - scores)
         return answers
