@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -31,14 +32,15 @@ def with_blocks(*languages: str) -> list[object]:
 @pytest.fixture
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the examples run: two folders of pictures, `photos/KIND/` and `new-photos/`, drawn here."""
-    colours = {"sunflower": (240, 200, 30), "fern": (30, 140, 50), "iris": (90, 60, 190)}
-    for kind, colour in colours.items():
-        for i in range(6):
-            folder = tmp_path / ("new-photos" if i == 5 else f"photos/{kind}")
+    for kind, colour in {"sunflower": (240, 200, 30), "fern": (30, 140, 50), "iris": (90, 60, 190)}.items():
+        rng = np.random.default_rng(len(kind))
+        for i in range(9):
+            folder = tmp_path / ("photos" if i < 8 else "new-photos") / (kind if i < 8 else "")
             folder.mkdir(parents=True, exist_ok=True)
-            drawn = Image.new("RGB", (96, 96), (128, 128, 128))
-            drawn.paste(tuple(max(0, part - 6 * i) for part in colour), (10 + 3 * i, 20, 70 + 3 * i, 80 - 4 * i))
-            drawn.save(folder / f"{kind}-{i}.png")
+            pixels = rng.normal(128, 10, (96, 96, 3))
+            top, left, size = (20, 20, 52) if i == 8 else rng.integers((10, 10, 45), (30, 30, 60))
+            pixels[top : top + size, left : left + size] = rng.normal(colour, 10, (size, size, 3))
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{kind}-{i}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -77,7 +79,7 @@ def test_the_terminal_examples_of_a_page_run_as_typed(page: Path, pictures: Path
     lines = [line[2:] for code in blocks(page, "console") for line in code.splitlines() if line.startswith("$ ")]
     done = subprocess.run(
         ["bash", "-euc", "\n".join(lines)], capture_output=True, text=True, check=False, cwd=pictures,
-        env=os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"},
+        env=os.environ | {"PATH": f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     expected = [line for code in blocks(page, "console") for line in code.splitlines() if line[:2] not in ("$ ", "")]
