@@ -33,7 +33,7 @@ class DigitRecipe:
 
     Attributes:
         channels: of the convolutions.
-        width: D, of the features.
+        embedding: width of the embedding; the features are 4 · channels[-1] wider.
         projection: width of the space in which the losses act.
         batch: images per step.
         composites: share of a batch that is composed of two digits' halves.
@@ -43,16 +43,16 @@ class DigitRecipe:
         schedule: length and rates.
     """
 
-    channels: tuple[int, ...] = (16, 48, 96)
-    width: int = 128
+    channels: tuple[int, ...] = (16, 32, 64)
+    embedding: int = 128
     projection: int = 64
     batch: int = 256
-    composites: float = 0.3
+    composites: float = 0.4
     contrastive: float = 1.0
     temperature: float = 0.1
     classification: float = 0.3
     affine: Affine = field(default_factory=Affine)
-    schedule: Schedule = field(default_factory=lambda: Schedule(steps=2000))
+    schedule: Schedule = field(default_factory=lambda: Schedule(steps=1200))
 
     def config(self) -> dict[str, Any]:
         """Everything as JSON values."""
@@ -71,12 +71,12 @@ class DigitObjective(nn.Module):
     def __init__(self, recipe: DigitRecipe, side: int, digits: int) -> None:
         super().__init__()
         self.recipe, self.digits = recipe, digits
-        self.network = CharacterNetwork(recipe.channels, recipe.width, side)
-        self.classifier = CosineClassifier(recipe.width, recipe.projection, digits * digits)
+        self.network = CharacterNetwork(recipe.channels, recipe.embedding, side)
+        self.classifier = CosineClassifier(recipe.embedding, recipe.projection, digits * digits)
 
     def forward(self, images: Tensor, classes: Tensor) -> Tensor:
         """The loss."""
-        projected = self.classifier.project(self.network(images))
+        projected = self.classifier.project(self.network.embed(images))
         contrast = supervised_contrastive(projected, classes, self.recipe.temperature)
         entropy = functional.cross_entropy(self.classifier.logits(projected), classes)
         return self.recipe.contrastive * contrast + self.recipe.classification * entropy
@@ -85,7 +85,7 @@ class DigitObjective(nn.Module):
     def logits(self, images: Tensor) -> Tensor:
         """(N, digits): the whole digits among all classes; the trained network's own answer."""
         whole = whole_class(torch.arange(self.digits), self.digits)
-        parts = [self.classifier(self.network(part))[:, whole] for part in torch.split(images, 500)]
+        parts = [self.classifier(self.network.embed(part))[:, whole] for part in torch.split(images, 500)]
         return torch.cat(parts)
 
 

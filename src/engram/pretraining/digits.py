@@ -23,6 +23,9 @@ from engram.streams.mnist import Mnist, mnist
 PRETRAINING = 50_000
 """Training images before this one train backbones; the others teach heads and were never seen."""
 
+MEASURED = 20_000
+"""From so many of the images that it was trained on the statistics of a backbone's features are measured."""
+
 
 class Split(NamedTuple):
     """Places among MNIST's 60,000 training images."""
@@ -92,9 +95,10 @@ def cached_bundle(
 
 
 def bundle_of(trained: TrainedDigits, data: Mnist, name: str) -> Bundle:
-    """The trained network with the statistics of its features on the images it was trained on."""
+    """The trained network with the statistics of its features on images it was trained on."""
     known = np.isin(data.train_labels[:PRETRAINING], trained.digits)
-    images, labels = data.train_images[:PRETRAINING][known], data.train_labels[:PRETRAINING][known]
+    places = np.flatnonzero(known)[:MEASURED]
+    images, labels = data.train_images[places], data.train_labels[places]
     backbone = OnnxBackbone(to_onnx(trained.network, (1, 28, 28)), MNIST, name=name)
     return Bundle.measure(backbone, images, labels.tolist())
 
