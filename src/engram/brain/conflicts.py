@@ -20,8 +20,11 @@ from engram.learner import FloatArray, Label
 APART = 4.0
 """Means this many standard deviations apart: at most Φ(−2) = 2.3% are confused. One label's clusters conflict."""
 
-ALIKE = 1.0
-"""Means this near: at least Φ(−½) = 31% are confused. Two labels coincide."""
+ALIKE = 2.0
+"""Means this near: at least Φ(−1) = 16% are confused. Two labels coincide."""
+
+FEWEST = 5
+"""Examples of a label in each brain below which nothing is said about it."""
 
 CONFIDENCE = 3.0
 """Standard errors by which a distance must pass its threshold."""
@@ -64,11 +67,14 @@ def find_conflicts(
     if not one.labels or not two.labels:
         return []
     distances, errors = _distances(one.sums, two.sums, covariance)
+    enough = np.minimum.outer(one.sums.counts, two.sums.counts) >= FEWEST
     mine, theirs = one.labels, two.labels
     found = []
     for i, a in enumerate(mine):
         for j, b in enumerate(theirs):
             squared, error = distances[i, j], CONFIDENCE * errors[i, j]
+            if not enough[i, j]:
+                continue
             shown = float(np.sqrt(max(squared, 0.0)))
             if a == b and squared - error > APART**2:
                 found.append(Conflict("apart", (a, b), shown, names))
