@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from inspect import signature
@@ -96,6 +99,8 @@ def test_no_arguments_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None
     assert all(name in shown for name in app.COMMANDS)
 
 
-def test_completion_is_offered_for_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
-    app.run(["--help"])
-    assert "--install-completion" in capsys.readouterr().out
+def test_the_shell_completes_commands() -> None:
+    asked = {"_ENGRAM_COMPLETE": "complete_bash", "COMP_WORDS": "engram backbone i", "COMP_CWORD": "2"}
+    command = [sys.executable, "-c", "from engram.cli import main; main()"]
+    shown = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True).stdout
+    assert shown.split() == ["import", "inspect"]
