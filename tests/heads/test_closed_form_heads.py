@@ -48,18 +48,13 @@ def test_nearest_class_mean_answers_like_nearest_centroid(uneven):
     assert head.predict(probes).best == reference.fit(vectors, labels).predict(rounded).tolist()
 
 
-def test_its_scores_are_log_likelihoods_with_the_pooled_variance(data):
-    stats = pytest.importorskip("scipy.stats")
+def test_its_scores_are_squared_distances(data):
+    distance = pytest.importorskip("scipy.spatial.distance")
     vectors, labels = data
     head = NearestClassMean(step=STEP, normalise=False)
     head.learn(vectors, labels)
     means = np.stack([vectors[labels == c].mean(0) for c in range(4)])
-    within = ((vectors - means[labels]) ** 2).sum()
-    overall = ((vectors - vectors.mean(0)) ** 2).sum()
-    deviation = np.sqrt((within + overall / 160) / ((160 - 4 + 1) * 6))
-    expected = stats.norm.logpdf(vectors[:, None], means, deviation).sum(2)
-    ours = scores(head, vectors)
-    np.testing.assert_allclose(ours - ours[:, :1], expected - expected[:, :1], atol=1e-9)
+    np.testing.assert_allclose(scores(head, vectors), -distance.cdist(vectors, means, "sqeuclidean"), atol=1e-12)
 
 
 @pytest.mark.parametrize("shrinkage", [1e-4, 0.1, 1.0])
@@ -206,6 +201,8 @@ def test_any_splitting_melding_and_unlearning_ends_in_the_same_bits(make, seed, 
         melded.meld(device)
     melded.forget(extra, extra_labels)
     assert melded.digest() == whole.digest()
+    order = [melded.labels.index(label) for label in whole.labels]
+    np.testing.assert_array_equal(melded.sums.sums[order], whole.sums.sums)
     np.testing.assert_array_equal(melded.sums.gram(), whole.sums.gram())
 
 
@@ -255,7 +252,9 @@ def test_one_example_of_one_label_is_enough_to_answer(make):
     assert (answer.label, answer.confidence) == ("only", 1.0)
 
 
-@pytest.mark.parametrize(("make", "worst"), [(StreamingLDA, 0.05), (Ridge, 0.06), (RanPAC, 0.12)])
+@pytest.mark.parametrize(
+    ("make", "worst"), [(NearestClassMean, 0.15), (StreamingLDA, 0.05), (Ridge, 0.06), (RanPAC, 0.12)]
+)
 def test_confidence_is_calibrated(make, worst):
     """Of the answers given with a confidence near p, a share near p is right."""
     rng = np.random.default_rng(0)

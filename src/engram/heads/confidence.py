@@ -11,7 +11,7 @@ _SHARPNESS = 12.0  # a lead of a twelfth of the mean distance makes the odds e :
 
 
 def by_distance(distances: FloatArray) -> FloatArray:
-    """(N,) in [0, 1], from the distances (N, C) to the candidates: a softmax that knows no unit.
+    """(N,) in [0, 1], from the squared distances (N, C) to the candidates: a softmax that knows no unit.
 
     >>> by_distance(np.array([[0.1, 1.0, 1.2], [1.0, 1.0, 1.0]])).round(2).tolist()
     [1.0, 0.33]

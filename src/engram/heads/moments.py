@@ -24,7 +24,7 @@ _ROWS = 4096  # features of a block fit in memory however many vectors come at o
 
 
 class MomentHead(Head):
-    """A head whose memory is a count and a sum for each class and a second moment over all.
+    """A head whose memory is a count and a sum for each class and, most often, a second moment over all.
 
     Args:
         step: size of one integer unit, in units of the (normalised) vector; no value may lie beyond

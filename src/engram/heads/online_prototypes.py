@@ -143,7 +143,7 @@ class OnlinePrototypes(Head):
 
     def _answer(self, candidates: tuple[Label, ...], scores: FloatArray) -> Predictions:
         answers = super()._answer(candidates, scores)
-        answers.confidence[:] = by_distance(-scores)
+        answers.confidence[:] = by_distance(scores**2)
         return answers
 
     def _hold(self, vectors: FloatArray, owners: Positions, counts: FloatArray) -> None:
