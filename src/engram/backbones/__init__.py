@@ -6,5 +6,6 @@ KINDS = {
     "descriptor": "engram.backbones.image_descriptor:DescriptorBackbone",
     "vectors": "engram.backbones.vectors:VectorBackbone",
     "hashed-ngrams": "engram.backbones.hashed_ngrams:HashedNgrams",
+    "sentence-encoder": "engram.backbones.sentence_encoder:SentenceEncoder",
 }
 """What a bundle can hold, by import path: each class is imported when a bundle needs it."""

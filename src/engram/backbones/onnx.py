@@ -76,7 +76,7 @@ class OnnxBackbone:
         self.threads = threads
         self._network = bytes(network)
         check_self_contained(self._network)
-        self._session = _session(self._network if cut is None else cut_network(self._network, cut), threads)
+        self._session = open_session(self._network if cut is None else cut_network(self._network, cut), threads)
         self._ports = _ports(self._session)
         self.fingerprint = fingerprint_of(self.kind, self.config(), self._network)
         self.width = self._probe()
@@ -169,7 +169,7 @@ class OnnxBackbone:
         try:
             out = self._session.run([self._ports.output], {self._ports.input: batch})[0]
         except Exception as error:  # ONNX Runtime raises its own, unrelated exceptions
-            raise InputError(f"The network {self.name!r} failed on its input: {_first_line(error)}") from error
+            raise InputError(f"The network {self.name!r} failed on its input: {first_line(error)}") from error
         nhwc = self.preprocessing is not None and self.preprocessing.layout == "nhwc"
         features = pooled(out, self.pool, channels_last=nhwc)
         if len(features) != len(batch):
@@ -183,7 +183,8 @@ def _filled(batch: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     return np.concatenate([batch, blank])
 
 
-def _session(network: bytes, threads: int) -> Any:
+def open_session(network: bytes, threads: int) -> Any:
+    """ONNX Runtime's session for a network. Raises DamagedError where the content is none."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -193,7 +194,7 @@ def _session(network: bytes, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise DamagedError(f"Not a complete ONNX network: {_first_line(error)}") from error
+        raise DamagedError(f"Not a complete ONNX network: {first_line(error)}") from error
 
 
 def _ports(session: Any) -> Ports:
@@ -208,5 +209,6 @@ def _ports(session: Any) -> Ports:
     return Ports(entries[0].name, output.name, shape)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of an error of ONNX Runtime, short enough to quote."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

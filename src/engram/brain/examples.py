@@ -72,7 +72,7 @@ def gather(inputs: Any, takes: Takes) -> Examples:
 def takes(bundle: Bundle) -> Takes:
     """What a bundle's backbone works on."""
     backbone: Any = bundle.backbone
-    if backbone.kind == "hashed-ngrams":
+    if backbone.kind in ("hashed-ngrams", "sentence-encoder"):
         return "text"
     return "pictures" if getattr(backbone, "preprocessing", None) is not None else "vectors"
 
