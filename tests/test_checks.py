@@ -358,7 +358,7 @@ def test_an_exact_learner_without_a_digest_is_judged_by_its_answers():
             self.learn, self.predict = self._head.learn, self._head.predict
             self.consolidate = self._head.consolidate
 
-    with pytest.raises(LawBroken, match="^law 2.*the answers differ"):
+    with pytest.raises(LawBroken, match=r"^law 2.*the answers differ"):
         check_learner(Undigested)
 
 
