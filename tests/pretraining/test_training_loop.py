@@ -1,0 +1,86 @@
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from engram.pretraining.loop import Schedule, train
+
+SCHEDULE = Schedule(steps=60, learning_rate=0.05, averaging=0.9, bfloat16=False, checkpoint_every=20)
+
+
+class Line(torch.nn.Module):
+    """Find y = 3x − 1."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = torch.nn.Linear(1, 1)
+
+    def forward(self, x, y):
+        return (self.layer(x) - y).square().mean()
+
+
+def draw(generator):
+    x = torch.rand(16, 1, generator=generator)
+    return x, 3 * x - 1
+
+
+def weights(line):
+    return [parameter.detach().clone() for parameter in line.parameters()]
+
+
+def test_training_finds_the_minimum_and_says_how_it_goes():
+    line, told = Line(), []
+    train(line, draw, Schedule(steps=600, learning_rate=0.05, averaging=0.9, bfloat16=False),
+          progress=lambda *step: told.append(step))
+    assert line.layer.weight.item() == pytest.approx(3, abs=0.05)
+    assert line.layer.bias.item() == pytest.approx(-1, abs=0.05)
+    assert [done for done, _, _ in told] == list(range(50, 601, 50))
+    assert told[-1][2] < told[0][2]
+    assert not line.training
+
+
+def test_the_same_seed_trains_the_same_weights():
+    first, second, other = Line(), Line(), Line()
+    train(first, draw, SCHEDULE, seed=1)
+    train(second, draw, SCHEDULE, seed=1)
+    train(other, draw, SCHEDULE, seed=2)
+    assert all(map(torch.equal, weights(first), weights(second)))
+    assert not all(map(torch.equal, weights(first), weights(other)))
+
+
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path):
+    whole = Line()
+    train(whole, draw, SCHEDULE)
+    checkpoint = tmp_path / "line.checkpoint"
+
+    def stop(done, steps, loss):
+        if done == 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(), draw, SCHEDULE, progress=stop, checkpoint=checkpoint)
+    assert checkpoint.exists()
+    resumed, told = Line(), []
+    train(resumed, draw, SCHEDULE, progress=lambda *step: told.append(step[0]), checkpoint=checkpoint)
+    assert told == [50, 60]
+    assert all(map(torch.equal, weights(whole), weights(resumed)))
+    assert not checkpoint.exists()
+
+
+def test_weights_are_averaged_over_the_last_steps():
+    class Jump(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.value = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, slope):
+            return (self.value * slope).sum()
+
+    def alternate(generator):
+        return (torch.randn(1, generator=generator),)
+
+    averaged, last = Jump(), Jump()
+    schedule = {"steps": 200, "weight_decay": 0.0, "bfloat16": False}
+    train(averaged, alternate, Schedule(**schedule, averaging=0.99))
+    train(last, alternate, Schedule(**schedule, averaging=0.0))
+    assert averaged.value.item() != last.value.item()
