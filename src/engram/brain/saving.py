@@ -24,8 +24,8 @@ from safetensors.numpy import save as pack_arrays
 from engram.backbones.bundle import Bundle
 from engram.brain.edicts import Edict
 from engram.brain.receipts import Receipts
-from engram.brain.slots import Contents, Slot
-from engram.brain.snapshot import Folder, short_hash
+from engram.brain.slots import Contents, Slot, Stored
+from engram.brain.snapshot import Entry, Folder, short_hash
 from engram.brain.unknowns import Unknowns
 from engram.heads.fast import FastHead
 from engram.heads.head import from_json_array, json_array
@@ -69,10 +69,15 @@ def save(brain: Brain, path: str | os.PathLike[str]) -> None:
     target = Path(path).resolve()
     if brain._folder is None or brain._folder.path != target:
         brain._folder = Folder(target)
+    brain._folder.check_unchanged()
     files: dict[str, bytes] = {}
+    kept: dict[str, Entry] = {}
     for slot in brain._taught.others.values():
-        packed = pack_arrays(_slot_state(slot))
-        files[f"slot-{slot.device}-{short_hash(packed)}.safetensors"] = packed
+        if slot.stored is None or slot.stored.folder != target:
+            packed = pack_arrays(_slot_state(slot))
+            files[f"slot-{slot.device}-{short_hash(packed)}.safetensors"] = packed
+        else:
+            kept[slot.stored.name] = slot.stored.entry
     bundle = brain._bundle
     if bundle is not None:
         prefix = f"bundle-{bundle.fingerprint[:16]}"
@@ -83,7 +88,7 @@ def save(brain: Brain, path: str | os.PathLike[str]) -> None:
         "seq": brain.seq, "device": brain.device, "digest": brain.digest(), "labels": list(brain.labels),
         "backbone": bundle and bundle.name, "fingerprint": bundle and bundle.fingerprint,
     }
-    brain._folder.write(about, files)
+    brain._folder.write(about, files, kept)
 
 
 def open_brain(kind: type[AnyBrain], path: str | os.PathLike[str], **parts: Any) -> AnyBrain:
@@ -102,7 +107,10 @@ def open_brain(kind: type[AnyBrain], path: str | os.PathLike[str], **parts: Any)
         for entry in about["slots"]:
             (name,) = (name for name in contents if name.startswith(f"slot-{entry['device']}-"))
             read = partial(_read_slot, folder, name, entries[name], bundle)
-            slots[entry["device"]] = Slot(entry["device"], bytes.fromhex(entry["history"]), entry["applied"], read)
+            slots[entry["device"]] = Slot(
+                entry["device"], bytes.fromhex(entry["history"]), entry["applied"], read,
+                Stored(folder.path, name, entries[name]),
+            )
         brain = _brain_from(kind, about, arrays, bundle, slots)
         if (brain.digest(), bundle and bundle.fingerprint) != (manifest["digest"], manifest["fingerprint"]):
             raise DamagedError(f"{path} does not hold the brain that its manifest describes.")

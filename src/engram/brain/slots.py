@@ -8,8 +8,10 @@ slot, so the higher epoch holds all that the lower one did, and takes its place:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from engram.brain.receipts import Receipts
 from engram.heads.fast import FastHead
@@ -29,6 +31,15 @@ class Contents:
         return Contents(FastHead.from_state(self.head.state()), self.receipts.copy())
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a slot's contents lie on disk: folder, file, and what the manifest says of it."""
+
+    folder: Path
+    name: str
+    entry: Mapping[str, Any]
+
+
 class Slot:
     """One device's contribution.
 
@@ -38,14 +49,21 @@ class Slot:
             does not begin with the other tells of two brains under one id.
         applied: ids of the edicts that this contribution has obeyed.
         contents: what was taught, or a function that reads it from disk when it is needed.
+        stored: where it lies on disk, if it does.
     """
 
     def __init__(
-        self, device: str, history: bytes, applied: Iterable[str], contents: Contents | Callable[[], Contents]
+        self,
+        device: str,
+        history: bytes,
+        applied: Iterable[str],
+        contents: Contents | Callable[[], Contents],
+        stored: Stored | None = None,
     ) -> None:
         self.device = device
         self.history = history
         self.applied = frozenset(applied)
+        self.stored = stored
         self._contents = contents
 
     @property

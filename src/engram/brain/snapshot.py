@@ -27,6 +27,10 @@ _NAME = re.compile(r"(snapshot|slot|unknowns|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]
 _OURS = re.compile(r"(snapshot|slot|unknowns)-.*\.safetensors|bundle-[0-9a-f]{16}|.*\.engram-tmp")
 
 
+Entry = Mapping[str, Any]
+"""What the manifest says of a file: its SHA-256 and its length."""
+
+
 class Folder:
     """A brain's folder on disk.
 
@@ -39,12 +43,13 @@ class Folder:
         self.path = Path(path)
         self.seen: bytes | None = None
 
-    def write(self, about: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    def write(self, about: Mapping[str, Any], files: Mapping[str, bytes], kept: Mapping[str, Entry]) -> None:
         """Save: all the files, then the manifest.
 
         Args:
             about: what the manifest says beside the files: JSON values.
             files: name in the folder -> content; a name must tell its content apart from any other's.
+            kept: files that were saved before and stay as they are.
 
         Raises:
             EngramError: another program has saved to the folder since this one read it.
@@ -52,11 +57,8 @@ class Folder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with exclusive(self.path):
-            if self.seen is not None and self._manifest_bytes() not in (None, self.seen):
-                raise EngramError(
-                    f"{self.path} was changed by another program since it was opened: open it again, or save elsewhere."
-                )
-            entries = {}
+            self.check_unchanged()
+            entries: dict[str, Entry] = dict(kept)
             for name, content in sorted(files.items()):
                 entries[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
                 if not self._holds(name, entries[name]):
@@ -68,7 +70,14 @@ class Folder:
             _sync_folder(self.path)
             _sync_folder(self.path.resolve().parent)
             self.seen = manifest
-            self._sweep({name.split("/")[0] for name in files})
+            self._sweep({name.split("/")[0] for name in entries})
+
+    def check_unchanged(self) -> None:
+        """Raises EngramError where another program has saved to the folder since this one read it."""
+        if self.seen is not None and self._manifest_bytes() not in (None, self.seen):
+            raise EngramError(
+                f"{self.path} was changed by another program since it was opened: open it again, or save elsewhere."
+            )
 
     def manifest(self) -> dict[str, Any]:
         """The manifest, checked.
@@ -99,7 +108,7 @@ class Folder:
         self.seen = packed
         return manifest
 
-    def read(self, name: str, entry: Mapping[str, Any]) -> bytes:
+    def read(self, name: str, entry: Entry) -> bytes:
         """A file that the manifest names.
 
         Raises:
@@ -113,7 +122,7 @@ class Folder:
             raise DamagedError(f"{self.path / name} was altered or cut short: restore the folder from a copy.")
         return content
 
-    def _holds(self, name: str, entry: Mapping[str, Any]) -> bool:
+    def _holds(self, name: str, entry: Entry) -> bool:
         try:
             self.read(name, entry)
         except DamagedError:
