@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image
 
 Bytes = npt.NDArray[np.uint8]
 
 SIDE, BOX = 28, 20
-CROP, THICKEN = True, 3
 
 
-def character_as_digit(ink: Bytes, crop: bool = CROP, thicken: int = THICKEN) -> Bytes:
-    """A drawing (white on black) as MNIST's digits were made: the ink's box scaled to fit 20×20, its centre
-    of mass in the middle of 28×28 (LeCun et al. 1998).
+def character_as_digit(ink: Bytes) -> Bytes:
+    """A drawing as MNIST's digits were made: the ink's box scaled to fit 20×20, its centre of mass in the middle
+    of 28×28 (LeCun et al. 1998).
 
     Args:
-        ink: (H, W) uint8.
-        crop: scale the ink's box; else the whole drawing is scaled to 28×28.
-        thicken: width of the maximum filter that first makes thin strokes as thick as a digit's; odd, 1 none.
+        ink: (H, W) uint8, white on black.
+
+    Returns:
+        (28, 28) uint8, white on black.
     """
-    picture = Image.fromarray(ink).filter(ImageFilter.MaxFilter(thicken)) if thicken > 1 else Image.fromarray(ink)
+    picture = Image.fromarray(ink)
     box = picture.getbbox()
-    if not crop or box is None:
-        return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8)
+    if box is None:
+        return np.zeros((SIDE, SIDE), np.uint8)
     picture = picture.crop(box)
     scale = BOX / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))

@@ -4,7 +4,7 @@ Digits 7, 8 and 9 are unknown: the backbone never saw them, the head is never ta
 the test images of these digits; far unknowns are photographs and Omniglot characters, brought to 28×28 grey
 by the backbone's own preprocessing. Known are the test images of digits 0 to 6. No score sees an example of an
 unknown before it is measured. Beside these stands a harder question that no figure rests on: the characters
-cropped, thickened and centred until they are as large and as bold as digits; some then are digits, to the eye.
+cropped, scaled and centred as MNIST's digits were; some then are digits, to the eye.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def ask(config: Config, digits: DigitFeatures) -> Questions:
     backbone, count = digits.bundle.backbone, config.characters
     photographs = cached_features(backbone, "photographs", lambda: photos().paths)
     characters = cached_features(backbone, f"characters-{count}", lambda: list(some_characters(count)))
-    disguised = cached_features(backbone, f"characters-as-digits-{count}",
+    disguised = cached_features(backbone, f"characters-in-digits-box-{count}",
                                 lambda: np.stack([character_as_digit(ink) for ink in some_characters(count)]))
     return Questions(digits.test[~unknown], digits.test[unknown], photographs.features, characters.features,
                      disguised.features)
