@@ -36,6 +36,7 @@ COMMANDS: Commands = {
         "inspect": "engram.cli.backbone:inspect_backbone",
         "make": "engram.cli.backbone:make_backbone",
     },
+    "demo": "engram.cli.demo:demo",
     "experiment": {
         "list": "engram.cli.experiment:list_experiments",
         "run": "engram.cli.experiment:run_experiment",

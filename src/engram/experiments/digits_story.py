@@ -137,8 +137,8 @@ class _Story:
         best = self._ask(self.data.test).best
         guesses = self.layer.predict(self.features[self.data.test]).best
         return Streamed(
-            len(self.stream), accuracy(best, self.truth), accuracy(guesses, self.truth),
-            1000 * float(np.median(self.times)), self.brain.digest(), tuple(self.data.labels[self.stream].tolist()),
+            len(self.stream), accuracy(best, self.truth), self._accuracy(self._brain_of(self.shuffle)),
+            accuracy(guesses, self.truth), 1000 * float(np.median(self.times)), self.brain.digest(),
             self._confusion(best), self._confusion(guesses),
         )
 

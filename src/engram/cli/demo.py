@@ -1,0 +1,80 @@
+"""`engram demo`: the whole of it in a few seconds, on real digits; see `engram.experiments.digits_story`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engram.cli.output import Json, emit
+
+if TYPE_CHECKING:
+    from engram.experiments.digits_events import Event
+
+NEEDED = {"sklearn": "scikit-learn", "matplotlib": "matplotlib"}
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the report and the certificates go.")
+    ] = Path("engram-demo"),
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the order of digits and images.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """See all of it in a few seconds: real digits taught one by one, and what a brain can do then.
+
+    Nothing is downloaded. Every number is computed while you watch. Writes report.html, and two certificates that prove
+    the meld and the forgetting.
+    """
+    _check_installed()
+    from engram.experiments.demo_report import write_report
+    from engram.experiments.digits_events import document
+
+    out.mkdir(parents=True, exist_ok=True)
+    events = list(_told(out, seed, quiet=as_json))
+    report = write_report(events, out)
+    whole = {**document(events), "report": str(report)}
+    if as_json:
+        emit(whole)
+    else:
+        _say_where(report, whole["finished"]["seconds"])
+
+
+def _told(out: Path, seed: int, quiet: bool) -> Iterator[Event]:
+    """The events, each shown when it happens."""
+    from engram.experiments.digits_story import story
+
+    if quiet:
+        yield from story(out, seed)
+        return
+    from rich.console import Console
+
+    from engram.cli.demo_screen import Screen
+
+    # A pipe has no width of its own: lines are not folded there.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+    with Screen(console) as screen:
+        for event in story(out, seed):
+            screen.show(event)
+            yield event
+
+
+def _check_installed() -> None:
+    missing = [name for module, name in NEEDED.items() if find_spec(module) is None]
+    if missing:
+        from engram.learner import EngramError
+
+        raise EngramError(f'The demo needs {" and ".join(missing)}: pip install "engram[demo]"')
+
+
+def _say_where(report: Path, seconds: float) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(highlight=False, soft_wrap=True).print(
+        Text.assemble(f"{seconds:.1f} seconds. Pictures, every number and the proofs: ", (str(report), "bold"))
+    )
