@@ -1,3 +1,4 @@
+# ruff: noqa: E402
 import pytest
 
 torch = pytest.importorskip("torch")

@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent.parent / "backbones" / "data" / "digits"
 INK = 16
 VIEWS = 4
 RECIPE = DigitRecipe(
-    channels=(32, 64), embedding=64, projection=32, batch=128, composites=0.5,
+    channels=(32, 48), embedding=64, projection=32, batch=128, composites=0.85,
     schedule=Schedule(steps=800, averaging=0.99, bfloat16=False),
 )
 """Settled on the pre-training part, with other digits withheld in turn."""

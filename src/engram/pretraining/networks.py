@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engram.learner import InputError
+
 
 def convolution(inputs: int, outputs: int, side: int, pool: bool = True) -> nn.Sequential:
     """Convolution, pooling, batch normalisation, ReLU. Pooling first makes the rest a quarter of the work."""
@@ -31,6 +33,9 @@ class CharacterNetwork(nn.Module):
         channels: of the convolutions, from first to last.
         embedding: width of the embedding.
         side: S, of the images.
+
+    Raises:
+        InputError: the images are too small for so many convolutions.
     """
 
     def __init__(self, channels: Sequence[int], embedding: int, side: int) -> None:
@@ -42,13 +47,16 @@ class CharacterNetwork(nn.Module):
         )
         for _ in channels:
             side = (side + 1) // 2
+        if side < 2:
+            raise InputError(f"{len(channels)} convolutions leave nothing of a small image: take fewer.")
+        self.quarters = nn.AvgPool2d((side + 1) // 2, side // 2)
         self.linear = nn.Linear(channels[-1] * side * side, embedding, bias=False)
         self.scaling = nn.BatchNorm1d(embedding)
 
     def forward(self, images: Tensor) -> Tensor:
         """The features: embedding and quarters, each of unit length (or all zeros)."""
         maps = self.convolutions(images)
-        quarters = functional.adaptive_avg_pool2d(maps, 2).flatten(1)
+        quarters = self.quarters(maps).flatten(1)
         parts = [functional.normalize(self._embedded(maps)), functional.normalize(quarters)]
         return torch.cat(parts, 1)
 
