@@ -1,4 +1,3 @@
-# ruff: noqa: E402
 from pathlib import Path
 
 import numpy as np

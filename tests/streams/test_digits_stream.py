@@ -1,4 +1,3 @@
-# ruff: noqa: E402
 import numpy as np
 import pytest
 
