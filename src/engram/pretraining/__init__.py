@@ -1,0 +1,1 @@
+"""How a backbone gets features worth having: one training loop, one loss or augmentation per file, recipes."""
