@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.heads.discriminant import Centres, Comparison
-from engram.heads.head import softmax
 from engram.learner import FloatArray
 
 MANY = 20
@@ -23,8 +22,6 @@ MANY = 20
 
 PRIOR_WEIGHT = 20.0
 """Examples that the normal quantile counts for beside the empirical one."""
-
-_TEMPERATURES = np.geomspace(1e-2, 10.0, 13)
 
 
 def distances(comparison: Comparison, centres: Centres, freedom: float) -> FloatArray:
@@ -95,28 +92,24 @@ class Novelty:
         return known
 
 
-def calibrate(scores: FloatArray, spread: FloatArray, truth: npt.NDArray[np.intp], alpha: float) -> Novelty:
+def calibrate(spread: FloatArray, temperature: float, alpha: float) -> Novelty:
     """Calibrate on left-out examples.
 
     Args:
-        scores: (M, C) leave-one-out scores; −inf where a class has no other example.
-        spread: (M, C) leave-one-out distances; infinity there.
-        truth: (M,) the class of each.
+        spread: (M, C) leave-one-out distances; infinity where a class has no other example.
+        temperature: of the softmax of the scores.
         alpha: share of known things that may be refused.
     """
     there = np.isfinite(spread)
-    spread = np.where(there, spread, spread[there].max())
-    focus, familiarity = axes(spread)
+    focus, familiarity = axes(np.where(there, spread, spread[there].max()))
     close = Axis.of(familiarity)
     near = close.standard(familiarity)
     if spread.shape[1] < 2:
         return Novelty(None, close, _quantile(near, alpha), 0.0, 1.0)
     clear = Axis.of(focus)
     apart = clear.standard(focus)
-    temperature = _temperature(np.where(there, scores, scores[there].min()), truth)
-    return Novelty(
-        clear, close, _quantile(np.minimum(apart, near), alpha), _quantile(apart + near, alpha), temperature
-    )
+    lesser, total = _quantile(np.minimum(apart, near), alpha), _quantile(apart + near, alpha)
+    return Novelty(clear, close, lesser, total, temperature)
 
 
 def uncalibrated(width: int, alpha: float) -> Novelty:
@@ -135,10 +128,3 @@ def _quantile(statistic: FloatArray, alpha: float) -> float:
 def _normal_quantile(alpha: float) -> float:
     """How many deviations below the mean the α-quantile of a normal distribution lies."""
     return -NormalDist().inv_cdf(alpha)
-
-
-def _temperature(scores: FloatArray, truth: npt.NDArray[np.intp]) -> float:
-    """The softmax temperature of highest likelihood on the left-out examples (Guo et al. 2017)."""
-    rows = np.arange(len(truth))
-    losses = [-np.log(np.maximum(softmax(scores / t)[rows, truth], 1e-12)).mean() for t in _TEMPERATURES]
-    return float(_TEMPERATURES[int(np.argmin(losses))])

@@ -22,6 +22,7 @@ from engram.heads.evidence import PriorTrust
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Positions
 from engram.heads.novelty import Axis, Novelty, axes, calibrate, distances, uncalibrated
+from engram.heads.temperature import Tempered, temper
 from engram.learner import FloatArray
 
 ReadOutKind = Literal["auto", "class", "cosine", "linear", "prototypes"]
@@ -32,6 +33,7 @@ _SAMPLES = 640  # ... and of all classes together
 _STALE = 1.5  # growth after which the calibration is made anew
 _STALE_LABELS = 1.1  # growth in labels after which it is
 _WIDE = 512  # features from which on fitting runs beside serving
+_ERRORS = {"prototypes": 2.0}  # standard errors by which a kind must win: prototypes are many, and fit by chance
 _ENOUGH = 10  # left-out examples without which nothing can be calibrated
 
 
@@ -237,18 +239,17 @@ class ReadOut:
             return Calibration(kinds[0], uncalibrated(self.sums.width, self.alpha), *now)
         discriminant = self.discriminant()
         by_class = discriminant.compare_without(rows, truth, discriminant.classes(), truth)
-        kind, scores, spread = kinds[0], None, None
-        for candidate in kinds:
-            centres, comparison = self._centres(candidate), by_class
-            if candidate == "prototypes":
+        chosen: tuple[ReadOutKind, Tempered, FloatArray] | None = None
+        for kind in kinds:
+            centres, comparison = self._centres(kind), by_class
+            if kind == "prototypes":
                 comparison = discriminant.compare_without(rows, truth, centres, own)
-            found = centres.best(_score(comparison, candidate, discriminant.freedom))
-            if scores is None or _clearly_better(found, scores, truth):
-                kind, scores = candidate, found
-                spread = distances(comparison, centres, discriminant.freedom)
-        assert scores is not None
-        assert spread is not None
-        return Calibration(kind, calibrate(scores, spread, truth, self.alpha), *now)
+            found = temper(centres.best(_score(comparison, kind, discriminant.freedom)), truth)
+            if chosen is None or found.better_than(chosen[1], _ERRORS.get(kind, 0.0)):
+                chosen = kind, found, distances(comparison, centres, discriminant.freedom)
+        assert chosen is not None
+        kind, found, spread = chosen
+        return Calibration(kind, calibrate(spread, found.temperature, self.alpha), *now)
 
     def _kinds(self) -> list[ReadOutKind]:
         """The kinds in question; prototypes compete once a consolidation has made some."""
@@ -300,10 +301,3 @@ class _Fitting:
 
 def _score(comparison: Comparison, kind: ReadOutKind, freedom: float) -> FloatArray:
     return comparison.linear() * freedom if kind == "linear" else comparison.cosine()
-
-
-def _clearly_better(scores: FloatArray, than: FloatArray, truth: Positions) -> bool:
-    """Whether it is right more often on the same examples by over two standard errors (McNemar 1947)."""
-    right, other = scores.argmax(axis=1) == truth, than.argmax(axis=1) == truth
-    wins, losses = int((right & ~other).sum()), int((other & ~right).sum())
-    return bool(wins - losses > 2 * np.sqrt(wins + losses))
