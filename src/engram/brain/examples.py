@@ -85,7 +85,7 @@ def as_bundle(given: Any) -> Bundle:
     """
     if isinstance(given, Bundle):
         return given
-    if given == DESCRIPTOR:
+    if isinstance(given, str) and given == DESCRIPTOR:
         return Bundle.bare(DescriptorBackbone())
     if isinstance(given, str | os.PathLike):
         from engram.backbones.catalogue import folder_of
@@ -111,10 +111,11 @@ def default_bundle(inputs: Any) -> Bundle:
     first = inputs
     while isinstance(first, list | tuple) and len(first):
         first = first[0]
-    pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and max(np.ndim(inputs), first.ndim) >= 2
+    least = 3 if first is inputs else 2  # dimensions: (N, D) bytes may well be vectors
+    pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim >= least
     if _is_file(first) and not _is_table(first):
         pixels = _is_file(inputs) or (isinstance(inputs, list | tuple) and _is_file(inputs[0]))
-    if pixels or isinstance(first, Image.Image):
+    if pixels or isinstance(first, Image.Image | bytes | bytearray):
         return Bundle.bare(DescriptorBackbone())
     vectors = _vectors(inputs).items
     return Bundle.of_vectors(vectors.shape[1])

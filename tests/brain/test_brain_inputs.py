@@ -1,0 +1,161 @@
+"""What a brain can be handed: arrays, pictures, paths, a folder per class, files of vectors; and what it refuses."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engram.backbones.bundle import Bundle
+from engram.backbones.vectors import VectorBackbone
+from engram.brain import Brain
+from engram.brain.examples import as_bundle, default_bundle, gather, read_table, takes
+from engram.learner import DamagedError, InputError, LabelError
+
+COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 50, 220)}
+
+
+def picture(kind: str, seed: int) -> Image.Image:
+    noise = np.random.default_rng(seed).normal(COLOURS[kind], 25, (20, 24, 3))
+    return Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for kind in COLOURS:
+        (tmp_path / "pictures" / kind).mkdir(parents=True)
+        for i in range(4):
+            picture(kind, i).save(tmp_path / "pictures" / kind / f"{i}.png")
+    return tmp_path / "pictures"
+
+
+def test_pictures_are_learned_alike_however_they_are_handed_over(folder: Path) -> None:
+    by_folder, by_path, by_image, by_array, by_bytes = (Brain() for _ in range(5))
+    by_folder.learn(folder)
+    paths = sorted(folder.rglob("*.png"))
+    labels = [path.parent.name for path in paths]
+    by_path.learn(paths, labels)
+    by_image.learn([Image.open(path) for path in paths], labels)
+    by_array.learn(np.stack([np.asarray(Image.open(path)) for path in paths]), labels)
+    for kind in COLOURS:
+        by_bytes.learn([path.read_bytes() for path in paths if path.parent.name == kind], kind)
+    assert len({brain.digest() for brain in (by_folder, by_path, by_image, by_array, by_bytes)}) == 1
+    assert by_folder.predict(picture("green", 9)).best == ["green"]
+    assert by_folder.predict(str(paths[0])).best == [labels[0]]
+    assert by_folder.predict(folder).best == sorted(labels)
+
+
+def test_a_folder_of_one_kind_needs_a_label(folder: Path) -> None:
+    brain = Brain()
+    with pytest.raises(LabelError, match="folder per class"):
+        brain.learn(folder / "red")
+    brain.learn([folder / "red", folder / "blue"], ["red"] * 4 + ["blue"] * 4)
+    assert brain.info()["labels"] == [{"label": "red", "examples": 4}, {"label": "blue", "examples": 4}]
+
+
+def test_pictures_are_forgotten_by_file(folder: Path) -> None:
+    brain, never = Brain(), Brain()
+    brain.learn(folder)
+    brain.forget(examples=[folder / "red" / "0.png"], labels=["red"])
+    brain.forget(folder / "red" / "1.png")
+    gone = (("red", "0.png"), ("red", "1.png"))
+    paths = [path for path in sorted(folder.rglob("*.png")) if path.parts[-2:] not in gone]
+    never.learn(paths, [path.parent.name for path in paths])
+    assert brain.digest() == never.digest()
+
+
+def test_known_examples_are_learned_again_only_if_wanted(folder: Path) -> None:
+    brain = Brain()
+    brain.learn(folder)
+    before = brain.digest()
+    brain.learn(folder, again=False)
+    assert brain.digest() == before
+    brain.learn(folder)
+    assert brain.info()["examples"] == 24
+
+
+def test_one_bad_picture_among_many_leaves_no_trace(folder: Path) -> None:
+    brain = Brain()
+    brain.learn(folder)
+    before = brain.digest()
+    (folder / "red" / "5.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"5\.png"):
+        brain.learn(folder)
+    with pytest.raises(InputError):
+        brain.learn([folder / "missing.png"], "x")
+    with pytest.raises(InputError):
+        brain.learn([[1.0, 2.0]], "x")
+    assert brain.digest() == before
+
+
+def test_vectors_come_from_files_too(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (6, 3)).round(3)
+    np.save(tmp_path / "x.npy", x)
+    lines = ["a,b,label,c", *(f"{a},{b},{kind},{c}" for (a, b, c), kind in zip(x, "uuvvuv", strict=True))]
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "bare.csv").write_text("\n".join(",".join(map(str, row)) for row in x))
+    one, two, three = Brain(), Brain(), Brain()
+    one.learn(x, list("uuvvuv"))
+    two.learn(tmp_path / "x.csv")
+    three.learn([tmp_path / "bare.csv"], list("uuvvuv"))
+    assert one.digest() == two.digest() == three.digest()
+    assert one.predict(tmp_path / "x.npy").best == one.predict(x).best
+    assert read_table(tmp_path / "x.csv").sources[1] == f"{tmp_path / 'x.csv'}:2"
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n3\n", "a,b\n1,x\n", "a,label\n1\n", "1,nan\n"])
+def test_tables_that_are_no_rectangle_of_numbers_are_refused_by_name(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=r"t\.csv"):
+        Brain().learn(tmp_path / "t.csv", "x")
+
+
+def test_files_of_pickled_objects_are_not_opened(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    (tmp_path / "t.npy").write_bytes(buffer.getvalue())
+    with pytest.raises(InputError):
+        Brain().learn(tmp_path / "t.npy", "x")
+    (tmp_path / "u.npy").write_bytes(b"\x93NUMPY\x01")
+    with pytest.raises(InputError):
+        Brain().learn(tmp_path / "u.npy", "x")
+
+
+def test_a_brain_without_a_backbone_decides_by_the_first_inputs(folder: Path) -> None:
+    assert takes(default_bundle(folder)) == takes(default_bundle([picture("red", 0)])) == "pictures"
+    assert takes(default_bundle(np.zeros((2, 8, 8), np.uint8))) == "pictures"
+    assert takes(default_bundle([np.zeros((8, 8), np.uint8), np.zeros((9, 7, 3), np.uint8)])) == "pictures"
+    assert takes(default_bundle([[1.0, 2.0]])) == "vectors"
+    assert takes(default_bundle(np.zeros((5, 64), np.uint8))) == "vectors"
+    for nothing in ("", [], None, 3.0, np.zeros((2, 3, 4)), object()):
+        with pytest.raises(InputError):
+            Brain().learn(nothing, "x")
+    brain = Brain()
+    assert brain.predict([[1.0, 2.0]]).labels == [None]
+    assert brain.bundle is None  # asking decides nothing
+
+
+def test_backbones_are_given_as_bundles_backbones_or_names(tmp_path: Path) -> None:
+    assert as_bundle("descriptor").name == "descriptor"
+    bundle = Bundle.of_vectors(3, largest=100)
+    bundle.save(tmp_path / "mine")
+    assert as_bundle(str(tmp_path / "mine")).fingerprint == as_bundle(bundle).fingerprint == bundle.fingerprint
+    assert not as_bundle(VectorBackbone(3)).normalise
+    for wrong in (3, np.zeros(3), "no such backbone"):
+        with pytest.raises((InputError, DamagedError)):
+            Brain(wrong)
+    brain = Brain(bundle)
+    brain.learn([[90.0, -50.0, 3.0]], "far")
+    with pytest.raises(InputError, match="larger step"):
+        brain.learn([[900.0, 0.0, 0.0]], "further")
+
+
+def test_text_backbones_take_strings_as_texts() -> None:
+    texts = gather(["a cat", "a dog"], "text")
+    assert texts.items == ["a cat", "a dog"]
+    assert gather("one text", "text").items == ["one text"]
+    with pytest.raises(InputError):
+        gather([], "text")

@@ -1,0 +1,270 @@
+"""`engram teach`, `predict` and the other commands on brains, as a person uses them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engram.brain import Brain
+from engram.cli import app
+
+COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 50, 220), "grey": (128, 128, 128)}
+
+
+def pictures(folder: Path, kinds: tuple[str, ...], count: int, seed: int = 0) -> Path:
+    """A folder per class of noisy pictures, striped so that shapes differ too."""
+    rng = np.random.default_rng(seed)
+    for kind in kinds:
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            pixels = rng.normal(COLOURS[kind], 25, (24, 24, 3))
+            pixels[:: 2 + len(kind) % 3] *= 0.6
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / kind / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENGRAM_HOME", str(tmp_path / "home"))
+    pictures(tmp_path / "train", ("red", "green", "blue"), 12)
+    pictures(tmp_path / "test", ("red", "green", "blue"), 4, seed=1)
+    return tmp_path
+
+
+@pytest.fixture
+def tables(shelf: Path) -> None:
+    """Files of vectors: red.npy, green.npy, blue.npy, and more_blue.npy."""
+    rng = np.random.default_rng(0)
+    for i, name in enumerate(("red", "green", "blue")):
+        np.save(shelf / f"{name}.npy", np.eye(6)[i] + rng.normal(0, 0.05, (20, 6)))
+    np.save(shelf / "more_blue.npy", np.eye(6)[2] + rng.normal(0, 0.05, (5, 6)))
+
+
+class Terminal:
+    """Runs command lines in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def says(self, *line: object) -> str:
+        """What a command prints that succeeds."""
+        code = app.run([str(part) for part in line])
+        out, err = self._capsys.readouterr()
+        assert code == 0, err
+        return out
+
+    def answers(self, *line: object) -> Any:
+        """The JSON document of a command that succeeds."""
+        return json.loads(self.says(*line, "--json"))
+
+    def refuses(self, *line: object, code: int = 1) -> str:
+        """What a command says on stderr that is refused."""
+        assert app.run([str(part) for part in line]) == code
+        out, err = self._capsys.readouterr()
+        assert out == ""
+        return err
+
+
+@pytest.fixture
+def engram(capsys: pytest.CaptureFixture[str], shelf: Path) -> Terminal:
+    return Terminal(capsys)
+
+
+def test_one_folder_is_taught_and_another_predicted(engram: Terminal) -> None:
+    assert "Taught 36" in engram.says("teach", "mybrain", "train")
+    answers = engram.answers("predict", "mybrain", "test", "--no-remember")
+    assert len(answers["answers"]) == 12
+    assert answers["right"] >= 11
+    assert "right by their folders' names" in engram.says("predict", "mybrain", "test", "--top", "2")
+    lines = engram.answers("predict", "mybrain", "test/red/0.png", "test/blue/1.png", "--top", "3")["answers"]
+    assert [line["ranked"][0]["label"] for line in lines] == ["red", "blue"]
+    assert all(len(line["ranked"]) == 3 for line in lines)
+    assert lines[0]["input"] == "test/red/0.png"
+
+
+def test_teaching_the_same_again_teaches_nothing(engram: Terminal) -> None:
+    first = engram.answers("teach", "b", "train")
+    assert (first["taught"], first["skipped"]) == (36, 0)
+    again = engram.answers("teach", "b", "train/red", "train/blue")
+    assert (again["taught"], again["skipped"], again["digest"]) == (0, 24, first["digest"])
+
+
+def test_labels_come_from_the_option_else_from_folders(engram: Terminal) -> None:
+    engram.says("teach", "b", "train/red/0.png", "train/red/1.png", "--label", "rouge")
+    engram.says("teach", "b", "train/green")
+    assert engram.answers("info", "b")["labels"] == [
+        {"label": "rouge", "examples": 2}, {"label": "green", "examples": 12}
+    ]
+    assert "--label" in engram.refuses("teach", "b", "train/blue/0.png")
+
+
+def test_what_is_not_known_waits_to_be_named(engram: Terminal, shelf: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i, label in enumerate(("a", "b", "c")):
+        np.save(shelf / f"{label}.npy", np.eye(6)[i] + rng.normal(0, 0.05, (30, 6)))
+        engram.says("teach", "b", f"{label}.npy", "--label", label)
+    np.save(shelf / "new.npy", np.eye(6)[4] + rng.normal(0, 0.05, (9, 6)))
+    assert "9 of 9 are nothing I know" in engram.says("predict", "b", "new.npy")
+    (group,) = engram.answers("unknowns", "b")
+    assert len(group["members"]) == 9
+    assert group["sources"][0] == "new.npy:1"
+    assert f"engram name b {group['group']} LABEL" in engram.says("unknowns", "b")
+    assert engram.answers("name", "b", group["group"], "d")["taught"] == 9
+    assert engram.answers("unknowns", "b") == []
+    assert "Nothing unknown" in engram.says("unknowns", "b")
+    answers = engram.answers("predict", "b", "new.npy")["answers"]
+    assert sum(line["label"] == "d" for line in answers) >= 8
+    assert "No group 77" in engram.refuses("name", "b", 77, "x")
+
+
+def test_labels_and_examples_are_forgotten_exactly_and_it_is_proven(engram: Terminal, shelf: Path) -> None:
+    engram.says("teach", "never", "train/red", "train/green")
+    engram.says("teach", "b", "train/red", "train/green", "train/blue")
+    engram.says("teach", "b", "test/red/0.png", "--label", "red")
+    engram.says("forget", "b", "--label", "blue")
+    assert "FAIL" not in engram.says("prove", "b", "--forgotten", "--label", "blue")
+    said = engram.says("forget", "b", "--example", "test/red/0.png", "--label", "red")
+    assert "engram prove b --forgotten test/red/0.png --label red" in said
+    assert engram.answers("info", "b")["digest"] == engram.answers("info", "never")["digest"]
+    line = ("prove", "b", "--forgotten", "test/red/0.png", "--label", "red", "--keep", "kept.npy", "--out", "proof")
+    assert engram.answers(*line)["verified"]
+    script = [sys.executable, "-I", "proof/verify_certificate.py", "proof", "kept.npy"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "exactly the one before" in done.stdout
+    assert "never taught" in engram.refuses("forget", "b", "--example", "test/red/0.png")
+    assert "still held" in engram.refuses("prove", "b", "--forgotten", "train/red/0.png")
+    assert "'blue' was never taught" in engram.refuses("forget", "b", "--label", "blue")
+    engram.refuses("forget", "b", code=2)
+
+
+def test_every_copy_of_an_example_is_forgotten(engram: Terminal, shelf: Path) -> None:
+    np.save(shelf / "x.npy", [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    np.save(shelf / "one.npy", [[1.0, 0.0]])
+    engram.says("teach", "b", "x.npy", "--label", "a")
+    assert engram.answers("forget", "b", "--example", "one.npy")["forgotten"] == 2
+
+
+def teach_tables(engram: Terminal, brain: str, **labels: str) -> None:
+    for name, label in labels.items():
+        engram.says("teach", brain, f"{name}.npy", "--label", label)
+
+
+@pytest.mark.usefixtures("tables")
+def test_brains_are_melded_and_it_is_proven(engram: Terminal) -> None:
+    teach_tables(engram, "all", red="red", green="green", blue="blue")
+    teach_tables(engram, "one", red="red", green="green")
+    teach_tables(engram, "two", blue="blue")
+    report = engram.answers("meld", "both", "one", "two")
+    assert report["digest"] == engram.answers("info", "all")["digest"]
+    assert len(report["added"]) == 2
+    assert report["conflicts"] == []
+    assert "knew all of that" in engram.says("meld", "both", "two", "one")
+    proof = engram.answers("prove", "both", "--meld", "one", "two")
+    assert proof["verified"]
+    assert proof["certificate"] == "both-certificate"
+    teach_tables(engram, "two", more_blue="blue")
+    assert "meld it again" in engram.refuses("prove", "both", "--meld", "one", "two")
+    engram.says("meld", "both", "two")
+    assert "verify_certificate.py" in engram.says("prove", "both", "--meld", "one", "two")
+    engram.refuses("prove", "both", code=2)
+    engram.refuses("prove", "both", "--meld", code=2)
+
+
+@pytest.mark.usefixtures("tables")
+def test_conflicting_labels_are_told(engram: Terminal) -> None:
+    teach_tables(engram, "one", red="red", green="green", blue="blue")
+    teach_tables(engram, "two", red="blue", green="green")
+    said = engram.says("meld", "both", "one", "two")
+    assert "Conflict: 'blue' means different things" in said
+    assert "conflict" in engram.refuses("meld", "strict", "one", "two", "--strict")
+    assert not Path("strict").exists()
+
+
+def test_renaming_consolidating_and_info(engram: Terminal) -> None:
+    engram.says("teach", "b", "train")
+    assert engram.answers("rename", "b", "red", "rot")["labels"] == ["blue", "green", "rot"]
+    assert "taught already" in engram.refuses("rename", "b", "rot", "green")
+    digest = engram.answers("info", "b")["digest"]
+    done = engram.answers("consolidate", "b")
+    assert done["digest"] == digest
+    assert done["after"] <= done["before"] == 36
+    shown = engram.says("info", "b")
+    assert digest in shown
+    assert "descriptor" in shown
+
+
+def test_numbers_stay_numbers_where_labels_are_numbers(engram: Terminal, shelf: Path) -> None:
+    brain = Brain()
+    brain.learn([[1.0, 0.0], [0.0, 1.0]], [3, 4])
+    brain.save(shelf / "b")
+    np.save(shelf / "x.npy", [[0.9, 0.1]])
+    engram.says("teach", "b", "x.npy", "--label", "3")
+    engram.says("rename", "b", "4", "5")
+    assert Brain.open("b").labels == (3, 5)
+    assert "whole numbers" in engram.refuses("rename", "b", "5", "five", code=2)
+
+
+def test_what_cannot_be_is_refused_with_what_to_do(engram: Terminal, shelf: Path) -> None:
+    assert "teach one first" in engram.refuses("predict", "nowhere", "test")
+    assert "not empty" in engram.refuses("teach", "train", "test")
+    assert not (shelf / "train" / "manifest.json").exists()
+    assert "No backbone 'none-such'" in engram.refuses("teach", "b", "train", "--backbone", "none-such")
+    engram.says("teach", "b", "train", "--backbone", "descriptor", "--gate", "0.5")
+    assert "gate" in engram.refuses("teach", "b", "train", "--gate", "0.2")
+    (shelf / "b" / "manifest.json").write_text("{}")
+    assert "does not describe a brain" in engram.refuses("info", "b")
+
+
+def test_a_bad_picture_stops_the_lesson_and_the_rest_can_be_taught_later(engram: Terminal, shelf: Path) -> None:
+    (shelf / "train" / "red" / "00bad.png").write_bytes(b"no")
+    said = engram.refuses("teach", "b", "train")
+    assert "00bad.png" in said
+    (shelf / "train" / "red" / "00bad.png").unlink()
+    engram.says("teach", "b", "train")
+    engram.says("teach", "whole", "train")
+    assert engram.answers("info", "b")["digest"] == engram.answers("info", "whole")["digest"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_lesson_is_saved_as_far_as_it_went_and_can_be_resumed(
+    engram: Terminal, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    learn, portions = Brain.learn, []
+
+    def interrupted(brain: Brain, inputs: Any, *others: Any, **options: Any) -> None:
+        learn(brain, inputs[:8], others[0][:8], **options)
+        if len(portions) == 1:
+            signal.raise_signal(number)  # in the middle of a portion, which is finished all the same
+        learn(brain, inputs[8:], others[0][8:], **options)
+        portions.append(len(inputs))
+
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(Brain, "learn", interrupted)
+        assert "32 of 36 are taught and saved" in engram.refuses("teach", "b", "train", code=130)
+    assert portions == [16, 16]
+    assert signal.getsignal(number) is before
+    assert engram.answers("info", "b")["examples"] == 32
+    resumed = engram.answers("teach", "b", "train")
+    assert (resumed["taught"], resumed["skipped"]) == (4, 32)
+
+
+def test_the_program_itself_teaches_and_predicts(shelf: Path) -> None:
+    engram = [sys.executable, "-c", "from engram.cli import main; main()"]
+    subprocess.run([*engram, "teach", "b", "train"], check=True, capture_output=True)
+    asked = [*engram, "predict", "b", "test/red/0.png", "--json"]
+    done = subprocess.run(asked, check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout)["answers"][0]["ranked"][0]["label"] == "red"
+    lost = subprocess.run([*engram, "info", "nowhere"], check=False, capture_output=True, text=True)
+    assert lost.returncode == 1
+    assert lost.stderr.startswith("engram: No brain at")
