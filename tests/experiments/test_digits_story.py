@@ -116,7 +116,7 @@ def test_both_certificates_hold_and_were_really_checked(events: list[told.Event]
 def test_every_kind_of_event_is_in_the_document_under_stable_names(events: list[told.Event]) -> None:
     whole = json.loads(json.dumps(told.document(events)))
     assert list(whole) == [
-        "format", "version", "opened", "measured", "neverseen", "shots", "refused", "named", "streamed", "rival",
+        "format", "version", "opened", "measured", "never_seen", "shots", "refused", "named", "streamed", "rival",
         "consolidated", "melded", "verified", "forgotten", "finished",
     ]
     assert set(whole["measured"][0]) == {"step", "label", "fast", "softmax", "possible"}

@@ -33,7 +33,7 @@ from engram.experiments.digits_events import (
 FAST, SOFTMAX, QUIET = "bold #2A8FD0", "#D55E00", "dim"
 """Blue and vermilion after Okabe and Ito: told apart with every colour vision; marks say the same without colour."""
 GOOD, BAD = "bold #009E73", "bold #D55E00"
-PACE = 0.006
+PACE = 0.005
 """Seconds that a taught image stays at least, where somebody watches."""
 FRAME = 0.04
 CHART = (50, 8)

@@ -41,7 +41,8 @@ body{margin:0 auto;max-width:46rem;padding:2rem 1.1rem 4rem;background:var(--pag
 font:1rem/1.55 system-ui,sans-serif}
 h1{font-size:1.9rem;line-height:1.2;margin:0 0 .4rem}h2{font-size:1.25rem;margin:2.8rem 0 .5rem}
 p{margin:.5rem 0}.soft{color:var(--soft)}small{color:var(--soft)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;margin:1.6rem 0}
+.tiles{display:grid;grid-template-columns:repeat(3,1fr);gap:.7rem;margin:1.6rem 0}
+@media (max-width:34rem){.tiles{grid-template-columns:repeat(2,1fr)}}
 .tile{background:var(--card);border-radius:.6rem;padding:.8rem .9rem}
 .tile b{display:block;font-size:1.55rem;line-height:1.25;font-variant-numeric:tabular-nums}
 .tile>span{color:var(--soft);font-size:.86rem;line-height:1.35;display:block}

@@ -6,6 +6,7 @@ otherwise.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -218,7 +219,7 @@ def document(events: Iterable[Event]) -> dict[str, Any]:
     """
     whole: dict[str, Any] = {"format": "engram-demo", "version": 1}
     for event in events:
-        name = type(event).__name__.lower()
+        name = re.sub(r"(?<!^)([A-Z])", r"_\1", type(event).__name__).lower()
         if isinstance(event, SEVERAL):
             whole.setdefault(name, []).append(_values(event))
         elif not isinstance(event, Taught):

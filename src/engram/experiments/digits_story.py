@@ -43,7 +43,7 @@ from engram.learner import Label, Predictions
 from engram.streams.digits import WITHHELD, Digits, digits
 
 SHOTS = (1, 2, 5, 10, 20)
-MEASURE_EVERY = 10
+MEASURE_EVERY = 20
 DIGITS = tuple(range(10))
 Places = npt.NDArray[np.intp]
 
@@ -145,7 +145,7 @@ class _Story:
     def rivals(self) -> Iterator[Rival]:
         """The softmax layer once more, in every scale of the features: its best rate, shuffled, and in this stream."""
         for name, features in self.scaled.items():
-            rate = self._best_rate(features)
+            rate = self.layer.rate if features is self.features else self._best_rate(features)
             shares = []
             for places in (self.shuffle, np.array(self.stream)):
                 layer = SoftmaxLayer(rate)

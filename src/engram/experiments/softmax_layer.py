@@ -78,7 +78,7 @@ def scalings(bundle: Bundle, inputs: Any) -> dict[str, FloatArray]:
 
 
 def best_rate(
-    features: FloatArray, labels: Sequence[Label], seed: int, rates: Iterable[float] = RATES, splits: int = 3
+    features: FloatArray, labels: Sequence[Label], seed: int, rates: Iterable[float] = RATES, splits: int = 5
 ) -> float:
     """The learning rate that serves the layer best when the examples come shuffled, once each.
 
