@@ -10,7 +10,8 @@ Numbers come from `results/figures.json`. In a page, a table is the comment
     -->
 
 followed by what this script writes, up to `<!-- /figures -->`; a number in prose stands between
-`<!-- figure ldnn-mnist.batch-5 -->` and `<!-- /figure -->`.
+`<!-- figure ldnn-mnist.batch-5 -->` and `<!-- /figure -->`, and `<!-- plot ldnn-mnist | what it shows -->` with
+`<!-- /plot -->` holds the plot, where there is one.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = ROOT / "docs" / "commands.md"
 TABLE = re.compile(r"(<!-- figures\n(.*?)-->\n).*?(<!-- /figures -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- figure (\S+) -->).*?(<!-- /figure -->)", re.DOTALL)
+PLOT = re.compile(r"(<!-- plot (\S+) \| (.*?) -->\n).*?(<!-- /plot -->)", re.DOTALL)
 NOT_MEASURED = "not measured yet"
 
 Figures = Mapping[str, Mapping[str, Any]]
@@ -44,7 +46,7 @@ def pages() -> dict[Path, str]:
     wanted = {COMMANDS: command_reference()}
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         if path != COMMANDS:
-            wanted[path] = with_numbers(path.read_text(encoding="utf-8"), figures)
+            wanted[path] = with_plots(with_numbers(path.read_text(encoding="utf-8"), figures), path.parent)
     return wanted
 
 
@@ -63,6 +65,17 @@ def with_numbers(text: str, figures: Figures) -> str:
         raise ValueError("A <!-- figure --> without its closing comment.")
     text = TABLE.sub(lambda found: found[1] + table(found[2], figures) + found[3], text)
     return NUMBER.sub(lambda found: found[1] + measured(figures.get(found[2])) + found[3], text)
+
+
+def with_plots(text: str, folder: Path) -> str:
+    """The page, in this folder, with the plots that there are."""
+    up = "../" * len(folder.relative_to(ROOT).parts)
+
+    def plot(found: re.Match[str]) -> str:
+        there = (ROOT / "results" / f"{found[2]}.svg").exists()
+        return found[1] + (f"\n![{found[3]}]({up}results/{found[2]}.svg)\n\n" if there else "") + found[4]
+
+    return PLOT.sub(plot, text)
 
 
 def table(rows: str, figures: Figures) -> str:

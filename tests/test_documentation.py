@@ -104,6 +104,16 @@ def test_a_number_that_changed_makes_its_page_stale(generate: ModuleType) -> Non
     assert generate.with_numbers(new, figures) == new
 
 
+def test_a_plot_is_shown_where_there_is_one(
+    generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "one.svg").touch()
+    page = "<!-- plot one | First -->\n<!-- /plot -->\n<!-- plot two | Second -->\n<!-- /plot -->"
+    assert re.findall(r"!\[.*", generate.with_plots(page, tmp_path / "docs")) == ["![First](../results/one.svg)"]
+
+
 def test_a_comment_that_is_never_closed_is_refused(generate: ModuleType) -> None:
     with pytest.raises(ValueError, match="closing"):
         generate.with_numbers("<!-- figure a.b -->97%", {})
