@@ -116,13 +116,20 @@ def taught(head: Any, digits: DigitFeatures, seed: int, evaluate: Any) -> Learni
 
 
 def marks(config: Config, head: Any, digits: DigitFeatures, seed: int) -> Values:
-    """A head's accuracy at the marked batches and at the end, with its time and memory."""
-    curve = taught(head, digits, seed, lambda batch: batch in config.marks)
+    """A head's accuracy at the marked batches and at the end of the same stream, with its time and memory.
+
+    What lies between two marks is taught in one call: to every head that is the same stream, only quicker.
+    """
+    batches = list(one_per_class(digits.teach_labels, seed))
+    ends = [mark for mark in config.marks if mark < len(batches)] + [len(batches)]
+    portions = [np.concatenate(batches[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    curve = learning_curve(head, ((digits.teach[i], digits.teach_labels[i].tolist()) for i in portions),
+                           digits.test, digits.test_labels.tolist())
+    names = [f"batch-{mark}" for mark in ends[:-1]] + ["all"]
     return {
-        **{f"batch-{mark}": 100 * curve.at(mark) for mark in config.marks},
-        "all": 100 * curve.accuracies[-1],
+        **dict(zip(names, percent(curve.accuracies), strict=True)),
         "learn-seconds": curve.learn_seconds,
-        "predict-milliseconds": 1000 * curve.predict_seconds / (len(curve.batches) * len(digits.test)),
+        "predict-milliseconds": 1000 * curve.predict_seconds / (len(ends) * len(digits.test)),
         "memory-bytes": head.memory_bytes,
     }
 
