@@ -6,10 +6,9 @@ brains on the same backbone. It is a Learner, so it keeps the laws in `engram.ch
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from threading import RLock
-from typing import Any, Self
+from collections.abc import Iterable
+from itertools import combinations
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -18,21 +17,16 @@ import numpy.typing as npt
 from engram.backbones.backbone import Progress
 from engram.backbones.bundle import Bundle
 from engram.brain.conflicts import Conflict, find_conflicts
-from engram.brain.contributions import Contributions, describe
-from engram.brain.edicts import Edict
 from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
+from engram.brain.knowledge import Knowledge
 from engram.brain.melding import MeldReport
 from engram.brain.receipts import receipts_of
-from engram.brain.slots import Slot
-from engram.brain.snapshot import Folder
-from engram.brain.unknowns import Group, Unknowns, alike, likeness
-from engram.heads.exact_sums import ExactSums
-from engram.heads.fast import FastHead
+from engram.brain.unknowns import Group, alike, likeness
 from engram.inputs.vectors import as_labels
-from engram.learner import Consolidation, FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions, State
+from engram.learner import Consolidation, FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions
 
 
-class Brain:
+class Brain(Knowledge):
     """A backbone that is ready to be learned upon, and everything learned upon it.
 
     Args:
@@ -55,8 +49,6 @@ class Brain:
     True
     """
 
-    boundaries = False
-
     def __init__(
         self,
         bundle: Any = None,
@@ -67,22 +59,11 @@ class Brain:
         unknowns: int = 512,
         device: str | None = None,
     ) -> None:
-        self._lock = RLock()
-        self._options: dict[str, Any] = {"gate": gate, "alpha": alpha, "memory_budget": memory_budget}
-        self._bundle: Bundle | None = None
-        self._folder: Folder | None = None
-        self._taught = Contributions(device or uuid4().hex, self._new_head)
-        self.unknowns = Unknowns(unknowns)
-        self.seq = 0
+        super().__init__({"gate": gate, "alpha": alpha, "memory_budget": memory_budget}, unknowns, device)
         if bundle is not None:
             self._adopt(as_bundle(bundle))
 
     # Learning and asking
-
-    @property
-    def exact(self) -> bool:
-        """Whether the laws of batching, order, melding and forgetting hold to the bit: always but for a gate."""
-        return self._options["gate"] is None
 
     def learn(
         self, inputs: Any, targets: Any = None, *, again: bool = True, progress: Progress | None = None
@@ -217,7 +198,7 @@ class Brain:
         for other in others:
             self._check_meldable(other)
         parts = [other._parts() for other in others]
-        conflicts = self._conflicts(others)
+        conflicts = _conflicts([self, *others])
         if strict and conflicts:
             raise MeldError("Labels conflict: " + "; ".join(map(str, conflicts)) + ". Rename or forget one, then meld.")
         with self._lock:
@@ -263,150 +244,7 @@ class Brain:
             self._learn(self._bundle, features, labels)
             return len(features)
 
-    # What a user can ask
-
-    @property
-    def labels(self) -> tuple[Label, ...]:
-        """The labels known, in the order of their first arrival."""
-        return self._taught.total.labels
-
-    @property
-    def bundle(self) -> Bundle | None:
-        """The backbone with its statistics; None before anything decided it."""
-        return self._bundle
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Gate, alpha and memory budget, as they were given."""
-        return dict(self._options)
-
-    @property
-    def device(self) -> str:
-        """The id of this brain among those it is melded with."""
-        return self._taught.own.device
-
-    @property
-    def epoch(self) -> int:
-        """How often this brain itself has changed what it knows."""
-        return self._taught.own.epoch
-
-    @property
-    def edicts(self) -> tuple[Edict, ...]:
-        """Forgets and renames, which everything melded must obey."""
-        return tuple(self._taught.edicts.values())
-
-    def slots(self) -> list[Slot]:
-        """Every device's contribution, one's own among them; not to be changed."""
-        with self._lock:
-            return [slot for slot in self._taught.all() if slot.epoch]
-
-    def exact_sums(self) -> ExactSums:
-        """A copy of the sums, classes in the order of `labels`."""
-        with self._lock:
-            return self._taught.total.sums.copy()
-
-    def digest(self) -> str:
-        """SHA-256 of the exact sums: equal exactly where the same examples are held under the same labels."""
-        return self._taught.total.digest()
-
-    def rebuild(self) -> None:
-        """Derive the read-out anew from the sums."""
-        self._taught.total.rebuild()
-
-    def info(self) -> dict[str, Any]:
-        """What there is to know, as JSON values."""
-        with self._lock:
-            bundle, total = self._bundle, self._taught.total
-            return {
-                "labels": [{"label": label, "examples": n} for label, n in total.counts.items()],
-                "examples": total.sums.total,
-                "digest": self.digest(),
-                "backbone": bundle and bundle.name,
-                "takes": bundle and takes(bundle),
-                "width": bundle and bundle.width,
-                "fingerprint": bundle and bundle.fingerprint,
-                "device": self.device,
-                "devices": describe(self._taught.all()),
-                "seq": self.seq,
-                "unknowns": len(self.unknowns),
-                "edicts": len(self._taught.edicts),
-                "memory_bytes": self.memory_bytes,
-                **self._options,
-            }
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes held by what was learned."""
-        with self._lock:
-            receipts = self._taught.own.receipts.nbytes + len(self._taught.own.history)
-            return sum(head.memory_bytes for head in self._taught.heads()) + receipts + self.unknowns.nbytes
-
-    @property
-    def memory_limit(self) -> int:
-        """Bytes beyond which the memory does not grow: the head's bound, and 16 to 28 for each example's receipt."""
-        from engram.brain.saving import overhead_bytes
-
-        with self._lock:
-            return sum(head.memory_limit for head in self._taught.heads()) + overhead_bytes(self)
-
-    # Saving
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save as a folder. A crash at any moment leaves the brain that was there, or this one.
-
-        Raises:
-            EngramError: another program has changed the folder since this brain was opened from it.
-            OSError: the disk refused; the brain that was there is still there.
-        """
-        from engram.brain.saving import save
-
-        with self._lock:
-            save(self, path)
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], **parts: Any) -> Self:
-        """The brain in a folder, every byte verified before any of it is used.
-
-        Args:
-            parts: what a bundle cannot hold, such as `module=` for a PyTorch backbone.
-
-        Raises:
-            InputError: there is no such folder.
-            DamagedError: truncated, altered, foreign, or written by a later version.
-        """
-        from engram.brain.saving import open_brain
-
-        return open_brain(cls, path, **parts)
-
-    def state(self) -> State:
-        """The whole brain as arrays, its backbone's files among them."""
-        from engram.brain.saving import state
-
-        with self._lock:
-            return state(self)
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[Any]], **parts: Any) -> Self:
-        """The brain that `state` described. Raises DamagedError where entries are missing or do not fit."""
-        from engram.brain.saving import from_state
-
-        return from_state(cls, state, **parts)
-
     # How it is done
-
-    def _new_head(self) -> FastHead:
-        bundle = self._bundle
-        if bundle is None:
-            return FastHead(**self._options)
-        return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise, **self._options)
-
-    def _adopt(self, bundle: Bundle) -> None:
-        """Stand on this bundle from now on, if on none yet."""
-        if self._bundle is None:
-            self._bundle = bundle
-            self._taught = Contributions(self.device, self._new_head)
-        elif bundle is not self._bundle and bundle.fingerprint != self._bundle.fingerprint:
-            raise InputError(f"This brain stands on {self._bundle.name!r}, the inputs were made for {bundle.name!r}.")
 
     def _gather(self, inputs: Any) -> tuple[Bundle, Examples]:
         bundle = self._bundle or default_bundle(inputs)
@@ -458,18 +296,6 @@ class Brain:
                 f"{theirs.fingerprint[:12]}): what their features mean differs. Teach one anew on the other's."
             )
 
-    def _conflicts(self, others: Iterable[Brain]) -> list[Conflict]:
-        brains = [self, *others]
-        bundle = next((brain.bundle for brain in brains if brain.bundle), None)
-        covariance = None if bundle is None or bundle.covariance is None else bundle.covariance / bundle.step**2
-        found: list[Conflict] = []
-        for i, one in enumerate(brains):
-            for two in brains[i + 1 :]:
-                names = (one.device[:8], two.device[:8])
-                if one.device != two.device:
-                    found += find_conflicts(one._taught.total, two._taught.total, covariance, names)
-        return found
-
 
 def meld(*brains: Brain, strict: bool = False) -> Brain:
     """A new brain that knows all that these know; they stay as they are.
@@ -492,3 +318,15 @@ def meld(*brains: Brain, strict: bool = False) -> Brain:
     made = Brain(brains[0].bundle, **brains[0].options)
     made.meld(*brains, strict=strict)
     return made
+
+
+def _conflicts(brains: list[Brain]) -> list[Conflict]:
+    """Labels that any two of the brains use differently."""
+    bundle = next((brain.bundle for brain in brains if brain.bundle), None)
+    covariance = None if bundle is None or bundle.covariance is None else bundle.covariance / bundle.step**2
+    found: list[Conflict] = []
+    for one, two in combinations(brains, 2):
+        if one.device != two.device:
+            names = (one.device[:8], two.device[:8])
+            found += find_conflicts(one._taught.total, two._taught.total, covariance, names)
+    return found

@@ -32,15 +32,15 @@ from engram.heads.head import from_json_array, json_array
 from engram.learner import DamagedError, EngramError, InputError, State
 
 if TYPE_CHECKING:
-    from engram.brain.brain import Brain
+    from engram.brain.knowledge import Knowledge
 
-    AnyBrain = TypeVar("AnyBrain", bound=Brain)
+    AnyBrain = TypeVar("AnyBrain", bound=Knowledge)
 
 _MISFITS = (KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError, OverflowError)
 _STATISTICS = ("mean", "covariance")  # of the bundle: kept once, not with every head
 
 
-def state(brain: Brain) -> State:
+def state(brain: Knowledge) -> State:
     """Everything: see the module's text; names are `own.`, `total.`, `slot.<device>.`, `bundle.` and what is in it."""
     whole = _snapshot(brain)
     for device, slot in brain._taught.others.items():
@@ -64,7 +64,7 @@ def from_state(kind: type[AnyBrain], state: Mapping[str, npt.NDArray[Any]], **pa
         raise DamagedError(f"Not a saved brain: {type(error).__name__}: {error}") from error
 
 
-def save(brain: Brain, path: str | os.PathLike[str]) -> None:
+def save(brain: Knowledge, path: str | os.PathLike[str]) -> None:
     """Write the brain's folder: new files first, then the manifest that makes them the brain."""
     target = Path(path).resolve()
     if brain._folder is None or brain._folder.path != target:
@@ -120,7 +120,7 @@ def open_brain(kind: type[AnyBrain], path: str | os.PathLike[str], **parts: Any)
     return brain
 
 
-def overhead_bytes(brain: Brain) -> int:
+def overhead_bytes(brain: Knowledge) -> int:
     """Bytes of a brain's state beside its heads'."""
     heads = ("own.", "total.")
     return sum(
@@ -136,7 +136,7 @@ def _bundle_from(files: Mapping[str, bytes], **parts: Any) -> Bundle:
         raise DamagedError(f"The brain's backbone cannot be opened: {error}") from error
 
 
-def _snapshot(brain: Brain) -> State:
+def _snapshot(brain: Knowledge) -> State:
     taught = brain._taught
     own, apart = taught.own, taught.apart
     about = {
@@ -157,7 +157,8 @@ def _brain_from(
     bundle: Bundle | None,
     slots: dict[str, Slot],
 ) -> AnyBrain:
-    brain = kind(bundle, **about["options"])
+    made: Any = kind
+    brain: AnyBrain = made(bundle, **about["options"])
     own = _slot_from(about["own"], _under("own.", arrays), bundle)
     total = _head_from(_under("total.", arrays), bundle) if about["apart"] else own.head
     taught = brain._taught

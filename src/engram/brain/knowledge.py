@@ -1,0 +1,193 @@
+"""What a brain is made of and can say of itself: its backbone, what it was taught, its inbox; saved and opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from threading import RLock
+from typing import Any, Self
+from uuid import uuid4
+
+import numpy.typing as npt
+
+from engram.backbones.bundle import Bundle
+from engram.brain.contributions import Contributions, describe
+from engram.brain.edicts import Edict
+from engram.brain.examples import takes
+from engram.brain.slots import Slot
+from engram.brain.snapshot import Folder
+from engram.brain.unknowns import Unknowns
+from engram.heads.exact_sums import ExactSums
+from engram.heads.fast import FastHead
+from engram.learner import InputError, Label, State
+
+
+class Knowledge:
+    """A bundle, what was taught upon it by which device, and an inbox of unknowns.
+
+    Args:
+        options: gate, alpha and memory budget of its heads.
+        unknowns: how many refused inputs the inbox keeps.
+        device: its id; None for a random one.
+
+    Attributes:
+        unknowns: the inbox.
+        seq: how many events there have been.
+    """
+
+    boundaries = False
+
+    def __init__(self, options: Mapping[str, Any], unknowns: int, device: str | None) -> None:
+        self._lock = RLock()
+        self._options = dict(options)
+        self._bundle: Bundle | None = None
+        self._folder: Folder | None = None
+        self._taught = Contributions(device or uuid4().hex, self._new_head)
+        self.unknowns = Unknowns(unknowns)
+        self.seq = 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether the laws of batching, order, melding and forgetting hold to the bit: always but for a gate."""
+        return self._options["gate"] is None
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels known, in the order of their first arrival."""
+        return self._taught.total.labels
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The backbone with its statistics; None before anything decided it."""
+        return self._bundle
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Gate, alpha and memory budget, as they were given."""
+        return dict(self._options)
+
+    @property
+    def device(self) -> str:
+        """The id of this brain among those it is melded with."""
+        return self._taught.own.device
+
+    @property
+    def epoch(self) -> int:
+        """How often this brain itself has changed what it knows."""
+        return self._taught.own.epoch
+
+    @property
+    def edicts(self) -> tuple[Edict, ...]:
+        """Forgets and renames, which everything melded must obey."""
+        return tuple(self._taught.edicts.values())
+
+    def slots(self) -> list[Slot]:
+        """Every device's contribution, one's own among them; not to be changed."""
+        with self._lock:
+            return [slot for slot in self._taught.all() if slot.epoch]
+
+    def exact_sums(self) -> ExactSums:
+        """A copy of the sums, classes in the order of `labels`."""
+        with self._lock:
+            return self._taught.total.sums.copy()
+
+    def digest(self) -> str:
+        """SHA-256 of the exact sums: equal exactly where the same examples are held under the same labels."""
+        return self._taught.total.digest()
+
+    def rebuild(self) -> None:
+        """Derive the read-out anew from the sums."""
+        self._taught.total.rebuild()
+
+    def info(self) -> dict[str, Any]:
+        """What there is to know, as JSON values."""
+        with self._lock:
+            bundle, total = self._bundle, self._taught.total
+            return {
+                "labels": [{"label": label, "examples": n} for label, n in total.counts.items()],
+                "examples": total.sums.total,
+                "digest": self.digest(),
+                "backbone": bundle and bundle.name,
+                "takes": bundle and takes(bundle),
+                "width": bundle and bundle.width,
+                "fingerprint": bundle and bundle.fingerprint,
+                "device": self.device,
+                "devices": describe(self._taught.all()),
+                "seq": self.seq,
+                "unknowns": len(self.unknowns),
+                "edicts": len(self._taught.edicts),
+                "memory_bytes": self.memory_bytes,
+                **self._options,
+            }
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes held by what was learned."""
+        with self._lock:
+            receipts = self._taught.own.receipts.nbytes + len(self._taught.own.history)
+            return sum(head.memory_bytes for head in self._taught.heads()) + receipts + self.unknowns.nbytes
+
+    @property
+    def memory_limit(self) -> int:
+        """Bytes beyond which the memory does not grow: the head's bound, and 16 to 28 for each example's receipt."""
+        from engram.brain.saving import overhead_bytes
+
+        with self._lock:
+            return sum(head.memory_limit for head in self._taught.heads()) + overhead_bytes(self)
+
+    # Saving
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save as a folder. A crash at any moment leaves the brain that was there, or this one.
+
+        Raises:
+            EngramError: another program has changed the folder since this brain was opened from it.
+            OSError: the disk refused; the brain that was there is still there.
+        """
+        from engram.brain.saving import save
+
+        with self._lock:
+            save(self, path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], **parts: Any) -> Self:
+        """The brain in a folder, every byte verified before any of it is used.
+
+        Args:
+            parts: what a bundle cannot hold, such as `module=` for a PyTorch backbone.
+
+        Raises:
+            InputError: there is no such folder.
+            DamagedError: truncated, altered, foreign, or written by a later version.
+        """
+        from engram.brain.saving import open_brain
+
+        return open_brain(cls, path, **parts)
+
+    def state(self) -> State:
+        """The whole brain as arrays, its backbone's files among them."""
+        from engram.brain.saving import state
+
+        with self._lock:
+            return state(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[Any]], **parts: Any) -> Self:
+        """The brain that `state` described. Raises DamagedError where entries are missing or do not fit."""
+        from engram.brain.saving import from_state
+
+        return from_state(cls, state, **parts)
+
+    def _new_head(self) -> FastHead:
+        bundle = self._bundle
+        if bundle is None:
+            return FastHead(**self._options)
+        return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise, **self._options)
+
+    def _adopt(self, bundle: Bundle) -> None:
+        """Stand on this bundle from now on, if on none yet."""
+        if self._bundle is None:
+            self._bundle = bundle
+            self._taught = Contributions(self.device, self._new_head)
+        elif bundle is not self._bundle and bundle.fingerprint != self._bundle.fingerprint:
+            raise InputError(f"This brain stands on {self._bundle.name!r}, the inputs were made for {bundle.name!r}.")
