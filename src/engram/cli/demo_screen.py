@@ -36,7 +36,8 @@ GOOD, BAD = "bold #009E73", "bold #D55E00"
 PACE = 0.005
 """Seconds that a taught image stays at least, where somebody watches."""
 FRAME = 0.04
-CHART = (50, 8)
+CHART = (44, 8)
+"""Columns and lines."""
 
 
 class Screen:
@@ -45,7 +46,7 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.watched = console.is_terminal
-        self.colours = console.color_system is not None
+        self.colours = console.color_system not in (None, "standard") and not console.no_color
         self.live: Live | None = None
         self.total = 0
         self.curve: list[Measured] = []
@@ -139,7 +140,7 @@ class Screen:
         self._pictures((event.image,))
         self._line(
             f"What is this? {event.answer}. Of held-out {event.label}s, {event.recognised:.1%} are recognised now. "
-            f"Refused of all digits: {event.known_refused:.1%} (wanted: {event.alpha:.0%})."
+            f"Refused of all digits: {event.known_refused:.1%} (allowed: {event.alpha:.0%})."
         )
 
     @show.register
@@ -212,6 +213,11 @@ class Screen:
             (xs, [measured.fast for measured in curve], FAST),
             (xs, [measured.softmax for measured in curve], SOFTMAX),
         ], width, height)
+        now = curve[-1] if curve else Measured(0, event.label, 0.0, 0.0, 0.0)
+        for name, share, style in (("fast head", now.fast, FAST), ("softmax", now.softmax, SOFTMAX)):
+            line = chart[round((1 - share) * (height - 1))]
+            line.rstrip()
+            line.append(f" {name}", style)
         scale = [Text("100% ", QUIET), *[Text("     ")] * (height - 2), Text("  0% ", QUIET)]
         picture = half_blocks([event.image], self.colours, scale=2)
         grid = Table.grid()
@@ -219,9 +225,8 @@ class Screen:
             grid.add_row("  ", image, "   ", axis, line)
         below = Text.assemble(
             f"  {f'this is a {event.label}':16}        ",
-            (f"image {event.step:>3} of {self.total}, accuracy on held-out images of all ten digits", QUIET),
+            (f"image {event.step:>3} of {self.total}, accuracy on all ten digits", QUIET),
         )
-        now = curve[-1] if curve else Measured(0, event.label, 0.0, 0.0, 0.0)
         return Group(
             grid, below, _bar("fast head", now.fast, FAST, "█"),
             _bar("softmax layer", now.softmax, SOFTMAX, "▒"),
