@@ -127,18 +127,20 @@ class PlainLDA:
         return np.linalg.inv(self.scatter / max(self.total, 1) + 1e-4 * np.eye(width))
 
 
-def peers(width: int, classes: int, seed: int, count: int = 200) -> dict[str, float]:
-    """Seconds that each needs for one step of predict-then-learn; for refits, for one refit on all the data."""
+def peers(width: int, classes: int, seed: int, known: int = 1000) -> dict[str, float]:
+    """Seconds of one step of predict-then-learn, each after the same thousand examples; and of refits on all data."""
     from river.naive_bayes import GaussianNB
     from river.neighbors import KNNClassifier
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.linear_model import SGDClassifier
 
-    rows, labels = examples(count + 1000, width, classes, seed + 3)
-    head, plain = taught(width, classes, seed), PlainLDA(width)
+    rows, labels = examples(2 * known, width, classes, seed + 3)
+    head, plain = FastHead(covariance=np.eye(width) / width), PlainLDA(width)
+    head.learn(rows[:known], labels[:known])
+    head.settle()
     sgd, names = SGDClassifier(loss="log_loss"), [f"c{i}" for i in range(classes)]
     sgd.partial_fit(rows[:2], labels[:2], classes=names)
-    for row, label in zip(rows[:100], labels[:100], strict=True):
+    for row, label in zip(rows[:known], labels[:known], strict=True):
         plain.learn(row, label)
 
     def engram(row: np.ndarray, label: str) -> None:
@@ -152,18 +154,18 @@ def peers(width: int, classes: int, seed: int, count: int = 200) -> dict[str, fl
     steps: dict[str, Callable[[np.ndarray, str], object]] = {
         "engram": engram, "plain-lda-learn": plain.learn, "sklearn-sgd": sklearn,
     }
-    taken = {name: _stream(step, rows[1000:], labels[1000:]) for name, step in steps.items()}
+    taken = {name: _stream(step, rows[known:], labels[known:]) for name, step in steps.items()}
     for name, model in (("river-knn", KNNClassifier()), ("river-nb", GaussianNB())):
         as_dicts = [dict(enumerate(row.tolist())) for row in rows]
-        for row, label in zip(as_dicts[:1000], labels, strict=False):
+        for row, label in zip(as_dicts[:known], labels, strict=False):
             model.learn_one(row, label)
 
         def river(row: dict[int, float], label: str, model: Any = model) -> None:
             model.predict_one(row)
             model.learn_one(row, label)
 
-        some = 20 if name == "river-nb" else count
-        taken[name] = _stream(river, as_dicts[1000 : 1000 + some], labels[1000 : 1000 + some])
+        some = known + 100
+        taken[name] = _stream(river, as_dicts[known:some], labels[known:some])
     taken["plain-lda-solve"] = seconds(plain.solve)
     lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1)
     taken["sklearn-lda-refit"] = seconds(lambda: lda.fit(rows, labels))

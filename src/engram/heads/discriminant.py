@@ -222,8 +222,10 @@ class Discriminant:
 
     def _update(self, directions: FloatArray, moved: FloatArray, sign: int, past: _Past | None) -> None:
         """Add (sign 1) or take away (−1) Σ v vᵀ from the scatter, for (B, D) rows v and v A (Woodbury)."""
-        inner = np.eye(len(directions)) + sign * (directions @ moved.T)
-        updates: FloatArray = np.linalg.inv(np.linalg.cholesky(inner)) @ moved
+        inner = sign * (directions @ moved.T)
+        inner.flat[:: len(inner) + 1] += 1.0
+        root = np.linalg.inv(np.linalg.cholesky(inner)) if len(inner) > 1 else inner**-0.5
+        updates: FloatArray = root @ moved
         if past:
             products = self.sums.sums @ updates.T
             products[past.classes] = past.sums @ updates.T

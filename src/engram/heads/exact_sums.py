@@ -38,6 +38,7 @@ class ExactSums:
     def __init__(self, width: int) -> None:
         self.width = width
         self.total = 0  # examples that the sums hold
+        self._taught: int | None = None  # classes with examples, where it has been counted
         self._classes = 0
         self._counts = np.zeros(4)  # room for classes to come: doubled when it runs out
         self._sums = np.zeros((4, width))
@@ -66,8 +67,11 @@ class ExactSums:
         self._reserve(int(classes.max()) + 1)
         self.total += len(rows)
         if len(rows) == 1:
-            self.counts[classes[0]] += 1
-            self.sums[classes[0]] += rows[0]
+            place = classes[0]
+            if not self._counts[place]:
+                self._taught = None
+            self._counts[place] += 1
+            self._sums[place] += rows[0]
             self._pending[self._waiting] = rows[0]
             self._waiting += 1
             if self._waiting == _PENDING:
@@ -88,6 +92,7 @@ class ExactSums:
         self.gram()
         self._gram -= second_moment
         self.total -= int(self.counts[place])
+        self._taught = None
         self._counts = np.delete(self._counts, place)
         self._sums = np.delete(self._sums, place, axis=0)
         self._classes -= 1
@@ -99,6 +104,7 @@ class ExactSums:
         if len(places):
             self._reserve(int(places.max()) + 1)
         self.total += sign * other.total
+        self._taught = None
         np.add.at(self.counts, places, sign * other.counts)
         np.add.at(self.sums, places, sign * other.sums)
         self.gram()
@@ -126,7 +132,14 @@ class ExactSums:
     @property
     def degrees(self) -> int:
         """Degrees of freedom of the scatter, N = Σ(n_c − 1) over classes that have examples."""
-        return self.total - int(np.count_nonzero(self.counts))
+        return self.total - self.classes
+
+    @property
+    def classes(self) -> int:
+        """How many classes have examples."""
+        if self._taught is None:
+            self._taught = int(np.count_nonzero(self.counts))
+        return self._taught
 
     def digest(self, labels: Sequence[Label]) -> str:
         """SHA-256 of each class's label (JSON) and count, sorted by label, then of the sums and G as int64."""
@@ -172,6 +185,7 @@ class ExactSums:
     def _class_sums(self, rows: FloatArray, classes: Positions, sign: float) -> None:
         order = np.argsort(classes, kind="stable")
         present, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
+        self._taught = None
         self.counts[present] += sign * counts
         if len(present) == 1:
             self.sums[present[0]] += sign * rows.sum(axis=0)

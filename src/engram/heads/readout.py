@@ -63,7 +63,7 @@ class Calibration:
         A new label among few changes what focus is measured against, the mean of the other labels, at once.
         """
         pairs = ((self.total, sums.total), (self.degrees, sums.degrees))
-        labels = sorted((self.labels, int(np.count_nonzero(sums.counts))))
+        labels = sorted((self.labels, sums.classes))
         return labels[1] <= _STALE_LABELS * labels[0] and all(max(pair) < _STALE * min(pair) + 1 for pair in pairs)
 
 
@@ -233,7 +233,7 @@ class ReadOut:
 
     def _calibrate(self) -> Calibration:
         rows, truth, own = self._sample()
-        now = (self.sums.total, self.sums.degrees, int(np.count_nonzero(self.sums.counts)))
+        now = (self.sums.total, self.sums.degrees, self.sums.classes)
         kinds = self._kinds()
         if len(rows) < _ENOUGH:
             return Calibration(kinds[0], uncalibrated(self.sums.width, self.alpha), *now)
