@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 
 HELP = [sys.executable, "-c", "from engram.cli import main; main()", "--help"]
 
 
 def test_help_answers_in_under_300_milliseconds() -> None:
+    """Of processor time: on a machine that does nothing else this is the time to wait, and it is the same on a busy one."""
     best = float("inf")
-    for _ in range(10):  # the machine may be busy with other things: what counts is what the program needs
-        start = time.perf_counter()
+    for _ in range(5):
+        before = os.times()
         shown = subprocess.run(HELP, capture_output=True, text=True, check=True).stdout
-        best = min(best, time.perf_counter() - start)
-        if best < 0.3:
-            break
+        after = os.times()
+        needed = after.children_user + after.children_system - before.children_user - before.children_system
+        best = min(best, needed)
     assert "Usage: engram" in shown
-    assert best < 0.3
+    assert 0 < best < 0.3
 
 
 def test_help_loads_nothing_heavy() -> None:
