@@ -10,7 +10,7 @@ HELP = [sys.executable, "-c", "from engram.cli import main; main()", "--help"]
 
 
 def test_help_answers_in_under_300_milliseconds() -> None:
-    """Of processor time: on a machine that does nothing else this is the time to wait, and it is the same on a busy one."""
+    """Of processor time: what one waits on a machine that does nothing else, and the same on a busy one."""
     best = float("inf")
     for _ in range(5):
         before = os.times()
