@@ -64,10 +64,10 @@ def find_conflicts(
         covariance: the bundle's S0 in quantised units, or None.
         names: what the two are called in the report.
     """
-    if not one.labels or not two.labels:
+    enough = np.minimum.outer(one.sums.counts, two.sums.counts) >= FEWEST
+    if not enough.any():
         return []
     distances, errors = _distances(one.sums, two.sums, covariance)
-    enough = np.minimum.outer(one.sums.counts, two.sums.counts) >= FEWEST
     mine, theirs = one.labels, two.labels
     found = []
     for i, a in enumerate(mine):

@@ -146,8 +146,12 @@ class Contributions:
 
     def parts(self) -> Parts:
         """What another brain melds: slots that will not change any more, and edicts."""
-        own = {self.own.device: self.own.copy()} if self.own.epoch else {}
-        return {**own, **self.others}, dict(self.edicts)
+        if not self.own.epoch:
+            return dict(self.others), dict(self.edicts)
+        own, head = self.own, self._melded([self.own.head])
+        head.gate = None
+        frozen = Slot(own.device, own.history, own.applied, Contents(head, own.receipts.copy()))
+        return {own.device: frozen, **self.others}, dict(self.edicts)
 
     def meld(self, parts: Iterable[Parts]) -> tuple[Union, bool]:
         """Take over other brains' parts; returns what came, and whether anything is new.
@@ -210,16 +214,23 @@ class Contributions:
         if own.contents is not self.own.contents:
             own = own.copy()
         if united.added or united.changed:
-            total = self._new_head() if united.changed else FastHead.from_state(self.total.state())
-            for device in others if united.changed else united.added:
-                total.meld(others[device].head)
-            if united.changed:
-                total.meld(own.head)
+            parts = [own.head, *(slot.head for slot in others.values())]
+            if not united.changed:
+                parts = [self.total, *(others[device].head for device in united.added)]
+            total = self._melded(parts)
             if others and own.head.gate is not None:
                 own = own.copy()
                 own.head.gate = None
             self.total = total if others else own.head
         self.own, self.others = own, others
+
+
+    def _melded(self, heads: Iterable[FastHead]) -> FastHead:
+        """A new head that holds what these hold."""
+        made = self._new_head()
+        for head in heads:
+            made.meld(head)
+        return made
 
 
 def describe(slots: Iterable[Slot]) -> list[dict[str, Any]]:

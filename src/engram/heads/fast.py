@@ -173,7 +173,7 @@ class FastHead(Head):
             self._grow()
             for place, episodes in zip(places.tolist(), other._episodes, strict=True):
                 self._episodes[place].meld(episodes)
-            self._readout.rebuild()
+            self._readout.reset()
 
     def consolidate(self) -> Consolidation:
         """Merge redundant examples into weighted prototypes; sums, and predictions by class, stay."""

@@ -118,9 +118,13 @@ class ReadOut:
 
     def rebuild(self) -> None:
         """Everything anew from sums and episodes, κ, t and the calibration included."""
+        self.reset()
+        self.settle()
+
+    def reset(self) -> None:
+        """Everything anew, as `rebuild`, when next asked or about to change: several melds cost one rebuild."""
         self._trust, self._calibration = None, None
         self.invalidate()
-        self.settle()
 
     def settle(self) -> None:
         """Do now what the next question would have to wait for."""
