@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from engram.heads.discriminant import Discriminant, Prior
+from engram.heads.evidence import PriorTrust
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast import FastHead
 from engram.learner import FloatArray, Label
@@ -88,19 +89,21 @@ def _distances(one: ExactSums, two: ExactSums, covariance: FloatArray | None) ->
     together = one.copy()
     first = len(together.counts)
     together.merge(two, np.arange(first, first + len(two.counts)))
-    discriminant = Discriminant(together, Prior(together.width, covariance))
+    within = together.scatter()
+    # as many pseudo-counts as features: a plain shrinkage, without the factorisations of the evidence
+    scale = 1.0 if covariance is not None else max(np.trace(within) / (together.degrees * together.width), 1e-9)
+    trust = PriorTrust(kappa=float(together.width), scale=float(scale))
+    discriminant = Discriminant(together, Prior(together.width, covariance), trust)
     means = together.means()
     moved = discriminant.apply(means) * discriminant.freedom
     norms = np.einsum("cd,cd->c", moved, means)
     squared = norms[:first, None] - 2 * moved[:first] @ means[first:].T + norms[None, first:]
     noise = 1 / together.counts[:first, None] + 1 / together.counts[None, first:]
-    spread = _mean_square(discriminant, together)
+    spread = _mean_square(discriminant, within, together)
     return squared - spread * noise, np.sqrt(2 * spread * noise**2 + 4 * np.maximum(squared, 0) * noise)
 
 
-def _mean_square(discriminant: Discriminant, sums: ExactSums) -> float:
+def _mean_square(discriminant: Discriminant, scatter: FloatArray, sums: ExactSums) -> float:
     """Mean squared distance of an example from its class mean: D, or less where the prior outweighs the data."""
-    if not sums.degrees:
-        return float(sums.width)
-    within = discriminant.apply(sums.scatter())
-    return float(np.clip(np.trace(within) * discriminant.freedom / sums.degrees, 1.0, sums.width))
+    total = np.trace(discriminant.apply(scatter)) * discriminant.freedom
+    return float(np.clip(total / sums.degrees, 1.0, sums.width))
