@@ -184,10 +184,10 @@ def share_of_photo(seed: int) -> dict[str, float]:
     from engram.experiments.mobilenet import mobilenet
     from engram.streams.photos import photos
 
-    backbone, pictures = mobilenet(), photos()
+    backbone, picture = mobilenet(), photos().paths[0]
     head = taught(backbone.width, 100, seed)
-    features = backbone.features([pictures[0]])
-    seeing = seconds(lambda: backbone.features([pictures[0]]), least=1.0)
+    features = backbone.features([picture])
+    seeing = seconds(lambda: backbone.features([picture]), least=1.0)
     rows = features + 1e-3 * np.random.default_rng(seed).normal(size=(200, backbone.width))
     start = time.perf_counter()
     for row in rows:
