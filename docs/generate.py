@@ -93,6 +93,8 @@ def measured(figure: Mapping[str, Any] | None) -> str:
 
     >>> measured({"mean": 98.913, "sd": 0.061, "n": 5, "unit": "%"})
     '98.91 ± 0.06%'
+    >>> measured({"mean": -0.1, "sd": 0.0, "n": 1, "unit": "points"})
+    '−0.10 points'
     >>> measured({"mean": 1.0, "sd": 0.0, "n": 5, "unit": "flag"})
     'yes'
     """
@@ -101,9 +103,10 @@ def measured(figure: Mapping[str, Any] | None) -> str:
     mean, sd, unit = figure["mean"], figure["sd"], figure["unit"]
     if unit == "flag":
         return "yes" if mean == 1 else "no"
-    digits = 2 if abs(mean) < 1000 else 0
+    whole = abs(mean) >= 1000 or (unit == "count" and mean == round(mean) and not sd)
+    digits = 0 if whole else 2
     shown = f"{mean:,.{digits}f}" + (f" ± {sd:,.{digits}f}" if round(sd, digits) else "")
-    return shown + {"%": "%", "ratio": "×", "count": ""}.get(unit, f" {unit}")
+    return shown.replace("-", "−") + {"%": "%", "ratio": "×", "count": ""}.get(unit, f" {unit}")
 
 
 def published(figure: Mapping[str, Any] | None) -> str:
