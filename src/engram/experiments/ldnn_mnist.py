@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,15 @@ class Config:
     Attributes:
         withhold: the digit that the backbone never saw.
         turns: on how many seeds each of the other nine digits is withheld in turn.
+        orders: over how many streams the first five batches are averaged for each backbone: what is known
+            after one image of each digit depends on which images come first.
         dense: evaluate after every batch up to this one, then after every tenth.
         marks: the batches at which all heads are compared, beside the end.
     """
 
     withhold: int = 3
     turns: int = 2
+    orders: int = 10
     dense: int = 100
     marks: tuple[int, ...] = (1, 5, 100)
 
@@ -75,7 +79,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     progress(0.0, f"backbone without digit {config.withhold}")
     digits = digit_features((config.withhold,), seed)
     progress(0.1, "the stream")
-    values = stream(config, digits, seed)
+    values = stream(config, digits, seed) | early(config, digits, config.withhold, seed)
     progress(0.4, "the other heads")
     values["heads"] = {name: marks(config, make(), digits, seed) for name, make in contenders(digits.bundle).items()}
     progress(0.6, "logistic regression")
@@ -99,13 +103,30 @@ def stream(config: Config, digits: DigitFeatures, seed: int) -> Values:
         "curve": percent(curve.accuracies),
         **{f"batch-{mark}": 100 * curve.at(mark) for mark in config.marks},
         "all": 100 * curve.accuracies[-1],
-        "withheld-recall": 100 * recall(fifth, truth, config.withhold),
-        "withheld-precision": 100 * precision(fifth, truth, config.withhold),
         "withheld-recall-all": 100 * recall(last, truth, config.withhold),
         "withheld-precision-all": 100 * precision(last, truth, config.withhold),
         "confusion-batch-5": confusion_matrix(fifth, truth, range(10)),
         "confusion": confusion_matrix(last, truth, range(10)),
     }
+
+
+def early(config: Config, digits: DigitFeatures, withheld: int, seed: int) -> Values:
+    """Accuracy after one batch and after five, and the withheld digit after five, averaged over streams."""
+    truth = digits.test_labels.tolist()
+    names = ("batch-1", "batch-5", "withheld-recall", "withheld-precision")
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for order in range(config.orders):
+        head = fast_head(digits.bundle)
+        batches = islice(one_per_class(digits.teach_labels, seed + 1000 * order), 5)
+        curve = learning_curve(head, ((digits.teach[i], digits.teach_labels[i].tolist()) for i in batches),
+                               digits.test, truth, lambda batch: batch in (1, 5))
+        last = curve.predictions[-1]
+        found["batch-1"].append(100 * curve.at(1))
+        found["batch-5"].append(100 * curve.at(5))
+        found["withheld-recall"].append(100 * recall(last, truth, withheld))
+        found["withheld-precision"].append(100 * precision(last, truth, withheld))
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    return means | {"batch-1-by-order": found["batch-1"], "batch-5-by-order": found["batch-5"]}
 
 
 def taught(head: Any, digits: DigitFeatures, seed: int, evaluate: Any) -> LearningCurve:
@@ -207,14 +228,8 @@ def digits_in_turn(config: Config, seed: int, own: float, progress: Any) -> Valu
         if digit == config.withhold:
             continue
         progress(f"backbone without digit {digit}")
-        digits = digit_features((digit,), seed)
-        batches = list(one_per_class(digits.teach_labels, seed))[:5]
-        head = fast_head(digits.bundle)
-        for i in batches:
-            head.learn(digits.teach[i], digits.teach_labels[i].tolist())
-        best = head.predict(digits.test).best
-        accuracies[str(digit)] = 100 * float(np.mean(np.asarray(best) == digits.test_labels))
-        recalls[str(digit)] = 100 * recall(best, digits.test_labels.tolist(), digit)
+        found = early(config, digit_features((digit,), seed), digit, seed)
+        accuracies[str(digit)], recalls[str(digit)] = found["batch-5"], found["withheld-recall"]
     return {"batch-5-by-digit": accuracies, "batch-5-worst-digit": min(accuracies.values()),
             "recall-by-digit": recalls}
 
