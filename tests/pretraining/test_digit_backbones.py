@@ -40,7 +40,7 @@ def test_a_withheld_class_is_unknown_to_the_networks_own_classifier(trained):
 def test_features_tell_a_withheld_class_from_the_others(trained):
     images, labels = bars(300, np.random.default_rng(1))
     with torch.no_grad():
-        features = trained.network(as_tensor(images)).numpy()
+        features = trained.features()(as_tensor(images)).numpy()
     means = np.stack([features[:150][labels[:150] == c].mean(0) for c in range(3)])
     nearest = ((features[150:, None] - means) ** 2).sum(2).argmin(1)
     assert (nearest == labels[150:]).mean() > 0.95
@@ -51,8 +51,8 @@ def test_the_same_seed_gives_the_same_network(trained):
     other = pretrain_digits(*bars(600, np.random.default_rng(0)), withhold=(2,), seed=1, recipe=TINY)
     images = as_tensor(bars(5, np.random.default_rng(2))[0])
     with torch.no_grad():
-        assert torch.equal(trained.network(images), again.network(images))
-        assert not torch.equal(trained.network(images), other.network(images))
+        assert torch.equal(trained.features()(images), again.features()(images))
+        assert not torch.equal(trained.features()(images), other.features()(images))
 
 
 def test_withholding_all_but_one_digit_is_refused():
@@ -90,6 +90,7 @@ def test_a_backbone_is_trained_once_and_then_comes_from_the_cache(tmp_path, monk
     known = np.isin(mnist().test_labels, again.digits)
     assert again.accuracy == (again.predictions == mnist().test_labels)[known].mean()
     assert [path.name.split("-seed")[0] for path in (tmp_path / "backbones").iterdir()] == ["mnist-without-35"]
+    assert len(list((tmp_path / "trained").iterdir())) == 1
 
 
 def test_a_training_that_fails_leaves_no_finished_backbone(tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ def demo_bundle(seed: int = 0, recipe: DigitRecipe = RECIPE, progress: Progress 
     )
     generator = torch.Generator().manual_seed(seed)
     views = torch.cat([recipe.affine(as_tensor(images), generator) for _ in range(VIEWS)])[:, 0].numpy()
-    backbone = OnnxBackbone(to_onnx(trained.network, (1, 8, 8)), DIGITS, name="digits")
+    backbone = OnnxBackbone(to_onnx(trained.features(), (1, 8, 8)), DIGITS, name="digits")
     return Bundle.measure(backbone, INK * views, np.tile(labels, VIEWS).tolist())
 
 

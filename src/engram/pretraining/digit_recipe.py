@@ -25,6 +25,7 @@ from engram.pretraining.composite_classes import compose, whole_class
 from engram.pretraining.loop import Progress, Schedule, train
 from engram.pretraining.networks import CharacterNetwork, CosineClassifier
 from engram.pretraining.supervised_contrastive import supervised_contrastive
+from engram.pretraining.views import Views
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,11 @@ class DigitObjective(nn.Module):
         entropy = functional.cross_entropy(self.classifier.logits(projected), classes)
         return self.recipe.contrastive * contrast + self.recipe.classification * entropy
 
-    @torch.inference_mode()
-    def logits(self, images: Tensor) -> Tensor:
-        """(N, digits): the whole digits among all classes; the trained network's own answer."""
+    def upright(self, images: Tensor) -> Tensor:
+        """(N, digits): logits of the whole digits among all classes; the trained network's own answer."""
         whole = whole_class(torch.arange(self.digits), self.digits)
-        parts = [self.classifier(self.network.embed(part))[:, whole] for part in torch.split(images, 500)]
-        return torch.cat(parts)
+        logits: Tensor = self.classifier(self.network.embed(images))
+        return logits[:, whole]
 
 
 class Characters:
@@ -114,23 +114,45 @@ class Characters:
 
 @dataclass(frozen=True, eq=False)
 class TrainedDigits:
-    """A trained network, the digits its own classifier knows in the order of its logits, and the processor
-    seconds that training took."""
+    """A trained network.
+
+    Attributes:
+        objective: network and classifier.
+        digits: those that the classifier knows, in the order of its logits.
+        side: S, of the images.
+        seconds: processor time that training took; on one thread of an idle machine, wall-clock.
+    """
 
     objective: DigitObjective
     digits: tuple[int, ...]
+    side: int
     seconds: float
 
-    @property
-    def network(self) -> CharacterNetwork:
-        """Images (N, 1, S, S) in [0, 1] -> features (N, D)."""
-        return self.objective.network
+    def features(self) -> nn.Module:
+        """Images (N, 1, S, S) in [0, 1] -> features (N, D), averaged over views."""
+        return Views(self.objective.network, self.side).eval()
 
+    @torch.inference_mode()
     def classify(self, images: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        """The digit that the network's own classifier sees in each image (N, S, S), values 0 to 1."""
-        best = self.objective.logits(as_tensor(images)).argmax(1).numpy()
-        found: npt.NDArray[np.int64] = np.asarray(self.digits, np.int64)[best]
+        """The digit that the network's own classifier sees in each image (N, S, S), values 0 to 1.
+
+        Its logits are averaged over the same views as the features.
+        """
+        logits = Views(_Upright(self.objective), self.side).eval()
+        best = torch.cat([logits(part) for part in torch.split(as_tensor(images), 100)]).argmax(1)
+        found: npt.NDArray[np.int64] = np.asarray(self.digits, np.int64)[best.numpy()]
         return found
+
+
+class _Upright(nn.Module):
+    """The objective's own answer as a network."""
+
+    def __init__(self, objective: DigitObjective) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.objective.upright(images)
 
 
 def pretrain_digits(
@@ -162,15 +184,20 @@ def pretrain_digits(
     if len(digits) < 2:
         raise InputError(f"Withholding {tuple(withhold)} leaves {len(digits)} kinds of digits: keep two or more.")
     classes = torch.from_numpy(np.searchsorted(digits, labels[kept]).astype(np.int64))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        objective = DigitObjective(recipe, images.shape[1], len(digits))
+    objective = untrained(recipe, images.shape[1], len(digits), seed)
     objective.network.convolutions.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     characters = Characters(as_tensor(images[kept]), classes, len(digits), recipe)
     seconds = train(
         objective, characters, recipe.schedule, seed=seed, progress=progress, checkpoint=checkpoint
     )
-    return TrainedDigits(objective, digits, seconds)
+    return TrainedDigits(objective, digits, images.shape[1], seconds)
+
+
+def untrained(recipe: DigitRecipe, side: int, digits: int, seed: int = 0) -> DigitObjective:
+    """Network and classifier with the initial weights of this seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return DigitObjective(recipe, side, digits)
 
 
 def as_tensor(images: npt.NDArray[Any]) -> Tensor:

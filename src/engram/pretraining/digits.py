@@ -9,15 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from safetensors.torch import load_file, save_file
 
 from engram.backbones.bundle import Bundle
 from engram.backbones.onnx import OnnxBackbone
 from engram.backbones.preprocessing import MNIST
 from engram.learner import InputError
 from engram.pretraining.cache import cache_folder, cached, key_of
-from engram.pretraining.digit_recipe import DigitRecipe, TrainedDigits, pretrain_digits
+from engram.pretraining.digit_recipe import DigitRecipe, TrainedDigits, pretrain_digits, untrained
 from engram.pretraining.loop import Progress
 from engram.pretraining.onnx_network import to_onnx
+from engram.pretraining.views import SIX_VIEWS
 from engram.streams.mnist import Mnist, mnist
 
 PRETRAINING = 50_000
@@ -73,25 +75,23 @@ def cached_bundle(
     digits = tuple(sorted(set(withhold)))
     if not set(digits) <= set(range(10)):
         raise InputError(f"Digits are 0 to 9; cannot withhold {tuple(withhold)}.")
-    recipe = recipe or DigitRecipe()
-    data = mnist()
+    data, recipe = mnist(), recipe or DigitRecipe()
+    labels = key_of({"labels": data.train_labels.tolist()})
     settings = {
-        "recipe": recipe.config(), "withhold": digits, "seed": seed, "pretraining": PRETRAINING,
-        "labels": key_of({"labels": data.train_labels.tolist()}), "version": 1,
+        "recipe": recipe.config(), "withhold": digits, "seed": seed, "pretraining": PRETRAINING, "labels": labels,
+        "version": 1,
     }
-    label = "all" if not digits else "without-" + "".join(map(str, digits))
-    name = f"backbones/mnist-{label}-seed-{seed}-{key_of(settings)}"
-    checkpoint = cache_folder() / f"{name}.checkpoint"
+    name = "mnist-" + ("all" if not digits else "without-" + "".join(map(str, digits)))
+    run = f"{name}-seed-{seed}-{key_of(settings)}"
 
-    def make(folder: Path) -> None:
-        images = data.train_images[:PRETRAINING] / np.float32(255)
-        trained = pretrain_digits(
-            images, data.train_labels[:PRETRAINING],
-            withhold=digits, seed=seed, recipe=recipe, progress=progress, checkpoint=checkpoint,
-        )
-        _write(folder, trained, data, f"mnist-{label}", settings)
+    def train(folder: Path) -> None:
+        _pretrain(data, digits, seed, recipe, progress, cache_folder() / f"trained/{run}.checkpoint", folder)
 
-    return _read(cached(name, make))
+    def measure(folder: Path) -> None:
+        _measure(_trained(cached(f"trained/{run}", train), recipe), data, name, folder)
+
+    views = key_of({"views": SIX_VIEWS, "measured": MEASURED})
+    return _read(cached(f"backbones/{run}-{views}", measure))
 
 
 def bundle_of(trained: TrainedDigits, data: Mnist, name: str) -> Bundle:
@@ -99,19 +99,38 @@ def bundle_of(trained: TrainedDigits, data: Mnist, name: str) -> Bundle:
     known = np.isin(data.train_labels[:PRETRAINING], trained.digits)
     places = np.flatnonzero(known)[:MEASURED]
     images, labels = data.train_images[places], data.train_labels[places]
-    backbone = OnnxBackbone(to_onnx(trained.network, (1, 28, 28)), MNIST, name=name)
+    backbone = OnnxBackbone(to_onnx(trained.features(), (1, 28, 28)), MNIST, name=name)
     return Bundle.measure(backbone, images, labels.tolist())
 
 
-def _write(folder: Path, trained: TrainedDigits, data: Mnist, name: str, record: dict[str, object]) -> None:
+def _pretrain(
+    data: Mnist, withhold: tuple[int, ...], seed: int, recipe: DigitRecipe, progress: Progress | None,
+    checkpoint: Path, folder: Path,
+) -> None:
+    trained = pretrain_digits(
+        data.train_images[:PRETRAINING] / np.float32(255), data.train_labels[:PRETRAINING],
+        withhold=withhold, seed=seed, recipe=recipe, progress=progress, checkpoint=checkpoint,
+    )
+    weights = {name: value.contiguous() for name, value in trained.objective.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+    (folder / "record.json").write_text(json.dumps({"digits": trained.digits, "seconds": trained.seconds}))
+
+
+def _trained(folder: Path, recipe: DigitRecipe) -> TrainedDigits:
+    record = json.loads((folder / "record.json").read_text())
+    objective = untrained(recipe, 28, len(record["digits"]))
+    objective.load_state_dict(load_file(folder / "weights.safetensors"))
+    return TrainedDigits(objective.eval(), tuple(record["digits"]), 28, record["seconds"])
+
+
+def _measure(trained: TrainedDigits, data: Mnist, name: str, folder: Path) -> None:
     predictions = trained.classify(data.test_images / np.float32(255))
     known = np.isin(data.test_labels, trained.digits)
     accuracy = float((predictions == data.test_labels)[known].mean())
     bundle_of(trained, data, name).save(folder / "bundle")
     np.save(folder / "predictions.npy", predictions)
-    (folder / "record.json").write_text(
-        json.dumps({**record, "seconds": trained.seconds, "accuracy": accuracy, "digits": trained.digits}, indent=1)
-    )
+    record = {"seconds": trained.seconds, "accuracy": accuracy, "digits": trained.digits}
+    (folder / "record.json").write_text(json.dumps(record))
 
 
 def _read(folder: Path) -> DigitBackbone:
