@@ -32,7 +32,7 @@ def small():
 @pytest.fixture
 def mnist_result(small, tmp_path, monkeypatch):
     monkeypatch.setattr(ldnn_mnist, "digit_features", lambda withhold, seed: small)
-    config = replace(ldnn_mnist.Config(), turns=1, orders=2, dense=10, marks=(1, 5, 20))
+    config = replace(ldnn_mnist.Config(), turns=1, orders=2, dense=10, sparse=10, marks=(1, 5, 20))
     monkeypatch.setattr(ldnn_mnist, "Config", lambda: config)
     return execute("ldnn-mnist", ldnn_mnist, 2, tmp_path)
 
