@@ -314,3 +314,65 @@ def test_a_state_whose_arrays_do_not_fit_is_refused_whole(data: st.DataObject) -
     except DamagedError:
         return
     assert name.endswith(".spread") or brain.digest() == first().digest()
+
+
+@pytest.mark.parametrize("devices", [("line", "line-2"), ("my laptop", "Küche"), ("lab/7", "../up"), (".", "x" * 300)])
+def test_a_device_may_be_called_anything(tmp_path: Path, devices: tuple[str, str]) -> None:
+    parts = [Brain(device=device) for device in (*devices, "here")]
+    for i, part in enumerate(parts):
+        part.learn(X[i], "cat")
+    together = meld(*parts)
+    together.save(tmp_path / "brain")
+    assert Brain.open(tmp_path / "brain").digest() == together.digest()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["brain"]
+
+
+def test_an_id_is_a_text() -> None:
+    for device in ("", 7):
+        with pytest.raises(InputError, match="id of this brain"):
+            Brain(device=device)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_went_away_is_never_saved_without_what_lay_in_it(tmp_path: Path) -> None:
+    first().save(tmp_path / "brain")
+    read, unread = Brain.open(tmp_path / "brain"), Brain.open(tmp_path / "brain")
+    read.forget(X[10], "dog")  # reads the other devices' contributions
+    shutil.rmtree(tmp_path / "brain")
+    with pytest.raises(DamagedError, match=r"missing|contribution"):
+        unread.save(tmp_path / "brain")
+    read.save(tmp_path / "brain")
+    assert Brain.open(tmp_path / "brain").digest() == read.digest()
+
+
+def test_another_programs_manifest_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
+    with pytest.raises(InputError, match="belongs to something else"):
+        first().save(tmp_path)
+    assert (tmp_path / "manifest.json").read_text() == '{"name": "a web page"}'
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices are those of POSIX")
+@pytest.mark.parametrize("kind", ["manifest", "snapshot", "slot", "bundle"])
+def test_pipes_and_devices_in_a_folder_are_not_read(tmp_path: Path, kind: str) -> None:
+    first().save(tmp_path)
+    files = [path for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    file = next(path for path in files if kind in f"{path.parent.name} {path.name}")
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(DamagedError):
+        Brain.open(tmp_path)
+
+
+def test_a_brain_saved_while_it_is_opened_is_opened_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    brain = first()
+    brain.save(tmp_path)
+    manifest = snapshot.Folder.manifest
+
+    def saved_meanwhile(self: snapshot.Folder) -> dict[str, Any]:
+        found = manifest(self)
+        monkeypatch.undo()
+        second(brain).save(tmp_path)
+        return found
+
+    monkeypatch.setattr(snapshot.Folder, "manifest", saved_meanwhile)
+    assert Brain.open(tmp_path).digest() == brain.digest()

@@ -38,6 +38,8 @@ class Knowledge:
     boundaries = False
 
     def __init__(self, options: Mapping[str, Any], unknowns: int, device: str | None) -> None:
+        if device is not None and not (isinstance(device, str) and device):
+            raise InputError(f"device is the id of this brain, a str that is not empty; not {device!r}.")
         self._lock = RLock()
         self._options = dict(options)
         self._bundle: Bundle | None = None

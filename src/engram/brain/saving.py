@@ -2,7 +2,7 @@
 
     manifest.json                    what belongs to the brain, the SHA-256 of every file, its labels
     snapshot-<seq>-<hash>.safetensors    what this device learned, what is served, receipts, unknowns
-    slot-<device>-<hash>.safetensors     what another device contributed; read when it is needed
+    slot-<id>-<hash>.safetensors         what another device (by a hash of its id) contributed; read when needed
     bundle-<fingerprint>/            the backbone and its statistics
 """
 
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     AnyBrain = TypeVar("AnyBrain", bound=Knowledge)
 
-_MISFITS = (KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError, OverflowError)
+_MISFITS = (KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError, OverflowError,
+            RecursionError)
 _STATISTICS = ("mean", "covariance")  # of the bundle: kept once, not with every head
 
 
@@ -73,11 +74,12 @@ def save(brain: Knowledge, path: str | os.PathLike[str]) -> None:
     files: dict[str, bytes] = {}
     kept: dict[str, Entry] = {}
     for slot in brain._taught.others.values():
-        if slot.stored is None or slot.stored.folder != target:
-            packed = pack_arrays(_slot_state(slot))
-            files[f"slot-{slot.device}-{short_hash(packed)}.safetensors"] = packed
+        stored = slot.stored
+        if stored is not None and stored.folder == target and brain._folder.has(stored.name, stored.entry):
+            kept[stored.name] = stored.entry
         else:
-            kept[slot.stored.name] = slot.stored.entry
+            packed = pack_arrays(_slot_state(slot))
+            files[f"{_slot_prefix(slot.device)}{short_hash(packed)}.safetensors"] = packed
     bundle = brain._bundle
     if bundle is not None:
         prefix = f"bundle-{bundle.fingerprint[:16]}"
@@ -94,7 +96,16 @@ def save(brain: Knowledge, path: str | os.PathLike[str]) -> None:
 def open_brain(kind: type[AnyBrain], path: str | os.PathLike[str], **parts: Any) -> AnyBrain:
     """Raises InputError where there is no folder, DamagedError where it holds no sound brain."""
     folder = Folder(Path(path).resolve())
-    manifest = folder.manifest()
+    while True:
+        manifest = folder.manifest()
+        try:
+            return _opened(kind, folder, manifest, **parts)
+        except DamagedError:
+            if not folder.changed():  # else another program saved meanwhile, and swept away what was being read
+                raise
+
+
+def _opened(kind: type[AnyBrain], folder: Folder, manifest: Mapping[str, Any], **parts: Any) -> AnyBrain:
     try:
         entries: dict[str, Any] = manifest["files"]
         contents = {name: folder.read(name, entry) for name, entry in entries.items()}
@@ -105,7 +116,7 @@ def open_brain(kind: type[AnyBrain], path: str | os.PathLike[str], **parts: Any)
         about = from_json_array(arrays["brain"])
         slots = {}
         for entry in about["slots"]:
-            (name,) = (name for name in contents if name.startswith(f"slot-{entry['device']}-"))
+            (name,) = (name for name in contents if name.startswith(_slot_prefix(entry["device"])))
             read = partial(_read_slot, folder, name, entries[name], bundle)
             slots[entry["device"]] = Slot(
                 entry["device"], bytes.fromhex(entry["history"]), entry["applied"], read,
@@ -113,9 +124,9 @@ def open_brain(kind: type[AnyBrain], path: str | os.PathLike[str], **parts: Any)
             )
         brain = _brain_from(kind, about, arrays, bundle, slots)
         if (brain.digest(), bundle and bundle.fingerprint) != (manifest["digest"], manifest["fingerprint"]):
-            raise DamagedError(f"{path} does not hold the brain that its manifest describes.")
+            raise DamagedError(f"{folder.path} does not hold the brain that its manifest describes.")
     except _MISFITS as error:
-        raise DamagedError(f"{path} does not hold a complete brain: {error}") from error
+        raise DamagedError(f"{folder.path} does not hold a complete brain: {error}") from error
     brain._folder = folder
     return brain
 
@@ -167,6 +178,11 @@ def _brain_from(
     brain.unknowns = Unknowns.from_state(_under("unknowns.", arrays))
     brain.seq = int(about["seq"])
     return brain
+
+
+def _slot_prefix(device: str) -> str:
+    """How the names of a device's files begin: an id may hold anything, a file's name may not."""
+    return f"slot-{short_hash(device.encode())}-"
 
 
 def _entry(slot: Slot) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from engram.learner import DamagedError, EngramError, InputError
 FORMAT = "engram-brain"
 VERSION = 1
 MANIFEST = "manifest.json"
+MANIFEST_LIMIT = 2**28
 
 _NAME = re.compile(r"(snapshot|slot|unknowns|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]*")
 _OURS = re.compile(r"(snapshot|slot|unknowns)-.*\.safetensors|bundle-[0-9a-f]{16}|.*\.engram-tmp")
@@ -53,10 +54,12 @@ class Folder:
 
         Raises:
             EngramError: another program has saved to the folder since this one read it.
+            InputError: the folder's manifest.json is not a brain's.
             OSError: the disk refused; the brain that was there is still there.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with exclusive(self.path):
+            self._check_ours()
             self.check_unchanged()
             entries: dict[str, Entry] = dict(kept)
             for name, content in sorted(files.items()):
@@ -74,10 +77,19 @@ class Folder:
 
     def check_unchanged(self) -> None:
         """Raises EngramError where another program has saved to the folder since this one read it."""
-        if self.seen is not None and self._manifest_bytes() not in (None, self.seen):
+        if self.changed():
             raise EngramError(
                 f"{self.path} was changed by another program since it was opened: open it again, or save elsewhere."
             )
+
+    def changed(self) -> bool:
+        """Whether the manifest is another one than that last read or written through this object."""
+        return self.seen is not None and self._manifest_bytes() not in (None, self.seen)
+
+    def has(self, name: str, entry: Entry) -> bool:
+        """Whether a file of that name and length is there; its content is not looked at."""
+        file = self.path / name
+        return file.is_file() and file.stat().st_size == entry["bytes"]
 
     def manifest(self) -> dict[str, Any]:
         """The manifest, checked.
@@ -115,11 +127,12 @@ class Folder:
             DamagedError: it is missing, or not what was saved.
         """
         try:
-            content = (self.path / name).read_bytes()
+            whole = self.has(name, entry)  # also keeps pipes, devices and files of any size from being read
+            content = (self.path / name).read_bytes() if whole else b""
         except OSError as error:
             raise DamagedError(f"{self.path / name} cannot be read: {error.strerror or error}.") from error
-        if len(content) != entry["bytes"] or hashlib.sha256(content).hexdigest() != entry["sha256"]:
-            raise DamagedError(f"{self.path / name} was altered or cut short: restore the folder from a copy.")
+        if not whole or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise DamagedError(f"{self.path / name} is missing, altered or cut short: restore the folder from a copy.")
         return content
 
     def _holds(self, name: str, entry: Entry) -> bool:
@@ -130,12 +143,24 @@ class Folder:
         return True
 
     def _manifest_bytes(self) -> bytes | None:
+        file = self.path / MANIFEST
         try:
-            return (self.path / MANIFEST).read_bytes()
+            if file.exists() and not file.is_file():
+                raise DamagedError(f"{file} is not a file.")
+            with file.open("rb") as opened:
+                content = opened.read(MANIFEST_LIMIT + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise DamagedError(f"{self.path / MANIFEST} cannot be read: {error.strerror or error}.") from error
+            raise DamagedError(f"{file} cannot be read: {error.strerror or error}.") from error
+        if len(content) > MANIFEST_LIMIT:
+            raise DamagedError(f"{file} is too long to describe a brain.")
+        return content
+
+    def _check_ours(self) -> None:
+        packed = None if self.seen is not None else self._manifest_bytes()
+        if packed is not None and f'"format": "{FORMAT}"'.encode() not in packed:
+            raise InputError(f"{self.path / MANIFEST} belongs to something else: save the brain elsewhere.")
 
     def _sweep(self, keep: set[str]) -> None:
         """Remove what the manifest no longer names. What cannot be removed does no harm."""
