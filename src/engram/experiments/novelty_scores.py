@@ -42,8 +42,7 @@ def novelty_scores(
 
 def _combined(head: FastHead, answers: Predictions) -> FloatArray:
     counts = np.array([head.counts[label] for label in answers.candidates], dtype=np.float64)
-    novelty = head._readout._calibrated().novelty
-    return novelty.statistic(answers.focus, answers.familiarity, counts[answers.scores.argmax(axis=1)])
+    return head.novelty.statistic(answers.focus, answers.familiarity, counts[answers.scores.argmax(axis=1)])
 
 
 def _regression_scores(

@@ -37,6 +37,22 @@ def consolidate_class(episodes: Episodes, discriminant: Discriminant, most: int 
     return before, episodes.prototype_count
 
 
+def keep_within(classes: list[Episodes], budget: int, discriminant: Discriminant, most: int) -> None:
+    """Let rows go until those of all classes take at most `budget` bytes: of the class with the most, time and again,
+    half of what remains when it is consolidated down to `most` prototypes. A row that is a prototype of its own stays.
+    """
+    shrinking = list(classes)
+    total = sum(episodes.rows.nbytes for episodes in classes)
+    while total > budget and shrinking:
+        largest = max(shrinking, key=lambda episodes: len(episodes.rows))
+        before = largest.rows.nbytes
+        consolidate_class(largest, discriminant, most)
+        largest.fold(len(largest.rows) // 2)
+        total += largest.rows.nbytes - before
+        if largest.rows.nbytes == before:
+            shrinking.remove(largest)
+
+
 def _merge_among(
     chosen: Positions,
     groups: Positions,

@@ -90,6 +90,7 @@ class Episodes:
             self._take_from(self._nearest(row), row)
             if self.folded is not None:
                 self.folded -= np.outer(row, row)
+            self._drop_prototypes(self.counts > 0)
             return
         if self.owners[place] != LOOSE:
             self._take_from(int(self.owners[place]), row)
@@ -110,6 +111,11 @@ class Episodes:
     def prototype_count(self) -> int:
         """How many prototypes there are: merged ones and loose rows."""
         return len(self.counts) + int(np.count_nonzero(self.owners == LOOSE))
+
+    @property
+    def let_go(self) -> int:
+        """How many examples are no longer kept as rows."""
+        return int(self._let_go().sum())
 
     def places(self) -> Positions:
         """(N,) the place among `prototypes()` of the one that holds each row."""
@@ -164,10 +170,14 @@ class Episodes:
         if self.spread is None:
             self.spread = other.spread
 
+    def _let_go(self) -> FloatArray:
+        """(P,) how many examples of each merged prototype are no longer kept."""
+        return self.counts - np.bincount(self.owners[self.owners != LOOSE], minlength=len(self.counts))
+
     def _nearest(self, row: FloatArray) -> int:
-        """The merged prototype that most likely holds a row that is no longer kept: the nearest."""
+        """The merged prototype that most likely holds a row that is no longer kept: the nearest with such rows."""
         means = self.sums / np.maximum(self.counts, 1)[:, None]
-        return int(np.square(means - row).sum(axis=1).argmin())
+        return int(np.where(self._let_go() > 0, np.square(means - row).sum(axis=1), np.inf).argmin())
 
     def _take_from(self, prototype: int, row: FloatArray) -> None:
         self.counts[prototype] -= 1

@@ -13,11 +13,12 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.consolidation import consolidate_class
-from engram.heads.discriminant import Change, Prior
+from engram.heads.consolidation import consolidate_class, keep_within
+from engram.heads.discriminant import Change, Discriminant, Prior
 from engram.heads.episodes import Episodes, pack, unpack
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Head, Positions, from_json_array, json_array
+from engram.heads.novelty import Novelty
 from engram.heads.quantisation import Quantisation
 from engram.heads.readout import ReadOut, ReadOutKind
 from engram.inputs.vectors import as_vectors, positions
@@ -112,7 +113,7 @@ class FastHead(Head):
         """Unlearn examples: the digest is again that of a head that never saw them.
 
         Raises:
-            NotTaughtError: an example was not taught under that label; nothing was changed.
+            NotTaughtError: never taught under that label (where rows were let go: not so many); nothing was changed.
         """
         with self._lock:
             rows, labels = self._examples(inputs, targets)
@@ -123,6 +124,7 @@ class FastHead(Head):
             for row, place in zip(rows, classes.tolist(), strict=True):
                 self._episodes[place].remove(row)
             self._readout.note(Change(rows, classes, -1))
+            self._count_stored()
             for label in set(labels):
                 if not self.sums.counts[self._book[label]]:
                     self._drop(label, np.zeros((self.sums.width, self.sums.width)))
@@ -159,9 +161,10 @@ class FastHead(Head):
         """
         if not isinstance(other, FastHead) or not self._same_space(other):
             raise MeldError("These heads stand on different backbones or settings: their sums cannot be added.")
-        if not other._book:
-            return
-        with self._lock:
+        first, second = sorted((self, other), key=id)  # always in the same order, lest two melds wait forever
+        with first._lock, second._lock:
+            if not other._book:
+                return
             if self._book and type(next(iter(self._book))) is not type(next(iter(other._book))):
                 raise MeldError("One head's labels are str, the other's int.")
             if self._book:
@@ -174,6 +177,8 @@ class FastHead(Head):
             for place, episodes in zip(places.tolist(), other._episodes, strict=True):
                 self._episodes[place].meld(episodes)
             self._readout.reset()
+            self._count_stored()
+            self._make_room()
 
     def consolidate(self) -> Consolidation:
         """Merge redundant examples into weighted prototypes; sums, and predictions by class, stay."""
@@ -232,6 +237,23 @@ class FastHead(Head):
         """(N, D) integers that `learn` would add for these features."""
         return self._prepare(np.atleast_2d(np.asarray(inputs, np.float64)))
 
+    def exact_sums(self) -> ExactSums:
+        """A copy of the sums, classes in the order of `labels`."""
+        with self._lock:
+            return self.sums.copy()
+
+    @property
+    def discriminant(self) -> Discriminant:
+        """The metric of the read-out, up to date with the sums."""
+        with self._lock:
+            return self._readout.discriminant()
+
+    @property
+    def novelty(self) -> Novelty:
+        """The calibrated test behind "Nothing I know"."""
+        with self._lock:
+            return self._readout.novelty()
+
     @property
     def memory_limit(self) -> int:
         """Bytes that the memory never exceeds with the classes it has now, however long the stream."""
@@ -267,8 +289,7 @@ class FastHead(Head):
                 self._episodes[place].append(small[classes == place])
         self._stored += small.nbytes
         self._readout.note(Change(vectors, classes, 1))
-        if self._stored > self.memory_budget:
-            self._make_room()
+        self._make_room()
 
     def _predictions(
         self, vectors: FloatArray, candidates: tuple[Label, ...], columns: list[int] | None
@@ -301,7 +322,7 @@ class FastHead(Head):
         derived = from_json_array(state["derived"])
         if derived:
             self._readout.restore(derived)
-        self._stored = sum(episodes.rows.nbytes for episodes in self._episodes)
+        self._count_stored()
 
     # How it is done
 
@@ -339,13 +360,12 @@ class FastHead(Head):
 
     def _check_taught(self, rows: FloatArray, labels: list[Label]) -> None:
         wanted = Counter((label, row.astype(np.int16).tobytes()) for label, row in zip(labels, rows, strict=True))
+        gone: Counter[Label] = Counter()  # examples no longer kept can be counted, but not compared
         for (label, row), times in wanted.items():
-            episodes = self._episodes[self._place(label)]
-            if episodes.folded is None and episodes.count(np.frombuffer(row, np.int16)) < times:
-                raise NotTaughtError(f"An example to forget was never taught as {label!r}.")
-        for label, times in Counter(labels).items():
-            if times > self.sums.counts[self._book[label]]:
-                raise NotTaughtError(f"{label!r} holds fewer than {times} examples.")
+            gone[label] += max(0, times - self._episodes[self._place(label)].count(np.frombuffer(row, np.int16)))
+        for label, times in gone.items():
+            if times > self._episodes[self._book[label]].let_go:
+                raise NotTaughtError(f"An example to forget was never taught as {label!r}, or not so often.")
 
     def _drop(self, label: Label, second_moment: FloatArray) -> None:
         place = self._book[label]
@@ -371,11 +391,10 @@ class FastHead(Head):
         return same and all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairs)
 
     def _make_room(self) -> None:
-        """Consolidate the class with the most rows, and let half of them go, until the budget holds."""
-        while self._stored > self.memory_budget:
-            largest = max(self._episodes, key=lambda episodes: len(episodes.rows))
-            before = largest.rows.nbytes
-            consolidate_class(largest, self._readout.discriminant(), most=_KEPT_PROTOTYPES)
-            largest.fold(len(largest.rows) // 2)
-            self._stored += largest.rows.nbytes - before
+        if self._stored > self.memory_budget:
+            keep_within(self._episodes, self.memory_budget, self._readout.discriminant(), _KEPT_PROTOTYPES)
             self._readout.invalidate()
+            self._count_stored()
+
+    def _count_stored(self) -> None:
+        self._stored = sum(episodes.rows.nbytes for episodes in self._episodes)

@@ -147,6 +147,11 @@ class ReadOut:
             self._refit()
         return self._discriminant
 
+    def novelty(self) -> Novelty:
+        """The calibrated test in force."""
+        self._swap_in()
+        return self._calibrated().novelty
+
     def _swap_in(self) -> None:
         """Take over what was fitted beside serving, once it is done; what counts as known is measured anew with it."""
         self.discriminant()
