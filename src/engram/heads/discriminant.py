@@ -30,7 +30,7 @@ _FOLD_AT = 128
 class Change(NamedTuple):
     """Examples taught (sign 1) or forgotten (sign −1): (B, D) integer rows and their classes."""
 
-    rows: FloatArray
+    rows: npt.NDArray[Any]
     classes: Positions
     sign: int
 

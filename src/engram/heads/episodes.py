@@ -67,7 +67,8 @@ class Episodes:
         """Keep more rows; loose unless their prototypes are given."""
         end = self._size + len(rows)
         if end > len(self._rows):
-            self._rows, self._owners = grown(self._rows, 2 * end), grown(self._owners, 2 * end)
+            room = max(end, 2 * len(self._rows))
+            self._rows, self._owners = grown(self._rows, room), grown(self._owners, room)
         self._rows[self._size : end] = rows
         self._owners[self._size : end] = owners
         self._size = end

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from engram.heads.quantisation import LIMIT
 from engram.learner import CapacityError, FloatArray, Label, State
 
 _PENDING = 256
+_PORTION = 4096  # rows of a batch that are multiplied at a time
+_FEW = 64  # classes of a batch up to which a matrix product sums them faster than one by one
 _EXACT_EXAMPLES = 2**53 // LIMIT**2
 
 
@@ -61,31 +64,39 @@ class ExactSums:
         if self.total + more > _EXACT_EXAMPLES:
             raise CapacityError(f"More than {_EXACT_EXAMPLES} examples: their sums would no longer be exact.")
 
-    def add(self, rows: FloatArray, classes: Positions) -> None:
-        """Add (N, D) integer rows to the sums of their classes; new classes appear as needed."""
+    def add(self, rows: npt.NDArray[Any], classes: Positions) -> None:
+        """Add (N, D) integer rows, of any dtype, to the sums of their classes; new classes appear as needed."""
         self.check_capacity(len(rows))
         self._reserve(int(classes.max()) + 1)
-        self.total += len(rows)
-        if len(rows) == 1:
-            place = classes[0]
-            if not self._counts[place]:
-                self._taught = None
-            self._counts[place] += 1
-            self._sums[place] += rows[0]
-            self._pending[self._waiting] = rows[0]
-            self._waiting += 1
-            if self._waiting == _PENDING:
-                self.gram()
+        if len(rows) > 1:
+            self._change(rows, classes, 1)
             return
-        self._class_sums(rows, classes, 1.0)
-        self._gram += rows.T @ rows
+        place = classes[0]
+        if not self._counts[place]:
+            self._taught = None
+        self.total += 1
+        self._counts[place] += 1
+        self._sums[place] += rows[0]
+        self._pending[self._waiting] = rows[0]
+        self._waiting += 1
+        if self._waiting == _PENDING:
+            self.gram()
 
-    def subtract(self, rows: FloatArray, classes: Positions) -> None:
+    def subtract(self, rows: npt.NDArray[Any], classes: Positions) -> None:
         """Take back rows that were added before."""
-        self.total -= len(rows)
-        self._class_sums(rows, classes, -1.0)
         self.gram()
-        self._gram -= rows.T @ rows
+        self._change(rows, classes, -1)
+
+    def _change(self, rows: npt.NDArray[Any], classes: Positions, sign: int) -> None:
+        self._count(len(rows), sign)
+        for start in range(0, len(rows), _PORTION):
+            some = rows[start : start + _PORTION].astype(np.float64, copy=False)
+            self._add_to_classes(some, classes[start : start + _PORTION], sign)
+            product = some.T @ some
+            if sign > 0:
+                self._gram += product
+            else:
+                self._gram -= product
 
     def drop(self, place: int, second_moment: FloatArray) -> None:
         """Take back a whole class, whose Σxxᵀ the caller kept; later classes move up one place."""
@@ -182,17 +193,20 @@ class ExactSums:
             self._sums = grown(self._sums, 2 * classes)
         self._classes = max(self._classes, classes)
 
-    def _class_sums(self, rows: FloatArray, classes: Positions, sign: float) -> None:
-        order = np.argsort(classes, kind="stable")
-        present, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
+    def _count(self, examples: int, sign: int) -> None:
+        self.total += sign * examples
         self._taught = None
+
+    def _add_to_classes(self, rows: FloatArray, classes: Positions, sign: int) -> None:
+        present, which, counts = np.unique(classes, return_inverse=True, return_counts=True)
         self.counts[present] += sign * counts
-        if len(present) == 1:
-            self.sums[present[0]] += sign * rows.sum(axis=0)
-        else:
-            ends = starts + counts
-            for place, start, end in zip(present, starts, ends, strict=True):
-                self.sums[place] += sign * rows[order[start:end]].sum(axis=0)
+        if len(present) <= _FEW:
+            members = (which == np.arange(len(present))[:, None]).astype(np.float64)
+            self.sums[present] += sign * (members @ rows)
+            return
+        order = np.argsort(which, kind="stable")
+        for place, some in zip(present, np.split(order, np.cumsum(counts)[:-1]), strict=True):
+            self.sums[place] += sign * rows[some].sum(axis=0)
 
 
 def _integers(array: FloatArray) -> npt.NDArray[np.int64]:

@@ -21,7 +21,7 @@ from engram.heads.head import Head, Positions, from_json_array, json_array
 from engram.heads.novelty import Novelty
 from engram.heads.quantisation import Quantisation
 from engram.heads.readout import ReadOut, ReadOutKind
-from engram.inputs.vectors import as_vectors, positions
+from engram.inputs.vectors import as_labels, as_vectors, positions
 from engram.learner import (
     Consolidation,
     FloatArray,
@@ -116,8 +116,9 @@ class FastHead(Head):
             NotTaughtError: never taught under that label (where rows were let go: not so many); nothing was changed.
         """
         with self._lock:
-            rows, labels = self._examples(inputs, targets)
-            self._check_taught(rows, labels)
+            small, labels = self._examples(inputs, targets)
+            self._check_taught(small, labels)
+            rows = small.astype(np.float64)
             classes = positions(labels, self._book)
             self._readout.before_change()
             self.sums.subtract(rows, classes)
@@ -272,6 +273,11 @@ class FastHead(Head):
     def _prepare(self, vectors: FloatArray) -> FloatArray:
         return self._quantise(vectors)
 
+    def _examples(self, inputs: Any, targets: Any) -> tuple[npt.NDArray[Any], list[Label]]:
+        vectors = as_vectors(inputs, self.width)
+        labels = as_labels(targets, len(vectors), next(iter(self._book), None))
+        return self._quantise.small(vectors), labels
+
     def _check(self, vectors: FloatArray, labels: list[Label]) -> None:
         self.sums.check_capacity(len(vectors))
 
@@ -281,13 +287,12 @@ class FastHead(Head):
         self._readout.before_change()
         self.sums.add(vectors, classes)
         self._grow()
-        small = vectors.astype(np.int16)
         if len(vectors) == 1:
-            self._episodes[classes[0]].append(small)
+            self._episodes[classes[0]].append(vectors)
         else:
             for place in np.unique(classes):
-                self._episodes[place].append(small[classes == place])
-        self._stored += small.nbytes
+                self._episodes[place].append(vectors[classes == place])
+        self._stored += vectors.nbytes
         self._readout.note(Change(vectors, classes, 1))
         self._make_room()
 
@@ -379,7 +384,7 @@ class FastHead(Head):
         """Whether the label's score leads every other one's by the gate."""
         if self.gate is None or label not in self._book or len(self._book) < 2:
             return False
-        scores = self._readout.cosines(row)[0]
+        scores = self._readout.cosines(row.astype(np.float64))[0]
         others = np.delete(scores, self._book[label])
         return bool(scores[self._book[label]] - others.max() > self.gate)
 

@@ -29,13 +29,15 @@ class ClassSums(ExactSums):
         """Add (N, D) integer rows to the sums of their classes."""
         self.check_capacity(len(rows))
         self._reserve(int(classes.max()) + 1)
-        self.total += len(rows)
-        self._class_sums(rows, classes, 1.0)
+        self._change(rows, classes, 1)
 
     def subtract(self, rows: FloatArray, classes: Positions) -> None:
         """Take back rows that were added before."""
-        self.total -= len(rows)
-        self._class_sums(rows, classes, -1.0)
+        self._change(rows, classes, -1)
+
+    def _change(self, rows: FloatArray, classes: Positions, sign: int) -> None:
+        self._count(len(rows), sign)
+        self._add_to_classes(rows, classes, sign)
 
     def state(self) -> State:
         return {"counts": self.counts, "sums": self.sums}

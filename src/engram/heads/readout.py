@@ -103,11 +103,12 @@ class ReadOut:
         self._find_due()
         if self._discriminant is None:
             return
-        self._queue.append(change)
         self._waiting += len(change.rows)
         if self._waiting > max(self.sums.width // 2, _BLOCK):
             self.invalidate()
-        elif self._waiting >= _BLOCK:
+            return
+        self._queue.append(change._replace(rows=change.rows.astype(np.float64)))
+        if self._waiting >= _BLOCK:
             self.discriminant()
 
     def invalidate(self) -> None:
