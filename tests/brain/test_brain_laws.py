@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engram.backbones.vectors import VectorBackbone
 from engram.brain import Brain, meld
 from engram.checks import Check, learner_checks
-from engram.learner import Bounded, Digests, Forgets, LabelError, Learner, MeldError, Melds, NotTaughtError, Saves
+from engram.learner import (
+    Bounded,
+    Digests,
+    Forgets,
+    InputError,
+    LabelError,
+    Learner,
+    MeldError,
+    Melds,
+    NotTaughtError,
+    Saves,
+)
 
 WIDTH = 4
 LABELS = ("a", "b", "c")
@@ -276,3 +290,53 @@ def test_consolidating_changes_no_digest_with_or_without_other_devices() -> None
     before = together.digest()
     together.consolidate()
     assert together.digest() == before == meld(together).digest()
+
+
+def test_what_is_refused_decides_no_backbone() -> None:
+    brain, x = Brain(), np.ones((1, WIDTH))
+    with pytest.raises(InputError, match="exact"):
+        brain.learn(100 * x, "far beyond what is exact")
+    brain.quantised(x)
+    assert brain.bundle is None
+    with pytest.raises(LabelError):
+        brain.learn(x, 1.5)
+    brain.learn(np.ones((1, WIDTH + 1)), "of another width")
+
+
+def test_brains_on_different_backbones_do_not_meld_in_an_untaught_one_either() -> None:
+    backbones = (VectorBackbone(WIDTH), VectorBackbone(WIDTH, [1.0] * WIDTH, [2.0] * WIDTH), VectorBackbone(WIDTH + 1))
+    parts = [Brain(backbone) for backbone in backbones]
+    for part in parts:
+        part.learn(np.ones((1, part.bundle.width if part.bundle else 0)), "cat")
+    for others in (parts[:2], parts[1:]):
+        untaught = Brain()
+        for refused in (untaught.meld, lambda *brains: meld(Brain(), *brains)):
+            with pytest.raises(MeldError, match="different backbones"):
+                refused(*others)
+        assert untaught.bundle is None
+
+
+def test_a_backup_that_catches_up_keeps_its_gate() -> None:
+    brain = gated()
+    brain.learn(np.eye(WIDTH), ["cat"] * WIDTH)
+    backup = Brain.from_state(brain.state())
+    brain.learn(-np.eye(WIDTH), ["dog"] * WIDTH)
+    backup.meld(brain)
+    assert backup.digest() == brain.digest()
+    for one in (brain, backup):
+        one.learn(np.eye(WIDTH), ["cat"] * WIDTH)
+    assert backup.digest() == brain.digest()
+    assert brain.info()["examples"] < 3 * WIDTH
+
+
+def test_sums_are_not_read_while_somebody_asks() -> None:
+    """Asking adds up the examples that wait for a matrix product: read at that moment, they would count twice."""
+    a, b, _ = pair()
+    for read in (b.exact_sums, lambda: a.meld(b)):
+        with b._taught.total._lock:
+            reading = threading.Thread(target=read)
+            reading.start()
+            reading.join(0.1)
+            assert reading.is_alive()
+        reading.join(30)
+    assert set(a.labels) >= set(b.labels)

@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from engram.backbones.backbone import Progress
 from engram.backbones.bundle import Bundle
-from engram.brain.conflicts import Conflict, find_conflicts
+from engram.brain.conflicts import Classes, Conflict, find_conflicts
 from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
 from engram.brain.knowledge import Knowledge
 from engram.brain.melding import MeldReport
 from engram.brain.receipts import receipts_of
 from engram.brain.unknowns import Group, alike, likeness
+from engram.heads.quantisation import Quantisation
 from engram.inputs.vectors import as_labels
 from engram.learner import Consolidation, FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions
 
@@ -176,9 +177,7 @@ class Brain(Knowledge):
         """
         bundle, examples = self._gather(inputs)
         features = bundle.features(examples.items)
-        with self._lock:
-            self._adopt(bundle)
-            return self._taught.total.quantise(features)
+        return Quantisation(bundle.step, bundle.normalise, bundle.mean)(features.astype(np.float64))
 
     # Melding
 
@@ -195,8 +194,7 @@ class Brain(Knowledge):
             MeldError: another backbone, labels of another type, or one holds what was forgotten elsewhere. Nothing
                 was changed.
         """
-        for other in others:
-            self._check_meldable(other)
+        _check_meldable([self, *others])
         parts = [other._parts() for other in others]
         conflicts = _conflicts([self, *others])
         if strict and conflicts:
@@ -205,8 +203,8 @@ class Brain(Knowledge):
             bundle = next((brain.bundle for brain in (self, *others) if brain.bundle), None)
             if bundle is None:
                 return MeldReport()
-            self._adopt(bundle)
-            united, news = self._taught.meld(parts)
+            with self._standing_on(bundle):
+                united, news = self._taught.meld(parts)
             self.seq += news
             return MeldReport(united.added, united.changed, united.notes, tuple(conflicts))
 
@@ -253,8 +251,7 @@ class Brain(Knowledge):
     def _learn(
         self, bundle: Bundle, features: npt.NDArray[np.float32], labels: list[Label], again: bool = True
     ) -> None:
-        with self._lock:
-            self._adopt(bundle)
+        with self._lock, self._standing_on(bundle):
             if not again:
                 new = [i for i, times in enumerate(self._taught.held(features, labels)) if not times]
                 features, labels = features[new], [labels[i] for i in new]
@@ -275,8 +272,7 @@ class Brain(Knowledge):
             self.seq += 1
 
     def _remember(self, bundle: Bundle, features: Any, examples: Examples, refused: npt.NDArray[np.bool_]) -> None:
-        with self._lock:
-            self._adopt(bundle)
+        with self._lock, self._standing_on(bundle):
             places = np.flatnonzero(refused)
             keys = receipts_of(self._taught.total.quantise(features[places]))
             self.unknowns.add(features[places], [examples.sources[i] for i in places], keys)
@@ -286,15 +282,9 @@ class Brain(Knowledge):
         with self._lock:
             return self._taught.parts()
 
-    def _check_meldable(self, other: Any) -> None:
-        if not isinstance(other, Brain):
-            raise MeldError(f"Only brains meld with a brain, not {type(other).__name__}.")
-        mine, theirs = self._bundle, other._bundle
-        if mine is not None and theirs is not None and mine.fingerprint != theirs.fingerprint:
-            raise MeldError(
-                f"These brains stand on different backbones ({mine.name!r} {mine.fingerprint[:12]}, {theirs.name!r} "
-                f"{theirs.fingerprint[:12]}): what their features mean differs. Teach one anew on the other's."
-            )
+    def _classes(self) -> Classes:
+        with self._lock:
+            return Classes(self.labels, self.exact_sums())
 
 
 def meld(*brains: Brain, strict: bool = False) -> Brain:
@@ -320,6 +310,20 @@ def meld(*brains: Brain, strict: bool = False) -> Brain:
     return made
 
 
+def _check_meldable(brains: list[Any]) -> None:
+    stranger = next((brain for brain in brains if not isinstance(brain, Brain)), None)
+    if stranger is not None:
+        raise MeldError(f"Only brains meld with a brain, not {type(stranger).__name__}.")
+    bundles = [brain.bundle for brain in brains if brain.bundle is not None]
+    for theirs in bundles[1:]:
+        mine = bundles[0]
+        if mine.fingerprint != theirs.fingerprint:
+            raise MeldError(
+                f"These brains stand on different backbones ({mine.name!r} {mine.fingerprint[:12]}, {theirs.name!r} "
+                f"{theirs.fingerprint[:12]}): what their features mean differs. Teach one anew on the other's."
+            )
+
+
 def _conflicts(brains: list[Brain]) -> list[Conflict]:
     """Labels that any two of the brains use differently."""
     bundle = next((brain.bundle for brain in brains if brain.bundle), None)
@@ -328,5 +332,5 @@ def _conflicts(brains: list[Brain]) -> list[Conflict]:
     for one, two in combinations(brains, 2):
         if one.device != two.device:
             names = (one.device[:8], two.device[:8])
-            found += find_conflicts(one._taught.total, two._taught.total, covariance, names)
+            found += find_conflicts(one._classes(), two._classes(), covariance, names)
     return found

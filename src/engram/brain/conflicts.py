@@ -8,14 +8,13 @@ examples. Two classes with means d apart are confused for a share Φ(−d/2) of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from engram.heads.discriminant import Discriminant, Prior
 from engram.heads.evidence import PriorTrust
 from engram.heads.exact_sums import ExactSums
-from engram.heads.fast import FastHead
 from engram.learner import FloatArray, Label
 
 APART = 4.0
@@ -56,10 +55,17 @@ class Conflict:
         return f"{one!r} and {two!r} look like the same thing{where}: {self.distance:.1f} deviations apart"
 
 
+class Classes(NamedTuple):
+    """What a brain knows: its labels, and the sums of their classes in the same order."""
+
+    labels: tuple[Label, ...]
+    sums: ExactSums
+
+
 def find_conflicts(
-    one: FastHead, two: FastHead, covariance: FloatArray | None = None, names: tuple[str, str] = ("", "")
+    one: Classes, two: Classes, covariance: FloatArray | None = None, names: tuple[str, str] = ("", "")
 ) -> list[Conflict]:
-    """Labels that two heads on one bundle use differently.
+    """Labels that two brains on one bundle use differently.
 
     Args:
         covariance: the bundle's S0 in quantised units, or None.

@@ -218,12 +218,12 @@ class Contributions:
             if not united.changed:
                 parts = [self.total, *(others[device].head for device in united.added)]
             total = self._melded(parts)
-            if others and own.head.gate is not None:
+            gate = None if others else self.total.gate  # only what is served decides what is known well enough
+            if own.head.gate != gate:
                 own = own.copy()
-                own.head.gate = None
+                own.head.gate = gate
             self.total = total if others else own.head
         self.own, self.others = own, others
-
 
     def _melded(self, heads: Iterable[FastHead]) -> FastHead:
         """A new head that holds what these hold."""

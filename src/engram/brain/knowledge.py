@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from threading import RLock
 from typing import Any, Self
 from uuid import uuid4
@@ -91,7 +92,7 @@ class Knowledge:
     def exact_sums(self) -> ExactSums:
         """A copy of the sums, classes in the order of `labels`."""
         with self._lock:
-            return self._taught.total.sums.copy()
+            return self._taught.total.exact_sums()
 
     def digest(self) -> str:
         """SHA-256 of the exact sums: equal exactly where the same examples are held under the same labels."""
@@ -185,6 +186,18 @@ class Knowledge:
         if bundle is None:
             return FastHead(**self._options)
         return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise, **self._options)
+
+    @contextmanager
+    def _standing_on(self, bundle: Bundle) -> Iterator[None]:
+        """Stand on this bundle from now on, if on none yet, unless what is done in here is refused."""
+        before = self._bundle, self._taught
+        self._adopt(bundle)
+        try:
+            yield
+        except BaseException:
+            if before[0] is None:
+                self._bundle, self._taught = before
+            raise
 
     def _adopt(self, bundle: Bundle) -> None:
         """Stand on this bundle from now on, if on none yet."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engram.brain.conflicts import find_conflicts
+from engram.brain.conflicts import Classes, find_conflicts
 from engram.evaluation import accuracy
 from engram.evaluation.plots import canvas, draw_bars
 from engram.experiments.contenders import fast_head
@@ -162,8 +162,8 @@ def conflicts(config: Config, digits: DigitFeatures, rng: np.random.Generator) -
     covariance = None if spread is None else spread / step**2
     expected = {("apart", f"{one}", f"{one}"), ("apart", f"{two}", f"{two}"), ("alike", f"{three}", f"my {three}")}
     reported = [
-        {(found.kind, *map(str, found.labels)) for found in find_conflicts(left, right, covariance)}
-        for left, right in combinations(heads, 2)
+        {(found.kind, *map(str, found.labels)) for found in find_conflicts(*sides, covariance)}
+        for sides in combinations([Classes(head.labels, head.exact_sums()) for head in heads], 2)
     ]
     honest, *others = reported
     return {
