@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engram.learner import FloatArray, InputError, Label, LabelError
+
+_SHORT, _LONG = 1e-140, 1e140  # norms between these are exact to the last bits
 
 
 def as_vectors(inputs: Any, width: int | None = None) -> FloatArray:
@@ -56,8 +58,13 @@ def unit_length(vectors: FloatArray) -> FloatArray:
         InputError: a row of zeros, which has no direction.
     """
     norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    if not norms.all():
-        raise InputError(f"Vector {int(np.argmin(norms))} is all zeros and has no direction.")
+    extreme = ~((norms > _SHORT) & (norms < _LONG))
+    if extreme.any():  # their squares leave the range of float64: bring the largest value to 1 first
+        largest = np.abs(vectors).max(axis=1)
+        if not largest.all():
+            raise InputError(f"Vector {int(np.argmin(largest))} is all zeros and has no direction.")
+        vectors = vectors / np.where(extreme, largest, 1.0)[:, None]
+        norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     normalised: FloatArray = vectors / norms[:, None]
     return normalised
 
@@ -71,7 +78,8 @@ def as_labels(targets: Any, count: int, like: Label | None = None) -> list[Label
         like: a label taught before, whose type new ones must share.
 
     Raises:
-        LabelError: another number of labels, a label that is neither str nor int, mixed types.
+        LabelError: another number of labels, a label that is neither str nor int, mixed types; bytes, and
+            collections without an order.
 
     >>> as_labels("cat", 2)
     ['cat', 'cat']
@@ -95,9 +103,10 @@ def _plain_labels(targets: Any, count: int) -> list[Any]:
         return [_plain(targets)] * count
     if isinstance(targets, np.ndarray):
         return [_plain(t) for t in np.atleast_1d(targets).ravel()]
-    if isinstance(targets, Sequence | Iterable):
+    without_order = isinstance(targets, set | frozenset | Mapping | bytes | bytearray | memoryview)
+    if isinstance(targets, Iterable) and not without_order:
         return [_plain(t) for t in targets]
-    raise LabelError(f"Labels are str or int, not {type(targets).__name__}: {targets!r}.")
+    raise LabelError(f"Labels are str or int, one or a list of them, not {type(targets).__name__}: {targets!r}.")
 
 
 def _plain(label: Any) -> Any:
