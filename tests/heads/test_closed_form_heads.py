@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engram.heads.fast import FastHead
 from engram.heads.nearest_class_mean import NearestClassMean
+from engram.heads.nearest_neighbors import NearestNeighbors
 from engram.heads.ranpac import RanPAC
 from engram.heads.ridge import Ridge, Spectrum
 from engram.heads.streaming_lda import StreamingLDA, oas
-from engram.learner import CapacityError, InputError, MeldError, NotTaughtError
+from engram.learner import CapacityError, DamagedError, InputError, MeldError, NotTaughtError
 
 STEP = 2.0**-10
 
@@ -269,3 +271,24 @@ def test_confidence_is_calibrated(make, worst):
     gaps = [abs(right[bins == b].mean() - sure[bins == b].mean()) * (bins == b).mean() for b in set(bins.tolist())]
     assert 0.4 < right.mean() < 0.95, "neither trivial nor hopeless"
     assert sum(gaps) < worst
+
+
+@pytest.mark.parametrize("make", [FastHead, NearestClassMean, StreamingLDA])
+@pytest.mark.parametrize("value", [np.inf, np.nan, 0.5, 2.0**60])
+def test_a_state_of_anything_but_exact_integers_is_refused(make, value):
+    head = make()
+    head.learn([[0.6, 0.8], [0.8, 0.6]], ["one", "other"])
+    for name in ("counts", "sums"):
+        state = head.state()
+        state[name] = state[name].copy()
+        state[name][0] = value
+        with pytest.raises(DamagedError):
+            make.from_state(state)
+
+
+@pytest.mark.parametrize("make", [NearestClassMean, NearestNeighbors])
+def test_the_label_that_was_never_taught_is_named(make):
+    head = make()
+    head.learn([[0.6, 0.8], [0.8, 0.6]], ["one", "other"])
+    with pytest.raises(NotTaughtError, match="'third'"):
+        head.forget([[0.6, 0.8], [0.8, 0.6]], ["one", "third"])

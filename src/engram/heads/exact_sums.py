@@ -173,8 +173,7 @@ class ExactSums:
         width = gram.shape[0]
         if sums.shape != (len(counts), width) or gram.shape != (width, width):
             raise ValueError(f"sums {sums.shape}, counts {counts.shape}, gram {gram.shape} do not fit")
-        if any((array != np.rint(array)).any() for array in (counts, sums, gram)) or (counts < 0).any():
-            raise ValueError("exact sums are integers")
+        check_integers(counts, sums, gram)
         return cls._holding(counts, sums, gram)
 
     def copy(self) -> ExactSums:
@@ -207,6 +206,15 @@ class ExactSums:
         order = np.argsort(which, kind="stable")
         for place, some in zip(present, np.split(order, np.cumsum(counts)[:-1]), strict=True):
             self.sums[place] += sign * rows[some].sum(axis=0)
+
+
+def check_integers(counts: FloatArray, *sums: FloatArray) -> None:
+    """Raises ValueError where these are not integers in the range in which sums are exact."""
+    for array in (counts, *sums):
+        if not (np.abs(array) <= 2.0**53).all() or (array != np.rint(array)).any():
+            raise ValueError("exact sums are integers")
+    if (counts < 0).any() or counts.sum() > _EXACT_EXAMPLES:
+        raise ValueError("counts are whole numbers of examples")
 
 
 def _integers(array: FloatArray) -> npt.NDArray[np.int64]:

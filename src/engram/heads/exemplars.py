@@ -92,8 +92,9 @@ class ExemplarHead(Head):
         """
         with self._lock:
             vectors, labels = self._examples(inputs, targets)
-            if any(label not in self._book for label in labels):
-                raise NotTaughtError(f"Never taught: {labels[0]!r}. Known: {list(self._book)[:20]}.")
+            unknown = [label for label in labels if label not in self._book]
+            if unknown:
+                raise NotTaughtError(f"Never taught: {unknown[0]!r}. Known: {list(self._book)[:20]}.")
             places = [self._book[label] for label in labels]
             left = {i: list(self._classes[i].keys) for i in set(places)}
             keys = hashes(vectors)

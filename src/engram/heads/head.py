@@ -105,7 +105,7 @@ class Head(ABC):
             head.width = book["width"]
             head._book = {label: i for i, label in enumerate(book["labels"])}
             head._restore(dict(state))
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
             raise DamagedError(f"Not a saved {cls.__name__}: {error}") from error
         return head
 

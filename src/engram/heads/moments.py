@@ -62,7 +62,7 @@ class MomentHead(Head):
             rows, labels = self._examples(inputs, targets)
             unknown = [label for label in labels if label not in self._book]
             if unknown or self.sums is None:
-                raise NotTaughtError(f"Never taught: {labels[0]!r}. Known: {list(self._book)[:20]}.")
+                raise NotTaughtError(f"Never taught: {(unknown or labels)[0]!r}. Known: {list(self._book)[:20]}.")
             left = self.sums.copy()
             left.subtract(self._features(rows), positions(labels, self._book))
             if (left.counts < 0).any() or left.sums[left.counts == 0].any():

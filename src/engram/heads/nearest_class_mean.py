@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from engram.heads.confidence import by_distance
-from engram.heads.exact_sums import ExactSums
+from engram.heads.exact_sums import ExactSums, check_integers
 from engram.heads.head import Positions
 from engram.heads.moments import MomentHead
 from engram.learner import FloatArray, Label, Predictions, State
@@ -48,8 +48,7 @@ class ClassSums(ExactSums):
         counts, sums = (np.array(state[name], np.float64) for name in ("counts", "sums"))
         if sums.ndim != 2 or len(sums) != len(counts):
             raise ValueError(f"sums {sums.shape}, counts {counts.shape} do not fit")
-        if any((array != np.rint(array)).any() for array in (counts, sums)) or (counts < 0).any():
-            raise ValueError("exact sums are integers")
+        check_integers(counts, sums)
         return cls._holding(counts, sums, np.zeros((0, 0)))
 
     @classmethod
