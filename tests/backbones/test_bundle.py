@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,3 +288,17 @@ def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(
         replace(bundle, step=2**-10).save(tmp_path / "b", overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
     assert Bundle.open(tmp_path / "b").fingerprint == bundle.fingerprint
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices are those of POSIX")
+def test_devices_in_a_folder_are_not_read(bundle: Bundle, tmp_path: Path) -> None:
+    bundle.save(tmp_path / "b")
+    for file in (tmp_path / "b").iterdir():
+        content = file.read_bytes()
+        file.unlink()
+        file.symlink_to("/dev/zero")
+        with pytest.raises((DamagedError, InputError)):
+            Bundle.open(tmp_path / "b")
+        file.unlink()
+        file.write_bytes(content)
+    Bundle.open(tmp_path / "b")

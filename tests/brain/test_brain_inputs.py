@@ -106,11 +106,21 @@ def test_vectors_come_from_files_too(tmp_path: Path) -> None:
     assert read_table(tmp_path / "x.csv").sources[1] == f"{tmp_path / 'x.csv'}:2"
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n3\n", "a,b\n1,x\n", "a,label\n1\n", "1,nan\n"])
+LONG = pytest.param("1," + "9" * 200_000, id="long")
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n3\n", "a,b\n1,x\n", "a,label\n1\n", "1,nan\n", LONG])
 def test_tables_that_are_no_rectangle_of_numbers_are_refused_by_name(tmp_path: Path, content: str) -> None:
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(InputError, match=r"t\.csv"):
         Brain().learn(tmp_path / "t.csv", "x")
+
+
+def test_a_table_that_claims_more_than_there_can_be_is_refused_by_name(tmp_path: Path) -> None:
+    with (tmp_path / "t.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**15, 2)})
+    with pytest.raises(InputError, match=r"t\.npy"):
+        Brain().learn(tmp_path / "t.npy", "x")
 
 
 def test_files_of_pickled_objects_are_not_opened(tmp_path: Path) -> None:
@@ -157,5 +167,6 @@ def test_text_backbones_take_strings_as_texts() -> None:
     texts = gather(["a cat", "a dog"], "text")
     assert texts.items == ["a cat", "a dog"]
     assert gather("one text", "text").items == ["one text"]
-    with pytest.raises(InputError):
-        gather([], "text")
+    for bad in ([], None, 3, b"a cat", ["a cat", 3]):
+        with pytest.raises(InputError):
+            gather(bad, "text")

@@ -107,6 +107,8 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     contents: dict[str, bytes] = {}
     for name in record["files"]:
         try:
+            if not (folder / name).is_file():  # also keeps pipes and devices from being read
+                raise FileNotFoundError(name)
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
             raise DamagedError(f"{folder} lacks {name}: copy the bundle again.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from engram.backbones.bundle import Bundle, step_for
 from engram.backbones.image_descriptor import DescriptorBackbone
 from engram.backbones.vectors import VectorBackbone
 from engram.inputs.images import each, scan
+from engram.inputs.text import as_texts
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import InputError, Label, LabelError
 
@@ -62,9 +64,7 @@ def gather(inputs: Any, takes: Takes) -> Examples:
         InputError: nothing there, or not what the backbone takes.
     """
     if takes == "text":
-        texts = [inputs] if isinstance(inputs, str) else list(inputs)
-        if not texts:
-            raise InputError("Nothing to work on: 0 texts.")
+        texts = as_texts(inputs)
         return Examples(texts, [None] * len(texts), None)
     return _pictures(inputs) if takes == "pictures" else _vectors(inputs)
 
@@ -169,15 +169,13 @@ def read_table(file: str | os.PathLike[str]) -> Examples:
             vectors, labels = _read_csv(path)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"Cannot read vectors from {path}: {reason}.") from error
     return Examples(vectors, [f"{path}:{row}" for row in range(1, len(vectors) + 1)], labels)
 
 
 def _read_csv(path: Path) -> tuple[Any, list[Label] | None]:
-    import csv
-
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = [line for line in csv.reader(file) if line]
     names = lines[0] if lines and not _numeric(lines[0]) else []

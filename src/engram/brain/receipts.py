@@ -95,7 +95,8 @@ class Receipts:
 
     def state(self, labels: Sequence[Label]) -> State:
         """As arrays: each receipt once, with its label's place in `labels` and its count."""
-        items = [(r, labels.index(label), n) for label, held in self._held.items() for r, n in sorted(held.items())]
+        places = {label: place for place, label in enumerate(labels)}
+        items = [(r, places[label], n) for label, held in self._held.items() for r, n in sorted(held.items())]
         digests = np.frombuffer(b"".join(r for r, _, _ in items), np.uint8).reshape(-1, SIZE)
         numbers = np.array([(place, n) for _, place, n in items], np.int64).reshape(-1, 2)
         return {"digests": digests.copy(), "numbers": numbers}

@@ -63,8 +63,10 @@ class Unknowns:
 
     def add(self, features: Features, sources: Sequence[str | None], keys: Sequence[bytes]) -> None:
         """Keep (N, D) features; one that is there already, by its key, is not kept twice."""
+        held = set(self._keys)
         for row, source, key in zip(features, sources, keys, strict=True):
-            if key not in self._keys:
+            if key not in held:
+                held.add(key)
                 self.numbers.append(self._next)
                 self._features.append(np.array(row, np.float32))
                 self._sources.append(source)
