@@ -42,6 +42,14 @@ def test_classes_that_cannot_shrink_do_not_keep_the_others_from_it():
     assert kept(head) <= 40 * ROW
 
 
+@pytest.mark.parametrize("width", [1, 2, 8])
+def test_the_stated_limit_holds_for_narrow_vectors_too(width: int) -> None:
+    head = make(2**15)
+    for seed in range(12):
+        head.learn(0.3 * np.random.default_rng(seed).normal(size=(1500, width)), "a")
+        assert head.memory_bytes <= head.memory_limit
+
+
 def test_what_is_forgotten_counts_no_longer():
     head = make(10 * ROW)
     head.learn(near(4), "a")

@@ -168,8 +168,7 @@ class FastHead(Head):
                 return
             if self._book and type(next(iter(self._book))) is not type(next(iter(other._book))):
                 raise MeldError("One head's labels are str, the other's int.")
-            if self._book:
-                self.sums.check_capacity(other.sums.total)
+            self.sums.check_capacity(other.sums.total)
             if self.width is None:
                 self._start(other.sums.width)
             places = positions(other.labels, self._book)
@@ -258,15 +257,13 @@ class FastHead(Head):
     @property
     def memory_limit(self) -> int:
         """Bytes that the memory never exceeds with the classes it has now, however long the stream."""
-        width, classes = self.width or 0, len(self._book)
-        fixed = 8 * width * (width + classes)
-        return fixed + self.memory_budget + 8 * classes * (width + _KEPT_PROTOTYPES) * (width + 1)
+        width, classes = self.width or 1, len(self._book)
+        rows = self.memory_budget + 2 * self.memory_budget // width  # with 4 bytes for the owner of each
+        return rows + 8 * width * (width + classes) + 8 * classes * (width + _KEPT_PROTOTYPES) * (width + 1)
 
     def config(self) -> dict[str, Any]:
-        return {
-            **self._quantise.config(), "alpha": self.alpha, "gate": self.gate,
-            "readout": self.readout, "memory_budget": self.memory_budget,
-        }
+        return {**self._quantise.config(), "alpha": self.alpha, "gate": self.gate, "readout": self.readout,
+                "memory_budget": self.memory_budget}
 
     # What the base class asks for
 
@@ -308,12 +305,9 @@ class FastHead(Head):
         return self._readout.answer(vectors, None).scores
 
     def _arrays(self) -> State:
-        state: State = {"derived": json_array(self._readout.derived() if self._book else None)}
-        if self._quantise.mean is not None:
-            state["mean"] = self._quantise.mean
-        if self._covariance is not None:
-            state["covariance"] = self._covariance
-        return {**state, **self.sums.state(), **pack(self._episodes)}
+        derived = json_array(self._readout.derived() if self._book else None)
+        spread = {} if self._covariance is None else {"covariance": self._covariance}
+        return {"derived": derived, **self._quantise.arrays(), **spread, **self.sums.state(), **pack(self._episodes)}
 
     def _restore(self, state: State) -> None:
         self._set_statistics(state.get("mean"), state.get("covariance"))
