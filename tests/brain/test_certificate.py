@@ -15,7 +15,7 @@ import pytest
 
 from engram.brain import Brain, certificate, meld
 from engram.brain.certificate import prove_forgotten, prove_meld
-from engram.learner import InputError, MeldError
+from engram.learner import InputError, LabelError, MeldError
 
 DOCS = Path(__file__).parents[2] / "docs" / "verify_certificate.py"
 X = np.random.default_rng(0).uniform(-1, 1, (12, 3))
@@ -221,3 +221,15 @@ def test_claiming_a_held_example_gone_is_found(tmp_path: Path) -> None:
     said["forgotten"]["receipts"][0].remove(held)  # hiding its receipt leaves an example without one
     (folder / "certificate.json").write_text(json.dumps(sealed(said)))
     assert not verified(folder)
+
+
+def test_labels_of_a_certificate_are_checked_like_those_that_are_taught(tmp_path: Path) -> None:
+    numbers = Brain()
+    numbers.learn(X[:6], [1, 2] * 3)
+    numbers.forget(X[:2], np.array([1, 2]))
+    for wrong in ([1], ["1", "2"], [1.5, 2]):
+        with pytest.raises(LabelError):
+            prove_forgotten(numbers, tmp_path / "c", examples=X[:2], labels=wrong)
+    assert not (tmp_path / "c").exists()
+    prove_forgotten(numbers, tmp_path / "c", examples=X[:2], labels=np.array([1, 2]), keep=tmp_path / "kept.npy")
+    assert verified(tmp_path / "c", tmp_path / "kept.npy")

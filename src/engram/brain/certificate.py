@@ -22,6 +22,7 @@ from engram.brain.brain import Brain
 from engram.brain.receipts import receipts_of
 from engram.brain.slots import Slot
 from engram.heads.exact_sums import ExactSums
+from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label, MeldError
 
 FORMAT = "engram-certificate"
@@ -88,6 +89,7 @@ def prove_forgotten(
         The certificate, as JSON values.
 
     Raises:
+        LabelError: not one label for each example, or of another type.
         InputError: they are still held, or neither examples nor a label are given, or `keep` lies in the folder.
     """
     if examples is None and label is None:
@@ -95,7 +97,7 @@ def prove_forgotten(
     if label is not None and label in brain.labels:
         raise InputError(f"{label!r} is still known: forget it first.")
     rows = brain.quantised(examples) if examples is not None else np.zeros((0, 0))
-    names = [labels] * len(rows) if isinstance(labels, str | int) or labels is None else list(labels)
+    names = [None] * len(rows) if labels is None else as_labels(labels, len(rows), next(iter(brain.labels), None))
     gone = [receipt.hex() for receipt in receipts_of(rows)] if len(rows) else []
     receipts = _receipts(brain.slots())
     held = sum(receipt in part for receipt in gone for part in receipts.values())
