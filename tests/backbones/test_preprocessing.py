@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from engram.backbones.preprocessing import DIGITS, DRAWINGS, IMAGENET, MNIST, MOBILENET, PRESETS, Preprocessing
+from engram.backbones.preprocessing import DIGITS, DRAWINGS, IMAGENET, MNIST, MOBILENET, Preprocessing
 from engram.learner import InputError
 
 RNG = np.random.default_rng(0)
@@ -126,7 +126,7 @@ def test_what_cannot_be_done_is_refused(wrong: dict[str, object]) -> None:
 
 
 def test_every_preset_takes_a_photo_and_every_field_is_in_the_config() -> None:
-    for prepare in PRESETS.values():
+    for prepare in (DIGITS, DRAWINGS, IMAGENET, MNIST, MOBILENET):
         assert prepare([np.zeros((30, 40, 3), np.uint8)]).shape == (1, *prepare.shape)
     assert set(MNIST.config()) == {field.name for field in fields(Preprocessing)}
 

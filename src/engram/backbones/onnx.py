@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args
 
@@ -133,10 +133,6 @@ class OnnxBackbone:
             self._network, preprocessing, cut=self.cut, pool=self.pool,
             name=self.name, threads=self.threads, batch=self.batch,
         )
-
-    def ports(self) -> dict[str, Any]:
-        """Names and shape of the network's input and output, for people."""
-        return asdict(self._ports)
 
     def _probe(self) -> int:
         """Run one blank input: the network's promise of shapes is checked by keeping it."""

@@ -179,8 +179,3 @@ DRAWINGS = Preprocessing((28, 28), "grey", resize="area", ink="inverted")
 
 DIGITS = Preprocessing((8, 8), "grey", resize="area", peak=16)
 """scikit-learn's 8x8 digits, arrays of 0 to 16; pictures from elsewhere are brought to 8x8."""
-
-PRESETS = {
-    "mobilenet": MOBILENET, "imagenet": IMAGENET, "mnist": MNIST, "drawings": DRAWINGS, "digits": DIGITS,
-}
-"""Preprocessings by the names that the command line takes."""
