@@ -147,17 +147,35 @@ def test_leave_one_out_in_closed_form_agrees_with_really_leaving_each_out(protot
         assert np.isneginf(fast.products[i, ~live]).all()
 
 
-def test_scores_are_cosines_in_the_metric_of_the_posterior_precision():
+def test_scores_are_cosines_in_the_metric_of_the_posterior_precision_read_by_each_class_s_spread():
     x, y = stream(80)
     head = make(readout="cosine")
     head.learn(x, y)
     answer = head.predict(x[:10])
     precision = reference_precision(head, head._prior, head._readout.discriminant().trust)
     rows, means = head.quantise(x[:10]), head.sums.means()
+    spread = head._readout._calibration.spread
+    assert min(spread.scales) < 1 < max(spread.scales)
     for i in range(10):
         for c in range(len(means)):
             length = np.sqrt((rows[i] @ precision @ rows[i]) * (means[c] @ precision @ means[c]))
-            assert answer.scores[i, c] == pytest.approx(rows[i] @ precision @ means[c] / length, abs=1e-9)
+            cosine, scale = rows[i] @ precision @ means[c] / length, spread.scales[c]
+            expected = 1 - (1 - cosine) / scale - spread.typical * np.log(scale)
+            assert answer.scores[i, c] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_wide_class_keeps_its_outlying_examples():
+    rng = np.random.default_rng(5)
+    centres, widths = rng.normal(size=(2, 20)), (0.3, 1.0)
+    x = np.concatenate([c + w * rng.normal(size=(600, 20)) for c, w in zip(centres, widths, strict=True)])
+    y = np.repeat([0, 1], 600)
+    taught = np.concatenate([np.arange(20), np.arange(600, 620)])
+    head = FastHead(covariance=np.eye(20) * 0.01, readout="cosine")
+    head.learn(x[taught], y[taught])
+    plain = head._readout.cosines(head.quantise(x)).argmax(axis=1) == y
+    read = np.array(head.predict(x).best) == y
+    assert read[600:].mean() > plain[600:].mean()
+    assert read.mean() > plain.mean()
 
 
 def test_consolidation_keeps_sums_and_class_predictions_and_few_prototypes():

@@ -50,8 +50,8 @@ class FastHead(Head):
         gate: skip what is already known: learn an example only where its cosine does not lead the
             next label's by this much. None learns everything. A gated head depends on the order of teaching.
         readout: "auto" reads by class means or, where they do better on left-out examples, by prototypes;
-            "class" always by class means, with the cosine or the linear score; "cosine", "linear" and
-            "prototypes" fix it.
+            "class" always by class means, with the cosine (read by each class's spread) or the linear score;
+            "cosine", "linear" and "prototypes" fix it.
         memory_budget: bytes for single examples; beyond it they are consolidated, and the least of them,
             by SHA-256, let go. Their class can still be forgotten exactly.
 
@@ -372,7 +372,7 @@ class FastHead(Head):
         self._stored -= self._episodes[place].rows.nbytes
         del self._episodes[place]
         self._book = {other: i for i, other in enumerate(known for known in self._book if known != label)}
-        self._readout.invalidate()
+        self._readout.reset()
 
     def _knows_well(self, row: FloatArray, label: Label) -> bool:
         """Whether the label's score leads every other one's by the gate."""

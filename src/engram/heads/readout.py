@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engram.heads.class_spread import ClassSpread, class_spread
 from engram.heads.discriminant import FIT_FROM, Centres, Change, Comparison, Discriminant, Prior
 from engram.heads.episodes import Episodes
 from engram.heads.evidence import PriorTrust
@@ -34,6 +35,7 @@ _STALE = 1.5  # growth after which the calibration is made anew
 _STALE_LABELS = 1.1  # growth in labels after which it is
 _WIDE = 512  # features from which on fitting runs beside serving
 _ERRORS = {"prototypes": 2.0}  # standard errors by which a kind must win: prototypes are many, and fit by chance
+_SETTLED = 200  # left-out examples from which on they can choose between cosine and linear
 _ENOUGH = 10  # left-out examples without which nothing can be calibrated
 
 
@@ -53,6 +55,7 @@ class Calibration:
 
     kind: ReadOutKind
     novelty: Novelty
+    spread: ClassSpread
     total: int  # examples, degrees of freedom and labels, when it was made
     degrees: int
     labels: int
@@ -168,7 +171,7 @@ class ReadOut:
         discriminant = self.discriminant()
         centres = self._centres(calibration.kind)
         comparison = discriminant.compare(rows, centres)
-        scores = centres.best(_score(comparison, calibration.kind, discriminant.freedom))
+        scores = centres.best(_score(comparison, calibration.kind, discriminant.freedom, calibration.spread))
         spread = distances(comparison, centres, discriminant.freedom)
         counts = self.sums.counts
         if columns is not None:
@@ -204,7 +207,9 @@ class ReadOut:
             axes = dict(saved.pop("novelty"))
             for name in ("focus", "familiarity"):
                 axes[name] = Axis(**axes[name]) if axes[name] else None
-            self._calibration = Calibration(novelty=Novelty(**axes), **saved)
+            typical, scales = saved.pop("spread")
+            spread = ClassSpread(float(typical), tuple(map(float, scales)))
+            self._calibration = Calibration(novelty=Novelty(**axes), spread=spread, **saved)
         self._fit_due = self._calibration_due = False
         self._find_due()
 
@@ -246,20 +251,23 @@ class ReadOut:
         now = (self.sums.total, self.sums.degrees, self.sums.classes)
         kinds = self._kinds()
         if len(rows) < _ENOUGH:
-            return Calibration(kinds[0], uncalibrated(self.sums.width, self.alpha), *now)
+            return Calibration(kinds[0], uncalibrated(self.sums.width, self.alpha), ClassSpread(1.0, ()), *now)
         discriminant = self.discriminant()
         by_class = discriminant.compare_without(rows, truth, discriminant.classes(), truth)
+        width = class_spread(by_class.cosine(), truth)
         chosen: tuple[ReadOutKind, Tempered, FloatArray] | None = None
         for kind in kinds:
             centres, comparison = self._centres(kind), by_class
             if kind == "prototypes":
                 comparison = discriminant.compare_without(rows, truth, centres, own)
-            found = temper(centres.best(_score(comparison, kind, discriminant.freedom)), truth)
+            if kind == "linear" and len(kinds) > 1 and len(rows) < _SETTLED:
+                continue
+            found = temper(centres.best(_score(comparison, kind, discriminant.freedom, width)), truth)
             if chosen is None or found.better_than(chosen[1], _ERRORS.get(kind, 0.0)):
                 chosen = kind, found, distances(comparison, centres, discriminant.freedom)
         assert chosen is not None
         kind, found, spread = chosen
-        return Calibration(kind, calibrate(spread, found.temperature, self.alpha), *now)
+        return Calibration(kind, calibrate(spread, found.temperature, self.alpha), width, *now)
 
     def _kinds(self) -> list[ReadOutKind]:
         """The kinds in question; prototypes compete once a consolidation has made some."""
@@ -309,5 +317,7 @@ class _Fitting:
         return self._made.moved_to(sums, self.since)
 
 
-def _score(comparison: Comparison, kind: ReadOutKind, freedom: float) -> FloatArray:
-    return comparison.linear() * freedom if kind == "linear" else comparison.cosine()
+def _score(comparison: Comparison, kind: ReadOutKind, freedom: float, spread: ClassSpread) -> FloatArray:
+    if kind == "linear":
+        return comparison.linear() * freedom
+    return spread.read(comparison.cosine()) if kind == "cosine" else comparison.cosine()
