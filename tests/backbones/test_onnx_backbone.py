@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from small_network import small_network
 
 from engram.backbones.onnx import OnnxBackbone
-from engram.backbones.onnx_graph import cut
+from engram.backbones.onnx_graph import check_self_contained, cut
 from engram.backbones.preprocessing import DIGITS, MNIST, Preprocessing
 from engram.backbones.protobuf import put
 from engram.learner import DamagedError, InputError
@@ -203,3 +203,22 @@ def test_truncated_or_altered_networks_never_escape_as_another_error(network: by
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with suppress(DamagedError, InputError):
         OnnxBackbone(bytes(content), DIGITS, cut=data.draw(st.sampled_from([None, "pooled"])))
+
+
+@pytest.mark.parametrize("place", ["sparse value", "sparse values", "default of a function", "training"])
+def test_weights_in_another_file_are_found_wherever_they_are_named(place: str) -> None:
+    outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    network = onnx.load_from_string(small_network())
+    attribute = onnx.AttributeProto(name="value")
+    if place == "training":
+        network.training_info.add().algorithm.initializer.append(outside)
+    elif place == "default of a function":
+        attribute.t.CopyFrom(outside)
+        network.functions.add(name="f").attribute_proto.append(attribute)
+    else:
+        sparse = onnx.SparseTensorProto(values=outside)
+        holder = attribute.sparse_tensors.add() if place == "sparse values" else attribute.sparse_tensor
+        holder.CopyFrom(sparse)
+        network.graph.node.add(op_type="Constant", output=["v"]).attribute.append(attribute)
+    with pytest.raises(InputError, match="another file"):
+        check_self_contained(network.SerializeToString())

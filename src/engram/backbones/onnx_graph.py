@@ -17,8 +17,9 @@ Port = tuple[str, Sequence[int | str]]
 IR_VERSION, PRODUCER, GRAPH, OPERATOR_SET, FUNCTION = 1, 2, 7, 8, 25
 NODE, GRAPH_NAME, INITIALIZER, GRAPH_INPUT, GRAPH_OUTPUT, SPARSE_INITIALIZER = 1, 2, 5, 11, 12, 15
 NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_KIND, NODE_ATTRIBUTE, FUNCTION_NODE = 1, 2, 3, 4, 5, 7
+FUNCTION_ATTRIBUTE, TRAINING = 11, 20
 ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_INTS = 1, 3, 5, 6, 8
-ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_TYPE = 10, 11, 20
+ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_TYPE, ATTRIBUTE_SPARSE, ATTRIBUTE_SPARSES = 10, 11, 20, 22, 23
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_LOCATION = 1, 2, 8, 9, 13, 14
 TYPES = {"float32": 1, "int64": 7}
 INT, INTS = 2, 7
@@ -68,7 +69,12 @@ def check_self_contained(model: bytes) -> None:
 def _all_tensors(model: list[Field]) -> Iterator[list[Field]]:
     for graph in within(model, GRAPH):
         yield from _tensors(graph)
+    for training in within(model, TRAINING):
+        for graph in (*within(training, 1), *within(training, 2)):
+            yield from _tensors(graph)
     for function in within(model, FUNCTION):
+        for attribute in within(function, FUNCTION_ATTRIBUTE):
+            yield from _attribute_tensors(attribute)
         for node in within(function, FUNCTION_NODE):
             yield from _node_tensors(node)
 
@@ -76,16 +82,27 @@ def _all_tensors(model: list[Field]) -> Iterator[list[Field]]:
 def _tensors(graph: list[Field]) -> Iterator[list[Field]]:
     yield from within(graph, INITIALIZER)
     for sparse in within(graph, SPARSE_INITIALIZER):
-        yield from (*within(sparse, 1), *within(sparse, 2))
+        yield from _sparse_tensors(sparse)
     for node in within(graph, NODE):
         yield from _node_tensors(node)
 
 
 def _node_tensors(node: list[Field]) -> Iterator[list[Field]]:
     for attribute in within(node, NODE_ATTRIBUTE):
-        yield from (*within(attribute, ATTRIBUTE_TENSOR), *within(attribute, ATTRIBUTE_TENSORS))
-        for graph in (*within(attribute, ATTRIBUTE_GRAPH), *within(attribute, ATTRIBUTE_GRAPHS)):
-            yield from _tensors(graph)
+        yield from _attribute_tensors(attribute)
+
+
+def _attribute_tensors(attribute: list[Field]) -> Iterator[list[Field]]:
+    yield from (*within(attribute, ATTRIBUTE_TENSOR), *within(attribute, ATTRIBUTE_TENSORS))
+    for sparse in (*within(attribute, ATTRIBUTE_SPARSE), *within(attribute, ATTRIBUTE_SPARSES)):
+        yield from _sparse_tensors(sparse)
+    for graph in (*within(attribute, ATTRIBUTE_GRAPH), *within(attribute, ATTRIBUTE_GRAPHS)):
+        yield from _tensors(graph)
+
+
+def _sparse_tensors(sparse: list[Field]) -> Iterator[list[Field]]:
+    """Its values and their places."""
+    yield from (*within(sparse, 1), *within(sparse, 2))
 
 
 def _remaining(graph: list[Field], kept: list[bool], wanted: set[str]) -> Iterator[Field]:
