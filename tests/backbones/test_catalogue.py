@@ -65,7 +65,7 @@ def test_a_name_is_replaced_only_when_asked(network_file: Path, pictures: Path) 
     catalogue.import_file(network_file, preprocessing=DIGITS)
     with pytest.raises(InputError, match="exists"):
         catalogue.import_file(network_file, preprocessing=DIGITS)
-    with pytest.raises(InputError, match="already"):
+    with pytest.raises(InputError, match="--overwrite"):
         catalogue.make("small", pictures)
     catalogue.import_file(network_file, preprocessing=DIGITS, cut="pooled", overwrite=True)
     assert Bundle.named("small").width == 4

@@ -276,7 +276,7 @@ def rewrite(folder: Path, **changes: Any) -> None:
         ({"files": {}}, "complete"),
         ({"files": {"../../etc/passwd": {"sha256": "0", "bytes": 1}}}, "altered"),
         ({"files": {"bundle-0123456789abcdef/../../x": {"sha256": "0", "bytes": 1}}}, "altered"),
-        ({"files": 3}, "cannot be read"),
+        ({"files": 3}, "cannot be read: restore the folder from a copy"),
     ],
 )
 def test_foreign_and_later_manifests_are_refused(copy: Path, changes: dict[str, Any], said: str) -> None:

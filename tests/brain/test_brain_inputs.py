@@ -170,3 +170,8 @@ def test_text_backbones_take_strings_as_texts() -> None:
     for bad in ([], None, 3, b"a cat", ["a cat", 3]):
         with pytest.raises(InputError):
             gather(bad, "text")
+
+
+def test_a_picture_that_is_not_there_is_said_so_before_its_label_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"No picture at .*nosuch: no such file"):
+        Brain().learn(str(tmp_path / "nosuch"))

@@ -107,3 +107,10 @@ def test_people_are_told_what_to_do_next(network: Path, capsys: pytest.CaptureFi
 def test_an_unknown_backbone_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["backbone", "inspect", "nosuch"]) == 1
     assert "No backbone 'nosuch'" in capsys.readouterr().err
+
+
+def test_the_list_says_what_stands_in_where_no_backbone_is_given(
+    network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["backbone", "list"]) == 0
+    assert "Without --backbone, pictures are described by hand-made measures" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -225,10 +226,78 @@ def test_what_cannot_be_is_refused_with_what_to_do(engram: Terminal, shelf: Path
     assert "does not describe a brain" in engram.refuses("info", "b")
 
 
+def test_a_path_that_is_not_there_is_said_so(engram: Terminal) -> None:
+    assert "There is no nosuch" in engram.refuses("teach", "b", "nosuch")
+    assert "There is no nosuch" in engram.refuses("teach", "b", "train", "nosuch", "--label", "x")
+
+
+def test_vectors_are_refused_by_a_brain_of_pictures_which_is_named_as_the_cause(engram: Terminal, tables: None) -> None:
+    engram.says("teach", "b", "train")
+    assert "this brain takes pictures" in engram.refuses("teach", "b", "red.npy")
+
+
+def test_a_gate_below_nothing_is_wrong_usage(engram: Terminal) -> None:
+    assert "--gate" in engram.refuses("teach", "b", "train", "--gate", "-3", code=2)
+
+
+def test_rows_of_a_table_are_right_by_their_labels_not_by_folders(engram: Terminal, shelf: Path) -> None:
+    (shelf / "t.csv").write_text("x,y,label\n" + "1,0.1,a\n0.1,1,b\n" * 5)
+    engram.says("teach", "b", "t.csv")
+    assert "right by their labels" in engram.says("predict", "b", "t.csv")
+
+
+def test_a_table_that_cannot_be_read_says_where(engram: Terminal, shelf: Path) -> None:
+    (shelf / "t.csv").write_text("x,y,label\n1,2,a\n3,oops,b\n")
+    assert "row 2 holds 'oops'" in engram.refuses("teach", "b", "t.csv")
+    (shelf / "u.csv").write_text("1,2\n3,4\n5\n")
+    assert "row 3 has 1 values, the first has 2" in engram.refuses("teach", "b", "u.csv", "--label", "a")
+
+
+def test_the_command_that_is_suggested_can_be_pasted(engram: Terminal) -> None:
+    engram.says("teach", "b", "train")
+    engram.says("rename", "b", "red", "red, of old")
+    said = engram.says("forget", "b", "--label", "red, of old")
+    suggested = shlex.split(said.partition("Proof: engram ")[2])
+    assert "FAIL" not in engram.says(*suggested)
+
+
+def test_the_example_that_was_never_taught_is_named(engram: Terminal) -> None:
+    before = engram.answers("teach", "b", "train")["digest"]
+    said = engram.refuses("forget", "b", "--example", "train/red/0.png", "--example", "test/red/1.png")
+    assert "test/red/1.png" in said
+    assert "train/red/0.png" not in said
+    assert engram.answers("info", "b")["digest"] == before
+
+
+def test_what_a_first_save_left_behind_does_not_stop_the_next(engram: Terminal, shelf: Path) -> None:
+    (shelf / "b" / "bundle-0123456789abcdef").mkdir(parents=True)
+    (shelf / "b" / ".lock").touch()
+    assert engram.answers("teach", "b", "train")["taught"] == 36
+    assert engram.answers("info", "b")["examples"] == 36
+
+
+def test_a_meld_is_not_proven_of_some_of_its_parts(engram: Terminal) -> None:
+    engram.says("teach", "a", "train/red")
+    engram.says("teach", "b", "train/green")
+    engram.says("meld", "both", "a", "b")
+    assert "not all that went into it" in engram.refuses("prove", "both", "--meld", "a")
+    assert "FAIL" not in engram.says("prove", "both", "--meld", "b", "a")
+    engram.says("teach", "both", "train/blue")
+    assert "not all that went into it" in engram.refuses("prove", "both", "--meld", "a", "b", "--out", "c")
+    assert "FAIL" not in engram.says("prove", "both", "--meld", "both", "a", "b", "--out", "c")
+
+
+def test_a_proof_about_examples_claims_nothing_about_a_label(engram: Terminal) -> None:
+    engram.says("teach", "b", "train")
+    engram.says("forget", "b", "--example", "train/red/0.png")
+    assert "label is not known" not in engram.says("prove", "b", "--forgotten", "train/red/0.png")
+
+
 def test_a_bad_picture_stops_the_lesson_and_the_rest_can_be_taught_later(engram: Terminal, shelf: Path) -> None:
     (shelf / "train" / "red" / "00bad.png").write_bytes(b"no")
     said = engram.refuses("teach", "b", "train")
     assert "00bad.png" in said
+    assert "mend what is named below" in said
     (shelf / "train" / "red" / "00bad.png").unlink()
     engram.says("teach", "b", "train")
     engram.says("teach", "whole", "train")

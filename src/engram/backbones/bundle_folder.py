@@ -44,8 +44,10 @@ def write_folder(folder: Path, files: dict[str, bytes], *, overwrite: bool) -> N
     Raises:
         InputError: `folder` is there already and is not to be replaced, or cannot be written.
     """
-    if folder.exists() and not (overwrite and (folder / RECORD).is_file()):
-        raise InputError(f"{folder} exists already: choose another name, or overwrite it if it is a bundle.")
+    if folder.exists() and not (folder / RECORD).is_file():
+        raise InputError(f"{folder} exists already and is no bundle: choose another name.")
+    if folder.exists() and not overwrite:
+        raise InputError(f"{folder} exists already: choose another name, or overwrite it (--overwrite).")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

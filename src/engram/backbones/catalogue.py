@@ -133,7 +133,9 @@ def make(
     bundle = Bundle.open(folder_of(source))
     target = user_folder() / checked_name(bundle.name if name is None else name)
     if target.exists() and not overwrite:
-        raise InputError(f"There is a backbone {target.name!r} already: choose another name, or overwrite it.")
+        raise InputError(
+            f"There is a backbone {target.name!r} already: choose another name, or overwrite it (--overwrite)."
+        )
     paths, labels = scan(pictures)
     if labels is None:
         raise InputError(f"{pictures} has no folder per class: the scatter within classes needs classes.")

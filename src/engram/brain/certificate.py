@@ -43,7 +43,7 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
         The certificate, as JSON values.
 
     Raises:
-        MeldError: a part knows something that the brain does not hold: meld again.
+        MeldError: a part knows something that the brain does not hold, or the parts are not all that it holds.
         InputError: the folder holds something else.
     """
     slots = {slot.device: slot for slot in brain.slots()}
@@ -59,6 +59,13 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
                 )
         devices = [slot.device for slot in part.slots()]
         sums.append(_sum_of(devices, f"{name} is exactly the sum of its devices' contributions", part.digest()))
+    taught = {device for device, slot in slots.items() if slot.head.sums.counts.any()}
+    left = taught - {slot.device for part in parts.values() for slot in part.slots()}
+    if left:
+        raise MeldError(
+            f"These are not all that went into it: it holds what {', '.join(sorted(left))} taught too. Name every "
+            "brain that went into it, and itself if it was taught besides."
+        )
     states = {device: (slot.head.labels, slot.head.sums) for device, slot in slots.items()}
     epochs = {device: slot.epoch for device, slot in slots.items()}
     about = {"claim": "meld", "epochs": epochs, "sums": sums, "forgotten": None}

@@ -129,6 +129,8 @@ def _pictures(inputs: Any) -> Examples:
             paths, labels = scan(one)
             items += paths
             found += labels if labels is not None else [None] * len(paths)
+        elif isinstance(one, str | os.PathLike) and not Path(one).exists():
+            raise InputError(f"No picture at {one}: no such file.")
         else:
             items.append(one)
             found.append(None)
@@ -182,11 +184,22 @@ def _read_csv(path: Path) -> tuple[Any, list[Label] | None]:
     rows = lines[1:] if names else lines
     places = [i for i, name in enumerate(names) if name.strip().lower() == "label"]
     if not places:
-        return as_vectors(rows), None
+        return _numbers(rows), None
     if any(len(row) <= places[0] for row in rows):
         raise InputError("a line is too short to hold its label.")
     labels: list[Label] = [row[places[0]] for row in rows]
-    return as_vectors([row[: places[0]] + row[places[0] + 1 :] for row in rows]), labels
+    return _numbers([row[: places[0]] + row[places[0] + 1 :] for row in rows]), labels
+
+
+def _numbers(rows: list[list[str]]) -> Any:
+    """The rows as vectors; what is wrong with one is said with its place."""
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(rows[0]):
+            raise InputError(f"row {number} has {len(row)} values, the first has {len(rows[0])}.")
+        for cell in row:
+            if not _numeric([cell]):
+                raise InputError(f"row {number} holds {cell!r}, which is not a number.")
+    return as_vectors(rows)
 
 
 def _numeric(cells: Sequence[str]) -> bool:

@@ -116,7 +116,9 @@ class Folder:
             if not whole or not all(_NAME.fullmatch(name) and ".." not in name for name in manifest["files"]):
                 raise DamagedError(f"{self.path / MANIFEST} was altered: its checksum does not fit.")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DamagedError(f"{self.path / MANIFEST} cannot be read: {error}") from error
+            raise DamagedError(
+                f"{self.path / MANIFEST} cannot be read: restore the folder from a copy. ({error})"
+            ) from error
         self.seen = packed
         return manifest
 

@@ -31,6 +31,7 @@ def list_backbones(as_json: Json = False) -> None:
         [(line["name"], line["origin"], line.get("kind", line.get("problem")),
           line.get("fingerprint", "")[:12], line["folder"]) for line in lines],
     )
+    say("Without --backbone, pictures are described by hand-made measures, which are built in.")
 
 
 def import_backbone(

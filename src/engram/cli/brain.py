@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ Inputs = Annotated[
 
 _PORTION = 16
 _SAVE_EVERY = 5.0  # seconds
+_LEFTOVERS = (".", "bundle-", "snapshot-")  # of a first save that was cut short, as by a full disk
 
 
 def teach(
@@ -38,7 +40,8 @@ def teach(
                                  " without it, pictures are described by hand.")
     ] = None,
     gate: Annotated[
-        float | None, typer.Option("--gate", metavar="G", help="For a new brain: skip what it knows by this margin.")
+        float | None, typer.Option("--gate", metavar="G", min=0.0,
+                                   help="For a new brain: skip what it knows by this margin.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -58,7 +61,8 @@ def teach(
         emit({"taught": taught, "skipped": skipped, "labels": _labels(mind), "seconds": seconds,
               "digest": mind.digest()})
         return
-    say(f"Taught {taught} in {seconds:.1f} s. {len(_labels(mind))} labels: {_few(_labels(mind), 12)}")
+    known = _labels(mind)
+    say(f"Taught {taught} in {seconds:.1f} s. {len(known)} label{'s' * (len(known) != 1)}: {_few(known, 12)}")
     if skipped:
         say(f"{skipped} skipped: known already.")
 
@@ -92,7 +96,7 @@ def predict(
     if as_json:
         emit({"answers": lines, "right": right})
     else:
-        _show_answers(lines, top, right)
+        _show_answers(lines, top, right, "labels" if takes(mind.bundle) == "vectors" else "folders' names")
     if remember and not answers.known.all():
         mind.save(brain)
 
@@ -107,7 +111,7 @@ def unknowns(brain: Folder, as_json: Json = False) -> None:
     else:
         rows = [(g.number, len(g.members), f"{g.likeness:.2f}", _few(g.sources)) for g in groups]
         table(("group", "inputs", "likeness", "from"), rows)
-        say(f"Name one: engram name {brain} {groups[0].number} LABEL")
+        say(f"Name one: engram name {shlex.quote(str(brain))} {groups[0].number} LABEL")
 
 
 def name(
@@ -146,8 +150,10 @@ def forget(
     mind.save(brain)
     gone = before - _total(mind)
     found = {"forgotten": gone, "labels": _labels(mind), "digest": mind.digest()}
-    said = " ".join([*map(str, example or ()), *(["--label", label] if label is not None else [])])
-    _done(f"Forgot {gone} example(s). Proof: engram prove {brain} --forgotten {said}", found, as_json)
+    proof = ["engram", "prove", brain, "--forgotten", *(example or ())]
+    if label is not None:
+        proof += ["--label", label]
+    _done(f"Forgot {gone} example(s). Proof: {shlex.join(map(str, proof))}", found, as_json)
 
 
 def rename(
@@ -197,7 +203,7 @@ def _open_or_make(path: Path, backbone: str | None, gate: float | None) -> Brain
     from engram.learner import InputError
 
     if not (path / "manifest.json").exists():
-        if path.is_file() or (path.is_dir() and any(not e.name.startswith(".") for e in path.iterdir())):
+        if path.is_file() or (path.is_dir() and not all(e.name.startswith(_LEFTOVERS) for e in path.iterdir())):
             raise InputError(f"{path} is no brain, and not empty: name a new folder for the brain first, then inputs.")
         return Brain(backbone, gate=gate)
     mind = Brain.open(path)
@@ -214,13 +220,18 @@ def _open_or_make(path: Path, backbone: str | None, gate: float | None) -> Brain
 
 def _labelled(mind: Brain, paths: list[Path], label: str | None) -> tuple[Any, list[Label]]:
     """The single inputs, and a label for each: the one given, else found, else the folder's name."""
-    from engram.brain.examples import default_bundle, gather, takes
-    from engram.learner import LabelError
+    from engram.brain.examples import TABLES, default_bundle, gather, takes
+    from engram.learner import InputError, LabelError
 
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"There is no {path}: check the path.")
     kind = takes(mind.bundle or default_bundle(paths))
     items: list[Any] = []
     labels: list[Label] = []
     for path in paths:
+        if kind == "pictures" and path.suffix.lower() in TABLES:
+            raise InputError(f"{path} holds vectors, but this brain takes pictures: teach a new brain with it.")
         found = gather(path, kind)
         items.append(found.items)
         if label is not None:
@@ -242,7 +253,10 @@ def _teach_all(mind: Brain, path: Path, inputs: Any, labels: list[Label], *, qui
     """Teach in portions, saved as time goes by; whatever ends it, what was taught is saved and told."""
     tables = not isinstance(inputs, list)
     portion = 4096 if tables else _PORTION
+    from engram.learner import EngramError
+
     saved, done, saved_at = 0, 0, time.monotonic()
+    then = "repeat the command for the rest."
     try:
         with progress("teaching", quiet=quiet) as report, _interruptions() as interrupted:
             for done in range(0, len(labels), portion):
@@ -254,12 +268,14 @@ def _teach_all(mind: Brain, path: Path, inputs: Any, labels: list[Label], *, qui
                     mind.save(path)
                     saved, saved_at = done + portion, time.monotonic()
             done = len(labels)
+    except EngramError:  # it would be refused again
+        then = "mend what is named below, then repeat the command for the rest."
+        raise
     finally:
         if done > saved:
             mind.save(path)
         if done < len(labels):
-            rest = f"{done} of {len(labels)} are taught and saved; repeat the command for the rest."
-            typer.echo(f"engram: {rest}", err=True)
+            typer.echo(f"engram: {done} of {len(labels)} are taught and saved; {then}", err=True)
 
 
 @contextmanager
@@ -280,14 +296,18 @@ def _interruptions() -> Iterator[Callable[[], bool]]:
 
 def _forget_examples(mind: Brain, paths: list[Path], label: Label | None) -> None:
     """Forget every copy of each example."""
+    from engram.brain.examples import gather, takes
+    from engram.learner import NotTaughtError
+
     held = mind.holds(paths, label)
+    assert mind.bundle is not None
     if not all(held):
-        mind.forget(paths, label)  # tells which was never taught
+        sources = gather(paths, takes(mind.bundle)).sources
+        missing = [source for source, times in zip(sources, held, strict=True) if not times]
+        named = "" if label is None else f" as {label}"
+        raise NotTaughtError(f"{_few(missing)}: never taught{named}, or skipped by a gate. Nothing was forgotten.")
     mind.forget(paths, label)
     for _ in range(max(held) - 1):
-        from engram.brain.examples import gather, takes
-
-        assert mind.bundle is not None
         items = gather(paths, takes(mind.bundle)).items
         again = [item for item, times in zip(items, mind.holds(items, label), strict=True) if times]
         if again:
@@ -312,7 +332,7 @@ def _total(mind: Brain) -> int:
     return sum(entry["examples"] for entry in mind.info()["labels"])
 
 
-def _show_answers(lines: list[dict[str, Any]], top: int, right: int | None) -> None:
+def _show_answers(lines: list[dict[str, Any]], top: int, right: int | None, truth: str) -> None:
     rows = []
     for line in lines:
         ranked = ", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in line["ranked"])
@@ -323,7 +343,7 @@ def _show_answers(lines: list[dict[str, Any]], top: int, right: int | None) -> N
     if refused:
         say(f"{refused} of {len(lines)} are nothing I know.")
     if right is not None:
-        say(f"{right} of {len(lines)} are right by their folders' names ({right / len(lines):.1%}).")
+        say(f"{right} of {len(lines)} are right by their {truth} ({right / len(lines):.1%}).")
 
 
 def _few(values: Any, most: int = 3) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,7 +93,8 @@ def prove(
     else:
         for line in lines:
             say(line)
-        say(f"Certificate in {folder}. Verify it anywhere: python {folder / 'verify_certificate.py'} {folder}")
+        again = shlex.join(["python", str(folder / "verify_certificate.py"), str(folder)])
+        say(f"Certificate in {folder}. Verify it anywhere: {again}")
     raise typer.Exit(code)
 
 
