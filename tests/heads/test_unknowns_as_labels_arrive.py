@@ -44,3 +44,14 @@ def test_known_things_stay_known_when_the_fit_beside_serving_is_swapped_in() -> 
     assert np.mean(known) > 0.8
     head.rebuild()
     assert abs(np.mean([head.predict(readings(label, 10)).known.mean() for label in range(8)]) - np.mean(known)) < 0.15
+
+
+def test_asking_among_one_label_knows_what_asking_among_all_knows():
+    rng = np.random.default_rng(3)
+    centres = np.eye(8)[:4]
+    x = np.repeat(centres, 30, axis=0) + 0.05 * rng.normal(size=(120, 8))
+    head = FastHead(covariance=np.eye(8) * 0.0025)
+    head.learn(x, np.repeat(np.arange(4), 30))
+    friends = centres[[1]].repeat(50, axis=0) + 0.05 * rng.normal(size=(50, 8))
+    assert head.predict(friends, among=[1]).known.mean() > 0.9
+    np.testing.assert_array_equal(head.predict(friends, among=[1]).known, head.predict(friends).known)

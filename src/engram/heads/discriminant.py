@@ -43,7 +43,7 @@ class Centres:
         counts: (K,).
         norms: (K,) μ_kᵀ A μ_k.
         starts: (C,) where the centres of each class begin; None: one for each class.
-        widening: (K,) 1/(1 + 1/n): a mean of few examples is itself uncertain.
+        widening: (K,) 1/(1 + 1/n).
     """
 
     def __init__(self, sums: FloatArray, counts: FloatArray, norms: FloatArray, starts: Positions | None) -> None:
@@ -63,6 +63,7 @@ class Comparison(NamedTuple):
     products: FloatArray  # xᵀ A μ
     norms: FloatArray  # μᵀ A μ, broadcastable to (N, K)
     own: FloatArray  # xᵀ A x
+    widening: FloatArray  # 1/(1 + 1/n), broadcastable to (N, K): a mean of few examples is itself uncertain
 
     def cosine(self) -> FloatArray:
         """Cosine between x and μ in the metric of A; 0 for a centre at the origin."""
@@ -141,7 +142,7 @@ class Discriminant:
         """(N, D) rows with K centres."""
         moved = self.apply(rows)
         own = np.einsum("nd,nd->n", moved, rows)
-        return Comparison((moved @ centres.sums.T) * centres.inverse, centres.norms[None], own)
+        return Comparison((moved @ centres.sums.T) * centres.inverse, centres.norms[None], own, centres.widening[None])
 
     def compare_without(
         self, rows: FloatArray, classes: Positions, centres: Centres, own: Positions
@@ -175,7 +176,9 @@ class Discriminant:
         norms = np.maximum(norms + gain[:, None] * np.square(centre_u), 0.0)
         alone = centres.counts[own] == 1
         products[index[alone], own[alone]] = -np.inf
-        return Comparison(products, norms, seen.own + gain * np.square(row_u))
+        widening = np.broadcast_to(seen.widening, products.shape).copy()
+        widening[index, own] = rest / (rest + 1)
+        return Comparison(products, norms, seen.own + gain * np.square(row_u), widening)
 
     def apply(self, vectors: FloatArray) -> FloatArray:
         """Each row times A, (N, D)."""

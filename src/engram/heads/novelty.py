@@ -26,7 +26,7 @@ PRIOR_WEIGHT = 100.0
 
 def distances(comparison: Comparison, centres: Centres, freedom: float) -> FloatArray:
     """(N, C) d²(x, μ)/(1 + 1/n) to the nearest centre of each class, in the metric (κ + N) A."""
-    spread = comparison.squared() * (centres.widening * freedom)
+    spread = comparison.squared() * (comparison.widening * freedom)
     return spread if centres.starts is None else -centres.best(-spread)
 
 

@@ -160,12 +160,16 @@ class ReadOut:
         """Take over what was fitted beside serving, once it is done; what counts as known is measured anew with it."""
         self.discriminant()
         if self._fitting and self._fitting.done:
-            self._discriminant = self._fitting.result(self.sums)
-            self._trust, self._fitting, self._prototypes = self._discriminant.trust, None, None
-            self._calibration_due = True
+            fitted, self._fitting = self._fitting.result(self.sums), None
+            if fitted:
+                self._discriminant, self._trust, self._prototypes = fitted, fitted.trust, None
+                self._calibration_due = True
 
     def answer(self, rows: FloatArray, columns: list[int] | None) -> Answer:
-        """Scores of (N, D) integer rows against all classes, or those of `columns`."""
+        """Scores of (N, D) integer rows against all classes, or those of `columns`.
+
+        Whether an input is known is judged against all classes, whichever are in question.
+        """
         self._swap_in()
         calibration = self._calibrated()
         discriminant = self.discriminant()
@@ -173,15 +177,13 @@ class ReadOut:
         comparison = discriminant.compare(rows, centres)
         scores = centres.best(_score(comparison, calibration.kind, discriminant.freedom, calibration.spread))
         spread = distances(comparison, centres, discriminant.freedom)
-        counts = self.sums.counts
-        if columns is not None:
-            scores, spread, counts = scores[:, columns], spread[:, columns], counts[columns]
         focus, familiarity = axes(spread)
-        top = scores.argmax(axis=1)
         novelty = calibration.novelty
-        best = scores[np.arange(len(scores)), top][:, None]
+        known = novelty.known(focus, familiarity, self.sums.counts[spread.argmin(axis=1)])
+        if columns is not None:
+            scores = scores[:, columns]
+        best = scores.max(axis=1, keepdims=True)
         confidence = 1.0 / np.exp((scores - best) / novelty.temperature).sum(axis=1)
-        known = novelty.known(focus, familiarity, counts[top])
         return Answer(scores, known, confidence, focus, familiarity)
 
     def cosines(self, rows: FloatArray) -> FloatArray:
@@ -309,12 +311,11 @@ class _Fitting:
 
     @property
     def done(self) -> bool:
-        return not self._thread.is_alive() and self._made is not None
+        return not self._thread.is_alive()
 
-    def result(self, sums: ExactSums) -> Discriminant:
-        """What was fitted, brought up to date with what came meanwhile."""
-        assert self._made is not None
-        return self._made.moved_to(sums, self.since)
+    def result(self, sums: ExactSums) -> Discriminant | None:
+        """What was fitted, brought up to date with what came meanwhile; None where the fit failed."""
+        return self._made and self._made.moved_to(sums, self.since)
 
 
 def _score(comparison: Comparison, kind: ReadOutKind, freedom: float, spread: ClassSpread) -> FloatArray:
