@@ -175,3 +175,10 @@ def test_text_backbones_take_strings_as_texts() -> None:
 def test_a_picture_that_is_not_there_is_said_so_before_its_label_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"No picture at .*nosuch: no such file"):
         Brain().learn(str(tmp_path / "nosuch"))
+
+
+def test_a_brain_shows_how_much_it_knows_and_what_it_stands_on() -> None:
+    brain = Brain()
+    assert repr(brain) == "<Brain of 0 labels on nothing yet>"
+    brain.learn([[1.0, 0.0], [0.0, 1.0]], ["right", "up"])
+    assert repr(brain) == "<Brain of 2 labels on 'vectors'>"

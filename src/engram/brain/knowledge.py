@@ -49,6 +49,10 @@ class Knowledge:
         self.unknowns = Unknowns(unknowns)
         self.seq = 0
 
+    def __repr__(self) -> str:
+        stands_on = "nothing yet" if self._bundle is None else repr(self._bundle.name)
+        return f"<{type(self).__name__} of {len(self.labels)} labels on {stands_on}>"
+
     @property
     def exact(self) -> bool:
         """Whether the laws of batching, order, melding and forgetting hold to the bit: always but for a gate."""
