@@ -91,7 +91,7 @@ def test_unknown_digits_are_told_from_known_ones(small, tmp_path, monkeypatch):
     questions = ldnn_unknown.Questions(small.test[known], small.test[~known], *[noise] * 4)
     monkeypatch.setattr(ldnn_unknown, "digit_features", lambda unknown, seed: small)
     monkeypatch.setattr(ldnn_unknown, "ask", lambda config, digits: questions)
-    config = ldnn_unknown.Config(shots=(5, 20, 30))
+    config = ldnn_unknown.Config(shots=(5, 20, 30), draws=2)
     monkeypatch.setattr(ldnn_unknown, "Config", lambda: config)
     result = execute("ldnn-unknown", ldnn_unknown, 2, tmp_path)
     values = result["values"]

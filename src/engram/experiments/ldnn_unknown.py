@@ -39,12 +39,14 @@ class Config:
     Attributes:
         unknown: the digits that neither backbone nor head ever sees.
         shots: images taught per known digit.
+        draws: how many random choices of these images are averaged for each backbone.
         alpha: share of known things that may be refused.
         characters: Omniglot drawings among the far unknowns; photographs: all 600.
     """
 
     unknown: tuple[int, ...] = (7, 8, 9)
     shots: tuple[int, ...] = (5, 20, 100)
+    draws: int = 5
     alpha: float = 0.02
     characters: int = 600
 
@@ -87,7 +89,8 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     by_shots: dict[str, Values] = {}
     for i, shots in enumerate(config.shots):
         progress(0.2 + 0.8 * i / len(config.shots), f"{shots} images of each known digit")
-        by_shots[str(shots)] = measure(config, digits, questions, shots, seed)
+        drawn = [measure(config, digits, questions, shots, seed + 1000 * draw) for draw in range(config.draws)]
+        by_shots[str(shots)] = averaged(drawn)
     middle, most = by_shots[str(config.shots[1])], by_shots[str(config.shots[-1])]
     return {
         "auroc-near": middle["near"]["combined"],
@@ -139,6 +142,15 @@ def measure(config: Config, digits: DigitFeatures, questions: Questions, shots: 
         "known-refused": 100 * share_refused(head.predict(questions.known).known),
         "near-accepted": 100 * share_accepted(head.predict(questions.near).known),
         "far-accepted": 100 * share_accepted(head.predict(questions.far).known),
+    }
+
+
+def averaged(drawn: list[Values]) -> Values:
+    """The mean of each number over several dictionaries of one shape."""
+    return {
+        name: averaged([one[name] for one in drawn]) if isinstance(value, dict)
+        else float(np.mean([one[name] for one in drawn]))
+        for name, value in drawn[0].items()
     }
 
 

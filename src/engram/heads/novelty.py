@@ -20,7 +20,7 @@ from engram.learner import FloatArray
 MANY = 20
 """Examples of the nearest class from which on focus and familiarity are added."""
 
-PRIOR_WEIGHT = 100.0
+PRIOR_WEIGHT = 300.0
 """Examples that the normal quantile counts for beside the empirical one, which wavers while examples are few."""
 
 
