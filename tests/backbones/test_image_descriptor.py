@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from engram.backbones.backbone import Backbone, Stored
 from engram.backbones.image_descriptor import DescriptorBackbone, describe
 from engram.inputs.images import scan
@@ -17,7 +18,8 @@ def picture(seed: int, size: tuple[int, int] = (48, 80)) -> np.ndarray:
 
 def test_is_a_backbone_that_a_bundle_can_hold() -> None:
     backbone = DescriptorBackbone()
-    assert isinstance(backbone, Backbone) and isinstance(backbone, Stored)
+    assert isinstance(backbone, Backbone)
+    assert isinstance(backbone, Stored)
     again = DescriptorBackbone.restore("mine", backbone.config(), None)
     assert again.fingerprint == backbone.fingerprint
 
@@ -31,14 +33,16 @@ def test_another_version_is_refused() -> None:
 def test_a_picture_is_described_alike_alone_and_among_others() -> None:
     backbone, pictures = DescriptorBackbone(), [picture(i) for i in range(4)]
     together = backbone.features(pictures)
-    assert together.shape == (4, 856) and together.dtype == np.float32
+    assert together.shape == (4, 856)
+    assert together.dtype == np.float32
     assert all(np.array_equal(backbone.features(one)[0], row) for one, row in zip(pictures, together, strict=True))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_blank_pictures_have_a_finite_direction(value: float) -> None:
     description = describe(np.full((64, 64, 3), value))
-    assert np.isfinite(description).all() and np.linalg.norm(description) > 0.5
+    assert np.isfinite(description).all()
+    assert np.linalg.norm(description) > 0.5
 
 
 def test_turning_edges_by_a_right_angle_turns_the_orientations_and_brightness_cancels() -> None:
