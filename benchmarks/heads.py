@@ -196,7 +196,8 @@ def share_of_photo(seed: int) -> dict[str, float]:
     head.discriminant  # noqa: B018 - brings the read-out up to date
     learning = (time.perf_counter() - start) / len(rows)
     fitting = seconds(head.rebuild, least=1.0)
-    return {"photo-ms": 1e3 * seeing, "rebuild-ms": 1e3 * fitting, "share-of-photo": 100 * learning / (learning + seeing)}
+    share = 100 * learning / (learning + seeing)
+    return {"photo-ms": 1e3 * seeing, "rebuild-ms": 1e3 * fitting, "share-of-photo": share}
 
 
 def measure(seed: int, widths: tuple[int, ...], classes: tuple[int, ...], many: int) -> dict[str, Any]:
