@@ -12,8 +12,8 @@ import numpy as np
 from engram.heads.head import Positions
 from engram.learner import FloatArray
 
-TOLERANCE = 8.0
-"""τ: how many times v_c two prototypes may cost and still be merged."""
+TOLERANCE = 12.0
+"""τ: how many times v_c two prototypes may cost and still be merged; chosen on validation data."""
 
 
 def squared_distances(vectors: FloatArray, moved: FloatArray) -> FloatArray:
