@@ -19,7 +19,7 @@ from engram.heads.quantisation import LIMIT
 from engram.learner import CapacityError, FloatArray, Label, State
 
 _PENDING = 256
-_PORTION = 4096  # rows of a batch that are multiplied at a time
+_PORTION = 8192  # rows of a batch that are multiplied at a time
 _FEW = 64  # classes of a batch up to which a matrix product sums them faster than one by one
 _EXACT_EXAMPLES = 2**53 // LIMIT**2
 
@@ -90,13 +90,21 @@ class ExactSums:
     def _change(self, rows: npt.NDArray[Any], classes: Positions, sign: int) -> None:
         self._count(len(rows), sign)
         for start in range(0, len(rows), _PORTION):
-            some = rows[start : start + _PORTION].astype(np.float64, copy=False)
-            self._add_to_classes(some, classes[start : start + _PORTION], sign)
-            product = some.T @ some
-            if sign > 0:
-                self._gram += product
-            else:
-                self._gram -= product
+            some, places = rows[start : start + _PORTION], classes[start : start + _PORTION]
+            present, which = np.unique(places, return_inverse=True)
+            if len(present) > _FEW:
+                some = some.astype(np.float64, copy=False)
+                self._add_to_classes(some, places, sign)
+                self._gram += sign * (some.T @ some)
+                continue
+            # which class a row is of, as further columns: one product gives G, the sums and the counts
+            block = np.zeros((len(some), self.width + len(present)))
+            block[:, : self.width] = some
+            block[np.arange(len(some)), self.width + which] = 1.0
+            product = sign * (block.T @ block)
+            self._gram += product[: self.width, : self.width]
+            self.sums[present] += product[self.width :, : self.width]
+            self.counts[present] += np.diagonal(product)[self.width :]
 
     def drop(self, place: int, second_moment: FloatArray) -> None:
         """Take back a whole class, whose Σxxᵀ the caller kept; later classes move up one place."""
@@ -199,10 +207,6 @@ class ExactSums:
     def _add_to_classes(self, rows: FloatArray, classes: Positions, sign: int) -> None:
         present, which, counts = np.unique(classes, return_inverse=True, return_counts=True)
         self.counts[present] += sign * counts
-        if len(present) <= _FEW:
-            members = (which == np.arange(len(present))[:, None]).astype(np.float64)
-            self.sums[present] += sign * (members @ rows)
-            return
         order = np.argsort(which, kind="stable")
         for place, some in zip(present, np.split(order, np.cumsum(counts)[:-1]), strict=True):
             self.sums[place] += sign * rows[some].sum(axis=0)

@@ -89,7 +89,7 @@ def as_labels(targets: Any, count: int, like: Label | None = None) -> list[Label
     labels = _plain_labels(targets, count)
     if len(labels) != count:
         raise LabelError(f"Got {count} inputs but {len(labels)} labels.")
-    kinds = {type(label) for label in labels} | ({type(like)} if like is not None else set())
+    kinds = set(map(type, labels)) | ({type(like)} if like is not None else set())
     if not kinds <= {str, int}:
         bad = next(label for label in labels if type(label) not in (str, int))
         raise LabelError(f"Labels are str or int, not {type(bad).__name__}: {bad!r}.")
@@ -102,10 +102,11 @@ def _plain_labels(targets: Any, count: int) -> list[Any]:
     if isinstance(targets, str | int | np.str_ | np.integer) and not isinstance(targets, bool):
         return [_plain(targets)] * count
     if isinstance(targets, np.ndarray):
-        return [_plain(t) for t in np.atleast_1d(targets).ravel()]
+        return [_plain(t) for t in np.atleast_1d(targets).ravel().tolist()]
     without_order = isinstance(targets, set | frozenset | Mapping | bytes | bytearray | memoryview)
     if isinstance(targets, Iterable) and not without_order:
-        return [_plain(t) for t in targets]
+        labels = list(targets)
+        return labels if set(map(type, labels)) <= {str, int} else [_plain(label) for label in labels]
     raise LabelError(f"Labels are str or int, one or a list of them, not {type(targets).__name__}: {targets!r}.")
 
 
