@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import time
 
 HELP = [sys.executable, "-c", "from engram.cli import main; main()", "--help"]
 
 
 def test_help_answers_in_under_300_milliseconds() -> None:
-    """Of processor time: what one waits on a machine that does nothing else, and the same on a busy one."""
+    """Of wall-clock, the best of ten: what one waits when no neighbour is in the way."""
     best = float("inf")
-    for _ in range(5):
-        before = os.times()
+    for _ in range(10):
+        start = time.perf_counter()
         shown = subprocess.run(HELP, capture_output=True, text=True, check=True).stdout
-        after = os.times()
-        needed = after.children_user + after.children_system - before.children_user - before.children_system
-        best = min(best, needed)
+        best = min(best, time.perf_counter() - start)
     assert "Usage: engram" in shown
-    assert 0 < best < 0.3
+    assert best < 0.3
 
 
 def test_help_loads_nothing_heavy() -> None:
