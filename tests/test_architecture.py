@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "engram"
 PLAN = re.compile(r"^(?:floor (\d+)| {7})   (\w+)(?:/|\.py) +\S", re.MULTILINE)
 
-CORE = ("learner", "checks", "inputs", "heads", "backbones", "streams", "evaluation", "brain", "cli")
+CORE = ("learner", "checks", "inputs", "heads", "backbones", "store", "streams", "evaluation", "brain", "cli")
 NOT_IN_CORE = ("torch", "sklearn", "scipy", "matplotlib", "onnx", "river")
 ADAPTERS = {"engram.backbones.torch_module", "engram.heads.scikit_learn"}  # to a package that only an extra brings
 

@@ -17,8 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engram.brain import Brain, meld, snapshot
+from engram.brain import Brain, meld
 from engram.learner import DamagedError, EngramError, InputError
+from engram.store import files as store_files
+from engram.store import folder as store_folder
 
 X = np.random.default_rng(0).uniform(-1, 1, (30, 4))
 
@@ -133,7 +135,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch, at: int, halves: bool) -> Callable
         def __getattr__(self, name: str) -> Any:
             return wrap(name) if name in CALLS else getattr(os, name)
 
-    monkeypatch.setattr(snapshot, "os", Disk())
+    monkeypatch.setattr(store_files, "os", Disk())
     return lambda: count
 
 
@@ -262,13 +264,13 @@ def rewrite(folder: Path, **changes: Any) -> None:
     """The manifest with other values, under a checksum that fits: what a foreign or later program might write."""
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["checksum"]
-    (folder / "manifest.json").write_bytes(snapshot._packed({**manifest, **changes}))
+    (folder / "manifest.json").write_bytes(store_folder._packed({**manifest, **changes}))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"version": 2}, "later version"),
+        ({"version": 3}, "later version"),
         ({"version": "1"}, "later version"),
         ({"format": "something"}, "does not describe a brain"),
         ({"digest": "0" * 64}, "manifest describes"),
@@ -366,13 +368,13 @@ def test_pipes_and_devices_in_a_folder_are_not_read(tmp_path: Path, kind: str) -
 def test_a_brain_saved_while_it_is_opened_is_opened_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     brain = first()
     brain.save(tmp_path)
-    manifest = snapshot.Folder.manifest
+    manifest = store_folder.Folder.manifest
 
-    def saved_meanwhile(self: snapshot.Folder) -> dict[str, Any]:
+    def saved_meanwhile(self: store_folder.Folder) -> dict[str, Any]:
         found = manifest(self)
         monkeypatch.undo()
         second(brain).save(tmp_path)
         return found
 
-    monkeypatch.setattr(snapshot.Folder, "manifest", saved_meanwhile)
+    monkeypatch.setattr(store_folder.Folder, "manifest", saved_meanwhile)
     assert Brain.open(tmp_path).digest() == brain.digest()

@@ -16,11 +16,11 @@ from engram.brain.contributions import Contributions, describe
 from engram.brain.edicts import Edict
 from engram.brain.examples import takes
 from engram.brain.slots import Slot
-from engram.brain.snapshot import Folder
 from engram.brain.unknowns import Unknowns
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast import FastHead
 from engram.learner import InputError, Label, State
+from engram.store.folder import Folder
 
 
 class Knowledge:

@@ -25,11 +25,11 @@ from engram.backbones.bundle import Bundle
 from engram.brain.edicts import Edict
 from engram.brain.receipts import Receipts
 from engram.brain.slots import Contents, Slot, Stored
-from engram.brain.snapshot import Entry, Folder, short_hash
 from engram.brain.unknowns import Unknowns
 from engram.heads.fast import FastHead
 from engram.heads.head import from_json_array, json_array
 from engram.learner import DamagedError, EngramError, InputError, State
+from engram.store.folder import Entry, Folder, short_hash
 
 if TYPE_CHECKING:
     from engram.brain.knowledge import Knowledge

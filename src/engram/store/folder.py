@@ -2,8 +2,7 @@
 
 Every file but the manifest gets a name of its own, with its SHA-256 in it, and is never written to again. The manifest
 names the files that make up the brain; putting it in place, by one atomic rename, is the moment of saving. Files that
-no manifest names any longer are swept away afterwards. (The order write, sync, rename, sync of the folder is the one
-that survives power loss: Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014.)
+no manifest names any longer are swept away afterwards.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from engram.learner import DamagedError, EngramError, InputError
+from engram.store.files import make_folder, remove, sync_folder, write_atomically
 
 FORMAT = "engram-brain"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 2**28
 
@@ -57,7 +57,7 @@ class Folder:
             InputError: the folder's manifest.json is not a brain's.
             OSError: the disk refused; the brain that was there is still there.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         with exclusive(self.path):
             self._check_ours()
             self.check_unchanged()
@@ -65,13 +65,14 @@ class Folder:
             for name, content in sorted(files.items()):
                 entries[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
                 if not self._holds(name, entries[name]):
-                    _write(self.path / name, content)
+                    make_folder((self.path / name).parent)
+                    write_atomically(self.path / name, content)
             manifest = _packed({**about, "format": FORMAT, "version": VERSION, "files": entries})
             for folder in {(self.path / name).parent for name in files} | {self.path}:
-                _sync_folder(folder)
-            _write(self.path / MANIFEST, manifest)
-            _sync_folder(self.path)
-            _sync_folder(self.path.resolve().parent)
+                sync_folder(folder)
+            write_atomically(self.path / MANIFEST, manifest)
+            sync_folder(self.path)
+            sync_folder(self.path.resolve().parent)
             self.seen = manifest
             self._sweep({name.split("/")[0] for name in entries})
 
@@ -168,12 +169,8 @@ class Folder:
         """Remove what the manifest no longer names. What cannot be removed does no harm."""
         with suppress(OSError):
             for entry in self.path.iterdir():
-                if entry.name in keep or not _OURS.fullmatch(entry.name):
-                    continue
-                inside = list(entry.iterdir()) if entry.is_dir() else []
-                for file in inside:
-                    file.unlink()
-                entry.rmdir() if entry.is_dir() else entry.unlink()
+                if entry.name not in keep and _OURS.fullmatch(entry.name):
+                    remove(entry)
 
 
 @contextmanager
@@ -202,28 +199,3 @@ def _packed(manifest: Mapping[str, Any]) -> bytes:
     text = json.dumps(manifest, sort_keys=True, indent=1)
     checked = {**manifest, "checksum": hashlib.sha256(text.encode()).hexdigest()}
     return json.dumps(checked, sort_keys=True, indent=1).encode() + b"\n"
-
-
-def _write(target: Path, content: bytes) -> None:
-    """The content under a temporary name, synced, then renamed."""
-    target.parent.mkdir(exist_ok=True)
-    temporary = target.with_name(target.name + ".engram-tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    os.replace(temporary, target)
-
-
-def _sync_folder(path: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened, and a rename is synced by the system
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
