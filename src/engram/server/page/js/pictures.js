@@ -1,0 +1,44 @@
+/** Pictures made small before they travel: the longer side at most 320 pixels. */
+
+const LONGEST = 320;
+const LIGHT = 40_000;
+
+/**
+ * A picture file as it is if it is small already, else a smaller JPEG of it.
+ * @param {Blob} file
+ * @returns {Promise<Blob>}
+ * @throws {Error} not a picture that this browser can show
+ */
+export async function shrunk(file) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  } catch {
+    throw new Error(`${/** @type {File} */ (file).name ?? "This"} is not a picture that this browser can read.`);
+  }
+  const small = Math.max(bitmap.width, bitmap.height) <= LONGEST && file.size <= LIGHT;
+  const asIs = small && ["image/png", "image/jpeg", "image/webp"].includes(file.type);
+  const made = asIs ? file : await cropped(bitmap, bitmap.width, bitmap.height, bitmap.width / bitmap.height);
+  bitmap.close();
+  return made;
+}
+
+/**
+ * The middle of a picture in the shape width / height = `aspect`, made small.
+ * @param {CanvasImageSource} source
+ * @returns {Promise<Blob>}
+ */
+export function cropped(source, width, height, aspect) {
+  const [w, h] = width / height > aspect ? [height * aspect, height] : [width, width / aspect];
+  const scale = Math.min(1, LONGEST / Math.max(w, h));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(w * scale));
+  canvas.height = Math.max(1, Math.round(h * scale));
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  pen.fillStyle = "#fff";  // JPEG has no transparency
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(source, (width - w) / 2, (height - h) / 2, w, h, 0, 0, canvas.width, canvas.height);
+  return new Promise((give, fail) => canvas.toBlob(
+    (blob) => (blob ? give(blob) : fail(new Error("This picture could not be made smaller."))), "image/jpeg", 0.88));
+}
