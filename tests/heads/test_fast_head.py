@@ -124,7 +124,7 @@ def test_leave_one_out_in_closed_form_agrees_with_really_leaving_each_out(protot
     readout = head._readout
     discriminant = readout.discriminant()
     centres = readout._centres("prototypes" if prototypes else "cosine")
-    rows, truth, own = readout._sample()
+    rows, truth, own = readout.sample()
     fast = discriminant.compare_without(rows, truth, centres, own if prototypes else truth)
     trust = discriminant.trust
     for i in range(0, len(rows), 5):

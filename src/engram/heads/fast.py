@@ -19,8 +19,10 @@ from engram.heads.episodes import Episodes, pack, unpack
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Head, Positions, from_json_array, json_array
 from engram.heads.novelty import Novelty
-from engram.heads.quantisation import Quantisation
-from engram.heads.readout import ReadOut, ReadOutKind
+from engram.heads.quantisation import LIMIT, Quantisation
+from engram.heads.reading import ReadOutKind
+from engram.heads.readout import ReadOut
+from engram.heads.view import HeadView, cosines
 from engram.inputs.vectors import as_labels, as_vectors, positions
 from engram.learner import (
     Consolidation,
@@ -105,9 +107,26 @@ class FastHead(Head):
             rows, labels = self._examples(inputs, targets)
             self._check(rows, labels)
             for row, label in zip(rows, labels, strict=True):
-                if not self._knows_well(row[None], label):
+                if not self.knows_well(row, label):
                     self.width = rows.shape[1]
                     self._learn(row[None], positions([label], self._book))
+
+    def learn_rows(self, rows: npt.NDArray[np.int16], targets: Any) -> None:
+        """Learn (N, D) rows that `quantise` made before, as a log keeps them; no gate skips any.
+
+        Raises:
+            InputError, LabelError, CapacityError: nothing was changed.
+        """
+        with self._lock:
+            labels = self._row_labels(rows, targets)
+            self._check(rows, labels)
+            self.width = rows.shape[1]
+            self._learn(rows, positions(labels, self._book))
+
+    def forget_rows(self, rows: npt.NDArray[np.int16], targets: Any) -> None:
+        """`forget` for rows that `quantise` made before."""
+        with self._lock:
+            self._forget(rows, self._row_labels(rows, targets))
 
     def forget(self, inputs: Any, targets: Any) -> None:
         """Unlearn examples: the digest is again that of a head that never saw them.
@@ -116,19 +135,21 @@ class FastHead(Head):
             NotTaughtError: never taught under that label (where rows were let go: not so many); nothing was changed.
         """
         with self._lock:
-            small, labels = self._examples(inputs, targets)
-            self._check_taught(small, labels)
-            rows = small.astype(np.float64)
-            classes = positions(labels, self._book)
-            self._readout.before_change()
-            self.sums.subtract(rows, classes)
-            for row, place in zip(rows, classes.tolist(), strict=True):
-                self._episodes[place].remove(row)
-            self._readout.note(Change(rows, classes, -1))
-            self._count_stored()
-            for label in set(labels):
-                if not self.sums.counts[self._book[label]]:
-                    self._drop(label, np.zeros((self.sums.width, self.sums.width)))
+            self._forget(*self._examples(inputs, targets))
+
+    def _forget(self, small: npt.NDArray[np.int16], labels: list[Label]) -> None:
+        self._check_taught(small, labels)
+        rows = small.astype(np.float64)
+        classes = positions(labels, self._book)
+        self._readout.before_change()
+        self.sums.subtract(rows, classes)
+        for row, place in zip(rows, classes.tolist(), strict=True):
+            self._episodes[place].remove(row)
+        self._readout.note(Change(rows, classes, -1))
+        self._count_stored()
+        for label in set(labels):
+            if not self.sums.counts[self._book[label]]:
+                self._drop(label, np.zeros((self.sums.width, self.sums.width)))
 
     def forget_label(self, label: Label) -> None:
         """Unlearn everything taught under a label, exactly.
@@ -205,6 +226,12 @@ class FastHead(Head):
 
     # What a user can ask
 
+    def view(self) -> HeadView:
+        """What the head knows now, for any thread to ask while it learns on; work that is due is done first."""
+        with self._lock:
+            reading = self._readout.reading().kept() if self._book else None
+            return HeadView(self.labels, self.width, self._quantise, reading)
+
     @property
     def counts(self) -> dict[Label, int]:
         """How many examples each label has."""
@@ -222,11 +249,7 @@ class FastHead(Head):
         """(N, N) cosines between features in the metric of the read-out: what is alike, by what was learned."""
         with self._lock:
             rows = self._prepare(np.atleast_2d(np.asarray(inputs, np.float64)))
-            moved = self._readout.discriminant().apply(rows) if self._book else rows
-            gram = moved @ rows.T
-            lengths = np.sqrt(np.maximum(np.diagonal(gram), 1e-300))
-            similarity: FloatArray = gram / lengths[:, None] / lengths[None]
-            return similarity
+            return cosines(rows, self._readout.discriminant().apply(rows) if self._book else rows)
 
     def digest(self) -> str:
         """SHA-256 of the exact sums, by label; what was forgotten leaves no trace in it."""
@@ -275,10 +298,17 @@ class FastHead(Head):
         labels = as_labels(targets, len(vectors), next(iter(self._book), None))
         return self._quantise.small(vectors), labels
 
-    def _check(self, vectors: FloatArray, labels: list[Label]) -> None:
+    def _row_labels(self, rows: npt.NDArray[np.int16], targets: Any) -> list[Label]:
+        if rows.ndim != 2 or rows.dtype != np.int16 or self.width not in (None, rows.shape[1]):
+            raise InputError(f"Expected int16 rows (N, {self.width or 'D'}), not {rows.dtype} {rows.shape}.")
+        if rows.size and not -LIMIT <= rows.min() <= rows.max() <= LIMIT:
+            raise InputError(f"Rows hold integers from {-LIMIT} to {LIMIT}; these reach {rows.min()} to {rows.max()}.")
+        return as_labels(targets, len(rows), next(iter(self._book), None))
+
+    def _check(self, vectors: npt.NDArray[Any], labels: list[Label]) -> None:
         self.sums.check_capacity(len(vectors))
 
-    def _learn(self, vectors: FloatArray, classes: Positions) -> None:
+    def _learn(self, vectors: npt.NDArray[Any], classes: Positions) -> None:
         if not self.sums.width:
             self._start(vectors.shape[1])
         self._readout.before_change()
@@ -296,13 +326,10 @@ class FastHead(Head):
     def _predictions(
         self, vectors: FloatArray, candidates: tuple[Label, ...], columns: list[int] | None
     ) -> Predictions:
-        answer = self._readout.answer(vectors, columns)
-        return Predictions(
-            candidates, answer.scores, answer.known, answer.confidence, answer.focus, answer.familiarity
-        )
+        return Predictions(candidates, *self._readout.reading().answer(vectors, columns))
 
     def _scores(self, vectors: FloatArray) -> FloatArray:
-        return self._readout.answer(vectors, None).scores
+        return self._readout.reading().answer(vectors, None).scores
 
     def _arrays(self) -> State:
         derived = json_array(self._readout.derived() if self._book else None)
@@ -357,7 +384,7 @@ class FastHead(Head):
             raise NotTaughtError(f"{label!r} was never taught. Known: {list(self._book)[:20]}.")
         return self._book[label]
 
-    def _check_taught(self, rows: FloatArray, labels: list[Label]) -> None:
+    def _check_taught(self, rows: npt.NDArray[Any], labels: list[Label]) -> None:
         wanted = Counter((label, row.astype(np.int16).tobytes()) for label, row in zip(labels, rows, strict=True))
         gone: Counter[Label] = Counter()  # examples no longer kept can be counted, but not compared
         for (label, row), times in wanted.items():
@@ -374,11 +401,11 @@ class FastHead(Head):
         self._book = {other: i for i, other in enumerate(known for known in self._book if known != label)}
         self._readout.reset()
 
-    def _knows_well(self, row: FloatArray, label: Label) -> bool:
-        """Whether the label's score leads every other one's by the gate."""
+    def knows_well(self, row: npt.NDArray[np.int16], label: Label) -> bool:
+        """Whether the label's score for a quantised (D,) row leads every other one's by the gate."""
         if self.gate is None or label not in self._book or len(self._book) < 2:
             return False
-        scores = self._readout.cosines(row.astype(np.float64))[0]
+        scores = self._readout.cosines(row[None].astype(np.float64))[0]
         others = np.delete(scores, self._book[label])
         return bool(scores[self._book[label]] - others.max() > self.gate)
 

@@ -72,8 +72,8 @@ class Head(ABC):
         with self._lock:
             vectors = self._prepare(as_vectors(inputs, self.width))
             if not self._book:
-                return Predictions((), np.zeros((len(vectors), 0)), np.zeros(len(vectors), bool))
-            columns = self._columns(among)
+                return nothing_known(len(vectors))
+            columns = columns_of(among, self._book)
             candidates = self.labels if columns is None else tuple(self.labels[i] for i in columns)
             return self._predictions(vectors, candidates, columns)
 
@@ -123,15 +123,6 @@ class Head(ABC):
         with self._lock:
             return sum(array.nbytes for array in self._arrays().values())
 
-    def _columns(self, among: Iterable[Label] | None) -> list[int] | None:
-        if among is None:
-            return None
-        wanted = list(dict.fromkeys(among))
-        missing = [label for label in wanted if label not in self._book]
-        if missing or not wanted:
-            raise LabelError(f"Never taught: {missing or 'no labels given'}. Known: {list(self._book)[:20]}.")
-        return [self._book[label] for label in wanted]
-
     def _examples(self, inputs: Any, targets: Any) -> tuple[FloatArray, list[Label]]:
         vectors = as_vectors(inputs, self.width)
         labels = as_labels(targets, len(vectors), next(iter(self._book), None))
@@ -170,6 +161,22 @@ class Head(ABC):
     @abstractmethod
     def _restore(self, state: State) -> None:
         """Take the arrays back; the book and the width are set already."""
+
+
+def columns_of(among: Iterable[Label] | None, book: Mapping[Label, int]) -> list[int] | None:
+    """The places of the labels in question; None for all. Raises LabelError where one is not in the book."""
+    if among is None:
+        return None
+    wanted = list(dict.fromkeys(among))
+    missing = [label for label in wanted if label not in book]
+    if missing or not wanted:
+        raise LabelError(f"Never taught: {missing or 'no labels given'}. Known: {list(book)[:20]}.")
+    return [book[label] for label in wanted]
+
+
+def nothing_known(count: int) -> Predictions:
+    """The answers where nothing was taught."""
+    return Predictions((), np.zeros((count, 0)), np.zeros(count, bool))
 
 
 def softmax(scores: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.discriminant import Centres, Comparison
+from engram.heads.metric import Centres, Comparison
 from engram.learner import FloatArray
 
 MANY = 20

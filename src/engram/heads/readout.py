@@ -9,65 +9,31 @@ fitted on a copy, beside serving, and swapped in.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from threading import Thread
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from engram.heads.class_spread import ClassSpread, class_spread
-from engram.heads.discriminant import FIT_FROM, Centres, Change, Comparison, Discriminant, Prior
+from engram.heads.discriminant import FIT_FROM, Change, Discriminant, Prior
 from engram.heads.episodes import Episodes
 from engram.heads.evidence import PriorTrust
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Positions
-from engram.heads.novelty import Axis, Novelty, axes, calibrate, distances, uncalibrated
+from engram.heads.metric import Centres
+from engram.heads.novelty import Axis, Novelty, calibrate, distances, uncalibrated
+from engram.heads.reading import Calibration, Reading, ReadOutKind, score
 from engram.heads.temperature import Tempered, temper
 from engram.learner import FloatArray
-
-ReadOutKind = Literal["auto", "class", "cosine", "linear", "prototypes"]
 
 _BLOCK = 128  # changes after which the precision is brought up to date, asked or not
 _SAMPLE = 64  # examples of a class that calibrate ...
 _SAMPLES = 640  # ... and of all classes together
-_STALE = 1.5  # growth after which the calibration is made anew
-_STALE_LABELS = 1.1  # growth in labels after which it is
 _WIDE = 512  # features from which on fitting runs beside serving
 _ERRORS = {"prototypes": 2.0}  # standard errors by which a kind must win: prototypes are many, and fit by chance
 _SETTLED = 200  # left-out examples from which on they can choose between cosine and linear
 _ENOUGH = 10  # left-out examples without which nothing can be calibrated
-
-
-class Answer(NamedTuple):
-    """(N, C) scores and (N,) the rest."""
-
-    scores: FloatArray
-    known: npt.NDArray[np.bool_]
-    confidence: FloatArray
-    focus: FloatArray
-    familiarity: FloatArray
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How scores are read: the kind that did best on left-out examples, and what counts as known."""
-
-    kind: ReadOutKind
-    novelty: Novelty
-    spread: ClassSpread
-    total: int  # examples, degrees of freedom and labels, when it was made
-    degrees: int
-    labels: int
-
-    def fits(self, sums: ExactSums) -> bool:
-        """Whether the data is still of about the size it was made for.
-
-        A new label among few changes what focus is measured against, the mean of the other labels, at once.
-        """
-        pairs = ((self.total, sums.total), (self.degrees, sums.degrees))
-        labels = sorted((self.labels, sums.classes))
-        return labels[1] <= _STALE_LABELS * labels[0] and all(max(pair) < _STALE * min(pair) + 1 for pair in pairs)
 
 
 class ReadOut:
@@ -165,26 +131,12 @@ class ReadOut:
                 self._discriminant, self._trust, self._prototypes = fitted, fitted.trust, None
                 self._calibration_due = True
 
-    def answer(self, rows: FloatArray, columns: list[int] | None) -> Answer:
-        """Scores of (N, D) integer rows against all classes, or those of `columns`.
-
-        Whether an input is known is judged against all classes, whichever are in question.
-        """
+    def reading(self) -> Reading:
+        """What answers come from, brought up to date; the class sums and counts in it change with the next example."""
         self._swap_in()
         calibration = self._calibrated()
         discriminant = self.discriminant()
-        centres = self._centres(calibration.kind)
-        comparison = discriminant.compare(rows, centres)
-        scores = centres.best(_score(comparison, calibration.kind, discriminant.freedom, calibration.spread))
-        spread = distances(comparison, centres, discriminant.freedom)
-        focus, familiarity = axes(spread)
-        novelty = calibration.novelty
-        known = novelty.known(focus, familiarity, self.sums.counts[spread.argmin(axis=1)])
-        if columns is not None:
-            scores = scores[:, columns]
-        best = scores.max(axis=1, keepdims=True)
-        confidence = 1.0 / np.exp((scores - best) / novelty.temperature).sum(axis=1)
-        return Answer(scores, known, confidence, focus, familiarity)
+        return Reading(discriminant.metric, discriminant.classes(), self._centres(calibration.kind), calibration)
 
     def cosines(self, rows: FloatArray) -> FloatArray:
         """(N, C) cosines with the class means."""
@@ -249,7 +201,7 @@ class ReadOut:
         return self._calibration
 
     def _calibrate(self) -> Calibration:
-        rows, truth, own = self._sample()
+        rows, truth, own = self.sample()
         now = (self.sums.total, self.sums.degrees, self.sums.classes)
         kinds = self._kinds()
         if len(rows) < _ENOUGH:
@@ -264,7 +216,7 @@ class ReadOut:
                 comparison = discriminant.compare_without(rows, truth, centres, own)
             if kind == "linear" and len(kinds) > 1 and len(rows) < _SETTLED:
                 continue
-            found = temper(centres.best(_score(comparison, kind, discriminant.freedom, width)), truth)
+            found = temper(centres.best(score(comparison, kind, discriminant.freedom, width)), truth)
             if chosen is None or found.better_than(chosen[1], _ERRORS.get(kind, 0.0)):
                 chosen = kind, found, distances(comparison, centres, discriminant.freedom)
         assert chosen is not None
@@ -278,7 +230,7 @@ class ReadOut:
         merged = self.kind == "auto" and any(len(episodes.counts) for episodes in self.episodes)
         return ["cosine", "linear", "prototypes"] if merged else ["cosine", "linear"]
 
-    def _sample(self) -> tuple[FloatArray, Positions, Positions]:
+    def sample(self) -> tuple[FloatArray, Positions, Positions]:
         """Up to 64 examples of each class with two or more: rows, classes, and the prototypes that hold them."""
         places = np.flatnonzero(self.sums.counts > 1)
         if len(places) > _SAMPLES:  # very many classes: an even choice of them
@@ -316,9 +268,3 @@ class _Fitting:
     def result(self, sums: ExactSums) -> Discriminant | None:
         """What was fitted, brought up to date with what came meanwhile; None where the fit failed."""
         return self._made and self._made.moved_to(sums, self.since)
-
-
-def _score(comparison: Comparison, kind: ReadOutKind, freedom: float, spread: ClassSpread) -> FloatArray:
-    if kind == "linear":
-        return comparison.linear() * freedom
-    return spread.read(comparison.cosine()) if kind == "cosine" else comparison.cosine()
