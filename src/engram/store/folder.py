@@ -38,11 +38,13 @@ class Folder:
     Attributes:
         path: where it is.
         seen: the manifest that was last read or written through this object, as bytes; None before.
+        entries: the files that were named when it was last written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.seen: bytes | None = None
+        self.entries: dict[str, Entry] = {}
 
     def write(self, about: Mapping[str, Any], files: Mapping[str, bytes], kept: Mapping[str, Entry]) -> None:
         """Save: all the files, then the manifest.
@@ -63,7 +65,7 @@ class Folder:
             self.check_unchanged()
             entries: dict[str, Entry] = dict(kept)
             for name, content in sorted(files.items()):
-                entries[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+                entries[name] = entry_of(content)
                 if not self._holds(name, entries[name]):
                     make_folder((self.path / name).parent)
                     write_atomically(self.path / name, content)
@@ -73,7 +75,7 @@ class Folder:
             write_atomically(self.path / MANIFEST, manifest)
             sync_folder(self.path)
             sync_folder(self.path.resolve().parent)
-            self.seen = manifest
+            self.seen, self.entries = manifest, entries
             self._sweep({name.split("/")[0] for name in entries})
 
     def check_unchanged(self) -> None:
@@ -187,6 +189,11 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def entry_of(content: bytes) -> Entry:
+    """What the manifest says of a file of this content."""
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
 def short_hash(content: bytes) -> str:

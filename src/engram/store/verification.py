@@ -1,0 +1,58 @@
+"""Looking at everything a log holds: what `engram verify` does first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from engram.learner import EngramError
+from engram.store.database import COLUMNS
+from engram.store.event import check, parts_checksum
+
+if TYPE_CHECKING:
+    from engram.store.event_log import EventLog
+
+_PORTION = 1024
+
+
+def problems(log: EventLog, progress: Callable[[int, int], None] | None) -> Iterator[str]:
+    """Each thing that is wrong, in words."""
+    try:
+        last = log.last
+        for start in range(0, last, _PORTION):
+            yield from _events(log, start, min(last, start + _PORTION))
+            if progress is not None:
+                progress(min(last, start + _PORTION), last)
+        for table, columns in COLUMNS.items():
+            if table != "events":
+                yield from _others(log, table, columns)
+        for (said,) in log._rows("PRAGMA integrity_check(20)"):
+            if said != "ok":
+                yield f"The database is malformed: {said}"
+    except (EngramError, OSError) as error:
+        yield str(error)
+
+
+def _events(log: EventLog, start: int, stop: int) -> Iterator[str]:
+    rows = log._rows(f"SELECT {COLUMNS['events']} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq", start, stop)
+    for missing in sorted(set(range(start + 1, stop + 1)) - {row[0] for row in rows}):
+        yield f"Event {missing} is missing."
+    for row in rows:
+        try:
+            check(row)
+        except EngramError as error:
+            yield str(error)
+
+
+def _others(log: EventLog, table: str, columns: str) -> Iterator[str]:
+    key = columns.split(",")[0]
+    after: object = None
+    while True:
+        where, bindings = ("", ()) if after is None else (f"WHERE {key} > ?", (after,))
+        rows = log._rows(f"SELECT {columns} FROM {table} {where} ORDER BY {key} LIMIT {_PORTION}", *bindings)
+        if not rows:
+            return
+        for row in rows:
+            if parts_checksum(table, *row[:-1]) != row[-1]:
+                yield f"A row of {table}, {row[0]}, is damaged: its checksum does not fit."
+        after = rows[-1][0]
