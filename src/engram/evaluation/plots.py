@@ -11,6 +11,7 @@ import numpy as np
 # yellow left out, it vanishes on white. Line styles and markers carry the same information without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
 LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P")
 STYLE: Any = {
     "font.size": 9.0, "axes.titlesize": 10.0, "axes.titlelocation": "left", "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "grid.color": "#DDDDDD", "grid.linewidth": 0.6,
@@ -79,6 +80,23 @@ def draw_confusion(axes: Any, matrix: Any, labels: Sequence[str], title: str = "
                           color="white" if shares[i, j] > 0.4 else "#333333")
     axes.grid(False)
     _finish(axes, "predicted", "true", title)
+
+
+def draw_scatter(
+    axes: Any,
+    groups: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[str]]],
+    x: str,
+    y: str,
+    title: str = "",
+) -> None:
+    """Points with their names, in groups told apart by colour and marker: group -> (x, y, names)."""
+    for i, (group, (across, up, names)) in enumerate(groups.items()):
+        axes.scatter(across, up, s=26, color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], label=group)
+        for place, height, name in zip(across, up, names, strict=True):
+            axes.annotate(name, (place, height), xytext=(3, 3), textcoords="offset points", fontsize=6,
+                          color="#555555")
+    _finish(axes, x, y, title)
+    axes.legend(frameon=False, fontsize=8)
 
 
 def draw_bars(

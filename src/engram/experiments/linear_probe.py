@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 
 class LinearProbe(NamedTuple):
     """Accuracy in [0, 1] on the test features; the chosen C; seconds of one refit (the best of
-    three), and of choosing C."""
+    several), and of choosing C."""
 
     accuracy: float
     strength: float
@@ -27,8 +28,10 @@ def linear_probe(
     teach_labels: npt.NDArray[Any],
     test: npt.NDArray[Any],
     test_labels: npt.NDArray[Any],
+    strengths: Sequence[float] = STRENGTHS,
+    refits: int = 3,
 ) -> LinearProbe:
-    """Choose C on a fifth of the taught data, refit on all of it, answer the test features.
+    """Choose C among `strengths` on a fifth of the taught data, refit on all of it, answer the test features.
 
     Features are standardised with the taught data's mean and deviation; multinomial, L2, L-BFGS
     (scikit-learn). What counts against it in time is the one refit with C known.
@@ -41,15 +44,15 @@ def linear_probe(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # weak regularisation may stop at the limit
         scores = [_fitted(teach[rest], teach_labels[rest], strength).score(teach[held], teach_labels[held])
-                  for strength in STRENGTHS]
-        strength = STRENGTHS[int(np.argmax(scores))]
+                  for strength in strengths]
+        strength = strengths[int(np.argmax(scores))]
         chosen = time.perf_counter()
-        refits = []
-        for _ in range(3):
+        spent = []
+        for _ in range(refits):
             begun = time.perf_counter()
             model = _fitted(teach, teach_labels, strength)
-            refits.append(time.perf_counter() - begun)
-    return LinearProbe(float(model.score(test, test_labels)), strength, min(refits), chosen - start)
+            spent.append(time.perf_counter() - begun)
+    return LinearProbe(float(model.score(test, test_labels)), strength, min(spent), chosen - start)
 
 
 def _fitted(features: npt.NDArray[Any], labels: npt.NDArray[Any], strength: float) -> Any:

@@ -21,7 +21,7 @@ class Family(NamedTuple):
     Attributes:
         maker: "module:function"; the function takes classes=, channels= and options of its own.
         side: of the square pictures it was published with.
-        layers: names at which it can be cut, from the first to the last, the pooled features aside.
+        layers: where else it can be cut than at its features, from the first to the last.
     """
 
     maker: str
@@ -30,14 +30,14 @@ class Family(NamedTuple):
 
 
 HOME = "engram.pretraining.families."
-STAGES = ("layer1", "layer2", "layer3", "layer4")
+STAGES = ("layer1", "layer2", "layer3")
 FAMILIES = {
-    "lenet5": Family(HOME + "lenet:lenet5", 32, ("conv1", "conv2", "fc1", "fc2")),
+    "lenet5": Family(HOME + "lenet:lenet5", 32, ("conv1", "conv2", "fc1")),
     "simplenet": Family(HOME + "simplenet:simplenet", 32, ("features.12", "features.23", "features.31", "features.36")),
     "squeezenet1_1": Family(HOME + "squeezenet:squeezenet1_1", 224,
-                            ("features.4", "features.7", "features.10", "features.12")),
+                            ("features.4", "features.7", "features.10")),
     "mobilenet_v2": Family(HOME + "mobilenet_v2:mobilenet_v2", 224,
-                           ("features.6", "features.13", "features.17", "features.18")),
+                           ("features.6", "features.13", "features.17")),
     "resnet18": Family(HOME + "resnet:resnet18", 224, STAGES),
     "resnet34": Family(HOME + "resnet:resnet34", 224, STAGES),
     "resnet50": Family(HOME + "resnet:resnet50", 224, STAGES),
