@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,6 @@ BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 
 WIDTH = 1280
 CLASSES = 1001
-PIXELS: onnx.Port = ("pixels", ("batch", 3, 224, 224))
 ARCHIVE_LIMIT = 64_000_000
 
 
@@ -69,23 +68,36 @@ def layers() -> Iterator[Convolution]:
     yield Convolution(WIDTH, CLASSES, 1, relu6=False)
 
 
-def load(path: str | os.PathLike[str], *, logits: bool = False, name: str = "mobilenet-v2") -> OnnxBackbone:
+def load(
+    path: str | os.PathLike[str], *, logits: bool = False, name: str = "mobilenet-v2", side: int = 224
+) -> OnnxBackbone:
     """The backbone from a weights file: 1280 pooled features, or 1001 logits (0 is background).
 
     Args:
         path: an .npz with `NN.w` (int8, OIHW), `NN.scale`, `NN.bias` and `NN.meta` for each convolution.
         logits: stop at the classifier instead of before it.
         name: what to call it.
+        side: of the pictures it is shown, a multiple of 32; published at 224.
 
     Raises:
-        InputError: no such file.
+        InputError: no such file, or no such side.
         DamagedError: truncated, or weights of another network.
     """
-    return OnnxBackbone(to_onnx(path, logits=logits), MOBILENET, name=name)
+    network = to_onnx(path, logits=logits, side=side)
+    return OnnxBackbone(network, replace(MOBILENET, size=(side, side)), name=name)
 
 
-def to_onnx(path: str | os.PathLike[str], *, logits: bool = False) -> bytes:
-    """The network as an ONNX file: input (N, 3, 224, 224), output (N, 1280) or (N, 1001). Raises as `load`."""
+def classifier(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Weights (1001, 1280) and biases (1001,) that turn the pooled features into logits. Raises as `load`."""
+    *_, (weights, biases) = _weights(Path(path))
+    return weights.reshape(CLASSES, WIDTH), biases
+
+
+def to_onnx(path: str | os.PathLike[str], *, logits: bool = False, side: int = 224) -> bytes:
+    """The network as an ONNX file: input (N, 3, side, side), output (N, 1280) or (N, 1001). Raises as `load`."""
+    if side < 32 or side % 32:
+        raise InputError(f"MobileNetV2 sees squares whose side is a multiple of 32, not {side}.")
+    pixels: onnx.Port = ("pixels", ("batch", 3, side, side))
     nodes: list[bytes] = []
     constants = [onnx.tensor("low", np.array(0, np.float32)), onnx.tensor("high", np.array(6, np.float32))]
     value = start = "pixels"
@@ -95,7 +107,7 @@ def to_onnx(path: str | os.PathLike[str], *, logits: bool = False) -> bytes:
             nodes.append(onnx.node("GlobalAveragePool", [value], "pooled"))
             nodes.append(onnx.node("Flatten", ["pooled"], "features"))
             if not logits:
-                return onnx.model(nodes, constants, PIXELS, ("features", ("batch", WIDTH)))
+                return onnx.model(nodes, constants, pixels, ("features", ("batch", WIDTH)))
             value = "pooled"
         if layer.starts:
             start = value
@@ -109,7 +121,7 @@ def to_onnx(path: str | os.PathLike[str], *, logits: bool = False) -> bytes:
             nodes.append(onnx.node("Add", [value, start], f"a{number}"))
             value = f"a{number}"
     nodes.append(onnx.node("Flatten", [value], "logits"))
-    return onnx.model(nodes, constants, PIXELS, ("logits", ("batch", CLASSES)))
+    return onnx.model(nodes, constants, pixels, ("logits", ("batch", CLASSES)))
 
 
 def _convolution(layer: Convolution, value: str, number: int) -> bytes:

@@ -1,0 +1,210 @@
+"""The photo backbone that ships with Engram: `python -m engram.pretraining.photo_recipe`.
+
+A small residual network is distilled from MobileNetV2 on 180 of Tiny-ImageNet's classes (160 pictures each, 64×64).
+The other 20 classes are held out: every setting was chosen by how well the fast head learns those from a few examples.
+No photograph and no steel image of the experiments is read here.
+
+It runs on one processor core within two hours, can be interrupted and continued, and is the same for the same seed up
+to what the processor's arithmetic makes of it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engram.backbones.mobilenet_v2 import WIDTH, classifier, load
+from engram.backbones.onnx import OnnxBackbone
+from engram.pretraining.cache import cache_folder, key_of
+from engram.pretraining.distillation import Distillation, Target, taught
+from engram.pretraining.families.resnet import small_resnet
+from engram.pretraining.loop import Batch, Progress, Schedule, train
+from engram.pretraining.photo_augmentation import RandomView, Recolour, View
+from engram.pretraining.recipe import Draw
+from engram.streams.location import locate
+from engram.streams.tiny_imagenet import TinyPictures, tiny_imagenet
+
+WEIGHTS = "mobilenetv2_1.0_224_int8.npz"
+HOW = f"put {WEIGHTS} (MobileNetV2 1.0 at 224 pixels, int8, one array per convolution) into a folder named 'weights'"
+HELD_OUT = slice(5, None, 10)
+"""Which of the 200 classes, in the order of their names, no training sees."""
+
+
+@dataclass(frozen=True)
+class PhotoRecipe:
+    """How the photo backbone is trained; every default was settled on the held-out classes.
+
+    Attributes:
+        passes: views of each picture that the teacher looks at; the first is the whole picture.
+        teacher_side: of the views it is shown.
+        sides: of the views that the student is shown, one drawn for each batch.
+        batch: views per step.
+        directions: of the teacher's features.
+        truth, features, answers, temperature: see Distillation.
+        recolour: what the student has to bear with.
+        schedule: how long and how fast.
+    """
+
+    passes: int = 10
+    teacher_side: int = 128
+    sides: tuple[int, ...] = (48, 64, 80)
+    batch: int = 128
+    directions: int = 256
+    truth: float = 1.0
+    features: float = 3.0
+    answers: float = 1.0
+    temperature: float = 2.0
+    recolour: Recolour = field(default_factory=lambda: Recolour(focus=0.5))
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(
+            steps=10_000, learning_rate=2e-3, warm_up=0.1, weight_decay=0.05, averaging=0.999
+        )
+    )
+
+
+class Pictures(NamedTuple):
+    """(N, 3, 64, 64) uint8, their classes (N,) int64, and the classes' names."""
+
+    images: Tensor
+    classes: Tensor
+    names: tuple[str, ...]
+
+
+def everything(pictures: TinyPictures) -> Pictures:
+    """All pictures of a part, decoded."""
+    names = tuple(sorted(set(pictures.labels)))
+    classes = torch.tensor([names.index(label) for label in pictures.labels])
+    images = np.stack([pictures[place] for place in range(len(pictures))]).transpose(0, 3, 1, 2)
+    return Pictures(torch.from_numpy(np.ascontiguousarray(images)), classes, names)
+
+
+def trained_on(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of all classes that are not held out."""
+    return tuple(name for name in names if name not in names[HELD_OUT])
+
+
+def teacher(side: int) -> OnnxBackbone:
+    """MobileNetV2 for views of `side` pixels (a multiple of 32)."""
+    return load(locate("weights", WEIGHTS, how=HOW) / WEIGHTS, side=side)
+
+
+def views(recipe: PhotoRecipe, count: int, number: int) -> View:
+    """The views of one pass: of the whole picture in pass 0, else drawn with the pass as the seed."""
+    if number:
+        return RandomView()(count, torch.Generator().manual_seed(number))
+    nothing = torch.zeros(count, dtype=torch.bool)
+    return View(torch.tensor([[0.0, 0.0, 1.0, 1.0]]).repeat(count, 1), nothing, nothing)
+
+
+def lessons(recipe: PhotoRecipe, images: Tensor, number: int, batch: int = 16) -> Tensor:
+    """The teacher's features of one pass, (N, 1280) float16, from the cache where they are in it."""
+    settings = {"teacher": WEIGHTS, "side": recipe.teacher_side, "pictures": len(images)}
+    file = cache_folder() / f"photo-lessons-{key_of(settings)}" / f"pass-{number:02d}.npy"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        network, seen = teacher(recipe.teacher_side), views(recipe, len(images), number)
+        features = np.empty((len(images), WIDTH), np.float16)
+        for first in range(0, len(images), batch):
+            part = torch.arange(first, min(first + batch, len(images)))
+            features[part.numpy()] = taught(network, images[part], seen.at(part)).numpy()
+        unfinished = file.with_suffix(".part.npy")
+        np.save(unfinished, features)
+        unfinished.rename(file)
+    return torch.from_numpy(np.load(file, mmap_mode="c"))
+
+
+class Lessons:
+    """Draws batches: pictures at random, one of the teacher's passes for each, one side for all.
+
+    Args:
+        recipe: its settings.
+        pictures: all there are, those of classes held out included: the passes were made of all.
+        learned: the names of the classes that are trained on.
+    """
+
+    def __init__(self, recipe: PhotoRecipe, pictures: Pictures, learned: tuple[str, ...]) -> None:
+        self.recipe, self.images = recipe, pictures.images
+        number = torch.full((len(pictures.names),), -1)
+        number[[pictures.names.index(name) for name in learned]] = torch.arange(len(learned))
+        self.classes = number[pictures.classes]
+        self.places = torch.nonzero(self.classes >= 0)[:, 0]
+        passes = [views(recipe, len(self.images), p) for p in range(recipe.passes)]
+        self.views = View(*(torch.stack([getattr(v, n) for v in passes]) for n in ("boxes", "mirrored", "grey")))
+        self.features = [lessons(recipe, self.images, p) for p in range(recipe.passes)]
+
+    def target(self) -> Target:
+        """Measured on every fourth picture of two passes."""
+        some = self.places[::4]
+        features = torch.cat([part[some] for part in self.features[:2]])
+        weights, biases = classifier(locate("weights", WEIGHTS, how=HOW) / WEIGHTS)
+        return Target.measure(features, self.recipe.directions, (torch.from_numpy(weights), torch.from_numpy(biases)))
+
+    def draw(self, objective: Distillation) -> Draw:
+        """Batches for `loop.train`."""
+        recipe = self.recipe
+
+        def batch(generator: torch.Generator) -> Batch:
+            def pick(count: int) -> Tensor:
+                return torch.randint(count, (recipe.batch,), generator=generator)
+
+            places, passes = self.places[pick(len(self.places))], pick(recipe.passes)
+            side = recipe.sides[int(torch.randint(len(recipe.sides), (1,), generator=generator))]
+            # The teacher says nearly the same of a mirrored view: the student sees either.
+            view = replace(self.views.at(passes, places), mirrored=pick(2) > 0)
+            pairs = zip(passes.tolist(), places.tolist(), strict=True)
+            with torch.autocast("cpu", enabled=False):  # places in a picture need more than eight bits
+                images = objective.seen(self.images[places], view, side, generator)
+                features = torch.stack([self.features[p][i].float() for p, i in pairs])
+            return images, self.classes[places], features
+
+        return batch
+
+
+def pretrain_photos(
+    recipe: PhotoRecipe | None = None,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> Distillation:
+    """Train on the classes that are not held out."""
+    recipe = recipe or PhotoRecipe()
+    pictures = everything(tiny_imagenet("train"))
+    learned = trained_on(pictures.names)
+    material = Lessons(recipe, pictures, learned)
+    torch.manual_seed(seed)
+    objective = Distillation(
+        small_resnet().to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        len(learned), max(recipe.sides), None, material.target(),
+        truth=recipe.truth, features=recipe.features, answers=recipe.answers, temperature=recipe.temperature,
+    )
+    objective.recolour = recipe.recolour
+    train(objective, material.draw(objective), recipe.schedule, seed=seed, progress=progress, checkpoint=checkpoint)
+    return objective
+
+
+def main() -> None:
+    """Train, or continue, and leave the network's tensors in the folder that is given."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+
+    def progress(done: int, steps: int, loss: float) -> None:
+        print(f"{time.monotonic() - start:7.0f} s  {done}/{steps} steps, loss {loss:.3f}", flush=True)
+
+    torch.set_num_threads(1)
+    objective = pretrain_photos(progress=progress, checkpoint=folder / "checkpoint.safetensors")
+    state = {name: value.contiguous() for name, value in objective.state_dict().items()}
+    save_file(state, folder / "objective.safetensors")
+
+
+if __name__ == "__main__":
+    main()
