@@ -59,7 +59,6 @@ def create(path: Path, *, vfs: str | None = None) -> None:
             if names and (names - set(TABLES) or next(connection.execute("SELECT count(*) FROM events"))[0]):
                 raise InputError(f"{path} exists already and is not empty: open it, or choose another folder.")
             connection.pragma("page_size", PAGE_BYTES)
-            connection.pragma("journal_mode", "wal")
             _prepare_writing(connection, "FULL")
             if not names:
                 connection.execute("BEGIN IMMEDIATE")
@@ -158,6 +157,8 @@ def _open(path: Path, readonly: bool, vfs: str | None) -> apsw.Connection:
 
 
 def _prepare_writing(connection: apsw.Connection, synchronous: Synchronous) -> None:
+    if connection.pragma("journal_mode", "wal") != "wal":
+        raise EngramError("This file system has no shared memory, which SQLite's write-ahead log needs.")
     connection.pragma("synchronous", synchronous)
     connection.pragma("secure_delete", True)
     connection.wal_autocheckpoint(CHECKPOINT_PAGES)
@@ -173,5 +174,3 @@ def _check_schema(connection: apsw.Connection, path: Path) -> None:
     found = {str(name): str(sql) for name, sql in connection.execute("SELECT name, sql FROM sqlite_schema")}
     if found != TABLES:
         raise DamagedError(f"{path} holds other tables than Engram makes: it was altered.")
-    if connection.pragma("journal_mode") != "wal":
-        raise DamagedError(f"{path} was altered: its journal is no write-ahead log.")

@@ -163,7 +163,7 @@ class EventLog:
             except BaseException:
                 self._lock.release()
                 raise
-            self._mark.write(self.last)
+            self._mark.renew(self.last)
 
     def commit(self, changes: Sequence[Change], *, after: int | None = None) -> list[range]:
         """Make all the changes, or none, durable; one sync for all of them.

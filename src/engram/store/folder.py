@@ -76,7 +76,7 @@ class Folder:
             sync_folder(self.path)
             sync_folder(self.path.resolve().parent)
             self.seen, self.entries = manifest, entries
-            self._sweep({name.split("/")[0] for name in entries})
+            self._sweep()
 
     def check_unchanged(self) -> None:
         """Raises EngramError where another program has saved to the folder since this one read it."""
@@ -167,12 +167,16 @@ class Folder:
         if packed is not None and f'"format": "{FORMAT}"'.encode() not in packed:
             raise InputError(f"{self.path / MANIFEST} belongs to something else: save the brain elsewhere.")
 
-    def _sweep(self, keep: set[str]) -> None:
+    def strays(self) -> list[str]:
+        """The files and folders that a brain wrote and that its manifest does not name any more."""
+        keep = {name.split("/")[0] for name in self.entries}
+        return [e.name for e in self.path.iterdir() if e.name not in keep and _OURS.fullmatch(e.name)]
+
+    def _sweep(self) -> None:
         """Remove what the manifest no longer names. What cannot be removed does no harm."""
         with suppress(OSError):
-            for entry in self.path.iterdir():
-                if entry.name not in keep and _OURS.fullmatch(entry.name):
-                    remove(entry)
+            for name in self.strays():
+                remove(self.path / name)
 
 
 @contextmanager

@@ -48,6 +48,13 @@ class Mark:
         with suppress(OSError):
             overwrite(self.path, _with_checksum(struct.pack("<q", seq)))
 
+    def renew(self, seq: int) -> None:
+        """As `write`, where what is there may be anything."""
+        with suppress(OSError):
+            if self.read() != seq and self.path.is_file():
+                remove(self.path)
+        self.write(seq)
+
     def remove(self) -> None:
         """Accept the log as it is, after its end was lost."""
         remove(self.path)

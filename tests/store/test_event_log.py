@@ -1,0 +1,501 @@
+"""The event log: what a commit returned for is there, whoever reads; what was erased is nowhere; damage shows."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engram.learner import DamagedError, EngramError, InputError, NotTaughtError
+from engram.store import database, event_log
+from engram.store.event import TAUGHT, Answer, Change, Draft, Event, Taught, Unknown
+from engram.store.event_log import EventLog
+from engram.store.mark import Mark
+
+ROWS = np.random.default_rng(0).integers(-(2**13), 2**13, (3000, 6)).astype("<i2")
+
+
+def taught(i: int, **other: Any) -> Draft:
+    parts: dict[str, Any] = {
+        "kind": TAUGHT, "label": f"c{i % 7}", "receipt": b"%016d" % i, "content": ROWS[i].tobytes(), "teacher": "Ada",
+    }
+    return Draft(**{**parts, **other})
+
+
+def teach(log: EventLog, count: int, start: int = 0) -> None:
+    log.commit([Change([taught(i) for i in range(start, start + count)])])
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EventLog]:
+    with EventLog.create(tmp_path / "brain" / "log.sqlite") as log:
+        yield log
+
+
+words = st.none() | st.text(max_size=20)
+drafts = st.builds(
+    Draft, kind=st.sampled_from(["taught", "renamed", "melded"]), teacher=words,
+    label=st.none() | st.text(max_size=9) | st.integers(-(2**70), 2**70), source=words,
+    receipt=st.none() | st.binary(max_size=16), content=st.none() | st.binary(max_size=50),
+    body=st.none() | st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.booleans()),
+    thumbnail=st.none() | st.binary(max_size=30), time=st.integers(0, 2**50),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(groups=st.lists(st.lists(drafts, max_size=4), max_size=5), closed=st.booleans())
+def test_events_come_back_as_they_were_committed(
+    tmp_path_factory: pytest.TempPathFactory, groups: list[list[Draft]], closed: bool
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "log.sqlite"
+    with EventLog.create(path) as log:
+        ranges = log.commit([Change(group) for group in groups])
+        assert [len(r) for r in ranges] == [len(group) for group in groups]
+        assert [seq for r in ranges for seq in r] == list(range(1, log.last + 1))
+        if closed:
+            log.close()
+            log = EventLog.open(path, readonly=True)
+        flat = [draft for group in groups for draft in group]
+        for event, draft in zip(log.read(), flat, strict=True):
+            for name in ("kind", "label", "receipt", "content", "body", "time"):
+                assert getattr(event, name) == getattr(draft, name)
+            for name in ("teacher", "source"):
+                given_text = getattr(draft, name)
+                assert getattr(event, name) == (given_text and given_text.encode("utf-8", "backslashreplace").decode())
+            assert log.thumbnail(event.seq) == draft.thumbnail
+            assert log.event(event.seq) == event
+        assert log.pictured(range(1, 30)) == {i for i, draft in enumerate(flat, 1) if draft.thumbnail is not None}
+        assert log.verify() == []
+        log.close()
+
+
+def test_reading_a_part_forwards_backwards_and_by_kind(log: EventLog) -> None:
+    many = 2 * event_log.PORTION + 77
+    log.commit([Change([taught(i) if i % 10 else Draft(kind="renamed") for i in range(many)])])
+    assert [e.seq for e in log.read(5, 2000)] == list(range(6, 2001))
+    assert [e.seq for e in log.read(5, 2000, backward=True)] == list(range(2000, 5, -1))
+    assert [e.seq for e in log.read(kinds=["renamed"])] == list(range(1, many + 1, 10))
+    assert [e.content for e in log.read(0, 3, content=False)] == [None] * 3
+    assert [e.label for e in log.read(1, 3, content=False)] == ["c1", "c2"]
+    assert list(log.read(many)) == list(log.read(many + 10)) == list(log.read(5, 5)) == []
+
+
+@pytest.mark.parametrize("size", [1, 100, 1024, 5000])
+def test_examples_in_a_row_come_as_arrays(log: EventLog, size: int) -> None:
+    teach(log, 1500)
+    log.commit([Change([Draft(kind="renamed", body={"old": "c1"})], erase=[3, 700])])
+    teach(log, 50, 1500)
+    log.commit([Change([taught(0, content=b"\1\0")])])  # of another width
+    found = list(log.runs(size=size))
+    parts = [part for part in found if isinstance(part, Taught)]
+    assert max(len(part.seqs) for part in parts) == min(size, 1498)
+    seqs = [seq for part in parts for seq in part.seqs]
+    assert seqs == [*(s for s in range(1, 1501) if s not in (3, 700)), *range(1502, 1553)]
+    rows = np.concatenate([part.rows for part in parts if part.rows.shape[1] == 6])
+    assert np.array_equal(rows, ROWS[np.array(seqs[:-1]) - 1 - (np.array(seqs[:-1]) > 1501)])
+    assert [label for part in parts for label in part.labels][:4] == ["c0", "c1", "c3", "c4"]
+    assert parts[0].receipts[0] == b"%016d" % 0
+    assert [part.body for part in found if isinstance(part, Event)] == [{"old": "c1"}]
+
+
+def test_a_commit_is_whole_or_not_at_all(log: EventLog) -> None:
+    teach(log, 3)
+    too_long = Change([taught(0), taught(1, teacher="x" * 2**21)])
+    for bad in (too_long, Change([taught(4)], erase=[99]), Change(rewrite={50: (None, b"")})):
+        with pytest.raises((InputError, NotTaughtError)):
+            log.commit([Change([taught(3)], erase=[1]), bad])
+    assert [event.gone for event in log.read()] == [False] * 3
+    teach(log, 1)
+    assert log.last == 4
+
+
+def test_a_commit_takes_one_sync_and_tells_how_long_it_took(log: EventLog) -> None:
+    seconds: list[float] = []
+    log.on_sync = seconds.append
+    log.commit([Change([taught(i)]) for i in range(32)])
+    assert len(seconds) == 1
+    assert 0 < seconds[0] < 5
+
+
+def test_what_an_event_says_can_be_replaced_in_place(log: EventLog) -> None:
+    log.commit([Change([Draft(kind="melded", body={"receipts": ["aa", "bb"]}, content=b"long content", label="x")])])
+    log.commit([Change(rewrite={1: ({"receipts": ["aa"]}, b"short")})])
+    event = log.event(1)
+    assert (event.body, event.content, event.label, event.gone) == ({"receipts": ["aa"]}, b"short", "x", False)
+    assert log.verify() == []
+
+
+def test_answers_are_kept_with_what_they_answer(log: EventLog) -> None:
+    log.commit([Change([taught(0), taught(1)], answer=Answer("key", b"digest", lambda seqs: {"ids": list(seqs)}))])
+    log.commit([Change([taught(2)], answer=Answer("other", b"d", {"id": 3}))])
+    assert log.answer("key") == Answer("key", b"digest", {"ids": [1, 2]})
+    assert log.answer("other") == Answer("other", b"d", {"id": 3})
+    assert log.answer("nothing") is None
+    with pytest.raises(EngramError, match="answered already"):
+        log.commit([Change([taught(3)], answer=Answer("key", b"digest", None))])
+    assert log.last == 3
+
+
+def test_the_inbox_is_kept_and_let_go(log: EventLog) -> None:
+    features = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    unknowns = [Unknown(i + 1, features[i], b"k%d" % i, "a.png" if i else None, b"jpg", 5) for i in range(3)]
+    log.commit([Change(inbox_add=unknowns)])
+    log.commit([Change(inbox_remove=[2])])
+    assert [u.number for u in log.unknowns()] == [1, 3]
+    (third,) = log.unknowns([3])
+    assert np.array_equal(third.features, features[2])
+    assert (third.key, third.source, third.thumbnail, third.time) == (b"k2", "a.png", b"jpg", 5)
+
+
+# Erasing
+
+
+def every_byte(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("count", [30, 2000])
+@pytest.mark.parametrize("reopened", [False, True])
+def test_what_was_erased_is_in_no_byte_of_any_file(log: EventLog, count: int, reopened: bool) -> None:
+    secret = [np.random.default_rng(i).bytes(64) for i in range(6)]
+    for start in range(0, count, 500):
+        teach(log, min(500, count - start), start)
+    named = {"source": "Zürich.png", "label": "confidential", "thumbnail": secret[2]}
+    hidden = taught(0, content=secret[0], receipt=secret[1][:16], **named)
+    (seqs,) = log.commit([Change([hidden])])
+    log.commit([Change([Draft(kind="melded", content=secret[3] * 200, body={"who": "someone-secret"})])])
+    log.commit([Change(inbox_add=[Unknown(1, np.frombuffer(secret[4], np.float32), secret[5][:16])])])
+    teach(log, 20)
+    texts = ["Zürich".encode(), b"confidential", b"someone-secret"]
+    needles = [secret[0], secret[1][:16], *secret[2:5], secret[5][:16], *texts]
+    found = every_byte(log.path.parent)
+    assert all(any(needle in content for content in found.values()) for needle in needles)
+    meld = seqs[0] + 1
+    log.commit([Change([Draft(kind="forgot")], erase=[seqs[0]], rewrite={meld: (None, None)}, inbox_remove=[1])])
+    assert log.erasing
+    if reopened:
+        log.close()
+        EventLog.open(log.path).close()
+    else:
+        assert log.finish_erasing()
+    for path, content in every_byte(log.path.parent).items():
+        assert not [needle for needle in needles if needle in content], path
+    with EventLog.open(log.path) as again:
+        assert not again.erasing
+        event = again.event(seqs[0])
+        assert (event.gone, event.label, event.source, event.receipt, event.content) == (True, None, None, None, None)
+        assert again.thumbnail(seqs[0]) is None
+        assert again.verify() == []
+        assert again.last == seqs[0] + 22
+
+
+def test_erasing_waits_for_a_reader_and_is_not_forgotten(log: EventLog) -> None:
+    teach(log, 20)
+    reader = apsw.Connection(str(log.path), apsw.SQLITE_OPEN_READONLY)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM events").fetchall()
+    log.commit([Change(erase=[1])])
+    assert log._writer is not None
+    log._writer.set_busy_timeout(10)
+    assert not log.finish_erasing()
+    assert log.erasing
+    teach(log, 1, 50)
+    reader.close()
+    assert log.finish_erasing()
+    assert not any(ROWS[0].tobytes() in content for content in every_byte(log.path.parent).values())
+
+
+# Who may write
+
+
+def test_a_second_writer_is_told_who_the_first_is(log: EventLog) -> None:
+    teach(log, 1)
+    for _ in range(2):
+        with EventLog.open(log.path) as second, pytest.raises(EngramError, match=f"process {os.getpid()}"):
+            teach(second, 1)
+    code = f"from engram.store.event_log import EventLog; EventLog.open({str(log.path)!r}).acquire()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"process {os.getpid()}: close that one" in done.stderr
+    log.close()
+    with EventLog.open(log.path) as second:
+        teach(second, 1)
+        assert second.last == 2
+
+
+def test_events_of_another_writer_are_not_written_over(log: EventLog) -> None:
+    teach(log, 1)
+    log.close()
+    with EventLog.open(log.path) as one:
+        with EventLog.open(log.path) as other:
+            teach(other, 1)
+        with pytest.raises(EngramError, match="open it again"):
+            one.commit([Change([taught(0)])], after=1)
+        one.commit([Change([taught(0)])], after=2)
+
+
+def test_opened_for_reading_only_it_is_never_written(log: EventLog) -> None:
+    teach(log, 5)
+    log.close()
+    before = every_byte(log.path.parent)
+    with EventLog.open(log.path, readonly=True) as reader:
+        assert len(list(reader.read())) == 5
+        with pytest.raises(EngramError, match="reading only"):
+            teach(reader, 1)
+    assert {k: v for k, v in every_byte(log.path.parent).items() if not k.endswith(("-shm", "-wal"))} == before
+
+
+def test_a_log_on_a_medium_that_cannot_be_written_is_read(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    teach(log, 5)
+    log.close()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere: as if it could not
+    before = sorted(log.path.parent.iterdir())
+    with EventLog.open(log.path, readonly=True) as reader:
+        assert len(list(reader.read())) == 5
+        assert sorted(log.path.parent.iterdir()) == before
+
+
+def read_until(path: str, count: int, queue: Any) -> None:
+    """In another process: read all there is, again and again, and tell what was seen."""
+    lengths = []
+    with EventLog.open(path, readonly=True) as log:
+        while not lengths or lengths[-1] < count:
+            lengths.append(len([event for event in log.read() if event.content is not None]))
+    queue.put(lengths)
+
+
+def test_other_processes_read_while_it_is_written(log: EventLog) -> None:
+    teach(log, 1)
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    readers = [context.Process(target=read_until, args=(str(log.path), 1500, queue)) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    written = 1
+    while written < 1500 or any(reader.is_alive() and queue.empty() for reader in readers):
+        teach(log, 1 if written >= 1500 else 7, written % 1000)
+        written += 1 if written >= 1500 else 7
+        if written > 20_000:
+            break
+    for _ in readers:
+        lengths = queue.get(timeout=60)
+        assert lengths == sorted(lengths)
+    for reader in readers:
+        reader.join(60)
+        assert reader.exitcode == 0
+
+
+def test_threads_read_while_one_writes(log: EventLog) -> None:
+    teach(log, 100)
+    done = threading.Event()
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                events = list(log.read())
+                assert [e.seq for e in events] == list(range(1, len(events) + 1))
+                log.event(50)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for i in range(60):
+        teach(log, 3, i)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+# Damage, and files of others
+
+
+@pytest.mark.parametrize("column", ["time", "kind", "teacher", "label", "source", "receipt", "content", "body", "gone"])
+def test_a_value_altered_in_the_database_is_noticed(log: EventLog, column: str) -> None:
+    teach(log, 10)
+    log.close()
+    connection = apsw.Connection(str(log.path))
+    number = column in ("time", "gone")
+    connection.execute(f"UPDATE events SET {column} = ? WHERE seq = 5", (7 if number else "7",) if column not in
+                       ("receipt", "content") else (b"7",))
+    connection.close()
+    with EventLog.open(log.path) as opened:
+        for read in (lambda: list(opened.read()), lambda: list(opened.runs()), lambda: opened.event(5)):
+            with pytest.raises(DamagedError, match="Event 5"):
+                read()
+        assert opened.verify() == ["Event 5 of the log is damaged: its checksum does not fit."]
+        assert len(list(opened.read(5))) == 5
+
+
+def test_missing_exchanged_and_lost_events_are_noticed(log: EventLog) -> None:
+    teach(log, 10)
+    log.close()
+    for statement, said in (
+        ("DELETE FROM events WHERE seq = 4", "lacks event 4"),
+        ("UPDATE events SET seq = 100 - seq WHERE seq IN (1, 2)", "lacks event 1"),
+    ):
+        copy = Path(shutil.copytree(log.path.parent, log.path.parent.with_name("copy"))) / log.path.name
+        connection = apsw.Connection(str(copy))
+        connection.execute(statement)
+        connection.close()
+        with EventLog.open(copy) as opened, pytest.raises(DamagedError, match=said):
+            list(opened.read())
+        with EventLog.open(copy) as opened:
+            assert any("missing" in problem for problem in opened.verify())
+        shutil.rmtree(copy.parent)
+    connection = apsw.Connection(str(log.path))
+    connection.execute("DELETE FROM events WHERE seq > 8")
+    connection.close()
+    with pytest.raises(DamagedError, match="ends at event 8, but 10 were committed"):
+        EventLog.open(log.path)
+    Mark(log.path.parent).remove()
+    EventLog.open(log.path).close()
+
+
+def test_a_killed_programs_log_whose_end_is_damaged_is_not_shortened_silently(log: EventLog) -> None:
+    for i in range(10):
+        teach(log, 1, i)
+    copy = log.path.parent.with_name("copy")
+    shutil.copytree(log.path.parent, copy)
+    with EventLog.open(copy / log.path.name) as opened:
+        assert opened.last == 10
+    shutil.rmtree(copy)
+    shutil.copytree(log.path.parent, copy)
+    wal = copy / "log.sqlite-wal"
+    content = bytearray(wal.read_bytes())
+    content[-5000] ^= 1
+    wal.write_bytes(content)
+    with pytest.raises(DamagedError, match="10 were committed"):
+        EventLog.open(copy / log.path.name)
+
+
+def test_a_mark_that_cannot_be_read_says_nothing(log: EventLog) -> None:
+    teach(log, 3)
+    log.close()
+    mark = Mark(log.path.parent)
+    assert mark.read() == 3
+    for content in (b"", b"x" * 24, mark.path.read_bytes()[:-1], b"\xff" * 1000):
+        mark.path.write_bytes(content)
+        assert mark.read() == 0
+        with EventLog.open(log.path) as opened:
+            opened.acquire()
+        assert mark.read() == 3
+    mark.path.unlink()
+    mark.path.mkdir()
+    with EventLog.open(log.path) as opened:
+        teach(opened, 1)
+
+
+def foreign(path: Path, *statements: str) -> None:
+    connection = apsw.Connection(str(path))
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+HOSTILE = {
+    "a trigger": ["CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END"],
+    "a view": ["CREATE VIEW v AS SELECT * FROM events"],
+    "an index": ["CREATE INDEX i ON events (kind)"],
+    "a table more": ["CREATE TABLE more (x)"],
+    "a view for a table": ["DROP TABLE inbox", "CREATE VIEW inbox AS SELECT * FROM events"],
+    "another schema": ["DROP TABLE inbox", "CREATE TABLE inbox (number)"],
+    "a table less": ["DROP TABLE events"],
+    "a later version": ["PRAGMA user_version = 9"],
+    "another application": ["PRAGMA application_id = 5"],
+}
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+@pytest.mark.parametrize("how", HOSTILE)
+def test_a_database_made_by_another_hand_is_refused(log: EventLog, how: str, readonly: bool) -> None:
+    teach(log, 5)
+    log.close()
+    foreign(log.path, *HOSTILE[how])
+    with pytest.raises(DamagedError):
+        EventLog.open(log.path, readonly=readonly)
+
+
+def test_a_log_that_lost_its_write_ahead_mode_has_it_again(log: EventLog) -> None:
+    teach(log, 5)
+    log.close()
+    foreign(log.path, "PRAGMA journal_mode = delete")
+    with EventLog.open(log.path) as opened:
+        teach(opened, 1)
+        assert log.path.with_name("log.sqlite-wal").exists()
+
+
+def test_other_files_are_no_log_and_stay_as_they_are(tmp_path: Path) -> None:
+    foreign(tmp_path / "other.sqlite", "CREATE TABLE t (x)", "INSERT INTO t VALUES (1)")
+    (tmp_path / "text").write_text("hello" * 1000)
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "header").write_bytes(b"SQLite format 3\0" + b"\0" * 84)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("other.sqlite", "text", "empty", "header", "folder", "pipe"):
+        before = (tmp_path / name).read_bytes() if (tmp_path / name).is_file() else b""
+        with pytest.raises(DamagedError):
+            EventLog.open(tmp_path / name)
+        if name not in ("empty", "folder", "pipe"):
+            with pytest.raises((DamagedError, InputError)):
+                EventLog.create(tmp_path / name)
+        assert before == ((tmp_path / name).read_bytes() if (tmp_path / name).is_file() else b"")
+    with pytest.raises(InputError):
+        EventLog.open(tmp_path / "nothing")
+
+
+@settings(max_examples=60, deadline=None)
+@given(share=st.floats(0, 1), how=st.sampled_from(["cut", "zeros", "noise"]))
+def test_a_truncated_or_overwritten_database_is_an_error_or_unharmed(
+    tmp_path_factory: pytest.TempPathFactory, whole: tuple[bytes, list[Event]], share: float, how: str
+) -> None:
+    content, events = whole
+    path = tmp_path_factory.mktemp("damaged") / "log.sqlite"
+    place = int(share * len(content))
+    filler = b"" if how == "cut" else b"\0" * 700 if how == "zeros" else np.random.default_rng(place).bytes(700)
+    rest = b"" if how == "cut" else content[place + 700 :]
+    path.write_bytes((content[:place] + filler + rest)[: len(content)])
+    try:
+        with EventLog.open(path) as opened:
+            assert list(opened.read()) == events
+    except DamagedError:
+        pass
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[Event]]:
+    with EventLog.create(tmp_path_factory.mktemp("whole") / "log.sqlite") as log:
+        teach(log, 200)
+        events = list(log.read())
+    (log.path.parent / "log.mark").unlink()
+    return log.path.read_bytes(), events
+
+
+def test_a_half_made_log_is_made_whole_and_a_used_one_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    path.write_bytes(b"")
+    EventLog.create(path).close()
+    with EventLog.create(path) as log:
+        teach(log, 1)
+    with pytest.raises(InputError, match="exists already"):
+        EventLog.create(path)
+
+
+def test_an_old_sqlite_is_refused(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database.apsw, "sqlite_lib_version", lambda: "3.51.2")
+    with pytest.raises(EngramError, match=r"3\.51\.2.*update apsw"):
+        EventLog.open(log.path)
