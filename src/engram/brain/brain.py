@@ -6,7 +6,7 @@ brains on the same backbone. It is a Learner, so it keeps the laws in `engram.ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any
 from uuid import uuid4
@@ -18,16 +18,18 @@ from engram.backbones.backbone import Progress
 from engram.backbones.bundle import Bundle
 from engram.brain.conflicts import Classes, Conflict, find_conflicts
 from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
-from engram.brain.knowledge import Knowledge
+from engram.brain.lessons import Learned, Lesson, Pupil, rows_of
 from engram.brain.melding import MeldReport
 from engram.brain.receipts import receipts_of
+from engram.brain.timeline import CONSOLIDATED, FORKED, RENAMED
 from engram.brain.unknowns import Group, alike, likeness
-from engram.heads.quantisation import Quantisation
+from engram.inputs.thumbnails import thumbnail
 from engram.inputs.vectors import as_labels
 from engram.learner import Consolidation, FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions
+from engram.store.event import Answer, Change, Draft
 
 
-class Brain(Knowledge):
+class Brain(Pupil):
     """A backbone that is ready to be learned upon, and everything learned upon it.
 
     Args:
@@ -67,7 +69,13 @@ class Brain(Knowledge):
     # Learning and asking
 
     def learn(
-        self, inputs: Any, targets: Any = None, *, again: bool = True, progress: Progress | None = None
+        self,
+        inputs: Any,
+        targets: Any = None,
+        *,
+        again: bool = True,
+        teacher: str | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Learn one example or many, new labels at any time.
 
@@ -76,14 +84,48 @@ class Brain(Knowledge):
                 a folder of pictures, or one with a folder per class. Vectors: (D,), (N, D), .npy or .csv files.
             targets: one label, str or int, for each input or one for all; None takes them from the folders' names.
             again: learn also what is held under that label already; it counts once more then.
+            teacher: who teaches, for the record.
             progress: called with how many inputs have been looked at, and how many there are.
 
         Raises:
             InputError, LabelError, CapacityError: nothing was changed.
+            OSError: the disk refused; nothing was changed.
         """
-        bundle, examples = self._gather(inputs)
-        labels = examples.labelled(targets, self._taught.like)
-        self._learn(bundle, bundle.features(examples.items, progress), labels, again)
+        self.learn_examples(inputs, targets, again=again, teacher=teacher, progress=progress)
+
+    def learn_examples(
+        self,
+        inputs: Any,
+        targets: Any = None,
+        *,
+        again: bool = True,
+        teacher: str | None = None,
+        sources: Sequence[str | None] | None = None,
+        answer: Answer | None = None,
+        progress: Progress | None = None,
+    ) -> Learned:
+        """`learn`, and what became of it. Many threads that call it at once share one write to the disk.
+
+        Args:
+            inputs, targets, again, teacher, progress: as for `learn`.
+            sources: where each input came from, for the record; None for the paths given.
+            answer: a request that is to be carried out once only, however often it comes; see `Answer`.
+
+        Returns:
+            The number of each example, which is its id from now on.
+
+        Raises:
+            as `learn`, and InputError where another request has the same key.
+        """
+        with self._callers.announced():
+            bundle, examples = self._gather(inputs)
+            named = examples.labelled(targets, None)
+            origins = _sources(examples, sources)
+            features = bundle.features(examples.items, progress)
+            pictures = self._pictures(bundle, examples, range(len(examples)))
+            rows = rows_of(bundle, features)
+            lesson = Lesson(bundle, rows, receipts_of(rows), named, origins, pictures, teacher, again, answer)
+            return self._callers.commit(lesson)
 
     def predict(
         self,
@@ -98,7 +140,7 @@ class Brain(Knowledge):
         Args:
             inputs: as for `learn`.
             among: the labels in question; None for all.
-            remember: keep what is refused in the inbox of unknowns.
+            remember: keep what is refused in the inbox of unknowns; it is saved with the next change, or on `save`.
 
         Raises:
             InputError: not what the backbone takes.
@@ -106,16 +148,25 @@ class Brain(Knowledge):
         """
         bundle, examples = self._gather(inputs)
         features = bundle.features(examples.items, progress)
-        answers = self._taught.total.predict(features, among)
+        view = self._view
+        answers = (self._taught.total if view is None else view).predict(features, among)
         if remember and not answers.known.all():
-            self._remember(bundle, features, examples, ~answers.known)
+            self._remember(bundle, features, examples, np.flatnonzero(~answers.known))
         return answers
+
+    def publish(self) -> None:
+        """From now on answer from a view that is made after each change: asking never waits for learning."""
+        with self._lock:
+            self._published = True
+            self._changed()
 
     def consolidate(self) -> Consolidation:
         """Merge redundant examples into weighted prototypes, keep outliers; the sums, and so the digest, stay."""
-        with self._lock:
-            self.seq += 1
-            return self._taught.consolidate()
+        with self._change():
+            self._record(Change(events=[Draft(kind=CONSOLIDATED, time=self._now())]))
+            report = self._taught.consolidate()
+            self._changed()
+            return report
 
     # Correcting
 
@@ -127,28 +178,39 @@ class Brain(Knowledge):
         label: Label | None = None,
         examples: Any = None,
         labels: Any = None,
+        ids: Iterable[int] | None = None,
+        teacher: str | None = None,
     ) -> None:
         """Unlearn a label, or single examples: afterwards the digest is that of a brain that never saw them.
 
-        What is forgotten stays forgotten: a later meld with a brain that still holds it loses the label, or is refused.
+        What is forgotten stays forgotten: it leaves every file of the brain, no rollback brings it back, and a later
+        meld with a brain that still holds it loses the label, or is refused.
 
         Args:
             inputs, examples: the examples, as they were taught.
             targets, labels: the labels under which they were taught; None where each was taught under one only.
             label: forget everything taught under it.
+            ids: forget the examples of these numbers.
+            teacher: forget everything that this one taught here.
 
         Raises:
             NotTaughtError: it was never taught, or not so often. Nothing was changed.
         """
         inputs, targets = (inputs if examples is None else examples), (targets if labels is None else labels)
-        if (inputs is None) == (label is None):
-            raise InputError("Forget either a label, or examples.")
-        if label is None:
-            self._forget_examples(inputs, targets)
-            return
-        with self._lock:
-            self._taught.forget_label(label)
-            self.seq += 1
+        if sum(one is not None for one in (inputs, label, ids, teacher)) != 1:
+            raise InputError("Forget either a label, or examples, or ids, or what a teacher taught.")
+        rows = None
+        if inputs is not None:
+            bundle, found = self._gather(inputs)
+            rows = rows_of(bundle, bundle.features(found.items))
+            targets = None if targets is None and found.labels is None else found.labelled(targets, None)
+        with self._change():
+            if label is not None:
+                self._forget_label(label)
+            elif rows is not None:
+                self._forget_rows(rows, targets)
+            else:
+                self._forget_ids(self._ids_of(teacher) if teacher is not None else list(ids or ()))
 
     def rename(self, old: Label, new: Label) -> None:
         """Call a label by another name, here and in all that is melded later.
@@ -157,17 +219,19 @@ class Brain(Knowledge):
             NotTaughtError: `old` was never taught.
             LabelError: `new` is taken, or of the other type.
         """
-        with self._lock:
-            self._taught.rename(old, new)
-            self.seq += 1
+        with self._change():
+            ruling = self._taught.rule_renaming(old, new)
+            self._record(Change(events=[Draft(kind=RENAMED, body={"edict": ruling.edict.as_json()}, time=self._now())]))
+            self._taught.carry_out(ruling)
+            self._changed()
 
     def holds(self, inputs: Any, targets: Any = None) -> list[int]:
         """How often each example is held, under its label or any."""
         bundle, examples = self._gather(inputs)
-        features = bundle.features(examples.items)
-        labels = [None] * len(features) if targets is None else examples.labelled(targets, None)
+        receipts = receipts_of(rows_of(bundle, bundle.features(examples.items)))
+        labels = [None] * len(receipts) if targets is None else examples.labelled(targets, None)
         with self._lock:
-            return self._taught.held(features, labels) if self._bundle is not None else [0] * len(features)
+            return self._taught.held(receipts, labels) if self._bundle is not None else [0] * len(receipts)
 
     def quantised(self, inputs: Any) -> FloatArray:
         """(N, D) the integers that are added when these inputs are learned.
@@ -176,8 +240,7 @@ class Brain(Knowledge):
             InputError: not what the backbone takes.
         """
         bundle, examples = self._gather(inputs)
-        features = bundle.features(examples.items)
-        return Quantisation(bundle.step, bundle.normalise, bundle.mean)(features.astype(np.float64))
+        return rows_of(bundle, bundle.features(examples.items)).astype(np.float64)
 
     # Melding
 
@@ -199,48 +262,55 @@ class Brain(Knowledge):
         conflicts = _conflicts([self, *others])
         if strict and conflicts:
             raise MeldError("Labels conflict: " + "; ".join(map(str, conflicts)) + ". Rename or forget one, then meld.")
-        with self._lock:
+        with self._change():
             bundle = next((brain.bundle for brain in (self, *others) if brain.bundle), None)
             if bundle is None:
                 return MeldReport()
+            adopting = self._adopting(bundle)
             with self._standing_on(bundle):
-                united, news = self._taught.meld(parts)
-            self.seq += news
+                united = self._taught.unite(parts)
+                if united.added or united.changed or united.edicts != self._taught.edicts:
+                    self._take_over(united, adopting)
             return MeldReport(united.added, united.changed, united.notes, tuple(conflicts))
 
     def fork(self) -> None:
         """Go on under a new device id: for a copy of a brain that is to learn beside the original."""
-        with self._lock:
-            self._taught.fork(uuid4().hex)
-            self.seq += 1
+        with self._change():
+            device = uuid4().hex
+            self._record(Change(events=[Draft(kind=FORKED, body={"device": device}, time=self._now())]))
+            self._taught.fork(device)
 
     # The inbox of unknowns
 
     def unknown_groups(self) -> list[Group]:
         """What was refused and remembered, grouped by likeness in the metric of what was learned; largest first."""
         with self._lock:
-            if not len(self.unknowns) or self._bundle is None:
+            kept = list(self.unknowns)
+            if not kept or self._bundle is None:
                 return []
-            total = self._taught.total
-            return self.unknowns.groups(
-                likeness(total, self._bundle, self.unknowns.features), alike(total, self._bundle)
-            )
+            total, features = self._taught.total, np.stack([unknown.features for unknown in kept])
+            return self.unknowns.groups(likeness(total, self._bundle, features), alike(total, self._bundle), kept)
 
-    def name(self, group: int, label: Label) -> int:
+    def name(self, group: int, label: Label, *, teacher: str | None = None) -> int:
         """Learn a group of unknowns under a label; returns how many they were.
 
         Raises:
             NotTaughtError: there is no group of that number.
         """
-        with self._lock:
+        with self._change():
             groups = {found.number: found for found in self.unknown_groups()}
             if group not in groups:
                 raise NotTaughtError(f"No group {group} of unknowns; there are {sorted(groups)}.")
-            features = self.unknowns.take(groups[group].members)
-            labels = as_labels(label, len(features), self._taught.like)
+            members = self.unknowns.take(groups[group].members)
             assert self._bundle is not None
-            self._learn(self._bundle, features, labels)
-            return len(features)
+            rows = rows_of(self._bundle, np.stack([member.features for member in members]))
+            labels = as_labels(label, len(members), self._taught.like)
+            sources, pictures = [one.source for one in members], [one.thumbnail for one in members]
+            lesson = Lesson(self._bundle, rows, receipts_of(rows), labels, sources, pictures, teacher, True, None)
+            (learned,) = self._learn_together([lesson])
+            if isinstance(learned, BaseException):
+                raise learned
+            return len(members)
 
     # How it is done
 
@@ -248,35 +318,22 @@ class Brain(Knowledge):
         bundle = self._bundle or default_bundle(inputs)
         return bundle, gather(inputs, takes(bundle))
 
-    def _learn(
-        self, bundle: Bundle, features: npt.NDArray[np.float32], labels: list[Label], again: bool = True
-    ) -> None:
-        with self._lock, self._standing_on(bundle):
-            if not again:
-                new = [i for i, times in enumerate(self._taught.held(features, labels)) if not times]
-                features, labels = features[new], [labels[i] for i in new]
-                if not new:
-                    return
-            self.unknowns.discard(self._taught.learn(features, labels))
-            self.seq += 1
+    def _pictures(self, bundle: Bundle, examples: Examples, places: Iterable[int]) -> list[bytes | None]:
+        """A small picture of each input at these places, where there is a folder to keep it in."""
+        if self._journal is None or takes(bundle) != "pictures":
+            return [None for _ in places]
+        return [thumbnail(examples.items[place]) for place in places]
 
-    def _forget_examples(self, inputs: Any, targets: Any) -> None:
-        bundle, examples = self._gather(inputs)
-        features = bundle.features(examples.items)
-        with self._lock:
-            if self._bundle is None:
-                raise NotTaughtError("Nothing was taught yet, so there is nothing to forget.")
-            unlabelled = targets is None and examples.labels is None
-            self._taught.forget(features, None if unlabelled else examples.labelled(targets, self._taught.like))
-            self.unknowns.discard(receipts_of(self._taught.total.quantise(features)))
-            self.seq += 1
-
-    def _remember(self, bundle: Bundle, features: Any, examples: Examples, refused: npt.NDArray[np.bool_]) -> None:
-        with self._lock, self._standing_on(bundle):
-            places = np.flatnonzero(refused)
-            keys = receipts_of(self._taught.total.quantise(features[places]))
-            self.unknowns.add(features[places], [examples.sources[i] for i in places], keys)
-            self.seq += 1
+    def _remember(self, bundle: Bundle, features: Any, examples: Examples, places: npt.NDArray[np.intp]) -> None:
+        if self._bundle is None:
+            with self._change():
+                adopting = self._adopting(bundle)
+                with self._standing_on(bundle):
+                    self._record(*adopting)
+        chosen = places.tolist()
+        pictures = self._pictures(bundle, examples, chosen)
+        keys = receipts_of(rows_of(bundle, features[places]))
+        self.unknowns.add(features[places], [examples.sources[i] for i in chosen], keys, pictures)
 
     def _parts(self) -> Any:
         with self._lock:
@@ -285,6 +342,14 @@ class Brain(Knowledge):
     def _classes(self) -> Classes:
         with self._lock:
             return Classes(self.labels, self.exact_sums())
+
+
+def _sources(examples: Examples, given: Sequence[str | None] | None) -> list[str | None]:
+    if given is None:
+        return examples.sources
+    if len(given) != len(examples):
+        raise InputError(f"{len(given)} sources for {len(examples)} inputs: give one for each.")
+    return list(given)
 
 
 def meld(*brains: Brain, strict: bool = False) -> Brain:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from engram.brain.edicts import Edict, obey
 from engram.brain.forgetting import only_labels, plan_forgetting, without
+from engram.brain.lineage import Lineage
 from engram.brain.melding import Union, unite
 from engram.brain.receipts import Receipts, receipts_of
 from engram.brain.slots import Contents, Slot
@@ -18,8 +20,28 @@ from engram.heads.fast import FastHead
 from engram.inputs.vectors import as_labels
 from engram.learner import Consolidation, Label, LabelError, NotTaughtError
 
-Features = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int16]
+"""(N, D) quantised features: what is added, and what the log keeps."""
+
 Parts = tuple[dict[str, Slot], dict[str, Edict]]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A forget or rename that was found possible: everything that can fail has been done, on copies.
+
+    Attributes:
+        edict: what all contributions must obey.
+        others: the other devices' slots, which have obeyed.
+        rows, labels: the single examples that the total loses.
+        mine: the places of those that one's own slot loses.
+    """
+
+    edict: Edict
+    others: dict[str, Slot]
+    rows: Rows = field(default_factory=lambda: np.zeros((0, 0), np.int16))
+    labels: tuple[Label, ...] = ()
+    mine: tuple[int, ...] = ()
 
 
 class Contributions:
@@ -38,7 +60,7 @@ class Contributions:
 
     def __init__(self, device: str, new_head: Callable[[], FastHead]) -> None:
         self._new_head = new_head
-        self.own = Slot(device, b"", (), Contents(new_head(), Receipts()))
+        self.own = Slot(device, Lineage(), (), Contents(new_head(), Receipts()))
         self.others: dict[str, Slot] = {}
         self.total = self.own.head
         self.edicts: dict[str, Edict] = {}
@@ -61,22 +83,26 @@ class Contributions:
         """The heads in use: the total, and one's own if it is another."""
         return [self.total, self.own.head] if self.apart else [self.total]
 
-    def learn(self, features: Features, labels: list[Label]) -> list[bytes]:
-        """Learn (N, D) features; returns the receipts of all, learned or skipped by a gate.
+    def learn(self, rows: Rows, labels: Sequence[Label], receipts: Sequence[bytes]) -> None:
+        """Learn what `check` has passed."""
+        self.total.learn_rows(rows, labels)
+        if self.apart:
+            self.own.head.learn_rows(rows, labels)
+        self.own.receipts.add(receipts, labels)
+        self.own.changed(len(rows))
 
-        Raises:
-            InputError, LabelError, CapacityError: nothing was changed.
-        """
-        receipts = receipts_of(self.total.quantise(features))
-        labels = as_labels(labels, len(features), self.like)
-        learned = self._learn_in_total(features, labels)
-        if learned:
-            names = [labels[i] for i in learned]
-            if self.apart:
-                self.own.head.learn(features[learned], names)
-            self.own.receipts.add([receipts[i] for i in learned], names)
-            self.own.changed()
-        return receipts
+    def worth_learning(self, rows: Rows, labels: Sequence[Label]) -> list[int]:
+        """The places of those that a gate would not skip, one learned after the other; all where there is no gate."""
+        if self.total.gate is None:
+            return list(range(len(labels)))
+        trial = self.total if len(labels) == 1 else FastHead.from_state(self.total.state())
+        chosen = []
+        for i, label in enumerate(labels):
+            if not trial.knows_well(rows[i], label):
+                chosen.append(i)
+                if trial is not self.total:
+                    trial.learn_rows(rows[i : i + 1], [label])
+        return chosen
 
     def consolidate(self) -> Consolidation:
         """Merge redundant examples; says what became of those that are served."""
@@ -85,90 +111,138 @@ class Contributions:
             self.own.head.consolidate()
         return report
 
-    def held(self, features: Features, labels: Sequence[Label | None]) -> list[int]:
+    def held(self, receipts: Sequence[bytes], labels: Sequence[Label | None]) -> list[int]:
         """How often each example is held, under its label or (None) any."""
-        receipts, slots = receipts_of(self.total.quantise(features)), self.all()
+        slots = self.all()
         return [sum(slot.receipts.count(*key) for slot in slots) for key in zip(receipts, labels, strict=True)]
 
-    def forget_label(self, label: Label) -> None:
+    def relabel(self, rows: Rows, old: Sequence[Label], new: Label) -> None:
+        """Move examples of one's own slot to another label."""
+        labels = [new] * len(rows)
+        for head in self.heads():
+            head.learn_rows(rows, labels)
+            head.forget_rows(rows, old)
+        receipts = receipts_of(rows)
+        self.own.receipts.add(receipts, labels)
+        self.own.receipts.remove(receipts, old)
+        self.own.changed(len(rows))
+
+    # Forgets and renames: found possible first, carried out once they are on record
+
+    def rule_forgetting_label(self, label: Label) -> Ruling:
         """Raises NotTaughtError where it was never taught."""
         self._must_know(label)
-        before = self.total.digest()
-        draft = Edict.make("forget label", self.edicts.values(), label=label)
-        others = self._obeyed(self.others, draft)
-        self.total.forget_label(label)
-        if self.apart and label in self.own.head.labels:
-            self.own.head.forget_label(label)
-        self.own.receipts.drop(label)
-        self._decree(replace(draft, before=before, after=self.total.digest()), others)
+        return self.ruling(Edict.make("forget label", self.edicts.values(), label=label, before=self.total.digest()))
 
-    def forget(self, features: Features, labels: list[Label] | None) -> None:
+    def rule_forgetting(self, rows: Rows, labels: Sequence[Label] | None) -> Ruling:
         """Forget single examples; without labels, where each was taught under one only.
 
         Raises:
-            NotTaughtError, LabelError: not taught, or not so often, or under several. Nothing was changed.
+            NotTaughtError, LabelError: not taught, or not so often, or under several.
         """
         if not self.total.labels:
             raise NotTaughtError("Nothing is known yet, so there is nothing to forget.")
-        receipts = receipts_of(self.total.quantise(features))
-        names = only_labels(self.all(), receipts) if labels is None else labels
+        receipts = receipts_of(rows)
+        names = only_labels(self.all(), receipts) if labels is None else list(labels)
         plan = plan_forgetting(self.all(), receipts, names)
-        before = self.total.digest()
         others = {
-            device: without(slot, features, receipts, names, plan[device]) if device in plan else slot
+            device: without(slot, rows, receipts, names, plan[device]) if device in plan else slot
             for device, slot in self.others.items()
         }
-        self.total.forget(features, names)
         mine = plan.get(self.own.device, [])
-        if mine and self.apart:
-            self.own.head.forget(features[mine], [names[i] for i in mine])
-        self.own.receipts.remove([receipts[i] for i in mine], [names[i] for i in mine])
-        left = [self.own, *others.values()]
-        gone = sorted({r.hex() for r in receipts if not any(slot.receipts.count(r) for slot in left)})
+        leaving = Counter((receipts[i], names[i]) for i in mine)
+        gone = sorted({
+            receipt.hex() for receipt in receipts
+            if not any(slot.receipts.count(receipt) for slot in others.values())
+            and self.own.receipts.count(receipt) == sum(n for (known, _), n in leaving.items() if known == receipt)
+        })
         edict = Edict.make(
-            "forget examples", self.edicts.values(), receipts=tuple(gone), before=before, after=self.total.digest()
+            "forget examples", self.edicts.values(), receipts=tuple(gone), before=self.total.digest()
         )
-        self._decree(edict, self._obeyed(others, edict))
+        return Ruling(edict, self._obeyed(others, edict), rows, tuple(names), tuple(mine))
 
-    def rename(self, old: Label, new: Label) -> None:
+    def rule_renaming(self, old: Label, new: Label) -> Ruling:
         """Raises NotTaughtError where `old` was never taught, LabelError where `new` cannot be its name."""
         self._must_know(old)
         if new in self.total.labels:
             raise LabelError(f"{new!r} is taught already: forget it first, or choose another name.")
         as_labels(new, 1, old)
-        edict = Edict.make("rename", self.edicts.values(), label=old, new=new)
-        others = self._obeyed(self.others, edict)
-        self.total.rename(old, new)
-        if self.apart and old in self.own.head.labels:
-            self.own.head.rename(old, new)
-        self.own.receipts.rename(old, new)
-        self._decree(edict, others)
+        return self.ruling(Edict.make("rename", self.edicts.values(), label=old, new=new))
+
+    def ruling(self, edict: Edict) -> Ruling:
+        """An edict read from a log, whose examples are not there any more."""
+        return Ruling(edict, self._obeyed(self.others, edict))
+
+    def carry_out(self, ruling: Ruling) -> None:
+        """Cannot fail: what might have, was done when it was ruled."""
+        edict = ruling.edict
+        if ruling.labels:
+            self._lose(ruling)
+        elif edict.kind != "forget examples" and edict.label is not None:
+            self._lose_or_rename(edict.kind, edict.label, edict.new)
+        if edict.kind != "rename":
+            edict = replace(edict, after=self.total.digest())
+        self.edicts[edict.id] = edict
+        self.others = ruling.others
+        self.own.applied |= {edict.id}
+        self.own.changed()
+
+    def _lose(self, ruling: Ruling) -> None:
+        mine = list(ruling.mine)
+        names = [ruling.labels[i] for i in mine]
+        self.total.forget_rows(ruling.rows, list(ruling.labels))
+        if mine and self.apart:
+            self.own.head.forget_rows(ruling.rows[mine], names)
+        self.own.receipts.remove(receipts_of(ruling.rows[mine]), names)
+
+    def _lose_or_rename(self, kind: str, label: Label, new: Label | None) -> None:
+        for head in self.heads():
+            if label in head.labels:
+                head.forget_label(label) if new is None else head.rename(label, new)
+        if new is None:
+            self.own.receipts.drop(label)
+        else:
+            self.own.receipts.rename(label, new)
 
     def parts(self) -> Parts:
         """What another brain melds: slots that will not change any more, and edicts."""
         if not self.own.epoch:
             return dict(self.others), dict(self.edicts)
         own, head = self.own, self._melded([self.own.head])
-        head.gate = None
-        frozen = Slot(own.device, own.history, own.applied, Contents(head, own.receipts.copy()))
+        frozen = Slot(own.device, own.lineage, own.applied, Contents(head, own.receipts.copy()))
         return {own.device: frozen, **self.others}, dict(self.edicts)
 
-    def meld(self, parts: Iterable[Parts]) -> tuple[Union, bool]:
-        """Take over other brains' parts; returns what came, and whether anything is new.
+    def unite(self, parts: Iterable[Parts]) -> Union:
+        """What `serve` is to take over from other brains' parts; all that can fail is done here, on copies.
 
         Raises:
-            MeldError, CapacityError: they cannot be added. Nothing was changed.
+            MeldError, CapacityError: they cannot be added.
         """
         theirs = list(parts)
         edicts = dict(self.edicts)
         for _, more in theirs:
             edicts |= more
         mine = {self.own.device: self.own, **self.others}
-        united = unite(mine, [slots for slots, _ in theirs], edicts.values())
-        self._serve(united)
-        news = bool(united.added or united.changed or edicts != self.edicts)
-        self.edicts = edicts
-        return united, news
+        united = unite(mine, [slots for slots, _ in theirs], edicts)
+        total: FastHead | None = None
+        if united.added or united.changed:
+            slots = dict(united.slots)
+            heads = [slots.pop(self.own.device).head, *(slot.head for slot in slots.values())]
+            if not united.changed:
+                heads = [self.total, *(slots[device].head for device in united.added)]
+            total = self._melded(heads)
+        return replace(united, total=total)
+
+    def serve(self, united: Union) -> None:
+        """Take over what `unite` prepared."""
+        others = dict(united.slots)
+        own = others.pop(self.own.device)
+        if own.contents is not self.own.contents:
+            own = own.copy()
+        if united.total is not None:
+            gate, self.total = self.total.gate, united.total if others else own.head
+            self.total.gate = gate
+        self.own, self.others, self.edicts = own, others, dict(united.edicts)
 
     def fork(self, device: str) -> None:
         """Go on under another id; what was learned so far stays a contribution of the old one."""
@@ -177,21 +251,17 @@ class Contributions:
             old.device = device
             return
         self.others[old.device] = old.copy()
-        self.own = Slot(device, b"", old.applied, Contents(self._new_head(), Receipts()))
-        self.own.head.gate = None  # the head that is served alone decides what is known well enough to skip
+        self.own = Slot(device, Lineage(), old.applied, Contents(self._new_head(), Receipts()))
 
-    def _learn_in_total(self, features: Features, labels: list[Label]) -> list[int]:
-        """The places of those that were learned: all, unless a gate skips some."""
-        if self.total.gate is None:
-            self.total.learn(features, labels)
-            return list(range(len(labels)))
-        learned = []
-        for i, label in enumerate(labels):
-            before = self.total.sums.total
-            self.total.learn(features[i], label)
-            if self.total.sums.total > before:
-                learned.append(i)
-        return learned
+    def returned(self, lineage: Lineage, edicts: dict[str, Edict]) -> None:
+        """These are what was known earlier; it is known again, by a change after all of these.
+
+        What others must obey stays on record, and what is here counts as having obeyed: only content goes back.
+        """
+        self.edicts |= edicts
+        self.own.lineage, self.own.live = lineage, True
+        for slot in self.all():
+            slot.applied |= frozenset(self.edicts)
 
     def _must_know(self, label: Label) -> None:
         if label not in self.total.labels:
@@ -199,31 +269,6 @@ class Contributions:
 
     def _obeyed(self, slots: dict[str, Slot], edict: Edict) -> dict[str, Slot]:
         return {device: obey(slot, [edict])[0] for device, slot in slots.items()}
-
-    def _decree(self, edict: Edict, others: dict[str, Slot]) -> None:
-        """The own slot has obeyed a new edict, and so have these of the other devices."""
-        self.edicts[edict.id] = edict
-        self.others = others
-        self.own.applied |= {edict.id}
-        self.own.changed()
-
-    def _serve(self, united: Union) -> None:
-        """Serve these slots: all prepared on copies, then swapped in."""
-        others = dict(united.slots)
-        own = others.pop(self.own.device)
-        if own.contents is not self.own.contents:
-            own = own.copy()
-        if united.added or united.changed:
-            parts = [own.head, *(slot.head for slot in others.values())]
-            if not united.changed:
-                parts = [self.total, *(others[device].head for device in united.added)]
-            total = self._melded(parts)
-            gate = None if others else self.total.gate  # only what is served decides what is known well enough
-            if own.head.gate != gate:
-                own = own.copy()
-                own.head.gate = gate
-            self.total = total if others else own.head
-        self.own, self.others = own, others
 
     def _melded(self, heads: Iterable[FastHead]) -> FastHead:
         """A new head that holds what these hold."""

@@ -71,7 +71,7 @@ def obey(slot: Slot, edicts: Iterable[Edict]) -> tuple[Slot, list[str], bool]:
     if not due:
         return slot, [], False
     touched = any(_touches(edict, slot) for edict in due)
-    same = (slot.device, slot.history, slot.applied, lambda: slot.contents, slot.stored)
+    same = (slot.device, slot.lineage, slot.applied, lambda: slot.contents, slot.stored)
     copy = slot.copy() if touched else Slot(*same)
     notes = [note for edict in due if (note := _apply(edict, copy))]
     copy.applied |= {edict.id for edict in due}

@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +23,11 @@ from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import InputError, Label, LabelError
 
 Takes = Literal["pictures", "vectors", "text"]
+PHOTOS = "photos"
+"""The packaged backbone that pictures are shown to where no other is named."""
+
 DESCRIPTOR = "descriptor"
-"""The name of the backbone that comes with the program and describes pictures by hand."""
+"""The name of the backbone that describes pictures by hand-made measures instead."""
 
 TABLES = frozenset({".csv", ".npy"})
 """Endings of files that hold raw vectors, one a row."""
@@ -103,7 +107,8 @@ def _bare(backbone: Stored) -> Bundle:
 
 
 def default_bundle(inputs: Any) -> Bundle:
-    """What a brain stands on that was given no backbone: pictures are described by hand, vectors taken as they are.
+    """What a brain stands on that was given no backbone: for pictures the photo backbone that comes with the program,
+    for vectors their numbers as they are.
 
     Raises:
         InputError: neither pictures nor vectors.
@@ -116,9 +121,17 @@ def default_bundle(inputs: Any) -> Bundle:
     if _is_file(first) and not _is_table(first):
         pixels = _is_file(inputs) or (isinstance(inputs, list | tuple) and _is_file(inputs[0]))
     if pixels or isinstance(first, Image.Image | bytes | bytearray):
-        return Bundle.bare(DescriptorBackbone())
+        return _photos()
     vectors = _vectors(inputs).items
     return Bundle.of_vectors(vectors.shape[1])
+
+
+@lru_cache(maxsize=1)
+def _photos() -> Bundle:
+    """The packaged one, whatever the user calls by its name."""
+    from engram.backbones.catalogue import packaged_folder
+
+    return Bundle.open(packaged_folder() / PHOTOS)
 
 
 def _pictures(inputs: Any) -> Examples:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from engram.brain.slots import Slot
 from engram.learner import Label, LabelError, NotTaughtError
@@ -51,11 +53,11 @@ def plan_forgetting(slots: Sequence[Slot], receipts: Sequence[bytes], labels: Se
 
 
 def without(
-    slot: Slot, features: Any, receipts: Sequence[bytes], labels: Sequence[Label], places: Sequence[int]
+    slot: Slot, rows: npt.NDArray[np.int16], receipts: Sequence[bytes], labels: Sequence[Label], places: Sequence[int]
 ) -> Slot:
     """A copy of a slot that has lost the examples at these places."""
     copy = slot.copy()
     names = [labels[i] for i in places]
-    copy.head.forget(features[list(places)], names)
+    copy.head.forget_rows(rows[list(places)], names)
     copy.receipts.remove([receipts[i] for i in places], names)
     return copy

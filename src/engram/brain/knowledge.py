@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import RLock
@@ -20,7 +19,6 @@ from engram.brain.unknowns import Unknowns
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast import FastHead
 from engram.learner import InputError, Label, State
-from engram.store.folder import Folder
 
 
 class Knowledge:
@@ -44,7 +42,6 @@ class Knowledge:
         self._lock = RLock()
         self._options = dict(options)
         self._bundle: Bundle | None = None
-        self._folder: Folder | None = None
         self._taught = Contributions(device or uuid4().hex, self._new_head)
         self.unknowns = Unknowns(unknowns)
         self.seq = 0
@@ -131,7 +128,7 @@ class Knowledge:
     def memory_bytes(self) -> int:
         """Bytes held by what was learned."""
         with self._lock:
-            receipts = self._taught.own.receipts.nbytes + len(self._taught.own.history)
+            receipts = self._taught.own.receipts.nbytes
             return sum(head.memory_bytes for head in self._taught.heads()) + receipts + self.unknowns.nbytes
 
     @property
@@ -143,33 +140,6 @@ class Knowledge:
             return sum(head.memory_limit for head in self._taught.heads()) + overhead_bytes(self)
 
     # Saving
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save as a folder. A crash at any moment leaves the brain that was there, or this one.
-
-        Raises:
-            EngramError: another program has changed the folder since this brain was opened from it.
-            OSError: the disk refused; the brain that was there is still there.
-        """
-        from engram.brain.saving import save
-
-        with self._lock:
-            save(self, path)
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], **parts: Any) -> Self:
-        """The brain in a folder, every byte verified before any of it is used.
-
-        Args:
-            parts: what a bundle cannot hold, such as `module=` for a PyTorch backbone.
-
-        Raises:
-            InputError: there is no such folder.
-            DamagedError: truncated, altered, foreign, or written by a later version.
-        """
-        from engram.brain.saving import open_brain
-
-        return open_brain(cls, path, **parts)
 
     def state(self) -> State:
         """The whole brain as arrays, its backbone's files among them."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engram.brain.conflicts import Conflict
 from engram.brain.edicts import Edict, obey
 from engram.brain.slots import Slot, later
+from engram.heads.fast import FastHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,23 @@ class Union:
 
     Attributes:
         slots: device -> its latest slot, which has obeyed every edict.
+        edicts: id -> every one of them.
         added, changed: devices that were not there, and whose contents are not those that were there.
         notes: what edicts cost, in words.
+        total: their sum in a new head, where it is another than before.
     """
 
     slots: dict[str, Slot]
+    edicts: dict[str, Edict]
     added: tuple[str, ...]
     changed: tuple[str, ...]
     notes: tuple[str, ...]
+    total: FastHead | None = None
 
 
-def unite(mine: Mapping[str, Slot], theirs: Iterable[Mapping[str, Slot]], edicts: Iterable[Edict]) -> Union:
+def unite(
+    mine: Mapping[str, Slot], theirs: Iterable[Mapping[str, Slot]], edicts: Mapping[str, Edict]
+) -> Union:
     """The latest slot of every device, after all edicts.
 
     Raises:
@@ -59,9 +66,8 @@ def unite(mine: Mapping[str, Slot], theirs: Iterable[Mapping[str, Slot]], edicts
         for device, slot in slots.items():
             latest[device] = later(latest[device], slot) if device in latest else slot
     united, notes, touched = {}, [], set()
-    edicts = list(edicts)
     for device in sorted(latest):
-        united[device], said, altered = obey(latest[device], edicts)
+        united[device], said, altered = obey(latest[device], edicts.values())
         notes += said
         if altered:
             touched.add(device)
@@ -70,4 +76,4 @@ def unite(mine: Mapping[str, Slot], theirs: Iterable[Mapping[str, Slot]], edicts
         device for device in united
         if device in mine and (latest[device] is not mine[device] or device in touched)
     )
-    return Union(united, added, changed, tuple(notes))
+    return Union(united, dict(edicts), added, changed, tuple(notes))

@@ -1,18 +1,15 @@
-"""A brain as arrays, and as a folder of its own: everything in it but pickle, its backbone included.
+"""A brain as named arrays: everything in it, no pickle, its backbone included where it stands alone.
 
-    manifest.json                    what belongs to the brain, the SHA-256 of every file, its labels
-    snapshot-<seq>-<hash>.safetensors    what this device learned, what is served, receipts, unknowns
-    slot-<id>-<hash>.safetensors         what another device (by a hash of its id) contributed; read when needed
-    bundle-<fingerprint>/            the backbone and its statistics
+    brain                 JSON: options, event number, edicts, and of each device its lineage and the edicts obeyed
+    own.*, total.*        what this device learned, and what is served where that is more
+    slot.<device>.*       what another device contributed; in a brain's folder a file of its own, read when needed
+    unknowns.*, bundle.*  the inbox and the backbone, where they are not kept elsewhere
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -22,30 +19,35 @@ from safetensors.numpy import load
 from safetensors.numpy import save as pack_arrays
 
 from engram.backbones.bundle import Bundle
+from engram.brain.contributions import Contributions
 from engram.brain.edicts import Edict
+from engram.brain.lineage import Lineage
 from engram.brain.receipts import Receipts
 from engram.brain.slots import Contents, Slot, Stored
 from engram.brain.unknowns import Unknowns
 from engram.heads.fast import FastHead
 from engram.heads.head import from_json_array, json_array
 from engram.learner import DamagedError, EngramError, InputError, State
-from engram.store.folder import Entry, Folder, short_hash
+from engram.store.folder import Folder, entry_of, short_hash
 
 if TYPE_CHECKING:
     from engram.brain.knowledge import Knowledge
 
     AnyBrain = TypeVar("AnyBrain", bound=Knowledge)
 
-_MISFITS = (KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError, OverflowError,
-            RecursionError)
+MISFITS = (KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError, OverflowError,
+           RecursionError)
+"""What reading arrays that do not fit raises."""
+
 _STATISTICS = ("mean", "covariance")  # of the bundle: kept once, not with every head
 
 
 def state(brain: Knowledge) -> State:
-    """Everything: see the module's text; names are `own.`, `total.`, `slot.<device>.`, `bundle.` and what is in it."""
-    whole = _snapshot(brain)
-    for device, slot in brain._taught.others.items():
-        whole |= _prefixed(f"slot.{device}.", _slot_state(slot))
+    """Everything in a brain; see the module's text."""
+    taught = brain._taught
+    whole = taught_state(taught, brain._options, brain.seq) | _prefixed("unknowns.", brain.unknowns.state())
+    for device, slot in taught.others.items():
+        whole |= _prefixed(f"slot.{device}.", _contents_state(slot.contents))
     files = brain._bundle.files() if brain._bundle else {}
     return whole | {f"bundle.{name}": np.frombuffer(content, np.uint8) for name, content in files.items()}
 
@@ -54,81 +56,81 @@ def from_state(kind: type[AnyBrain], state: Mapping[str, npt.NDArray[Any]], **pa
     """Raises DamagedError where entries are missing or do not fit."""
     try:
         files = {name: np.asarray(a, np.uint8).tobytes() for name, a in _under("bundle.", state).items()}
-        bundle = _bundle_from(files, **parts) if files else None
+        bundle = bundle_from(files, **parts) if files else None
         about = from_json_array(state["brain"])
-        slots = {}
-        for entry in about["slots"]:
+        made: Any = kind
+        brain: AnyBrain = made(bundle, **about["options"])
+
+        def read(entry: Mapping[str, Any]) -> Contents:
             part = {name: np.array(array) for name, array in _under(f"slot.{entry['device']}.", state).items()}
-            slots[entry["device"]] = _slot_from(entry, part, bundle)
-        return _brain_from(kind, about, state, bundle, slots)
-    except _MISFITS as error:
+            return _contents_from(part, bundle)
+
+        restore_taught(brain._taught, state, bundle, lambda entry: (read(entry), None))
+        brain.unknowns = Unknowns.from_state(_under("unknowns.", state))
+        brain.seq = int(about["seq"])
+        return brain
+    except MISFITS as error:
         raise DamagedError(f"Not a saved brain: {type(error).__name__}: {error}") from error
 
 
-def save(brain: Knowledge, path: str | os.PathLike[str]) -> None:
-    """Write the brain's folder: new files first, then the manifest that makes them the brain."""
-    target = Path(path).resolve()
-    if brain._folder is None or brain._folder.path != target:
-        brain._folder = Folder(target)
-    brain._folder.check_unchanged()
-    files: dict[str, bytes] = {}
-    kept: dict[str, Entry] = {}
-    for slot in brain._taught.others.values():
-        stored = slot.stored
-        if stored is not None and stored.folder == target and brain._folder.has(stored.name, stored.entry):
-            kept[stored.name] = stored.entry
-        else:
-            packed = pack_arrays(_slot_state(slot))
-            files[f"{_slot_prefix(slot.device)}{short_hash(packed)}.safetensors"] = packed
-    bundle = brain._bundle
-    if bundle is not None:
-        prefix = f"bundle-{bundle.fingerprint[:16]}"
-        files |= {f"{prefix}/{name}": content for name, content in bundle.files().items()}
-    packed = pack_arrays(_snapshot(brain))
-    files[f"snapshot-{brain.seq:08d}-{short_hash(packed)}.safetensors"] = packed
+def taught_state(taught: Contributions, options: Mapping[str, Any], seq: int) -> State:
+    """All that was taught, but the contents of other devices' slots; where these lie on disk it says where."""
+    own = taught.own
     about = {
-        "seq": brain.seq, "device": brain.device, "digest": brain.digest(), "labels": list(brain.labels),
-        "backbone": bundle and bundle.name, "fingerprint": bundle and bundle.fingerprint,
+        "options": dict(options), "seq": seq, "apart": taught.apart, "own": _entry(own),
+        "slots": [_entry(slot) for slot in taught.others.values()],
+        "edicts": [edict.as_json() for edict in taught.edicts.values()],
     }
-    brain._folder.write(about, files, kept)
+    whole = {"brain": json_array(about), **_prefixed("own.", _contents_state(own.contents))}
+    return whole | (_prefixed("total.", _head_state(taught.total)) if taught.apart else {})
 
 
-def open_brain(kind: type[AnyBrain], path: str | os.PathLike[str], **parts: Any) -> AnyBrain:
-    """Raises InputError where there is no folder, DamagedError where it holds no sound brain."""
-    folder = Folder(Path(path).resolve())
-    while True:
-        manifest = folder.manifest()
-        try:
-            return _opened(kind, folder, manifest, **parts)
-        except DamagedError:
-            if not folder.changed():  # else another program saved meanwhile, and swept away what was being read
-                raise
+def restore_taught(
+    taught: Contributions,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    bundle: Bundle | None,
+    slot: Callable[[Mapping[str, Any]], tuple[Contents | Callable[[], Contents], Stored | None]],
+) -> None:
+    """Fill new contributions with what `taught_state` described; `slot` finds another device's contents by its entry.
+
+    Raises one of `MISFITS` where the arrays do not fit.
+    """
+    about = from_json_array(arrays["brain"])
+    taught.own = _slot(about["own"], _contents_from(_under("own.", arrays), bundle))
+    taught.others = {entry["device"]: _slot(entry, *slot(entry)) for entry in about["slots"]}
+    taught.total = _head_from(_under("total.", arrays), bundle) if about["apart"] else taught.own.head
+    taught.edicts = {values["id"]: Edict.from_json(values) for values in about["edicts"]}
 
 
-def _opened(kind: type[AnyBrain], folder: Folder, manifest: Mapping[str, Any], **parts: Any) -> AnyBrain:
-    try:
-        entries: dict[str, Any] = manifest["files"]
-        contents = {name: folder.read(name, entry) for name, entry in entries.items()}
-        files = {Path(name).name: content for name, content in contents.items() if name.startswith("bundle-")}
-        bundle = _bundle_from(files, **parts) if files else None
-        (name,) = (name for name in contents if name.startswith("snapshot-"))
-        arrays = load(contents[name])
-        about = from_json_array(arrays["brain"])
-        slots = {}
-        for entry in about["slots"]:
-            (name,) = (name for name in contents if name.startswith(_slot_prefix(entry["device"])))
-            read = partial(_read_slot, folder, name, entries[name], bundle)
-            slots[entry["device"]] = Slot(
-                entry["device"], bytes.fromhex(entry["history"]), entry["applied"], read,
-                Stored(folder.path, name, entries[name]),
-            )
-        brain = _brain_from(kind, about, arrays, bundle, slots)
-        if (brain.digest(), bundle and bundle.fingerprint) != (manifest["digest"], manifest["fingerprint"]):
-            raise DamagedError(f"{folder.path} does not hold the brain that its manifest describes.")
-    except _MISFITS as error:
-        raise DamagedError(f"{folder.path} does not hold a complete brain: {error}") from error
-    brain._folder = folder
-    return brain
+def slot_from(
+    entry: Mapping[str, Any], folder: Folder, bundle: Bundle | None
+) -> tuple[Callable[[], Contents], Stored]:
+    """For `restore_taught`: a slot that lies in a file of its own."""
+    name, found = str(entry["file"]), {"sha256": str(entry["sha256"]), "bytes": int(entry["bytes"])}
+    return partial(_read_slot, folder, name, found, bundle), Stored(folder.path, name, found)
+
+
+def slot_at(entry: Mapping[str, Any], folder: Folder, bundle: Bundle | None) -> Slot:
+    """The slot that an event describes."""
+    return _slot(entry, *slot_from(entry, folder, bundle))
+
+
+def slot_entry(slot: Slot) -> dict[str, Any]:
+    """The slot as an event describes it: whose, how far, and in which file."""
+    return _entry(slot)
+
+
+def slot_files(slots: Iterable[Slot], folder: Folder) -> dict[str, bytes]:
+    """Files to be written for slots that lie in none yet; each slot is told its place."""
+    files: dict[str, bytes] = {}
+    for slot in slots:
+        stored = slot.stored
+        if stored is None or stored.folder != folder.path or not folder.has(stored.name, stored.entry):
+            packed = pack_arrays(_contents_state(slot.contents))
+            name = f"slot-{short_hash(slot.device.encode())}-{short_hash(packed)}.safetensors"
+            slot.stored = Stored(folder.path, name, entry_of(packed))
+            files[name] = packed
+    return files
 
 
 def overhead_bytes(brain: Knowledge) -> int:
@@ -140,63 +142,28 @@ def overhead_bytes(brain: Knowledge) -> int:
     )
 
 
-def _bundle_from(files: Mapping[str, bytes], **parts: Any) -> Bundle:
+def bundle_from(files: Mapping[str, bytes], **parts: Any) -> Bundle:
+    """Raises DamagedError where they are no bundle."""
     try:
         return Bundle.from_files(files, **parts)
     except InputError as error:
         raise DamagedError(f"The brain's backbone cannot be opened: {error}") from error
 
 
-def _snapshot(brain: Knowledge) -> State:
-    taught = brain._taught
-    own, apart = taught.own, taught.apart
-    about = {
-        "options": brain._options, "seq": brain.seq, "apart": apart, "own": _entry(own),
-        "slots": [_entry(slot) for slot in taught.others.values()],
-        "edicts": [asdict(edict) for edict in taught.edicts.values()],
-    }
-    whole = {"brain": json_array(about), **_prefixed("own.", _slot_state(own))}
-    if apart:
-        whole |= _prefixed("total.", _head_state(taught.total))
-    return whole | _prefixed("unknowns.", brain.unknowns.state())
-
-
-def _brain_from(
-    kind: type[AnyBrain],
-    about: Mapping[str, Any],
-    arrays: Mapping[str, npt.NDArray[Any]],
-    bundle: Bundle | None,
-    slots: dict[str, Slot],
-) -> AnyBrain:
-    made: Any = kind
-    brain: AnyBrain = made(bundle, **about["options"])
-    own = _slot_from(about["own"], _under("own.", arrays), bundle)
-    total = _head_from(_under("total.", arrays), bundle) if about["apart"] else own.head
-    taught = brain._taught
-    taught.own, taught.others, taught.total = own, slots, total
-    taught.edicts = {values["id"]: Edict.from_json(values) for values in about["edicts"]}
-    brain.unknowns = Unknowns.from_state(_under("unknowns.", arrays))
-    brain.seq = int(about["seq"])
-    return brain
-
-
-def _slot_prefix(device: str) -> str:
-    """How the names of a device's files begin: an id may hold anything, a file's name may not."""
-    return f"slot-{short_hash(device.encode())}-"
+def _slot(
+    entry: Mapping[str, Any], contents: Contents | Callable[[], Contents], stored: Stored | None = None
+) -> Slot:
+    return Slot(str(entry["device"]), Lineage.from_json(entry["lineage"]), entry["applied"], contents, stored)
 
 
 def _entry(slot: Slot) -> dict[str, Any]:
-    return {"device": slot.device, "history": slot.history.hex(), "applied": sorted(slot.applied)}
+    about = {"device": slot.device, "lineage": slot.lineage.as_json(), "applied": sorted(slot.applied)}
+    return about if slot.stored is None else {**about, "file": slot.stored.name, **slot.stored.entry}
 
 
-def _slot_state(slot: Slot) -> State:
-    receipts = slot.receipts.state(slot.head.labels)
-    return {**_head_state(slot.head), **_prefixed("receipts.", receipts)}
-
-
-def _slot_from(entry: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], bundle: Bundle | None) -> Slot:
-    history = bytes.fromhex(entry["history"])
-    return Slot(str(entry["device"]), history, entry["applied"], _contents_from(arrays, bundle))
+def _contents_state(contents: Contents) -> State:
+    head = contents.head
+    return {**_head_state(head), **_prefixed("receipts.", contents.receipts.state(head.labels))}
 
 
 def _contents_from(arrays: Mapping[str, npt.NDArray[Any]], bundle: Bundle | None) -> Contents:
@@ -210,7 +177,7 @@ def _contents_from(arrays: Mapping[str, npt.NDArray[Any]], bundle: Bundle | None
 def _read_slot(folder: Folder, name: str, entry: Mapping[str, Any], bundle: Bundle | None) -> Contents:
     try:
         return _contents_from(load(folder.read(name, entry)), bundle)
-    except (*_MISFITS, EngramError) as error:
+    except (*MISFITS, EngramError) as error:
         raise DamagedError(f"The contribution of another device cannot be read: {error}") from error
 
 

@@ -7,17 +7,15 @@ slot, so the higher epoch holds all that the lower one did, and takes its place:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engram.brain.lineage import Lineage
 from engram.brain.receipts import Receipts
 from engram.heads.fast import FastHead
 from engram.learner import MeldError
-
-_MARK = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +43,8 @@ class Slot:
 
     Args:
         device: its id.
-        history: a random mark for every change made on the device; their number is the epoch. One history that
-            does not begin with the other tells of two brains under one id.
+        lineage: the changes made on the device; one lineage that does not continue the other tells of two brains
+            under one id.
         applied: ids of the edicts that this contribution has obeyed.
         contents: what was taught, or a function that reads it from disk when it is needed.
         stored: where it lies on disk, if it does.
@@ -55,21 +53,22 @@ class Slot:
     def __init__(
         self,
         device: str,
-        history: bytes,
+        lineage: Lineage,
         applied: Iterable[str],
         contents: Contents | Callable[[], Contents],
         stored: Stored | None = None,
     ) -> None:
         self.device = device
-        self.history = history
+        self.lineage = lineage
         self.applied = frozenset(applied)
         self.stored = stored
+        self.live = False  # whether the last stretch of changes was begun on this very object
         self._contents = contents
 
     @property
     def epoch(self) -> int:
         """How many changes the device has made."""
-        return len(self.history) // _MARK
+        return self.lineage.epoch
 
     @property
     def contents(self) -> Contents:
@@ -86,13 +85,19 @@ class Slot:
     def receipts(self) -> Receipts:
         return self.contents.receipts
 
-    def changed(self) -> None:
-        """Count a change made on the device."""
-        self.history += os.urandom(_MARK)
+    def begin(self, mark: str | None = None) -> None:
+        """Begin a stretch of changes."""
+        self.lineage, self.live = self.lineage.begun(mark), True
+
+    def changed(self, times: int = 1) -> None:
+        """Count changes made on the device."""
+        if not self.live:
+            self.begin()
+        self.lineage = self.lineage.advanced(times)
 
     def copy(self) -> Slot:
         """Another slot of the same contents, free to change."""
-        return Slot(self.device, self.history, self.applied, self.contents.copy())
+        return Slot(self.device, self.lineage, self.applied, self.contents.copy())
 
 
 def later(one: Slot, two: Slot) -> Slot:
@@ -102,7 +107,7 @@ def later(one: Slot, two: Slot) -> Slot:
         MeldError: neither follows from the other: the device's id is used by two brains.
     """
     short, long = sorted((one, two), key=lambda slot: slot.epoch)
-    if not long.history.startswith(short.history):
+    if not long.lineage.continues(short.lineage):
         raise MeldError(
             f"Two brains learned different things under one device id ({one.device}), as a copied folder does: give "
             "one of them an id of its own with `Brain.open(path).fork()` before it learns on, then meld."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from engram.heads.fast import FastHead
 from engram.heads.head import from_json_array, json_array
 from engram.inputs.vectors import unit_length
 from engram.learner import FloatArray, NotTaughtError, State
+from engram.store.event import Unknown
 
 Features = npt.NDArray[np.float32]
 
@@ -36,7 +39,7 @@ class Group:
 
 
 class Unknowns:
-    """A bounded store of refused features; beyond `limit` the oldest go.
+    """A bounded store of refused features; beyond `limit` the oldest go. Safe for threads.
 
     >>> unknowns = Unknowns(limit=2)
     >>> for value in (1, 2, 3):
@@ -47,74 +50,116 @@ class Unknowns:
 
     def __init__(self, limit: int = 512) -> None:
         self.limit = limit
-        self.numbers: list[int] = []
-        self._features: list[Features] = []
-        self._sources: list[str | None] = []
-        self._keys: list[bytes] = []
+        self._lock = RLock()
+        self._kept: list[Unknown] = []
         self._next = 1
+        self._saved: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Unknown]:
+        return iter(list(self._kept))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Oldest first."""
+        return [unknown.number for unknown in self]
 
     @property
     def features(self) -> Features:
         """(N, D), as the backbone gave them, so that naming them equals having taught them."""
-        return np.stack(self._features)
+        return np.stack([unknown.features for unknown in self])
 
-    def add(self, features: Features, sources: Sequence[str | None], keys: Sequence[bytes]) -> None:
+    def add(
+        self,
+        features: Features,
+        sources: Sequence[str | None],
+        keys: Sequence[bytes],
+        thumbnails: Sequence[bytes | None] | None = None,
+    ) -> None:
         """Keep (N, D) features; one that is there already, by its key, is not kept twice."""
-        held = set(self._keys)
-        for row, source, key in zip(features, sources, keys, strict=True):
-            if key not in held:
-                held.add(key)
-                self.numbers.append(self._next)
-                self._features.append(np.array(row, np.float32))
-                self._sources.append(source)
-                self._keys.append(key)
-                self._next += 1
-        self._keep(range(max(0, len(self) - self.limit), len(self)))
+        with self._lock:
+            held = {unknown.key for unknown in self._kept}
+            pictures = thumbnails or [None] * len(keys)
+            now = time.time_ns() // 1000
+            for row, source, key, picture in zip(features, sources, keys, pictures, strict=True):
+                if key not in held:
+                    held.add(key)
+                    self._kept.append(Unknown(self._next, np.array(row, np.float32), key, source, picture, now))
+                    self._next += 1
+            del self._kept[: max(0, len(self._kept) - self.limit)]
 
-    def discard(self, keys: Sequence[bytes]) -> None:
+    def discard(self, keys: Iterable[bytes]) -> None:
         """Let go of those with these keys: they were taught, or are to be forgotten."""
         gone = set(keys)
-        self._keep([i for i, key in enumerate(self._keys) if key not in gone])
+        with self._lock:
+            self._kept = [unknown for unknown in self._kept if unknown.key not in gone]
 
-    def groups(self, similarity: FloatArray, alike: float) -> list[Group]:
+    def groups(self, similarity: FloatArray, alike: float, kept: Sequence[Unknown] | None = None) -> list[Group]:
         """Average-linkage groups, largest first (Sokal and Michener 1958).
 
         Args:
             similarity: (N, N) between the unknowns, in the order of `numbers`.
             alike: mean similarity down to which two groups become one.
+            kept: the unknowns compared, where they may have changed since.
         """
+        compared = list(self) if kept is None else kept
         groups = []
         for members in linked(similarity, alike):
             size = len(members)
             block = similarity[np.ix_(members, members)]
             likeness = float((block.sum() - np.trace(block)) / (size * (size - 1))) if size > 1 else 1.0
-            numbers = tuple(self.numbers[i] for i in members)
-            groups.append(Group(numbers[0], numbers, tuple(self._sources[i] for i in members), likeness))
+            numbers = tuple(compared[i].number for i in members)
+            groups.append(Group(numbers[0], numbers, tuple(compared[i].source for i in members), likeness))
         return sorted(groups, key=lambda group: (-len(group.members), group.number))
 
-    def take(self, members: Sequence[int]) -> Features:
-        """(n, D) features of the unknowns of these numbers.
+    def take(self, members: Sequence[int]) -> list[Unknown]:
+        """The unknowns of these numbers.
 
         Raises:
             NotTaughtError: a number that is not there.
         """
-        missing = [number for number in members if number not in self.numbers]
+        kept = {unknown.number: unknown for unknown in self}
+        missing = [number for number in members if number not in kept]
         if missing:
-            raise NotTaughtError(f"No unknown of number {missing[0]}; there are {self.numbers[:20]}.")
-        return np.stack([self._features[self.numbers.index(number)] for number in members])
+            raise NotTaughtError(f"No unknown of number {missing[0]}; there are {list(kept)[:20]}.")
+        return [kept[number] for number in members]
 
     @property
     def nbytes(self) -> int:
-        return sum(row.nbytes + len(key) for row, key in zip(self._features, self._keys, strict=True))
+        return sum(one.features.nbytes + len(one.key) + len(one.thumbnail or b"") for one in self)
+
+    def unsaved(self) -> tuple[list[Unknown], list[int]]:
+        """Those not saved yet, and the numbers of those that are but went since."""
+        with self._lock:
+            numbers = {unknown.number for unknown in self._kept}
+            return [one for one in self._kept if one.number not in self._saved], sorted(self._saved - numbers)
+
+    def saved(self, added: Iterable[Unknown], removed: Iterable[int]) -> None:
+        """These, which `unsaved` gave, are saved now."""
+        with self._lock:
+            self._saved = (self._saved | {one.number for one in added}) - set(removed)
+
+    @classmethod
+    def restored(cls, kept: Iterable[Unknown], limit: int) -> Unknowns:
+        """Those that were saved."""
+        made = cls(limit)
+        made._kept = list(kept)
+        made._saved = set(made.numbers)
+        made._next = max(made._saved, default=0) + 1
+        return made
 
     def state(self) -> State:
-        about = {"limit": self.limit, "numbers": self.numbers, "sources": self._sources, "next": self._next}
-        keys = [key.hex() for key in self._keys]
-        features = self.features if len(self) else np.zeros((0, 0), np.float32)
-        return {"about": json_array({**about, "keys": keys}), "features": features}
+        """As arrays, without the small pictures."""
+        with self._lock:
+            about = {
+                "limit": self.limit, "next": self._next, "numbers": self.numbers,
+                "sources": [one.source for one in self], "times": [one.time for one in self],
+                "keys": [one.key.hex() for one in self],
+            }
+            features = self.features if len(self) else np.zeros((0, 0), np.float32)
+        return {"about": json_array(about), "features": features}
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Unknowns:
@@ -122,20 +167,15 @@ class Unknowns:
         about = from_json_array(state["about"])
         made = cls(int(about["limit"]))
         features = np.asarray(state["features"], np.float32)
-        sizes = {len(about["numbers"]), len(about["sources"]), len(about["keys"]), len(features)}
-        if len(sizes) != 1 or not np.isfinite(features).all():
+        if not np.isfinite(features).all():
             raise ValueError("the unknowns do not fit each other")
-        made.numbers, made._sources = list(about["numbers"]), list(about["sources"])
-        made._keys = [bytes.fromhex(key) for key in about["keys"]]
-        made._features, made._next = [row.copy() for row in features], int(about["next"])
+        columns = (about["numbers"], features, about["keys"], about["sources"], about["times"])
+        made._kept = [
+            Unknown(int(number), row.copy(), bytes.fromhex(key), source, None, time)
+            for number, row, key, source, time in zip(*columns, strict=True)
+        ]
+        made._next = int(about["next"])
         return made
-
-    def _keep(self, places: Sequence[int]) -> None:
-        if len(places) == len(self):
-            return
-        columns: tuple[list[Any], ...] = (self.numbers, self._features, self._sources, self._keys)
-        for column in columns:
-            column[:] = [column[i] for i in places]
 
 
 def linked(similarity: FloatArray, alike: float) -> list[list[int]]:

@@ -37,7 +37,7 @@ def teach(
     ] = None,
     backbone: Annotated[
         str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the name or folder of a backbone;"
-                                 " without it, pictures are described by hand.")
+                                 " without it, pictures are shown to the packaged photo backbone.")
     ] = None,
     gate: Annotated[
         float | None, typer.Option("--gate", metavar="G", min=0.0,
@@ -205,7 +205,7 @@ def _open_or_make(path: Path, backbone: str | None, gate: float | None) -> Brain
     if not (path / "manifest.json").exists():
         if path.is_file() or (path.is_dir() and not all(e.name.startswith(_LEFTOVERS) for e in path.iterdir())):
             raise InputError(f"{path} is no brain, and not empty: name a new folder for the brain first, then inputs.")
-        return Brain(backbone, gate=gate)
+        return Brain.create(path, backbone, gate=gate)
     mind = Brain.open(path)
     if gate is not None and gate != mind.options["gate"]:
         raise InputError(f"{path} was made with the gate {mind.options['gate']}: it stays as it is.")

@@ -18,6 +18,7 @@ from engram.heads.discriminant import Change, Discriminant, Prior
 from engram.heads.episodes import Episodes, pack, unpack
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Head, Positions, from_json_array, json_array
+from engram.heads.left_out import LeftOut
 from engram.heads.novelty import Novelty
 from engram.heads.quantisation import LIMIT, Quantisation
 from engram.heads.reading import ReadOutKind
@@ -226,6 +227,17 @@ class FastHead(Head):
 
     # What a user can ask
 
+    def left_out(self) -> LeftOut:
+        """How taught examples are answered when left out: for a confusion matrix, and accuracy by class."""
+        with self._lock:
+            labels = self.labels
+            sample = self._readout.sample() if labels else (np.zeros((0, 0)), *np.zeros((2, 0), np.intp))
+            reading = self._readout.reading().kept() if len(sample[0]) else None
+        if reading is None:
+            return LeftOut(labels, sample[1], sample[1], np.zeros(0, bool), np.zeros(0))
+        answer = reading.answer_without(*sample)
+        return LeftOut(labels, sample[1], answer.scores.argmax(axis=1), answer.known, answer.confidence)
+
     def view(self) -> HeadView:
         """What the head knows now, for any thread to ask while it learns on; work that is due is done first."""
         with self._lock:
@@ -243,6 +255,12 @@ class FastHead(Head):
         """For each label its prototypes: (P,) counts and (P, D) means, in quantised units."""
         with self._lock:
             parts = {label: self._episodes[place].prototypes() for label, place in self._book.items()}
+        return {label: (counts, sums / counts[:, None]) for label, (counts, sums) in parts.items()}
+
+    def leading_prototypes(self, most: int) -> dict[Label, tuple[FloatArray, FloatArray]]:
+        """Up to `most` prototypes of each label, as `prototypes`: those of the most examples, then of least SHA-256."""
+        with self._lock:
+            parts = {label: self._episodes[place].leading(most) for label, place in self._book.items()}
         return {label: (counts, sums / counts[:, None]) for label, (counts, sums) in parts.items()}
 
     def similarity(self, inputs: Any) -> FloatArray:

@@ -1,0 +1,289 @@
+"""Forgetting for good: what is forgotten leaves the log, every snapshot, other devices' files and the inbox.
+
+The event of forgetting stays, without content. What had been rolled back by then can no longer be returned to, so it is
+erased too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load
+from safetensors.numpy import save as pack_arrays
+
+from engram.brain.contributions import Contributions, Rows, Ruling
+from engram.brain.edicts import Edict
+from engram.brain.melding import Union
+from engram.brain.naming import Names
+from engram.brain.receipts import receipts_of
+from engram.brain.recorded import Recorded
+from engram.brain.saving import slot_entry, taught_state
+from engram.brain.slots import Slot
+from engram.brain.timeline import FORGOT, MELDED, TAUGHT, Timeline
+from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError
+from engram.store.event import Change, Draft, Event
+
+Row = tuple[int, Label]
+"""The number of an example, and what it is called now."""
+
+
+class Erasing(Recorded):
+    """A brain that can forget for good."""
+
+    def _forget_label(self, label: Label) -> None:
+        ruling = self._taught.rule_forgetting_label(label)
+        ids = [seq for seq, _ in self._rows_called(label)] if self._journal is not None else []
+        self._rule(ruling, ids)
+
+    def _forget_rows(self, rows: Rows, labels: Sequence[Label] | None) -> None:
+        """Forget examples by their content."""
+        if self._bundle is None:
+            raise NotTaughtError("Nothing was taught yet, so there is nothing to forget.")
+        ruling = self._taught.rule_forgetting(rows, labels)
+        self._rule(ruling, self._rows_like(ruling) if self._journal is not None else [])
+
+    def _forget_ids(self, ids: Iterable[int]) -> None:
+        """Forget examples by their numbers."""
+        wanted = list(dict.fromkeys(ids))
+        if not wanted:
+            raise NotTaughtError("There is nothing to forget: no examples are named.")
+        events, labels = self._live(wanted)
+        self._rule(self._taught.rule_forgetting(_rows(events), labels), wanted)
+
+    def _live(self, ids: Sequence[int]) -> tuple[list[Event], list[Label]]:
+        """The examples of these numbers, and what they are called now.
+
+        Raises:
+            NotTaughtError: there is no such example, or it is forgotten or rolled back.
+        """
+        if self._journal is None:
+            raise InputError("A brain in memory keeps no numbers of examples: Brain.create(path) makes one that does.")
+        timeline, log = self._journal.timeline(), self._journal.log
+        names, spans, events = Names(timeline), timeline.in_force(), []
+        for seq in ids:
+            event = log.event(seq) if 0 < seq <= timeline.last else None
+            if event is None or event.kind != TAUGHT or event.gone or not any(seq in span for span in spans):
+                raise NotTaughtError(f"There is no example {seq} any more, or there never was.")
+            events.append(event)
+        return events, [names.now(event.seq, event.label) for event in events if event.label is not None]
+
+    def _ids_of(self, teacher: str) -> list[int]:
+        """The numbers of all that someone taught."""
+        if self._journal is None:
+            raise InputError("A brain in memory keeps no record of teachers: Brain.create(path) makes one that does.")
+        spans = self._journal.timeline().in_force()
+        found = [seq for seq, _ in self._journal.log.find(teacher=teacher) if any(seq in span for span in spans)]
+        if not found:
+            raise NotTaughtError(f"Nothing that {teacher!r} taught is known.")
+        return found
+
+    # Carrying it out
+
+    def _rule(self, ruling: Ruling, ids: Sequence[int]) -> None:
+        """Record and carry out a forget."""
+        draft = Draft(kind=FORGOT, body={"edict": ruling.edict.as_json()}, time=self._now())
+        if self._journal is None:
+            self._record(Change(events=[draft]))
+        else:
+            self._erase([Change(events=[draft])], ids, ruling.others, [ruling])
+        self._taught.carry_out(ruling)
+        self.unknowns.discard(receipts_of(ruling.rows) if ruling.labels else ())
+        self._forgotten()
+
+    def _take_over(self, united: Union, adopting: list[Change]) -> None:
+        """Record and serve what a meld brings."""
+        others = {device: slot for device, slot in united.slots.items() if device != self.device}
+        own = self._taught.own
+        replaced = self.device in united.changed and united.slots[self.device].lineage != own.lineage
+        orders = [edict for edict in united.edicts.values() if edict.id not in self._taught.edicts]
+        lost = [edict for edict in orders if edict.kind == "forget label" and edict.label in own.head.labels]
+        body: dict[str, Any] = {
+            "slots": [], "edicts": [edict.as_json() for edict in united.edicts.values()],
+            "notes": list(united.notes), "erased": bool(lost or replaced),
+        }
+        if self._journal is None:
+            self._record(*adopting, Change(events=[Draft(kind=MELDED, body=body)]))
+        else:
+            self._journal.keep_slots(others.values())
+            news = {*united.added, *united.changed} - {self.device}
+            body["slots"] = [slot_entry(others[device]) for device in sorted(news)]
+            drafts = [Draft(kind=MELDED, body=body, time=self._now())]
+            if replaced:
+                drafts.append(self._restart(united, sum(len(change.events) for change in adopting) + 2))
+            change = Change(events=drafts)
+            if replaced:
+                self._erase([*adopting, change], [seq for seq, _ in self._journal.log.find()], None, ())
+            elif lost:
+                ids = [seq for edict in lost if edict.label is not None for seq, _ in self._rows_called(edict.label)]
+                self._erase([*adopting, change], ids, None, [Ruling(edict, {}) for edict in lost])
+            else:
+                self._record(*adopting, change)
+        self._taught.serve(united)
+        self._forgotten() if body["erased"] else self._changed()
+
+    def _restart(self, united: Union, place: int) -> Draft:
+        """A checkpoint of what will be known: another copy of this very brain knew more, and takes its place."""
+        trial = copy(self._taught)
+        trial.serve(united)
+        covers = self.seq + place + (not self._taught.own.live)
+        return self._checkpoint(trial, covers, erased=True)
+
+    def _erase(
+        self,
+        changes: Sequence[Change],
+        ids: Sequence[int],
+        others: Mapping[str, Slot] | None,
+        rulings: Sequence[Ruling],
+    ) -> None:
+        """Commit changes, and with them the end of what they forget.
+
+        Args:
+            ids: the examples of the log that go.
+            others: what becomes of other devices' contributions; None where the changes say it.
+            rulings: what a checkpoint in the log is to lose too.
+        """
+        assert self._journal is not None
+        timeline = self._journal.timeline()
+        rewrite: dict[int, tuple[Mapping[str, Any] | None, bytes | None]] = {}
+        if others is not None and any(slot.stored is None for slot in others.values()):
+            self._journal.keep_slots(others.values())
+            rewrite |= _pointing_to(others, timeline)
+        checkpoint = timeline.checkpoint()
+        if checkpoint is not None and rulings:
+            rewrite |= self._cut(checkpoint, ids, rulings, others, Names(timeline))
+        erase = sorted({*ids, *self._rolled_back(timeline)})
+        self._record(*changes, Change(erase=erase, rewrite=rewrite))
+
+    def _forgotten(self) -> None:
+        """What was forgotten is off the record; now it leaves all that was made of it."""
+        self._changed()
+        if self._journal is not None:
+            self._snapshot(alone=True)
+            self._journal.log.finish_erasing()
+            self._journal.check_swept()
+
+    def _finish_erasing(self) -> None:
+        """A crash may have come between forgetting and the end of the last file: finish it."""
+        assert self._journal is not None
+        erased = self._journal.timeline().erased_at
+        if any(seq < erased for seq, _ in self._journal.snapshots):
+            self._snapshot(alone=True)
+            self._journal.log.finish_erasing()
+
+    def _rolled_back(self, timeline: Timeline) -> list[int]:
+        """The examples that are not in force, and never will be again after a forget."""
+        assert self._journal is not None
+        spans, gone = timeline.in_force(), []
+        for before, after in pairwise(spans):
+            gone += [seq for seq, _ in self._journal.log.find(after=before.stop - 1, upto=after.start - 1)]
+        return gone
+
+    def _rows_called(self, label: Label) -> list[Row]:
+        """The examples of the log that go by a label now."""
+        assert self._journal is not None
+        log, timeline = self._journal.log, self._journal.timeline()
+        names = Names(timeline)
+        found = {seq: name for taught in names.ever(label) for seq, name in log.find(label=taught)}
+        for seq in names.moved_to(label):
+            event = log.event(seq)
+            if event.label is not None:
+                found[seq] = event.label
+        return [(seq, label) for seq, taught in sorted(found.items()) if names.now(seq, taught) == label]
+
+    def _rows_like(self, ruling: Ruling) -> list[int]:
+        """The examples of the log that a ruling on examples is about; the newest, where there are more than it asks."""
+        assert self._journal is not None
+        timeline = self._journal.timeline()
+        names, spans = Names(timeline), timeline.in_force()
+        wanted = Counter(zip(receipts_of(ruling.rows), ruling.labels, strict=True))
+        chosen = []
+        for receipt in {receipt for receipt, _ in wanted}:
+            for seq, label in reversed(self._journal.log.find(receipts=[receipt])):
+                key = (receipt, names.now(seq, label))
+                if wanted[key] > 0 and any(seq in span for span in spans):
+                    wanted[key] -= 1
+                    chosen.append(seq)
+        return chosen
+
+    def _cut(
+        self, found: Event, ids: Sequence[int], rulings: Sequence[Ruling], others: Mapping[str, Slot] | None,
+        names: Names,
+    ) -> dict[int, tuple[Mapping[str, Any] | None, bytes | None]]:
+        """A checkpoint without what is forgotten: what of it was not found among the examples lies in there."""
+        assert self._journal is not None
+        event = self._journal.log.event(found.seq)
+        body = dict(event.body or {})
+        try:
+            base = self._recovery().restored(load(event.content or b""))
+        except EngramError as error:
+            raise DamagedError(f"{self._journal.folder.path}: a checkpoint in the log cannot be read.") from error
+        left = Counter(self._journal.log.event(seq).receipt for seq in ids)
+        touched = [_lose(base, ruling, left, names, int(body["covers"])) for ruling in rulings]
+        entries = body["slots"] if others is None else [
+            slot_entry(others.get(device, slot)) for device, slot in base.others.items()
+        ]
+        if not any(touched) and entries == body["slots"]:
+            return {}
+        if others is not None:
+            base.others = {device: others.get(device, slot) for device, slot in base.others.items()}
+        body |= {"slots": entries, "digest": base.total.digest()}
+        content = pack_arrays(taught_state(base, self._options, int(body["covers"])))
+        return {event.seq: (body, content)}
+
+
+def _rows(events: Sequence[Event]) -> Rows:
+    return np.stack([np.frombuffer(event.content or b"", "<i2") for event in events]).astype(np.int16)
+
+
+def _pointing_to(
+    others: Mapping[str, Slot], timeline: Timeline
+) -> dict[int, tuple[Mapping[str, Any] | None, bytes | None]]:
+    """The events of melds, rewritten: each device's contribution as it is now, in the last meld that brought it."""
+    spans, seen = timeline.in_force(), set[str]()
+    rewritten: dict[int, tuple[Mapping[str, Any] | None, bytes | None]] = {}
+    for event in reversed(timeline.rare):
+        if event.kind != MELDED:
+            continue
+        body, entries = dict(event.body or {}), []
+        for entry in body["slots"]:
+            device = entry["device"]
+            if device in others and device not in seen and any(event.seq in span for span in spans):
+                entries.append(slot_entry(others[device]))
+                seen.add(device)
+        if entries != body["slots"]:
+            rewritten[event.seq] = ({**body, "slots": entries}, None)
+    return rewritten
+
+
+def _lose(base: Contributions, ruling: Ruling, left: Counter[bytes | None], names: Names, covers: int) -> bool:
+    """Take what is forgotten out of a checkpoint's own contribution; whether any was in there."""
+    edict: Edict = ruling.edict
+    heads = base.heads()
+    touched = False
+    for label in list(base.own.head.labels):
+        called = names.now(covers, label)
+        if edict.kind == "forget label" and called == edict.label:
+            for head in heads:
+                head.forget_label(label)
+            base.own.receipts.drop(label)
+            touched = True
+        for row, receipt, name in zip(ruling.rows, receipts_of(ruling.rows), ruling.labels, strict=True):
+            if name != called or not base.own.receipts.count(receipt, label):
+                continue
+            if left[receipt]:
+                left[receipt] -= 1
+                continue
+            for head in heads:
+                with suppress(NotTaughtError):
+                    head.forget_rows(row[None], [label])
+            base.own.receipts.remove([receipt], [label])
+            touched = True
+    return touched
+
+

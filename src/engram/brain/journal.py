@@ -1,0 +1,235 @@
+"""Where a brain lasts: its folder, the log in it that is the truth, and snapshots that save time.
+
+    manifest.json             what belongs to the brain, the SHA-256 of every file but the log
+    log.sqlite                every event: taught, forgotten, renamed, melded, consolidated, rolled back
+    snapshot-<seq>-<hash>     the state after an event, so that only what follows it has to be replayed
+    slot-<id>-<hash>          what another device contributed
+    bundle-<fingerprint>/     the backbone and its statistics
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from threading import RLock, Thread
+from typing import Any
+
+from safetensors.numpy import load
+from safetensors.numpy import save as pack_arrays
+
+from engram.backbones.bundle import Bundle
+from engram.brain.saving import MISFITS, bundle_from, slot_files
+from engram.brain.slots import Slot
+from engram.brain.timeline import ADOPTED, RARE, Timeline
+from engram.learner import DamagedError, InputError, State
+from engram.store.event import Change
+from engram.store.event_log import EventLog
+from engram.store.files import make_folder, remove
+from engram.store.folder import Entry, Folder, short_hash
+
+LOG = "log.sqlite"
+_SNAPSHOTS = 2
+
+
+class Journal:
+    """A brain's folder, opened: read at once, written to from the first change on.
+
+    Args:
+        folder: where.
+        manifest: what was read of it.
+        readonly: never write.
+
+    Attributes:
+        folder: where.
+        log: the events.
+        files: every file that belongs to the brain beside the log, as the manifest names them.
+        snapshots: (event, name) of the snapshots, newest first.
+        held: whether this program is the one that writes.
+    """
+
+    def __init__(self, folder: Folder, manifest: Mapping[str, Any], readonly: bool) -> None:
+        self.folder, self.readonly = folder, readonly
+        self.files: dict[str, Entry] = dict(manifest["files"])
+        self.snapshots = [(int(seq), str(name)) for seq, name in manifest["snapshots"]]
+        self.about = {name: manifest[name] for name in ("device", "fingerprint")}
+        self.log = EventLog.open(folder.path / LOG, readonly=readonly)
+        self.held = False
+        self._guard = RLock()
+        self._saving: Thread | None = None
+        self._failure: BaseException | None = None
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], device: str) -> Journal:
+        """A new, empty folder, held for writing.
+
+        Raises:
+            InputError: there is something already.
+        """
+        folder = Folder(_empty(path))
+        about: dict[str, Any] = {"device": device, "fingerprint": None, "snapshots": []}
+        folder.write(about, {}, {})
+        EventLog.create(folder.path / LOG).close()
+        made = cls(folder, {**about, "files": {}}, readonly=False)
+        made.hold(0)
+        return made
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, readonly: bool = False) -> Journal:
+        """Raises InputError where there is no folder, DamagedError where it is no sound brain's."""
+        folder = Folder(Path(path).resolve())
+        manifest = folder.manifest()
+        if "snapshots" not in manifest or not (folder.path / LOG).is_file():
+            raise DamagedError(f"{folder.path} lacks its log ({LOG}): restore the folder from a copy.")
+        return cls(folder, manifest, readonly)
+
+    def hold(self, seen: int) -> bool:
+        """Become the program that writes, if it is not yet; whether others wrote after event `seen`.
+
+        Raises:
+            EngramError: opened for reading only, or another program writes to it.
+        """
+        if self.held:
+            return False
+        self.log.acquire()
+        self.held = True
+        return self.log.last != seen
+
+    def commit(self, changes: Sequence[Change], after: int) -> list[range]:
+        """The sequence numbers of each change's events; all is on disk when this returns."""
+        return self.log.commit(changes, after=after)
+
+    def timeline(self) -> Timeline:
+        """What is in force now."""
+        return Timeline(self.log.read(kinds=RARE), self.log.last)
+
+    # Files beside the log
+
+    def bundle(self, **parts: Any) -> Bundle | None:
+        """The backbone that the brain stands on, or None. Raises DamagedError where it is not whole."""
+        names = [name for name in self.files if name.startswith("bundle-")]
+        if not any(event.kind == ADOPTED for event in self.timeline().rare):
+            return None
+        files = {Path(name).name: self.folder.read(name, self.files[name]) for name in names}
+        bundle = bundle_from(files, **parts)
+        if bundle.fingerprint != self.about["fingerprint"]:
+            raise DamagedError(f"{self.folder.path} holds another backbone than its manifest names.")
+        return bundle
+
+    def keep_bundle(self, bundle: Bundle) -> None:
+        """Write the backbone that the brain stands on from now on."""
+        prefix = f"bundle-{bundle.fingerprint[:16]}"
+        self.about["fingerprint"] = bundle.fingerprint
+        self.files = {name: entry for name, entry in self.files.items() if not name.startswith("bundle-")}
+        self.keep({f"{prefix}/{name}": content for name, content in bundle.files().items()})
+
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        """Write files that belong to the brain from now on."""
+        with self._guard:
+            self._write(files, self.files, self.snapshots)
+
+    def keep_slots(self, slots: Iterable[Slot]) -> None:
+        """Put contributions of other devices into files of their own, those that lie in none yet."""
+        files = slot_files(slots, self.folder)
+        if files:
+            self.keep(files)
+
+    def arrays(self, name: str) -> State:
+        """What a snapshot holds. Raises DamagedError where it is missing or altered."""
+        try:
+            return load(self.folder.read(name, self.files[name]))
+        except MISFITS as error:
+            raise DamagedError(f"{self.folder.path / name} cannot be read: {error}") from error
+
+    # Snapshots
+
+    def snapshot(self, seq: int, state: State, wanted: Mapping[str, Entry], *, alone: bool = False) -> None:
+        """Write a snapshot, and let go of files that nothing needs any more.
+
+        Args:
+            seq: the last event in it.
+            state: its arrays; they must not change.
+            wanted: the files that it or the log refers to.
+            alone: let go of all earlier snapshots.
+        """
+        self.finish_saving()
+        self._save(seq, state, wanted, alone)
+
+    def snapshot_aside(self, seq: int, state: State, wanted: Mapping[str, Entry]) -> None:
+        """The same in a thread, beside learning; an error shows at the next snapshot or on closing."""
+        self.finish_saving()
+
+        def save() -> None:
+            try:
+                self._save(seq, state, wanted, alone=False)
+            except BaseException as error:
+                self._failure = error
+
+        self._saving = Thread(target=save, name="engram-snapshot", daemon=True)
+        self._saving.start()
+
+    def finish_saving(self) -> None:
+        """Wait for a snapshot under way. Raises OSError where it failed."""
+        thread, self._saving = self._saving, None
+        if thread is not None:
+            thread.join()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def check_swept(self) -> None:
+        """Raises OSError where a file that no longer belongs to the brain could not be removed."""
+        left = [name for name in self.folder.strays() if name not in self.files]
+        if left:
+            raise OSError(f"{self.folder.path / left[0]} cannot be removed, and holds what was forgotten: remove it.")
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        try:
+            self.finish_saving()
+        finally:
+            self.log.close()
+            self.held = False
+
+    def copy_to(self, path: str | os.PathLike[str]) -> None:
+        """Write the same brain to another folder, as it is now.
+
+        Raises:
+            InputError: there is something already.
+        """
+        target = _empty(path)
+        with self._guard:
+            files = {name: self.folder.read(name, entry) for name, entry in self.files.items()}
+            make_folder(target)
+            self.log.copy_to(target / LOG)
+            Folder(target).write({**self.about, "snapshots": [list(pair) for pair in self.snapshots]}, files, {})
+
+    def remove(self) -> None:
+        """Undo `create`, where nothing was taught."""
+        self.close()
+        remove(self.folder.path)
+
+    def _save(self, seq: int, state: State, wanted: Mapping[str, Entry], alone: bool) -> None:
+        packed = pack_arrays(state)
+        name = f"snapshot-{seq:010d}-{short_hash(packed)}.safetensors"
+        with self._guard:
+            kept = [] if alone else [pair for pair in self.snapshots if pair[1] != name][: _SNAPSHOTS - 1]
+            names = {kept_name for _, kept_name in kept}
+            files = {n: entry for n, entry in self.files.items() if n.startswith("bundle-") or n in names}
+            self._write({name: packed}, {**files, **wanted}, [(seq, name), *kept])
+
+    def _write(
+        self, files: Mapping[str, bytes], kept: Mapping[str, Entry], snapshots: Sequence[tuple[int, str]]
+    ) -> None:
+        about = {**self.about, "snapshots": [list(pair) for pair in snapshots]}
+        self.folder.write(about, files, kept)
+        self.files = self.folder.entries
+        self.snapshots = list(snapshots)
+
+
+def _empty(path: str | os.PathLike[str]) -> Path:
+    """Raises InputError where there is something already."""
+    target = Path(path).resolve()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target} is there already: open that brain, or choose a new folder.")
+    return target

@@ -1,0 +1,185 @@
+"""Lessons: examples on their way into a brain, and how many callers' lessons are learned together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.backbones.bundle import Bundle
+from engram.brain.contributions import Rows
+from engram.brain.reviewed import Reviewed
+from engram.brain.timeline import TAUGHT
+from engram.heads.quantisation import Quantisation
+from engram.inputs.vectors import as_labels, as_vectors
+from engram.learner import EngramError, InputError, Label
+from engram.store.event import Answer, Change, Draft
+from engram.store.group_commit import GroupCommit
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One caller's examples, with all that can be made ready before the brain is held.
+
+    Attributes:
+        bundle: the backbone that gave the features.
+        rows: (N, D) quantised features.
+        receipts, labels, sources, pictures: one of each for every row.
+        teacher: who teaches.
+        again: whether to learn what is held already.
+        answer: the request that this answers, or None.
+    """
+
+    bundle: Bundle
+    rows: Rows
+    receipts: Sequence[bytes]
+    labels: Sequence[Label]
+    sources: Sequence[str | None]
+    pictures: Sequence[bytes | None]
+    teacher: str | None
+    again: bool
+    answer: Answer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What became of a lesson.
+
+    Attributes:
+        ids: the numbers of the examples learned, in their order.
+        seq: the last event by then.
+        skipped: how many were known already, or well enough.
+        repeated: whether the same request had been carried out before; this is what it was answered then.
+    """
+
+    ids: tuple[int, ...]
+    seq: int
+    skipped: int
+    repeated: bool = False
+
+
+class Pupil(Reviewed):
+    """A brain that learns many callers' lessons together."""
+
+    def __init__(self, options: Mapping[str, Any], unknowns: int, device: str | None) -> None:
+        super().__init__(options, unknowns, device)
+        self._callers: GroupCommit[Lesson, Learned] = GroupCommit(self._learn_together)
+
+    def _learn_together(self, lessons: Sequence[Lesson]) -> list[Learned | BaseException]:
+        """Learn all lessons that can be, in one commit; for each what became of it, or why not."""
+        keys = [lesson.answer.key for lesson in lessons if lesson.answer]
+        alone = self._options["gate"] is not None  # what one teaches decides what the next may skip
+        if len(lessons) > 1 and (alone or len(set(keys)) < len(keys)):
+            return [outcome for lesson in lessons for outcome in self._learn_together([lesson])]
+        with self._change():
+            accepted: list[Lesson] = []
+            outcomes = [self._judge(lesson, accepted) for lesson in lessons]
+            learned = iter(self._learn_accepted(accepted) if accepted else ())
+            return [next(learned) if outcome is None else outcome for outcome in outcomes]
+
+    def _judge(self, lesson: Lesson, accepted: list[Lesson]) -> Learned | BaseException | None:
+        """Accept the lesson (None), or say why it cannot be learned, or what became of it before."""
+        try:
+            earlier = lesson.answer and self._earlier(lesson.answer)
+            if earlier:
+                return earlier
+            bundle = accepted[0].bundle if accepted else self._bundle or lesson.bundle
+            if lesson.bundle.fingerprint != bundle.fingerprint:
+                raise InputError(f"This brain stands on {bundle.name!r}, these were made for {lesson.bundle.name!r}.")
+            like = next((one.labels[0] for one in accepted), self._taught.like)
+            as_labels(list(lesson.labels), len(lesson.rows), like)
+            waiting = sum(len(one.rows) for one in accepted)
+            self._taught.total.sums.check_capacity(waiting + len(lesson.rows))
+        except EngramError as error:
+            return error
+        accepted.append(lesson)
+        return None
+
+    def _earlier(self, answer: Answer) -> Learned | None:
+        """What the same request was answered before. Raises InputError where another one had its key."""
+        found = None if self._journal is None else self._journal.log.answer(answer.key)
+        if found is None:
+            return None
+        if found.request != answer.request:
+            raise InputError(f"The key {answer.key!r} belongs to another request: choose a new one.")
+        then: Any = found.response
+        return Learned(tuple(then["ids"]), then["seq"], then["skipped"], repeated=True)
+
+    def _learn_accepted(self, lessons: Sequence[Lesson]) -> list[Learned]:
+        bundle = lessons[0].bundle
+        adopting = self._adopting(bundle)
+        with self._standing_on(bundle):
+            chosen = self._choose(lessons)
+            changes = [self._taught_change(lesson, places) for lesson, places in zip(lessons, chosen, strict=True)]
+            numbers = self._record(*adopting, *changes)[len(adopting) :]
+        self._take_in([pair for pair in zip(lessons, chosen, strict=True) if pair[1]])
+        self.unknowns.discard(receipt for lesson in lessons for receipt in lesson.receipts)
+        return [
+            Learned(tuple(ids), self.seq, len(lesson.rows) - len(ids))
+            for lesson, ids in zip(lessons, numbers, strict=True)
+        ]
+
+    def _choose(self, lessons: Sequence[Lesson]) -> list[list[int]]:
+        """The places of the examples in each lesson that are new enough to be learned."""
+        seen: set[tuple[Label, bytes]] = set()
+        chosen = []
+        for lesson in lessons:
+            keys = list(zip(lesson.labels, lesson.receipts, strict=True))
+            places = list(range(len(keys)))
+            if not lesson.again:
+                held = self._taught.held(lesson.receipts, lesson.labels)
+                first = {key: place for place, key in reversed(list(enumerate(keys)))}
+                places = [i for i in places if not held[i] and first[keys[i]] == i and keys[i] not in seen]
+            worth = self._taught.worth_learning(lesson.rows[places], [lesson.labels[i] for i in places])
+            chosen.append([places[i] for i in worth])
+            seen.update(keys)
+        return chosen
+
+    def _taught_change(self, lesson: Lesson, places: Sequence[int]) -> Change:
+        """The events of a lesson, and the answer that is remembered with them."""
+        if self._journal is None:
+            return Change(events=[_UNWRITTEN] * len(places))
+        now = self._now()
+        events = [
+            Draft(
+                kind=TAUGHT, teacher=lesson.teacher, label=lesson.labels[i], source=lesson.sources[i],
+                receipt=lesson.receipts[i], content=lesson.rows[i].astype("<i2").tobytes(),
+                thumbnail=lesson.pictures[i], time=now,
+            )
+            for i in places
+        ]
+        return Change(events=events, answer=lesson.answer and _remembered(lesson.answer, len(lesson.rows), self.seq))
+
+    def _take_in(self, chosen: Sequence[tuple[Lesson, list[int]]]) -> None:
+        """Learn what is on record now."""
+        if chosen:
+            rows = np.concatenate([lesson.rows[places] for lesson, places in chosen])
+            labels = [lesson.labels[i] for lesson, places in chosen for i in places]
+            receipts = [lesson.receipts[i] for lesson, places in chosen for i in places]
+            self._taught.learn(rows, labels, receipts)
+            self._changed(rows.size)
+
+
+_UNWRITTEN = Draft(kind=TAUGHT)
+
+
+def _remembered(answer: Answer, count: int, seq: int) -> Answer:
+    """The answer with what to say when the same request comes again."""
+
+    def response(ids: range) -> dict[str, Any]:
+        return {"ids": list(ids), "seq": max(seq, ids.stop - 1), "skipped": count - len(ids)}
+
+    return Answer(answer.key, answer.request, response)
+
+
+def rows_of(bundle: Bundle, features: npt.NDArray[Any]) -> Rows:
+    """(N, D) int16: what is added when these features are learned.
+
+    Raises:
+        InputError: not finite, zero, or too far from the bundle's mean.
+    """
+    quantise = Quantisation(bundle.step, bundle.normalise, bundle.mean)
+    return quantise.small(as_vectors(features, bundle.width))

@@ -1,0 +1,374 @@
+"""A brain whose every change is on record before it takes effect: in its folder's log, or counted where it has none.
+
+A change is first found possible, then committed to the log, then applied in memory, and only then acknowledged: a disk
+that refuses leaves memory and disk as they were. What is in memory is always the log replayed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+from safetensors.numpy import save as pack_arrays
+
+from engram.backbones.bundle import Bundle
+from engram.brain.contributions import Contributions
+from engram.brain.journal import Journal
+from engram.brain.knowledge import Knowledge
+from engram.brain.recovery import Recovery
+from engram.brain.saving import slot_entry, taught_state
+from engram.brain.timeline import ADOPTED, CHECKPOINT, CREATED, OPENED, Timeline
+from engram.brain.unknowns import Unknowns
+from engram.heads.view import HeadView
+from engram.learner import DamagedError, InputError
+from engram.store.event import Change, Draft, Taught
+from engram.store.folder import Entry
+
+_REPLAYED = 2**23  # values (rows x width) after which a snapshot saves enough time to be worth writing
+_CLOSING = 2**20  # ... when the brain is closed
+_SHARE = 4  # and this part of the last snapshot's size has come in: writing it again stays cheap beside the log
+
+
+class Recorded(Knowledge):
+    """What is known, and the folder in which it lasts, if any.
+
+    Args:
+        options, unknowns, device: as for `Knowledge`.
+    """
+
+    def __init__(self, options: Mapping[str, Any], unknowns: int, device: str | None) -> None:
+        super().__init__(options, unknowns, device)
+        self._journal: Journal | None = None
+        self._suspect = False  # a commit failed: what is on disk has to be looked at before the next
+        self._last_time = 0
+        self._unsaved_values = 0  # rows x width since the last snapshot
+        self._published = False
+        self._view: HeadView | None = None
+
+    # A brain and its folder
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], bundle: Any = None, **options: Any) -> Self:
+        """A new brain in a new folder: from now on whatever it learns is on disk when the call returns.
+
+        Args:
+            path: a folder that does not exist, or is empty.
+            bundle, options: as for the brain itself.
+
+        Raises:
+            InputError: there is something already, or the bundle is none.
+            OSError: the disk refused.
+        """
+        made: Any = cls
+        brain: Self = made(bundle, **options)
+        brain._settle_in(path)
+        return brain
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, readonly: bool = False, **parts: Any) -> Self:
+        """The brain in a folder. It is read now; the first change takes the right to write, which one program has.
+
+        Args:
+            readonly: refuse every change; `refresh` then follows what the writing program does.
+            parts: what a bundle cannot hold, such as `module=` for a PyTorch backbone.
+
+        Raises:
+            InputError: there is no such folder.
+            DamagedError: truncated, altered, foreign, or written by a later version.
+        """
+        while True:
+            journal = Journal.open(path, readonly=readonly)
+            try:
+                return cls._opened(journal, parts)
+            except DamagedError:
+                journal.close()
+                if not journal.folder.changed():  # else another program wrote meanwhile, and swept away what was read
+                    raise
+            except BaseException:
+                journal.close()
+                raise
+
+    @classmethod
+    def _opened(cls, journal: Journal, parts: Mapping[str, Any]) -> Self:
+        first = journal.log.event(1)
+        if first is None or first.kind != CREATED or first.body is None:
+            raise DamagedError(f"{journal.folder.path}: the log does not begin with the making of a brain.")
+        made: Any = cls
+        body = first.body
+        options = {**body["options"], "unknowns": body["unknowns"], "device": body["device"]}
+        brain: Self = made(journal.bundle(**parts), **options)
+        brain._journal = journal
+        brain._reload()
+        return brain
+
+    def close(self) -> None:
+        """Let go of the folder; all that was acknowledged is in it. An open brain that is not closed loses nothing."""
+        with self._lock:
+            if self._journal is None:
+                return
+            try:
+                if self._journal.held and not self._suspect:
+                    self._record_inbox()
+                    if self._unsaved_values >= _CLOSING:
+                        self._snapshot()
+            finally:
+                self._journal.close()
+                self._journal = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Save to a folder, whole: a copy of the brain that can be opened by itself.
+
+        Args:
+            path: a new folder, or the one in which the brain lasts (or None), where all is saved already; a snapshot
+                of now is added there, so that it opens at once.
+
+        A brain that lived in memory only lasts in that folder from now on.
+
+        Raises:
+            InputError: there is something else already.
+            OSError: the disk refused.
+        """
+        with self._lock:
+            home = None if self._journal is None else self._journal.folder.path
+            if path is None and home is None:
+                raise InputError("Say where: this brain lives in memory only.")
+            if home is None:
+                assert path is not None
+                self._settle_in(path)
+            elif path is None or os.path.realpath(path) == os.fspath(home):
+                self._changing()
+                self._record_inbox()
+                self._snapshot()
+            else:
+                self._copy_to(path)
+
+    def refresh(self) -> bool:
+        """Take in what another program has written to the folder since; whether there was anything."""
+        with self._lock:
+            journal = self._journal
+            if journal is None or journal.held or journal.log.last == self.seq:
+                return False
+            last = journal.log.last
+            items = list(journal.log.runs(self.seq, last))
+            if self._bundle is not None and all(isinstance(item, Taught) for item in items):
+                for item in items:
+                    self._recovery().replay(self._taught, item)
+                self.seq = last
+                self._read_inbox()
+            else:
+                self._reopen()
+            return True
+
+    # Changes
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        """Hold the brain, and its folder, for a change."""
+        with self._lock:
+            self._changing()
+            yield
+
+    def _changing(self) -> None:
+        """Make sure that memory is what the log says, and that it may be written to."""
+        journal = self._journal
+        if journal is None:
+            return
+        if self._suspect:
+            self._reopen()
+            self._suspect = False
+        assert self._journal is not None
+        if not self._journal.held:
+            if self._journal.hold(self.seq):
+                self._reload()
+            self._finish_erasing()
+
+    def _finish_erasing(self) -> None:
+        raise NotImplementedError
+
+    def _record(self, *changes: Change) -> list[range]:
+        """The sequence numbers of each change's events; where the brain has a folder, all is on disk now.
+
+        Raises:
+            OSError, EngramError: it is not; nothing was changed.
+        """
+        own = self._taught.own
+        mark = None if own.live or self._journal is None else os.urandom(8).hex()
+        before = [] if mark is None else [Change(events=[Draft(kind=OPENED, body={"mark": mark}, time=self._now())])]
+        numbers = self._commit([*before, *changes, self._inbox_change()])[len(before) : len(before) + len(changes)]
+        if mark is not None:
+            own.begin(mark)
+        return numbers
+
+    def _record_inbox(self) -> None:
+        if self._journal is not None and any(self.unknowns.unsaved()):
+            self._commit([self._inbox_change()])
+
+    def _inbox_change(self) -> Change:
+        added, removed = self.unknowns.unsaved() if self._journal is not None else ([], [])
+        return Change(inbox_add=added, inbox_remove=removed)
+
+    def _commit(self, changes: Sequence[Change]) -> list[range]:
+        if self._journal is None:
+            numbers = _numbered(changes, self.seq + 1)
+        else:
+            try:
+                numbers = self._journal.commit(changes, after=self.seq)
+            except BaseException:
+                self._suspect = True
+                raise
+            for change in changes:
+                self.unknowns.saved(change.inbox_add, change.inbox_remove)
+        self.seq = max((span.stop - 1 for span in numbers if span), default=self.seq)
+        return numbers
+
+    def _now(self) -> int:
+        """Microseconds since 1970; later than ever before, so that what came together can be told by its time."""
+        self._last_time = max(time.time_ns() // 1000, self._last_time + 1)
+        return self._last_time
+
+    def _adopting(self, bundle: Bundle) -> list[Change]:
+        """The event of standing on a backbone from now on, if on none yet; its files are on disk first."""
+        if self._bundle is not None:
+            return []
+        if self._journal is not None:
+            self._journal.keep_bundle(bundle)
+        body = {"backbone": bundle.name, "fingerprint": bundle.fingerprint}
+        return [Change(events=[Draft(kind=ADOPTED, body=body, time=self._now())])]
+
+    def _changed(self, values: int = 0) -> None:
+        """So many values were learned, or something else was done: let it be seen, and saved in time."""
+        if self._published:
+            self._view = self._taught.total.view()
+        self._grown(values)
+
+    # Snapshots
+
+    def _grown(self, values: int) -> None:
+        """So many values came in: a snapshot may be due."""
+        self._unsaved_values += values
+        journal = self._journal
+        if journal is None or self._unsaved_values < _REPLAYED:
+            return
+        if journal.snapshots and 2 * _SHARE * self._unsaved_values < journal.files[journal.snapshots[0][1]]["bytes"]:
+            return
+        self._unsaved_values = 0
+        try:
+            journal.snapshot_aside(self.seq, *self._snapshot_parts())
+        except OSError as error:  # what was learned is in the log all the same
+            logging.getLogger("engram").warning("No snapshot could be written: %s", error)
+
+    def _snapshot(self, *, alone: bool = False) -> None:
+        """Write a snapshot of now."""
+        assert self._journal is not None
+        state, wanted = self._snapshot_parts()
+        self._journal.snapshot(self.seq, state, wanted, alone=alone)
+        self._unsaved_values = 0
+
+    def _snapshot_parts(self) -> tuple[dict[str, Any], dict[str, Entry]]:
+        wanted = self._store_slots()
+        return taught_state(self._taught, self._options, self.seq), wanted
+
+    def _store_slots(self) -> dict[str, Entry]:
+        """Put other devices' contributions into files; returns all such files that the brain or its log refers to."""
+        assert self._journal is not None
+        others = self._taught.others.values()
+        self._journal.keep_slots(others)
+        names = {slot.stored.name for slot in others if slot.stored} | _slot_files(self._journal.timeline())
+        return {name: entry for name, entry in self._journal.files.items() if name in names}
+
+    # How a brain gets into its folder, and out of it
+
+    def _settle_in(self, path: str | os.PathLike[str]) -> None:
+        """Last in a new folder from now on; what is known already is its first checkpoint."""
+        journal = Journal.create(path, self.device)
+        self._journal = journal
+        bundle, seq = self._bundle, self.seq
+        try:
+            body = {"device": self.device, "options": self._options, "unknowns": self.unknowns.limit}
+            first = [Change(events=[Draft(kind=CREATED, body=body, time=self._now())])]
+            if bundle is not None:
+                self._bundle = None
+                first += self._adopting(bundle)
+                self._bundle = bundle
+            self.seq = 0
+            if self._taught.own.epoch or self._taught.others or self._taught.edicts:
+                covers = len(first) + 1
+                self._store_slots()
+                first.append(Change(events=[self._checkpoint(self._taught, covers)]))
+            self._commit([*first, self._inbox_change()])
+            self._taught.own.live = False
+        except BaseException:
+            self._journal, self._bundle, self.seq = None, bundle, seq
+            journal.remove()
+            raise
+
+    def _checkpoint(self, taught: Contributions, covers: int, **about: Any) -> Draft:
+        """An event that stands for all that is known, and for the events up to `covers`."""
+        slots = [slot_entry(slot) for slot in taught.others.values()]
+        body = {"covers": covers, "digest": taught.total.digest(), "slots": slots, **about}
+        content = pack_arrays(taught_state(taught, self._options, covers))
+        return Draft(kind=CHECKPOINT, body=body, content=content, time=self._now())
+
+    def _copy_to(self, path: str | os.PathLike[str]) -> None:
+        assert self._journal is not None
+        self._journal.finish_saving()
+        self._journal.copy_to(path)
+
+    def _recovery(self) -> Recovery:
+        assert self._journal is not None
+        return Recovery(self._journal, self._bundle, self._as_created)
+
+    def _as_created(self) -> Contributions:
+        assert self._journal is not None
+        return Contributions(str(self._journal.about["device"]), self._new_head)
+
+    def _reload(self) -> None:
+        """Know what the log says."""
+        assert self._journal is not None
+        last = self._journal.log.last
+        self._taught = self._recovery().at(last)
+        self.seq = last
+        self._last_time = max(self._last_time, self._journal.log.event(last).time)
+        self._read_inbox()
+        newest = self._journal.snapshots[0][0] if self._journal.snapshots else 0
+        self._unsaved_values = max(0, last - newest) * (self._bundle.width if self._bundle else 1)
+
+    def _reopen(self) -> None:
+        """Read the folder anew, as another program left it, or a disk that failed."""
+        assert self._journal is not None
+        held, path, readonly = self._journal.held, self._journal.folder.path, self._journal.readonly
+        self._journal.close()
+        self._journal = Journal.open(path, readonly=readonly)
+        if held:
+            self._journal.hold(self._journal.log.last)
+        if self._bundle is None:
+            self._bundle = self._journal.bundle()
+        self._reload()
+
+    def _read_inbox(self) -> None:
+        assert self._journal is not None
+        self.unknowns = Unknowns.restored(self._journal.log.unknowns(), self.unknowns.limit)
+
+
+def _numbered(changes: Sequence[Change], first: int) -> list[range]:
+    numbers = []
+    for change in changes:
+        numbers.append(range(first, first + len(change.events)))
+        first += len(change.events)
+    return numbers
+
+
+def _slot_files(timeline: Timeline) -> set[str]:
+    """The files of other devices' contributions that the log refers to."""
+    bodies = [event.body or {} for event in timeline.rare]
+    return {entry["file"] for body in bodies for entry in body.get("slots", ()) if "file" in entry}

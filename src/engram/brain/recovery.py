@@ -1,0 +1,134 @@
+"""From the log to what a brain knows: the newest valid snapshot, then every event in force after it, replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load
+
+from engram.backbones.bundle import Bundle
+from engram.brain.contributions import Contributions
+from engram.brain.edicts import Edict
+from engram.brain.journal import Journal
+from engram.brain.lineage import Lineage
+from engram.brain.saving import MISFITS, restore_taught, slot_at, slot_from
+from engram.brain.timeline import (
+    CONSOLIDATED,
+    FORGOT,
+    FORKED,
+    MELDED,
+    OPENED,
+    RELABELLED,
+    RENAMED,
+    ROLLED_BACK,
+    Timeline,
+)  # fmt: skip
+from engram.learner import DamagedError, EngramError
+from engram.store.event import Event, Taught
+
+
+class Recovery:
+    """Rebuilds what a brain knew at any moment that its log can still tell of.
+
+    Args:
+        journal: the brain's folder and log.
+        bundle: its backbone.
+        new: makes the contributions of the brain as it was created: empty.
+    """
+
+    def __init__(self, journal: Journal, bundle: Bundle | None, new: Callable[[], Contributions]) -> None:
+        self.journal, self.bundle, self.new = journal, bundle, new
+
+    def at(self, upto: int | None = None, *, snapshots: bool = True) -> Contributions:
+        """What was known after event `upto`; None for now.
+
+        Args:
+            snapshots: start from one where that helps; else from the log alone.
+
+        Raises:
+            DamagedError: the log itself is damaged.
+        """
+        timeline = self.journal.timeline()
+        spans = timeline.in_force(upto)
+        taught, done = self._base(timeline, spans, snapshots)
+        taught.own.live = bool(taught.own.lineage.stretches)
+        try:
+            for span in spans:
+                for item in self.journal.log.runs(max(span.start - 1, done), span.stop - 1):
+                    self.replay(taught, item)
+        except (*MISFITS, EngramError) as error:
+            raise DamagedError(
+                f"{self.journal.folder.path}: the log cannot be replayed: restore the folder from a copy. ({error})"
+            ) from error
+        taught.own.live = False
+        return taught
+
+    def replay(self, taught: Contributions, item: Taught | Event) -> None:
+        """Do again what an event says was done."""
+        if isinstance(item, Taught):
+            taught.learn(item.rows, item.labels, item.receipts)
+        elif item.kind in _REPLAY:
+            _REPLAY[item.kind](self, taught, item.body or {})
+
+    def _base(self, timeline: Timeline, spans: list[range], snapshots: bool) -> tuple[Contributions, int]:
+        """What to start from, and the last event in it."""
+        valid = [
+            (seq, name) for seq, name in self.journal.snapshots
+            if snapshots and seq >= timeline.erased_at and any(seq in span for span in spans)
+        ]
+        for seq, name in valid:
+            try:
+                return self.restored(self.journal.arrays(name)), seq
+            except (*MISFITS, EngramError):
+                continue  # an older one, or the log alone, tells the same
+        checkpoint = timeline.checkpoint(spans[-1].stop - 1)
+        if checkpoint is None:
+            return self.new(), 0
+        event = self.journal.log.event(checkpoint.seq)
+        return self.restored(load(event.content or b"")), int((event.body or {})["covers"])
+
+    def restored(self, arrays: Mapping[str, Any]) -> Contributions:
+        """What a snapshot or checkpoint holds. Raises one of `MISFITS` where it does not fit."""
+        taught = self.new()
+        restore_taught(taught, arrays, self.bundle, partial(slot_from, folder=self.journal.folder, bundle=self.bundle))
+        return taught
+
+    def _opened(self, taught: Contributions, body: Mapping[str, Any]) -> None:
+        taught.own.begin(str(body["mark"]))
+
+    def _decreed(self, taught: Contributions, body: Mapping[str, Any]) -> None:
+        taught.carry_out(taught.ruling(Edict.from_json(body["edict"])))
+
+    def _relabelled(self, taught: Contributions, body: Mapping[str, Any]) -> None:
+        events = [(self.journal.log.event(int(seq)), old) for seq, old in zip(body["ids"], body["old"], strict=True)]
+        left = [(event.content, old) for event, old in events if event.content is not None]
+        if left:
+            rows = np.stack([np.frombuffer(content, "<i2") for content, _ in left])
+            taught.relabel(rows, [old for _, old in left], body["label"])
+
+    def _melded(self, taught: Contributions, body: Mapping[str, Any]) -> None:
+        slots = {entry["device"]: slot_at(entry, self.journal.folder, self.bundle) for entry in body["slots"]}
+        taught.serve(taught.unite([(slots, _edicts(body))]))
+
+    def _forked(self, taught: Contributions, body: Mapping[str, Any]) -> None:
+        taught.fork(str(body["device"]))
+
+    def _consolidated(self, taught: Contributions, body: Mapping[str, Any]) -> None:
+        taught.consolidate()
+
+    def _rolled_back(self, taught: Contributions, body: Mapping[str, Any]) -> None:
+        taught.returned(Lineage.from_json(body["lineage"]), _edicts(body))
+
+
+_REPLAY: dict[str, Callable[[Recovery, Contributions, Mapping[str, Any]], None]] = {
+    OPENED: Recovery._opened, FORGOT: Recovery._decreed, RENAMED: Recovery._decreed, MELDED: Recovery._melded,
+    RELABELLED: Recovery._relabelled, FORKED: Recovery._forked, CONSOLIDATED: Recovery._consolidated,
+    ROLLED_BACK: Recovery._rolled_back,
+}  # fmt: skip
+
+
+def _edicts(body: Mapping[str, Any]) -> dict[str, Edict]:
+    return {values["id"]: Edict.from_json(values) for values in body["edicts"]}

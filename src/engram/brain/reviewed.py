@@ -1,0 +1,306 @@
+"""What a brain can tell of its past, and how it goes back: history, rollback, undo, comparison, single examples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any, Self
+
+import numpy as np
+
+from engram.brain.erasing import Erasing
+from engram.brain.journal import Journal
+from engram.brain.naming import Names
+from engram.brain.receipts import receipts_of
+from engram.brain.timeline import (
+    FORGOT,
+    HOUSEKEEPING,
+    MELDED,
+    RELABELLED,
+    RENAMED,
+    ROLLED_BACK,
+    TAUGHT,
+)  # fmt: skip
+from engram.inputs.vectors import as_labels
+from engram.learner import InputError, Label
+from engram.store.event import Change, Draft, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example that was taught here and is known.
+
+    Attributes:
+        id: its number.
+        label: what it is called now.
+        time: when it was taught.
+        teacher, source: who taught it and where it came from, if that was said.
+        thumbnail: whether there is a small picture of it.
+    """
+
+    id: int
+    label: Label
+    time: datetime
+    teacher: str | None
+    source: str | None
+    thumbnail: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a brain's history: an event, or the examples that were taught together.
+
+    Attributes:
+        seq: the number of the (last) event: `rollback(seq)` returns to the state after it.
+        first: the number of the first.
+        time: when.
+        kind: what: taught, forgot, renamed, relabelled, melded, forked, consolidated, rolled back.
+        teacher: who, if that was said.
+        labels: how many examples of each label it is about; None for examples that were forgotten since.
+        note: the rest, in words.
+        undone: whether it was rolled back.
+    """
+
+    seq: int
+    first: int
+    time: datetime
+    kind: str
+    teacher: str | None
+    labels: dict[Label | None, int]
+    note: str
+    undone: bool
+
+
+class Reviewed(Erasing):
+    """A brain with a past."""
+
+    def history(self, before: int | None = None, limit: int = 100) -> list[Entry]:
+        """What happened, newest first.
+
+        Args:
+            before: only what came before event `before`; None for all.
+            limit: how many entries at most.
+
+        Raises:
+            InputError: the brain lives in memory only.
+        """
+        journal = self._past()
+        timeline = journal.timeline()
+        spans = timeline.in_force()
+        events = self._backward(journal, timeline.last + 1 if before is None else before)
+        entries = []
+        for _, together in groupby(events, _together):
+            entry = _entry(list(together), spans)
+            if entry is not None:
+                entries.append(entry)
+            if len(entries) == limit:
+                break
+        return entries
+
+    def rollback(self, to: int | datetime) -> int:
+        """Know again what was known then. What came after stays on record: to roll the rollback back is possible.
+
+        Args:
+            to: the number of an event, or a moment: the state after the last event by then.
+
+        Returns:
+            The number of the event to which it went back.
+
+        Raises:
+            InputError: there was no such moment, or something has been forgotten for good since.
+        """
+        with self._change():
+            journal = self._past()
+            timeline = journal.timeline()
+            seq = to if isinstance(to, int) else _seq_at(journal, to)
+            timeline.check_reachable(seq)
+            then = self._recovery().at(seq)
+            own = self._taught.own
+            if not own.live:
+                own.begin()
+            lineage = own.lineage.advanced()
+            edicts = dict(self._taught.edicts)
+            body = {"to": seq, "lineage": lineage.as_json(), "edicts": [edict.as_json() for edict in edicts.values()]}
+            self._record(Change(events=[Draft(kind=ROLLED_BACK, body=body, time=self._now())]))
+            then.returned(lineage, edicts)
+            self._taught = then
+            self._changed()
+            self._snapshot()
+            return seq
+
+    def undo(self) -> Entry:
+        """Take back the last change that is in force; again and again, ever further back. Returns what was undone.
+
+        Raises:
+            InputError: there is nothing to undo, or something was forgotten for good since.
+        """
+        with self._change():
+            journal = self._past()
+            timeline = journal.timeline()
+            spans = timeline.in_force()
+            events = self._backward(journal, timeline.last + 1)
+            for _, together in groupby(events, _together):
+                entry = _entry(list(together), spans)
+                if entry is not None and not entry.undone and entry.kind != ROLLED_BACK:
+                    self.rollback(max(min(span.stop, entry.first) - 1 for span in spans if span.start < entry.first))
+                    return entry
+            raise InputError("There is nothing to undo.")
+
+    def at(self, seq: int) -> Self:
+        """The brain as it was after event `seq`, in memory: to ask, not to teach.
+
+        Raises:
+            InputError: there was no such moment, or something has been forgotten for good since.
+        """
+        with self._lock:
+            journal = self._past()
+            journal.timeline().check_reachable(seq)
+            made: Any = type(self)
+            brain: Self = made(self._bundle, **self._options, device=self.device)
+            brain._taught = self._recovery().at(seq)
+            brain.seq = seq
+            return brain
+
+    def diff(self, one: int, two: int | None = None) -> dict[Label, tuple[int, int]]:
+        """Each label whose number of examples differs between two moments: how many then, and then.
+
+        Args:
+            one, two: the numbers of two events; None for now.
+        """
+        with self._lock:
+            before, after = (self.counts(one), self.counts(two))
+        labels = dict.fromkeys([*before, *after])
+        pairs = {label: (before.get(label, 0), after.get(label, 0)) for label in labels}
+        return {label: pair for label, pair in pairs.items() if pair[0] != pair[1]}
+
+    def counts(self, seq: int | None = None) -> dict[Label, int]:
+        """How many examples each label had after event `seq`; None for now."""
+        with self._lock:
+            return self._taught.total.counts if seq in (None, self.seq) else self.at(seq or 0)._taught.total.counts
+
+    # Single examples
+
+    def examples(self, label: Label | None = None, after: int = 0, limit: int = 100) -> list[Example]:
+        """The examples that were taught here one by one and are known, oldest first.
+
+        Args:
+            label: only those called so now; None for all.
+            after: only those numbered after it.
+            limit: how many at most.
+        """
+        with self._lock:
+            journal = self._past()
+            timeline = journal.timeline()
+            names, spans = Names(timeline), timeline.in_force()
+            found = self._rows_called(label) if label is not None else journal.log.find(after=after)
+            ids = [seq for seq, _ in found if seq > after and _within(spans, seq)][:limit]
+            events = [journal.log.event(seq) for seq in ids]
+            pictured = journal.log.pictured(ids)
+            return [
+                Example(event.seq, names.now(event.seq, event.label), _when(event.time), event.teacher, event.source,
+                        event.seq in pictured)
+                for event in events if event.label is not None
+            ]
+
+    def thumbnail(self, example: int) -> bytes | None:
+        """A small picture of an example, JPEG, or None."""
+        return None if self._journal is None else self._journal.log.thumbnail(example)
+
+    def unknown_thumbnail(self, number: int) -> bytes | None:
+        """A small picture of an unknown in the inbox, JPEG, or None."""
+        return next((one.thumbnail for one in self.unknowns if one.number == number), None)
+
+    def relabel(self, ids: Iterable[int], label: Label) -> None:
+        """Correct examples that were taught under a wrong label.
+
+        Raises:
+            NotTaughtError: there is no such example, or it is forgotten or rolled back.
+            LabelError: a label of another type.
+            InputError: the brain lives in memory only, or learned them as another device.
+        """
+        with self._change():
+            events, old = self._live(list(dict.fromkeys(ids)))
+            as_labels(label, 1, self._taught.like)
+            moved = [i for i, known in enumerate(old) if known != label]
+            if not moved:
+                return
+            rows = np.stack([np.frombuffer(events[i].content or b"", "<i2") for i in moved]).astype(np.int16)
+            before = [old[i] for i in moved]
+            if self._taught.own.receipts.missing(receipts_of(rows), before):
+                raise InputError("What another device learned cannot be corrected: forget it, then teach it anew.")
+            body = {"ids": [events[i].seq for i in moved], "old": before, "label": label}
+            self._record(Change(events=[Draft(kind=RELABELLED, body=body, time=self._now())]))
+            self._taught.relabel(rows, before, label)
+            self._changed()
+
+    # How it is done
+
+    def _past(self) -> Journal:
+        if self._journal is None:
+            raise InputError("A brain in memory keeps no history: Brain.create(path) makes one that does.")
+        return self._journal
+
+    def _backward(self, journal: Journal, before: int) -> Iterator[Event]:
+        return journal.log.read(upto=before - 1, content=False, backward=True)
+
+
+def _together(event: Event) -> tuple[Any, ...]:
+    """What examples that were taught by one call share."""
+    return (event.kind, event.time, event.teacher) if event.kind == TAUGHT else (event.seq,)
+
+
+def _entry(events: list[Event], spans: list[range]) -> Entry | None:
+    """The entry of events, newest first; None for what changes nothing that a user sees."""
+    newest, oldest = events[0], events[-1]
+    if newest.kind in HOUSEKEEPING:
+        return None
+    body: Any = newest.body or {}
+    labels: Counter[Label | None] = Counter()
+    if newest.kind == TAUGHT:
+        labels.update(event.label for event in reversed(events))
+    elif newest.kind == RELABELLED:
+        labels[body["label"]] = len(body["ids"])
+    elif newest.kind == FORGOT and body["edict"]["label"] is not None:
+        labels[body["edict"]["label"]] = 0
+    return Entry(
+        newest.seq, oldest.seq, _when(newest.time), newest.kind, newest.teacher, dict(labels), _note(newest.kind, body),
+        not _within(spans, newest.seq),
+    )
+
+
+def _note(kind: str, body: Any) -> str:
+    if kind == RENAMED:
+        return f"{body['edict']['label']} is called {body['edict']['new']}"
+    if kind == FORGOT:
+        label, receipts = body["edict"]["label"], body["edict"]["receipts"]
+        return f"{label}, for good" if label is not None else f"{len(receipts)} example(s), for good"
+    if kind == RELABELLED:
+        return f"{len(body['ids'])} example(s) corrected to {body['label']}"
+    if kind == MELDED:
+        return "; ".join([f"{len(body['slots'])} device(s)", *body["notes"]])
+    return f"to {body['to']}" if kind == ROLLED_BACK else ""
+
+
+def _within(spans: list[range], seq: int) -> bool:
+    return any(seq in span for span in spans)
+
+
+def _when(time: int) -> datetime:
+    return datetime.fromtimestamp(time / 1e6, UTC)
+
+
+def _seq_at(journal: Journal, moment: datetime) -> int:
+    """The last event by then."""
+    until = int(moment.timestamp() * 1e6)
+    low, high = 0, journal.log.last
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if journal.log.event(middle).time <= until else (low, middle - 1)
+    if not low:
+        raise InputError(f"The brain was made after {moment.isoformat()}.")
+    return low
+
+

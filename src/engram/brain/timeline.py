@@ -1,0 +1,104 @@
+"""Which events count: a rollback takes what came after its target out of force, and is itself an event that can be
+rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engram.learner import InputError
+from engram.store.event import Event
+
+TAUGHT = "taught"
+CREATED, ADOPTED, OPENED = "created", "adopted", "opened"
+FORGOT, RENAMED, RELABELLED = "forgot", "renamed", "relabelled"
+MELDED, FORKED, CONSOLIDATED = "melded", "forked", "consolidated"
+ROLLED_BACK, CHECKPOINT = "rolled back", "checkpoint"
+
+RARE = (CREATED, ADOPTED, OPENED, FORGOT, RENAMED, RELABELLED, MELDED, FORKED, CONSOLIDATED, ROLLED_BACK, CHECKPOINT)
+"""All kinds of events but the taught examples."""
+
+HOUSEKEEPING = (CREATED, ADOPTED, OPENED, CHECKPOINT)
+"""Kinds that change nothing a user sees."""
+
+_BARRIERS = {
+    CREATED: "the brain was made",
+    ADOPTED: "its backbone was chosen",
+    FORGOT: "something was forgotten for good",
+    FORKED: "the brain went on as another device",
+}
+
+
+class Timeline:
+    """What is in force, from the rare events of a log.
+
+    Args:
+        rare: every event that is not a taught example, oldest first.
+        last: the newest sequence number.
+
+    >>> back = Event(seq=5, time=0, kind="rolled back", body={"to": 2})
+    >>> timeline = Timeline([back], last=7)
+    >>> timeline.in_force()
+    [range(1, 3), range(5, 8)]
+    >>> timeline.in_force(4)
+    [range(1, 5)]
+    """
+
+    def __init__(self, rare: Iterable[Event], last: int) -> None:
+        self.rare = list(rare)
+        self.last = last
+
+    def in_force(self, upto: int | None = None) -> list[range]:
+        """The sequence numbers that make up the state at `upto`, as ascending ranges."""
+        end = self.last if upto is None else upto
+        spans = []
+        for event in reversed(self._of(ROLLED_BACK)):
+            if event.seq <= end:
+                spans.append(range(event.seq, end + 1))
+                end = int(_body(event)["to"])
+        spans.append(range(1, end + 1))
+        return spans[::-1]
+
+    def undone(self, seq: int) -> bool:
+        """Whether an event was rolled back, and that not in turn."""
+        return not any(seq in span for span in self.in_force())
+
+    def checkpoint(self, upto: int | None = None) -> Event | None:
+        """The newest one: it stands for everything up to `covers`."""
+        end = self.last if upto is None else upto
+        made = [event for event in self._of(CHECKPOINT) if not event.gone]
+        return next((event for event in reversed(made) if int(_body(event)["covers"]) <= end), None)
+
+    @property
+    def erased_at(self) -> int:
+        """The last event that took content out of the log; 0 where there was none."""
+        return max((event.seq for event in self.rare if event.kind == FORGOT or _body(event).get("erased")), default=0)
+
+    def barrier(self) -> tuple[int, str]:
+        """The earliest moment that can be returned to, and what happened there."""
+        reached = (0, "")
+        for event in self.rare:
+            reason = _BARRIERS.get(event.kind)
+            if reason is None and _body(event).get("erased"):
+                reason = _BARRIERS[FORGOT]
+            if reason:
+                reached = max(reached, (event.seq, reason))
+            if event.kind == CHECKPOINT and not event.gone:
+                reached = max(reached, (int(_body(event)["covers"]), "examples were let go to stay within the budget"))
+        return reached
+
+    def check_reachable(self, seq: int) -> None:
+        """Raises InputError where the state at `seq` is no more, or not yet."""
+        if not 0 < seq <= self.last:
+            raise InputError(f"There is no event {seq}: they go from 1 to {self.last}.")
+        earliest, reason = self.barrier()
+        if seq < earliest:
+            raise InputError(f"At event {earliest} {reason}: nothing before it can be returned to.")
+
+    def _of(self, kind: str) -> list[Event]:
+        return [event for event in self.rare if event.kind == kind]
+
+
+def _body(event: Event) -> Mapping[str, Any]:
+    return event.body or {}
