@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StrictInt, StrictStr
+from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from engram.server.schemas import about
 
@@ -59,7 +59,7 @@ class ModelReady(BaseModel):
     ready: bool
 
 
-Parameters = dict[str, str | int | float | bool]
+Parameters = dict[str, StrictStr | StrictInt | StrictFloat | StrictBool]
 
 
 class InputTensor(BaseModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """Names of brains: no dot, no slash, nothing that a path could be made of."""
@@ -19,7 +19,6 @@ Text = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 WireLabel = Text | Annotated[StrictInt, Field(ge=-LARGEST, le=LARGEST)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["flowers"])]
 Seq = Annotated[StrictInt, Field(ge=0, le=LARGEST)]
-Number = Annotated[int, Field(ge=1, le=LARGEST)]
 Sentence = Annotated[StrictStr, Field(min_length=1, max_length=100_000)]
 Vector = Annotated[list[float], Field(min_length=1, max_length=65_536)]
 
@@ -31,7 +30,7 @@ def about(example: JsonValue) -> ConfigDict:
 
 def asked(example: JsonValue) -> ConfigDict:
     """Of requests: a misspelt field is an error, not ignored."""
-    return ConfigDict(json_schema_extra={"examples": [example]}, extra="forbid")
+    return ConfigDict(json_schema_extra={"examples": [example]}, extra="forbid", strict=True)
 
 
 # What is asked
@@ -96,7 +95,7 @@ class Rename(BaseModel):
 class Rollback(BaseModel):
     model_config = asked({"to": 41})
 
-    to: Seq | datetime = Field(description="A sequence number, or a time (ISO 8601): the brain as it was then.")
+    to: Seq | AwareDatetime = Field(description="A sequence number, or a time (ISO 8601): the brain as it was then.")
 
 
 class Meld(BaseModel):
@@ -285,7 +284,7 @@ class Melded(BaseModel):
 
 
 class LabelCount(BaseModel):
-    label: WireLabel
+    label: WireLabel | None = Field(description="null for examples that were forgotten since.")
     count: int
 
 
@@ -295,14 +294,14 @@ class Entry(BaseModel):
     kind: str = Field(description="taught, forgot label, forgot examples, renamed, relabelled, melded, …")
     teacher: str | None
     labels: list[LabelCount]
-    note: str | None
+    note: str
     undone: bool
 
 
 class History(BaseModel):
     model_config = about(
         {"entries": [{"seq": 42, "time": "2026-11-21T12:00:00Z", "kind": "taught", "teacher": "ada",
-                      "labels": [{"label": "iris", "count": 10}], "note": None, "undone": False}],
+                      "labels": [{"label": "iris", "count": 10}], "note": "", "undone": False}],
          "next": 33, "seq": 42}
     )
 
@@ -347,18 +346,20 @@ class Info(BaseModel):
 
 
 class Point(BaseModel):
-    x: float
+    x: float = Field(description="In standard deviations within classes, from the middle of the classes.")
     y: float
-    weight: int = Field(description="How many examples a prototype stands for; 1 for an unknown.")
+    kind: Literal["class", "prototype", "unknown"] = Field(description="A class's mean, a prototype, or an unknown.")
+    weight: int = Field(description="How many examples it stands for.")
     label: WireLabel | None = Field(description="null for an unknown.")
-    unknown: int | None = Field(description="Its number in the inbox; null for a prototype.")
+    unknown: int | None = Field(description="Its number in the inbox, for an unknown.")
 
 
 class Map(BaseModel):
     """The memory in two dimensions."""
 
     model_config = about(
-        {"points": [{"x": 0.1, "y": -0.4, "weight": 12, "label": "iris", "unknown": None}], "seq": 42}
+        {"points": [{"x": 0.1, "y": -0.4, "kind": "prototype", "weight": 12, "label": "iris",
+                     "unknown": None}], "seq": 42}
     )
 
     points: list[Point]

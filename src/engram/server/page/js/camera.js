@@ -28,7 +28,7 @@ export function closeCamera(video) {
   video.srcObject = null;
 }
 
-/** What the camera shows now, as a small picture. @returns {Promise<Blob>} */
+/** What the camera shows now, as a small picture. @returns {Blob} */
 export function frame(video) {
   return cropped(video, video.videoWidth, video.videoHeight, 4 / 3);
 }

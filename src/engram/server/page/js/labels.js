@@ -3,7 +3,7 @@
 /** @typedef {string | number} Label */
 
 /**
- * The label that a person means by what they typed: an existing one whatever its capitals, else a new one.
+ * The label that a person means by what they typed.
  * @param {string} typed
  * @param {{label: Label}[]} classes
  * @returns {Label | null} null where nothing was typed
@@ -11,8 +11,6 @@
 export function labelFrom(typed, classes) {
   const text = typed.trim().normalize("NFC");
   if (!text) return null;
-  const known = classes.find(({ label }) => String(label).toLowerCase() === text.toLowerCase());
-  if (known) return known.label;
   const numbers = classes.length > 0 && classes.every(({ label }) => typeof label === "number");
-  return numbers && /^-?\d+$/.test(text) ? Number(text) : text;
+  return numbers && /^-?\d{1,15}$/.test(text) ? Number(text) : text;
 }

@@ -18,7 +18,7 @@ export async function shrunk(file) {
   }
   const small = Math.max(bitmap.width, bitmap.height) <= LONGEST && file.size <= LIGHT;
   const asIs = small && ["image/png", "image/jpeg", "image/webp"].includes(file.type);
-  const made = asIs ? file : await cropped(bitmap, bitmap.width, bitmap.height, bitmap.width / bitmap.height);
+  const made = asIs ? file : cropped(bitmap, bitmap.width, bitmap.height, bitmap.width / bitmap.height);
   bitmap.close();
   return made;
 }
@@ -26,7 +26,7 @@ export async function shrunk(file) {
 /**
  * The middle of a picture in the shape width / height = `aspect`, made small.
  * @param {CanvasImageSource} source
- * @returns {Promise<Blob>}
+ * @returns {Blob} a JPEG
  */
 export function cropped(source, width, height, aspect) {
   const [w, h] = width / height > aspect ? [height * aspect, height] : [width, width / aspect];
@@ -39,6 +39,11 @@ export function cropped(source, width, height, aspect) {
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.imageSmoothingQuality = "high";
   pen.drawImage(source, (width - w) / 2, (height - h) / 2, w, h, 0, 0, canvas.width, canvas.height);
-  return new Promise((give, fail) => canvas.toBlob(
-    (blob) => (blob ? give(blob) : fail(new Error("This picture could not be made smaller."))), "image/jpeg", 0.88));
+  return blobOf(canvas.toDataURL("image/jpeg", 0.88));
+}
+
+/** At once: `toBlob` waits until the browser is idle, which it is not while a camera runs. */
+function blobOf(dataUrl) {
+  const bytes = atob(dataUrl.slice(dataUrl.indexOf(",") + 1));
+  return new Blob([Uint8Array.from(bytes, (letter) => letter.charCodeAt(0))], { type: "image/jpeg" });
 }

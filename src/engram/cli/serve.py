@@ -1,0 +1,140 @@
+"""`engram serve` and `engram token`; see `engram.server`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engram.cli.output import Json, emit, say, table
+
+TokenFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file that holds the tokens' hashes.")]
+
+
+def serve(
+    brains: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[BRAIN]...", help="Folders of brains, or NAME=FOLDER; without any, the folder brain,"
+                       " which is made if there is none."),
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on; others than loopback take tokens.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes any that is free.")] = 8420,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="Let in only who has a token of this file.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Read only: follow brains that another process teaches.")
+    ] = False,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate for HTTPS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key.")] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", metavar="NAME", help="A name that this server goes by.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", metavar="N", min=0.0, help="Requests a second from one client; 0: any.")
+    ] = None,
+    body_limit: Annotated[
+        int, typer.Option("--body-limit", metavar="MB", min=1, help="The largest request, in megabytes.")
+    ] = 32,
+    access_log: Annotated[
+        bool, typer.Option("--access-log/--no-access-log", help="Log every request on stderr.")
+    ] = True,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Serve brains over HTTP, and a page to teach them in the browser."""
+    Settings, named, run = _server()
+    folders = named(brains or ["brain"])
+    home = next(iter(folders.values())).resolve().parent
+    settings = Settings(
+        host=host, port=port, token_file=token_file, certificate=tls_cert, key=tls_key, follow=follow,
+        allow_hosts=tuple(allow_host or ()), rate=rate, body_limit=body_limit * 1_000_000, access_log=access_log,
+        folder=home,
+    )
+    settings.check()
+    _make_missing(folders, may=not follow and not brains)
+
+    def started(address: str) -> None:
+        if as_json:
+            emit({"address": address, "brains": {name: str(path) for name, path in folders.items()}})
+        else:
+            say(f"{', '.join(folders)} at {address}")
+        if open_page:
+            typer.launch(address)
+
+    run(folders, settings, started=started)
+
+
+def add(
+    file: TokenFile,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token it is: the teacher in the history.")],
+    scope: Annotated[
+        str, typer.Option("--scope", metavar="SCOPE", help="What it may do: read, teach (and read), or admin (all).")
+    ] = "teach",
+    as_json: Json = False,
+) -> None:
+    """Make a token; it is shown this once."""
+    from engram.server.tokens import add_token
+
+    token = add_token(file, name, scope)
+    if as_json:
+        emit({"name": name, "scope": scope, "token": token})
+    else:
+        say(token)
+
+
+def show(file: TokenFile, as_json: Json = False) -> None:
+    """List the names and scopes of all tokens."""
+    from engram.server.tokens import read_tokens
+
+    tokens = read_tokens(file)
+    if as_json:
+        emit([{"name": token.name, "scope": token.scope} for token in tokens])
+    else:
+        table(("name", "scope"), [(token.name, token.scope) for token in tokens])
+
+
+def remove(
+    file: TokenFile,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token it is.")],
+    as_json: Json = False,
+) -> None:
+    """Take a token back; a running server notices within a second."""
+    from engram.server.tokens import remove_token
+
+    remove_token(file, name)
+    if as_json:
+        emit({"removed": name})
+    else:
+        say(f"{name} has no token any more.")
+
+
+def _server() -> tuple[Any, Any, Any]:
+    """The server's parts, or how to install them."""
+    try:
+        from engram.server.serving import serve as run
+        from engram.server.settings import Settings
+        from engram.server.shelf import named
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "engram":
+            raise
+        from engram.learner import InputError
+
+        raise InputError(f"The server needs {error.name}: pip install 'engram[server]'.") from error
+    return Settings, named, run
+
+
+def _make_missing(folders: dict[str, Path], *, may: bool) -> None:
+    """Raises InputError for a folder that is no brain, unless it may be made."""
+    from engram.brain import Brain
+    from engram.learner import InputError
+
+    for path in folders.values():
+        if (path / "manifest.json").exists():
+            continue
+        if not may:
+            raise InputError(f"No brain at {path}: teach one first (engram teach {path} …), or check the path.")
+        Brain.create(path).close()

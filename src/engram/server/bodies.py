@@ -1,0 +1,205 @@
+"""What comes in to be learned or asked about, however it is sent: JSON, a form with files, one picture, raw float32.
+
+Raw vectors (application/octet-stream) are little-endian float32, one after the other; as many values make one vector
+as the brain's vectors have, or as `?width=` says.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from engram.learner import InputError, Label
+from engram.server.problems import Refusal, invalid_model
+from engram.server.schemas import Ask, Inputs, Teach
+
+Model = TypeVar("Model", bound=BaseModel)
+
+FILES_AT_ONCE = 256
+JSON = ("application/json",)
+_FIELD_BYTES = 4096
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
+
+Vectors = Any
+"""(N, D) float32 or float64."""
+
+
+@dataclass
+class Given:
+    """Inputs of one kind, and what was said about them.
+
+    Attributes:
+        kind: "vectors", "texts" or "pictures".
+        items: an (N, D) array, N texts, or the bytes of N files.
+        sources: where each came from.
+        about: the other fields, by name.
+    """
+
+    kind: str
+    items: Any
+    sources: list[str | None]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def read_model(request: Request, model: type[Model]) -> Model:
+    """A JSON body.
+
+    Raises:
+        Refusal: of another type, not JSON, or it does not fit the model.
+    """
+    if media_type(request) not in JSON:
+        raise _unsupported(request, JSON)
+    return parsed(model, await request.body())
+
+
+def parsed(model: type[Model], body: bytes) -> Model:
+    """A JSON document as a model. Raises Refusal where it does not fit."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid_model(error) from None
+
+
+async def read_inputs(request: Request, model: type[Teach] | type[Ask], width: int | None) -> Callable[[], Given]:
+    """The inputs in a body of any type that is taken; the rest of the work, for another thread where it is much.
+
+    Args:
+        model: what a JSON body is.
+        width: how many values one vector has, if that is known.
+
+    Raises:
+        Refusal: of a type that is not taken, or not readable.
+    """
+    kind = media_type(request)
+    if kind in JSON:
+        body = await request.body()
+        return lambda: of_model(parsed(model, body))
+    about = dict(request.query_params)
+    if kind == "application/octet-stream":
+        body = await request.body()
+        return lambda: Given("vectors", raw_vectors(body, width, about), [], about)
+    if kind.startswith("image/"):
+        body = await request.body()
+        return lambda: Given("pictures", [body], [_source(about.get("source"))], about)
+    if kind == "multipart/form-data":
+        form = await request.form(max_files=FILES_AT_ONCE, max_fields=2 * FILES_AT_ONCE, max_part_size=_FIELD_BYTES)
+        try:
+            given = await _of_form(form, about)
+        finally:
+            await form.close()
+        return lambda: given
+    raise _unsupported(request, (*JSON, "multipart/form-data", "image/*", "application/octet-stream"))
+
+
+def media_type(request: Request) -> str:
+    """Of the body, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def raw_vectors(body: bytes, width: int | None, about: Mapping[str, Any]) -> Vectors:
+    """(N, D) float32. Raises InputError where the bytes do not make up whole vectors."""
+    given = str(about.get("width", ""))
+    if given and not (given.isascii() and given.isdigit() and 0 < int(given) <= 65_536):
+        raise InputError("width is the number of values in one vector, from 1 to 65,536.")
+    width = width or (int(given) if given else len(body) // 4)
+    if not body or len(body) % (4 * width):
+        raise InputError(f"{len(body)} bytes are not whole vectors of {width} float32 values.")
+    return np.frombuffer(body, "<f4").reshape(-1, width)
+
+
+def of_model(asked: Inputs) -> Given:
+    """What a JSON body holds. Raises Refusal or InputError where it is not one kind of inputs."""
+    about = asked.model_dump(exclude={"vectors", "texts", "images", "sources"}, exclude_none=True)
+    kinds = [name for name in ("vectors", "texts", "images") if getattr(asked, name) is not None]
+    if len(kinds) != 1:
+        raise _missing("body", "Send either vectors, texts or images.")
+    if asked.vectors is not None:
+        if len(set(map(len, asked.vectors))) > 1:
+            raise InputError("Vectors of different width: they all have the same number of values.")
+        items: Any = np.array(asked.vectors, np.float64)
+    else:
+        items = asked.texts or [_decoded(place, one) for place, one in enumerate(asked.images or ())]
+    kind = "pictures" if asked.images is not None else kinds[0]
+    sources = list(getattr(asked, "sources", None) or [None] * len(items))
+    if len(sources) != len(items):
+        raise _missing("sources", f"{len(sources)} sources for {len(items)} inputs: give one for each.")
+    return Given(kind, items, [_source(source) for source in sources], about)
+
+
+async def _of_form(form: FormData, about: Mapping[str, Any]) -> Given:
+    files, sources, fields = [], [], dict(about)
+    labels: list[str] = []
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            if name != "images":
+                raise _missing("images", f"Files are sent as 'images', not {name[:40]!r}.")
+            files.append(await value.read())
+            sources.append(_source(value.filename))
+        elif name == "label":
+            labels.append(value)
+        else:
+            fields[name] = value
+    if not files:
+        raise _missing("images", "There is no file in the form: send one or more as 'images'.")
+    if labels:
+        fields |= {"label": labels[0]} if len(labels) == 1 else {"labels": labels}
+    return Given("pictures", files, sources, fields)
+
+
+def flag(about: Mapping[str, Any], name: str, otherwise: bool) -> bool:
+    """A yes or no that may come as text. Raises Refusal where it is neither."""
+    value = about.get(name, otherwise)
+    if isinstance(value, bool):
+        return value
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if str(value).lower() not in known:
+        raise Refusal("invalid", f"{name}: true or false.", faults=[(name, "true or false")])
+    return known[str(value).lower()]
+
+
+def count(about: Mapping[str, Any], name: str, otherwise: int, most: int) -> int:
+    """A number from 1 to `most` that may come as text. Raises Refusal where it is not."""
+    value = str(about.get(name, otherwise))
+    if not (value.isascii() and value.isdigit() and len(value) < 20 and 1 <= int(value) <= most):
+        raise Refusal("invalid", f"{name}: a number from 1 to {most}.", faults=[(name, f"a number from 1 to {most}")])
+    return int(value)
+
+
+def label_like(label: Label, like: Label | None) -> Label:
+    """A label that came as text, as a number where the brain's labels are numbers."""
+    if isinstance(label, str) and isinstance(like, int) and re.fullmatch(r"-?[0-9]{1,18}", label, re.ASCII):
+        return int(label)
+    return label
+
+
+def _decoded(place: int, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputError(f"Picture {place} is not base64.") from None
+
+
+def _source(name: str | None) -> str | None:
+    """A file's name without a path or control characters."""
+    if not name:
+        return None
+    return _UNSEEN.sub("", re.split(r"[/\\]", name)[-1])[:255] or None
+
+
+def _missing(where: str, detail: str) -> Refusal:
+    return Refusal("invalid", detail, faults=[(where, detail)])
+
+
+def _unsupported(request: Request, taken: tuple[str, ...]) -> Refusal:
+    given = media_type(request)[:80] or "no Content-Type"
+    return Refusal("unsupported-media-type", f"{given} is not read here: send {', '.join(taken)}.",
+                   headers={"Accept": ", ".join(taken)})

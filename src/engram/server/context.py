@@ -1,0 +1,108 @@
+"""What every route needs: the brains, the threads, the limits; who asks, and which brain is meant."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from engram.server.conditions import etag, unchanged
+from engram.server.metrics import Metrics
+from engram.server.pictures import PixelBudget
+from engram.server.problems import Refusal
+from engram.server.request_log import RequestLog
+from engram.server.schemas import NAME_PATTERN
+from engram.server.served_brain import ServedBrain
+from engram.server.settings import Settings
+from engram.server.shelf import Shelf
+from engram.server.tokens import Caller, Scope
+from engram.server.workers import Workers
+
+
+@dataclass
+class Context:
+    """One server's parts.
+
+    Attributes:
+        stopping: set when the server is about to stop: what lasts has to end.
+    """
+
+    settings: Settings
+    shelf: Shelf
+    metrics: Metrics
+    log: RequestLog
+    workers: Workers = field(default_factory=Workers)
+    pixels: PixelBudget = field(default_factory=lambda: PixelBudget(128_000_000))
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def context_of(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks. Raises Refusal for who is not known."""
+    caller: Caller | None = request.scope.get("caller")
+    if caller is None:
+        known = "This token is not known." if "authorization" in request.headers else "No token was sent."
+        raise Refusal("unauthenticated", f"{known} Send one as Authorization: Bearer TOKEN.")
+    return caller
+
+
+def needs(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
+    """What lets in those who may do as much."""
+
+    async def check(request: Request) -> Caller:
+        caller = caller_of(request)
+        if not caller.may(scope):
+            raise Refusal("forbidden", f"This takes the scope {scope!r}; {caller.name!r} has {caller.scope!r}.")
+        return caller
+
+    return check
+
+
+BrainName = Annotated[str, Path(pattern=NAME_PATTERN, description="A brain.")]
+
+
+async def _served(request: Request, b: BrainName) -> ServedBrain:
+    context: Context = request.app.state.context
+    return context.shelf[b]
+
+
+In = Annotated[Context, Depends(context_of)]
+Served = Annotated[ServedBrain, Depends(_served)]
+Reader = Annotated[Caller, Depends(needs("read"))]
+Teacher = Annotated[Caller, Depends(needs("teach"))]
+Admin = Annotated[Caller, Depends(needs("admin"))]
+
+
+def reply(model: BaseModel, seq: int | None = None, status: int = 200) -> Response:
+    """An answer as JSON; the sequence number as its ETag."""
+    headers = {} if seq is None else {"ETag": etag(seq)}
+    return Response(model.model_dump_json(), status, headers, media_type="application/json")
+
+
+async def look(
+    request: Request, context: Context, tag: str, make: Callable[[], BaseModel | Response]
+) -> Response:
+    """The answer to a GET, made in a thread; or that it is what whoever asks has already.
+
+    Args:
+        tag: the ETag of what would be answered now.
+        make: makes it.
+    """
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if unchanged(request, tag):
+        return Response(status_code=304, headers=headers)
+    made = await context.workers.look(make)
+    if isinstance(made, Response):
+        made.headers.update(headers)
+        return made
+    assert isinstance(made, BaseModel)
+    return Response(made.model_dump_json(), 200, headers, media_type="application/json")

@@ -1,0 +1,236 @@
+"""What every request passes before it reaches a route: its name for the server, its origin, its token, its size, its
+turn. Refused at the door, a request has touched nothing.
+
+Host names: a page of a stranger whose name suddenly points to 127.0.0.1 (DNS rebinding) sends its own name as Host.
+Origins: a browser says which page wants to change something; only the server's own may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from engram.server.metrics import Metrics
+from engram.server.problems import MEDIA_TYPE, Refusal, refusal_of
+from engram.server.rate_limit import RateLimit
+from engram.server.request_log import RequestLog, trace_of
+from engram.server.settings import Settings, is_loopback
+from engram.server.tokens import EVERYONE, Caller, Tokens
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_LASTING = ("/events",)  # requests that stay open do not take a place among those worked on
+_SECURITY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+]
+_CLOSED = b"default-src 'none'; frame-ancestors 'none'"
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+class FrontDoor:
+    """Wraps the application.
+
+    Args:
+        api: what answers those who are let in.
+        settings: names and limits.
+        metrics, log: told of every request.
+    """
+
+    def __init__(self, api: ASGIApp, settings: Settings, metrics: Metrics, log: RequestLog) -> None:
+        self.api = api
+        self.settings = settings
+        self._metrics, self._log = metrics, log
+        self._hosts = settings.hosts()
+        self._tokens = Tokens(settings.token_file) if settings.token_file else None
+        self._rate = RateLimit(settings.requests_per_second)
+        self._at_once = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.api(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:  # no websockets here
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        visit = _Visit(scope, send, hsts=self.settings.certificate is not None)
+        counted = not scope["path"].endswith(_LASTING)
+        self._at_once += counted
+        self._metrics.at_once.set(self._at_once)
+        error: BaseException | None = None
+        try:
+            limit = self._let_in(scope, visit)
+            await self.api(scope, _Body(receive, limit, self.settings.patience), visit.send)
+        except Exception as problem:
+            error = problem
+            if not visit.status:
+                await visit.refuse(refusal_of(problem))
+        finally:
+            self._at_once -= counted
+            self._metrics.at_once.set(self._at_once)
+            self._note(scope, visit, time.perf_counter() - started, error)
+
+    def _let_in(self, scope: Scope, visit: _Visit) -> int:
+        """How many bytes this request may send. Raises Refusal at the door."""
+        headers = visit.headers
+        self._check_host(headers.get(b"host", b""))
+        if scope["method"] not in _SAFE:
+            check_origin(headers)
+        caller = self._caller(headers.get(b"authorization"))
+        scope["caller"] = caller
+        client = scope["client"][0] if scope.get("client") else ""
+        wait = self._rate.wait((caller.name,) if caller and caller.name else client)
+        if wait:
+            raise _later(f"More than {self.settings.requests_per_second:g} requests a second.", wait)
+        if self._at_once > self.settings.requests_at_once:
+            raise _later("Too much is being worked on at this moment.", 1.0)
+        settings = self.settings
+        limit = settings.brain_limit if scope["path"].endswith(":meld") else settings.body_limit
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > limit:
+            raise _too_large(limit)
+        return limit
+
+    def _check_host(self, host: bytes) -> None:
+        name = _host_name(host.decode("latin-1").lower())
+        if name in self._hosts or (self.settings.loopback and is_loopback(name)):
+            return
+        if self.settings.wildcard and _is_address(name):  # an address cannot be rebound
+            return
+        raise Refusal(
+            "foreign-host", f"This server is not called {name[:80]!r}. If it should be: --allow-host {name[:80]}."
+        )
+
+    def _caller(self, authorization: bytes | None) -> Caller | None:
+        if self._tokens is None:
+            return EVERYONE
+        scheme, _, secret = (authorization or b"").decode("latin-1").partition(" ")
+        return self._tokens.caller(secret.strip()) if scheme.lower() == "bearer" and secret else None
+
+    def _note(self, scope: Scope, visit: _Visit, seconds: float, error: BaseException | None) -> None:
+        route = getattr(scope.get("route"), "path", "") or "unmatched"
+        method = scope["method"] if scope["method"] in (*_SAFE, "POST", "DELETE", "PUT", "PATCH") else "other"
+        self._metrics.answered(method, route, visit.status, seconds)
+        broken = error is not None and visit.status >= 500
+        if broken and error is not None:
+            self._log.write("failed", "error", id=scope["request_id"], route=route, trace=trace_of(error),
+                            error=type(error).__name__)
+        if self.settings.access_log:
+            caller: Caller | None = scope.get("caller")
+            self._log.write(
+                "request", id=scope["request_id"], method=method, route=route,
+                brain=scope.get("path_params", {}).get("b"), status=visit.status, ms=round(1000 * seconds, 2),
+                client=scope["client"][0] if scope.get("client") else None, teacher=caller and caller.name,
+            )
+
+
+class _Visit:
+    """One request's way out: every answer gets its request id and the headers that protect whoever reads it."""
+
+    def __init__(self, scope: Scope, send: Send, *, hsts: bool) -> None:
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.status = 0
+        self._scope, self._send, self._hsts = scope, send, hsts
+        scope["request_id"] = uuid4().hex[:16]
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = self._dressed(message["headers"])
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        body = refusal.body(self._scope["path"], self._scope["request_id"])
+        headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+        headers += [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body})
+
+    def _dressed(self, headers: Any) -> list[tuple[bytes, bytes]]:
+        dressed = [*headers, *_SECURITY, (b"x-request-id", self._scope["request_id"].encode())]
+        names = {name for name, _ in headers}
+        if b"content-security-policy" not in names:
+            dressed.append((b"content-security-policy", _CLOSED))
+        if b"cache-control" not in names:
+            dressed.append((b"cache-control", b"no-store"))
+        if self._hsts:
+            dressed.append(_HSTS)
+        if self.status in (408, 413):  # the rest of the body is not waited for
+            dressed.append((b"connection", b"close"))
+        return dressed
+
+
+class _Body:
+    """Counts what comes in, and gives up on who sends too much or nothing more."""
+
+    def __init__(self, receive: Receive, limit: int, patience: float) -> None:
+        self._receive, self._limit, self._patience = receive, limit, patience
+        self._read, self._whole = 0, False
+
+    async def __call__(self) -> Message:
+        if self._whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._patience):
+                message = await self._receive()
+        except TimeoutError:
+            raise Refusal("timeout", f"Nothing came for {self._patience:g} seconds: send it again.") from None
+        if message["type"] == "http.request":
+            self._read += len(message.get("body", b""))
+            self._whole = not message.get("more_body", False)
+            if self._read > self._limit:
+                raise _too_large(self._limit)
+        return message
+
+
+def check_origin(headers: dict[bytes, bytes]) -> None:
+    """Raises Refusal where a browser says that another site's page is asking."""
+    origin, host = headers.get(b"origin"), headers.get(b"host", b"").decode("latin-1").lower()
+    if origin is not None:
+        try:
+            given = urlsplit(origin.decode("latin-1").lower())
+        except ValueError:
+            given = urlsplit("")
+        own = given.scheme in ("http", "https") and given.netloc == host
+    else:
+        own = headers.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin")
+    if not own:
+        raise Refusal("foreign-origin", "Only this server's own page, or a program, may ask for this.")
+
+
+def _host_name(host: str) -> str:
+    """A Host header without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_address(name: str) -> bool:
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _later(detail: str, seconds: float) -> Refusal:
+    return Refusal("too-many-requests", f"{detail} Come back later.", headers={"Retry-After": str(int(seconds) + 1)})
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal("too-large", f"The body may have {limit:,} bytes: send it in parts.")
+
+

@@ -1,0 +1,148 @@
+"""The OpenAPI document: what bodies look like that routes read by themselves, and every refusal that can occur."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from engram.server import schemas
+from engram.server.inference_schemas import Infer
+from engram.server.problems import KINDS, MEDIA_TYPE
+from engram.server.schemas import Problem
+
+REF = "#/components/schemas/{model}"
+BODIES: tuple[type[BaseModel], ...] = (
+    schemas.Teach, schemas.Ask, schemas.Create, schemas.NameGroup, schemas.Relabel, schemas.Rename, schemas.Rollback,
+    schemas.Meld, Infer, Problem,
+)
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+_FLOATS = {"schema": {"type": "string", "contentMediaType": "application/octet-stream",
+                      "description": "Little-endian float32 values of one or more vectors."}}
+_PICTURE = {"schema": {**_FILE, "description": "One picture's file."}}
+
+_ALWAYS = (421, 429, 500)
+_KNOWN = (401, 403)
+_WITH_BODY = (400, 408, 413, 415, 422)
+_OF_A_BRAIN = (404, 422, 503)
+_CHANGING = (409, 412, 507)
+_OPEN = ("/v2", "/v2/health/live", "/v2/health/ready")
+
+
+def json_body(model: type[BaseModel], **others: Any) -> dict[str, Any]:
+    """What a route says that reads this model, or content of other types."""
+    content = {"application/json": {"schema": {"$ref": REF.format(model=model.__name__)}}, **others}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _form(**fields: Any) -> dict[str, Any]:
+    properties = {"images": {"type": "array", "items": _FILE, "minItems": 1, "maxItems": 256}, **fields}
+    return {"schema": {"type": "object", "properties": properties, "required": ["images"]}}
+
+
+def _query(name: str, kind: str, about: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": about, "schema": {"type": kind, **more}}
+
+
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
+_FLAG = {"type": "string", "enum": ["true", "false"]}
+_WIDTH = _query("width", "integer", "Values of one vector, if the brain cannot know yet.", minimum=1, maximum=65536)
+
+TEACH_BODY = {
+    **json_body(schemas.Teach, **{
+        "multipart/form-data": _form(
+            label={"type": "array", "items": _TEXT, "description": "Once for all files, or once for each."},
+            teacher=_TEXT, again=_FLAG,
+        ),
+        "image/*": _PICTURE, "application/octet-stream": _FLOATS,
+    }),
+    "parameters": [
+        _query("label", "string", "Of a picture or raw vectors, which have no other place for it.", maxLength=256),
+        _query("teacher", "string", "Who teaches, where there are no tokens.", maxLength=256),
+        _query("source", "string", "Where a picture came from.", maxLength=1024),
+        _query("again", "string", "Learn also what is held already.", enum=["true", "false"]), _WIDTH,
+    ],
+}
+ASK_BODY = {
+    **json_body(schemas.Ask, **{
+        "multipart/form-data": _form(top=_TEXT, remember=_FLAG, among=_TEXT),
+        "image/*": _PICTURE, "application/octet-stream": _FLOATS,
+    }),
+    "parameters": [
+        _query("top", "integer", "How many ranked labels to answer with.", minimum=1, maximum=1000),
+        _query("remember", "string", "Keep what is not known in the inbox.", enum=["true", "false"]),
+        _query("among", "string", "The labels in question, with commas between them."), _WIDTH,
+    ],
+}
+MELD_BODY = json_body(schemas.Meld, **{
+    "application/zip": {"schema": {**_FILE, "description": "A brain, as `export?format=zip` gives it."}},
+    "multipart/form-data": {
+        "schema": {"type": "object", "properties": {"brain": _FILE, "strict": _FLAG}, "required": ["brain"]}
+    },
+})
+INFER_BODY = json_body(Infer, **{
+    "application/octet-stream": {"schema": {
+        **_FILE, "description": "JSON of `Inference-Header-Content-Length` bytes, then the tensors' bytes."}},
+})
+
+
+def install(api: FastAPI) -> None:
+    """Have the application give the complete document."""
+
+    def document() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            api.openapi_schema = _complete(
+                get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes,
+                            tags=api.openapi_tags)
+            )
+        return api.openapi_schema
+
+    api.openapi = document  # type: ignore[method-assign]
+
+
+def _complete(document: dict[str, Any]) -> dict[str, Any]:
+    components = document.setdefault("components", {})
+    found = components.setdefault("schemas", {})
+    _, definitions = models_json_schema([(model, "validation") for model in BODIES], ref_template=REF)
+    for name, schema in definitions["$defs"].items():
+        found.setdefault(name, schema)
+    for name in ("HTTPValidationError", "ValidationError"):
+        found.pop(name, None)
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _complete_operation(path, method, operation)
+    return document
+
+
+def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
+    responses = {code: answer for code, answer in operation["responses"].items() if code[0] in "23"}
+    refusals = set(_ALWAYS)
+    if path not in _OPEN:
+        refusals |= set(_KNOWN)
+        operation["security"] = [{}, {"token": []}]
+    if "{" in path:
+        refusals |= set(_OF_A_BRAIN)
+    if "requestBody" in operation:
+        refusals |= set(_WITH_BODY)
+    if method != "get":
+        refusals |= set(_CHANGING) | set(_KNOWN)
+    if operation.get("parameters"):
+        refusals.add(422)
+    for status in sorted(refusals):
+        responses[str(status)] = _refusal(status)
+    operation["responses"] = responses
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    titles = [title for code, title in KINDS.values() if code == status]
+    answer: dict[str, Any] = {
+        "description": "; ".join(dict.fromkeys(titles)),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Problem")}}},
+    }
+    if status in (429, 503):
+        answer["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+    return answer

@@ -1,0 +1,84 @@
+/** What the brain says: one name, how sure it is, the bars; or "Nothing I know"; and one click to say better. */
+
+import { announce } from "./announce.js";
+import { hue } from "./colours.js";
+import { byId, h, keyed, say } from "./dom.js";
+import { labelFrom } from "./labels.js";
+import { shares } from "./shares.js";
+import { store } from "./state.js";
+import { correct } from "./teaching.js";
+
+const BARS = 6;
+
+export function mountAnswer() {
+  const panel = byId("answer");
+  store.on(["answer", "question", "classes"], render);
+  // What is being corrected must not change under the hand: it stands still while pointer or focus are on it.
+  const hold = () => { const { answer, paused } = store.state; if (answer && !paused) store.set({ paused: answer.taken }); };
+  const release = () => { if (!panel.matches(":hover") && !panel.contains(document.activeElement)) store.set({ paused: null }); };
+  byId("correction").addEventListener("pointerenter", hold);
+  byId("correction").addEventListener("focusin", hold);
+  panel.addEventListener("pointerleave", release);
+  panel.addEventListener("focusout", () => setTimeout(release));
+  byId("correct").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const field = byId("correct-name");
+    const label = labelFrom(field.value, store.state.classes);
+    if (label === null) return field.focus();
+    field.value = "";
+    teachIt(label);
+  });
+}
+
+/** One click: this is `label`. */
+function teachIt(label) {
+  const { answer, paused } = store.state;
+  const taken = paused ?? answer?.taken;
+  if (!taken) return;
+  correct(label, taken);
+  /** @type {HTMLElement} */ (document.activeElement)?.blur();
+  store.set({ paused: null });
+}
+
+function render({ answer: asked, question, classes }) {
+  const answer = asked?.answer;
+  const panel = byId("answer");
+  const kind = !answer || !classes.length ? "none" : answer.known ? "known" : "unknown";
+  panel.dataset.kind = kind;
+  panel.hidden = kind === "none" && !question;
+  byId("correction").hidden = kind === "none";
+  const share = answer ? shares(answer.ranked, answer.confidence) : new Map();
+  byId("verdict").className = `verdict ${kind === "known" ? hue(answer.label) : ""}`;
+  say(byId("verdict-label"), { none: question ?? "", known: String(answer?.label), unknown: "Nothing I know" }[kind]);
+  say(byId("verdict-sure"), sureness(kind, answer, share));
+  say(byId("correct-label"), kind === "unknown" ? "What is it?" : "Wrong? Click what it is, or write it.");
+  byId("correct-name").placeholder = kind === "unknown" ? "Name it" : "Something else";
+  if (kind === "none") return;
+  const shown = new Set(answer.ranked.slice(0, BARS).map(({ label }) => label));
+  keyed(byId("bars"), classes.filter(({ label }) => shown.has(label)), ({ label }) => `${typeof label} ${label}`, bar,
+    (item, { label }) => updateBar(item, label, share.get(label) ?? 0, kind === "known" && label === answer.label));
+  announce(kind === "known" ? `${answer.label}, ${sureness(kind, answer, share)}` : "Nothing I know");
+}
+
+function sureness(kind, answer, share) {
+  if (kind === "none") return "";
+  const nearest = answer.ranked[0];
+  if (kind === "unknown") return nearest ? `Nearest is ${nearest.label}, but not near enough.` : "";
+  const sure = answer.confidence ?? share.get(answer.label) ?? 0;
+  return sure > 0.9 ? "sure" : sure > 0.6 ? "fairly sure" : "not sure";
+}
+
+function bar({ label }) {
+  return h("li", {}, h("button", { type: "button", class: `level teaches-too ${hue(label)}`, on: { click: () => teachIt(label) } },
+    h("span", { class: "bar-label" }, String(label)), h("span", { class: "track" }, h("span", { class: "fill" })),
+    h("span", { class: "percent number" })));
+}
+
+function updateBar(item, label, share, best) {
+  const button = item.firstChild;
+  const percent = `${Math.round(100 * share)} %`;
+  button.classList.toggle("best", best);
+  button.style.setProperty("--share", share);
+  say(button.querySelector(".percent"), percent);
+  button.setAttribute("aria-label", `${label}, ${percent}. Teach: this is ${label}`);
+}

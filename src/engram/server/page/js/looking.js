@@ -1,0 +1,78 @@
+/** Asking all the time: what the camera shows, a picture, or what is typed; and again whenever the brain has learned. */
+
+import { Away } from "./api.js";
+import { frame } from "./camera.js";
+import { byId } from "./dom.js";
+import { predict } from "./routes.js";
+import { current, mayTeach, store } from "./state.js";
+
+const SPACING = 120;
+const UNKNOWN_FOR = 1500;
+const REMEMBER_EVERY = 4000;
+
+let unknownSince = 0;
+let rememberedAt = 0;
+let last = "";
+
+/** What is before the brain now. @returns {import("./taken.js").Taken | null} */
+export function seen() {
+  const { paused, shown, camera } = store.state;
+  if (paused ?? shown) return paused ?? shown;
+  const video = byId("video");
+  return camera && video.videoWidth ? { kind: "picture", blob: frame(video) } : null;
+}
+
+/** Look and answer until the page is closed. */
+export async function keepLooking() {
+  for (;;) {
+    if (document.visibilityState === "visible" && store.state.view === "teach" && store.state.brain) await look();
+    await new Promise((done) => setTimeout(done, SPACING));
+  }
+}
+
+async function look() {
+  const { shown, paused, camera, seq, brain, online } = store.state;
+  if (paused || !online || current()?.state !== "ready") return;
+  const live = camera && !shown;
+  const taken = seen();
+  if (!taken || !brain) {
+    if (store.state.answer) store.set({ answer: null });
+    last = "";
+    return;
+  }
+  const question = live ? "" : `${identity(taken)} ${seq}`;
+  if (!live && question === last) return;
+  try {
+    const remember = mayTeach() && store.state.classes.length > 0 && toRemember(live);
+    const [answer] = await predict(brain, [taken], { remember });
+    last = question;
+    noteUnknown(answer, remember);
+    const now = store.state;
+    if (now.brain === brain && now.shown === shown && !now.paused) store.set({ answer: { answer, taken }, question: null });
+  } catch (error) {
+    if (error instanceof Away) return;
+    last = question;
+    store.set({ answer: null, question: error.message });
+  }
+}
+
+/** The camera's unknowns are kept for the inbox when they stay for a while, and not over and over. */
+function toRemember(live) {
+  if (!live) return store.state.shown?.kind === "picture";
+  const now = performance.now();
+  return unknownSince > 0 && now - unknownSince > UNKNOWN_FOR && now - rememberedAt > REMEMBER_EVERY;
+}
+
+function noteUnknown(answer, remembered) {
+  if (answer.known) unknownSince = 0;
+  else unknownSince ||= performance.now();
+  if (remembered && !answer.known) rememberedAt = performance.now();
+}
+
+const ids = new WeakMap();
+let nextId = 1;
+
+function identity(taken) {
+  if (!ids.has(taken)) ids.set(taken, nextId++);
+  return ids.get(taken);
+}

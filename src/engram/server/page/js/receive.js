@@ -1,0 +1,108 @@
+/** What is done with files, wherever they came from: dropped, chosen, pasted. */
+
+import { asked } from "./dialogs.js";
+import { h } from "./dom.js";
+import { fromDrop, fromFiles, isPicture, isZip } from "./dropped.js";
+import { labelFrom } from "./labels.js";
+import { shrunk } from "./pictures.js";
+import { store, takes } from "./state.js";
+import { count, meldFile, teach } from "./teaching.js";
+import { toast } from "./toasts.js";
+
+/** @typedef {import("./dropped.js").Found} Found */
+
+/**
+ * Files on a class teach it; in folders they teach a class by each folder's name; a single picture is asked about;
+ * for several a person is asked what they are; a brain's file is melded.
+ * @param {Found[]} found
+ * @param {import("./labels.js").Label | null} label
+ */
+export async function receive(found, label = null) {
+  const zip = found.find(({ file }) => isZip(file));
+  if (zip) return meldFile(zip.file);
+  const pictures = found.filter(({ file }) => isPicture(file));
+  if (!pictures.length) return toast("There are no pictures in that, and no brain's file.", { problem: true });
+  if (takes() !== "pictures") return toast("This brain does not take pictures.", { problem: true });
+  if (label !== null) return teachAll(pictures.map(({ file }) => ({ file, label })));
+  if (pictures.every(({ folder }) => folder)) return teachFolders(pictures);
+  if (pictures.length === 1) return show(pictures[0].file);
+  return askName(pictures);
+}
+
+/** Look at one picture and say what it is. */
+export async function show(/** @type {File} */ file) {
+  try {
+    store.set({ shown: { kind: "picture", blob: await shrunk(file), name: file.name }, answer: null, paused: null });
+    if (store.state.view !== "teach") location.hash = location.hash.replace(/[^/]*$/, "teach");
+  } catch (error) {
+    toast(error.message, { problem: true });
+  }
+}
+
+/** Drops anywhere on the page, and pictures pasted. */
+export function receiveEverywhere() {
+  const target = (/** @type {DragEvent} */ event) => /** @type {HTMLElement} */ (event.target).closest?.(".card[data-label]");
+  const mark = (card) => {
+    document.querySelectorAll(".card.over").forEach((other) => other.classList.toggle("over", other === card));
+    card?.classList.add("over");
+  };
+  const over = (yes) => document.body.classList.toggle("dragging", yes);
+  addEventListener("dragover", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    over(true);
+    mark(target(event));
+  });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) { over(false); mark(null); } });
+  addEventListener("drop", async (event) => {
+    event.preventDefault();
+    over(false);
+    mark(null);
+    const card = /** @type {any} */ (target(event));
+    receive(await fromDrop(/** @type {DataTransfer} */ (event.dataTransfer)), card ? card.label : null);
+  });
+  addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length) { event.preventDefault(); receive(fromFiles(files)); }
+  });
+}
+
+async function teachFolders(/** @type {Found[]} */ pictures) {
+  const { classes } = store.state;
+  const folders = Map.groupBy(pictures, ({ folder }) => folder);
+  const lines = [...folders].map(([folder, inside]) => h("li", { class: "row" },
+    h("strong", {}, folder), h("span", { class: "soft" }, count(inside.length, "picture"))));
+  const yes = await asked((answer) => [
+    h("h2", {}, `Teach ${count(pictures.length, "picture")} in ${count(folders.size, "class")}?`),
+    h("p", { class: "soft" }, "Each folder is a class, and its name is the name of the class."),
+    h("ul", { class: "folders" }, lines),
+    h("div", { class: "row end" },
+      h("button", { type: "button", on: { click: () => answer(false) } }, "Cancel"),
+      h("button", { type: "button", class: "primary", autofocus: true, on: { click: () => answer(true) } }, "Teach")),
+  ]);
+  if (yes) teachAll(pictures.map(({ file, folder }) => ({ file, label: labelFrom(folder ?? "", classes) })));
+}
+
+async function askName(/** @type {Found[]} */ pictures) {
+  const field = h("input", { list: "labels", autofocus: true, required: true, maxlength: "256", autocomplete: "off",
+    placeholder: "Name of the class", "aria-label": "Name of the class" });
+  const typed = await asked((answer) => h("form", { on: { submit: (event) => { event.preventDefault(); answer(field.value); } } },
+    h("h2", {}, `What are these ${pictures.length} pictures?`),
+    h("p", { class: "soft" }, "All of them are taught under one name."), field,
+    h("div", { class: "row end" },
+      h("button", { type: "button", on: { click: () => answer(null) } }, "Cancel"),
+      h("button", { class: "primary" }, "Teach"))));
+  const label = labelFrom(typed ?? "", store.state.classes);
+  if (label !== null) teachAll(pictures.map(({ file }) => ({ file, label })));
+}
+
+/** Shrink and teach one after the other; what is no picture is told and left out. */
+async function teachAll(lessons) {
+  for (const { file, label } of lessons) {
+    try {
+      teach(label, { kind: "picture", blob: await shrunk(file), name: file.name });
+    } catch (error) {
+      toast(error.message, { problem: true });
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/** What is before the brain: the camera, one picture, or a field to write in. */
+
+import { closeCamera, openCamera } from "./camera.js";
+import { byId, say } from "./dom.js";
+import { fromFiles } from "./dropped.js";
+import { receive } from "./receive.js";
+import { current, store, takes } from "./state.js";
+import { typedIn } from "./taken.js";
+import { toast } from "./toasts.js";
+
+export async function switchCamera(on = !store.state.camera) {
+  const video = byId("video");
+  if (!on) {
+    closeCamera(video);
+    store.set({ camera: false, paused: null, answer: null });
+    return;
+  }
+  try {
+    store.set({ shown: null, paused: null });
+    await openCamera(video);
+    store.set({ camera: true });
+  } catch (error) {
+    toast(error.message, { problem: true });
+  }
+}
+
+export function mountStage() {
+  for (const id of ["camera-on", "camera-off"]) byId(id).addEventListener("click", () => switchCamera());
+  byId("shown-off").addEventListener("click", () => store.set({ shown: null, paused: null, answer: null }));
+  for (const id of ["choose-files", "choose-folder"]) {
+    byId(id).addEventListener("change", (event) => { receive(fromFiles(event.target.files)); event.target.value = ""; });
+  }
+  document.querySelectorAll("[data-opens]").forEach((button) => {
+    const opens = /** @type {HTMLElement} */ (button).dataset.opens ?? "";
+    button.addEventListener("click", () => byId(opens).click());
+  });
+  store.on(["camera", "shown", "paused", "brains", "brain"], renderStage);
+  mountTyped();
+}
+
+let pictureUrl = "";
+let pictured = /** @type {Blob | null} */ (null);
+
+function renderStage({ camera, shown, paused }) {
+  const still = paused ?? shown;
+  const typing = writes();
+  const live = camera && !still;
+  byId("stage").hidden = typing;
+  byId("typed").hidden = !typing;
+  byId("video").hidden = !live;
+  byId("stage-empty").hidden = camera || Boolean(still);
+  byId("camera-off").hidden = !live;
+  byId("shown-off").hidden = !shown;
+  byId("paused").hidden = !paused || !camera;
+  picture(still?.kind === "picture" ? still.blob : null, still?.name);
+}
+
+function picture(blob, name) {
+  const image = byId("picture");
+  image.hidden = !blob;
+  if (blob === pictured) return;
+  URL.revokeObjectURL(pictureUrl);
+  pictured = blob;
+  pictureUrl = blob ? URL.createObjectURL(blob) : "";
+  if (blob) image.src = pictureUrl; else image.removeAttribute("src");
+  image.alt = name ? `The picture ${name}` : "What the camera showed";
+}
+
+/** Whether what is taught is written, not shown. A new brain takes either: numbers, if a person says so. */
+function writes() {
+  const kind = takes();
+  byId("write-numbers").hidden = current()?.takes !== null;
+  return kind !== "pictures" || byId("write-numbers").getAttribute("aria-pressed") === "true";
+}
+
+function mountTyped() {
+  const field = byId("typed-field");
+  const toggle = byId("write-numbers");
+  toggle.addEventListener("click", () => {
+    toggle.setAttribute("aria-pressed", String(toggle.getAttribute("aria-pressed") !== "true"));
+    store.set({ shown: null, answer: null, brains: [...store.state.brains] });
+  });
+  store.on(["brains", "brain"], () => {
+    const text = takes() === "text";
+    field.dataset.kind = text ? "text" : "vectors";
+    say(byId("typed-label"), text ? "Write something" : "Write a row of numbers");
+    field.placeholder = text ? "One text, or one on each line" : "0.9, 0.1, 0.4";
+  });
+  field.addEventListener("input", () => {
+    try {
+      store.set({ shown: typedIn(field.dataset.kind, field.value)[0] ?? null, question: null });
+    } catch (error) {
+      store.set({ shown: null, answer: null, question: error.message });
+    }
+  });
+}

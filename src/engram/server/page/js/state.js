@@ -1,0 +1,52 @@
+/** What the page knows: the server's state as last heard, and what is going on here. */
+
+import { createStore } from "./store.js";
+
+/**
+ * @typedef {import("./labels.js").Label} Label
+ * @typedef {import("./taken.js").Taken} Taken
+ * @typedef {{label: Label, count: number, newest: number[]}} Class
+ * @typedef {{number: number, source: string | null, thumbnail: boolean}} Unknown
+ * @typedef {{group: number, likeness: number | null, members: Unknown[]}} Pile
+ * @typedef {{seq: number, time: string, kind: string, teacher: string | null, labels: {label: Label, count: number}[],
+ *   note: string | null, undone: boolean}} Entry
+ * @typedef {{label: Label | null, known: boolean, confidence: number | null,
+ *   ranked: {label: Label, score: number | null}[]}} Answer
+ * @typedef {{name: string, state: string, problem: string | null, follower: boolean, seq: number, examples: number,
+ *   classes: number, unknowns: number, takes: "pictures" | "vectors" | "text" | null}} Brain
+ */
+
+export const store = createStore({
+  // As the server has it.
+  brains: /** @type {Brain[]} */ ([]),
+  scope: "admin",
+  brain: /** @type {string | null} */ (null),
+  loaded: false,
+  seq: 0,
+  classes: /** @type {Class[]} */ ([]),
+  piles: /** @type {Pile[]} */ ([]),
+  entries: /** @type {Entry[]} */ ([]),
+  earlier: /** @type {number | null} */ (null),
+  map: /** @type {any} */ (null),
+  health: /** @type {any} */ (null),
+
+  // As it is here.
+  view: "teach",
+  online: true,
+  waiting: /** @type {import("./outbox.js").Lesson[]} */ ([]),
+  camera: false,
+  holding: /** @type {Label | null} */ (null),
+  shown: /** @type {Taken | null} */ (null),
+  paused: /** @type {Taken | null} */ (null),
+  answer: /** @type {{answer: Answer, taken: Taken} | null} */ (null),
+  question: /** @type {string | null} */ (null),
+});
+
+/** The brain that is open, as the list of brains has it. */
+export const current = () => store.state.brains.find(({ name }) => name === store.state.brain);
+
+/** What the open brain is shown; pictures until its first inputs decide otherwise. */
+export const takes = () => current()?.takes ?? "pictures";
+
+/** Whether whoever looks at this page may teach the open brain. */
+export const mayTeach = () => store.state.scope !== "read" && !current()?.follower;

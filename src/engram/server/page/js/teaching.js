@@ -1,0 +1,109 @@
+/** Every change that a person makes, and what the page says about it. */
+
+import { Away } from "./api.js";
+import { createOutbox } from "./outbox.js";
+import { confirmed } from "./dialogs.js";
+import * as routes from "./routes.js";
+import { store } from "./state.js";
+import { refresh } from "./sync.js";
+import { toast } from "./toasts.js";
+
+/** @typedef {import("./labels.js").Label} Label */
+/** @typedef {import("./taken.js").Taken} Taken */
+
+const outbox = createOutbox({
+  send: (lessons, key) => routes.teach(lessons[0].brain, lessons[0].label, lessons.map(({ taken }) => taken), key),
+  onChange: (waiting) => store.set({ waiting }),
+  onTaught: (lessons, { skipped }) => {
+    if (skipped) toast(`${skipped} of ${count(lessons.length, "example")} taught nothing new.`);
+    refresh();
+  },
+  onRefused: (lessons, error) => {
+    toast(`${lessons[0].label} was not taught: ${error.message}`, { problem: true });
+    refresh();
+  },
+});
+
+window.addEventListener("beforeunload", (event) => { if (outbox.size) event.preventDefault(); });
+
+/** Teach what was shown, under one label; it is kept and tried again until the server has it on disk. */
+export function teach(/** @type {Label} */ label, /** @type {Taken[]} */ ...taken) {
+  const { brain } = store.state;
+  if (brain) outbox.add(...taken.map((one) => ({ brain, label, taken: one })));
+}
+
+/** Teach one thing that was answered wrongly or not at all, and offer the way back. */
+export function correct(/** @type {Label} */ label, /** @type {Taken[]} */ ...taken) {
+  teach(label, ...taken);
+  toast(`Learned: this is ${label}.`, { label: "Undo", act: undo });
+}
+
+export async function undo() {
+  await tried(() => routes.undo(store.state.brain), () => "Undone.");
+}
+
+export async function rollback(/** @type {number} */ to) {
+  return tried(() => routes.rollback(store.state.brain, to), () => "Rolled back.", undo);
+}
+
+export async function rename(/** @type {Label} */ old, /** @type {Label} */ to) {
+  return tried(() => routes.rename(store.state.brain, old, to), () => `${old} is now called ${to}.`, undo);
+}
+
+export async function relabel(/** @type {number[]} */ ids, /** @type {Label} */ label) {
+  return tried(async () => {
+    for (const id of ids) await routes.relabel(store.state.brain, id, label);
+  }, () => `${count(ids.length, "example")} moved to ${label}.`, undo);
+}
+
+export async function forgetExamples(/** @type {number[]} */ ids) {
+  const sure = await confirmed(`Forget ${count(ids.length, "example")} for good?`, FOR_GOOD, "Forget for good");
+  return sure && tried(async () => {
+    for (const id of ids) await routes.forgetExample(store.state.brain, id);
+  }, () => `${count(ids.length, "example")} forgotten for good.`);
+}
+
+export async function forgetClass(/** @type {import("./state.js").Class} */ { label, count: n }) {
+  const sure = await confirmed(`Forget ${label} for good?`, `All ${count(n, "example")} of it. ${FOR_GOOD}`, "Forget for good");
+  return sure && tried(() => routes.forgetClass(store.state.brain, label), () => `${label} is forgotten for good.`);
+}
+
+export async function namePile(/** @type {import("./state.js").Pile} */ pile, /** @type {Label} */ label) {
+  return tried(() => routes.nameGroup(store.state.brain, pile.group, label),
+    ({ changed }) => `Learned: ${count(changed, "example")} of ${label}.`, undo);
+}
+
+export async function meldFile(/** @type {File} */ file) {
+  return tried(() => routes.meldFile(store.state.brain, file), melded(file.name));
+}
+
+export async function meldBrain(/** @type {string} */ other) {
+  return tried(() => routes.meldBrain(store.state.brain, other), melded(other));
+}
+
+/** "1 example", "3 examples". */
+export function count(/** @type {number} */ n, /** @type {string} */ thing) {
+  return `${n.toLocaleString()} ${thing}${n === 1 ? "" : thing.endsWith("s") ? "es" : "s"}`;
+}
+
+const FOR_GOOD = "What was learned from it, its pictures and its place in the history are erased from disk. This cannot be "
+  + "undone, and no rolling back brings it back.";
+
+const melded = (name) => ({ changed, notes, conflicts }) => [
+  changed ? `Melded with ${name}.` : `Nothing new in ${name}.`, ...notes, ...conflicts.map(({ message }) => message),
+].join(" ");
+
+/** Do one change; say what was done or what went wrong. @returns {Promise<boolean>} whether it was done */
+async function tried(change, said, back) {
+  try {
+    const answer = await change();
+    toast(said(answer), back ? { label: "Undo", act: back } : {});
+    return true;
+  } catch (error) {
+    const retry = error instanceof Away ? { label: "Try again", act: () => tried(change, said, back) } : {};
+    toast(error.message, { problem: true, ...retry });
+    return false;
+  } finally {
+    refresh();
+  }
+}

@@ -1,0 +1,133 @@
+"""A brain's folder as one zip file: given out by export, taken in to be melded.
+
+What comes in is unpacked with nothing believed: only names that a brain's files can have, no links, and no more bytes
+than were allowed, whatever the zip says of itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from engram.brain import Brain
+from engram.learner import InputError, MeldError
+from engram.server.bodies import media_type
+from engram.server.problems import Refusal
+
+_FILE = re.compile(r"manifest\.json|log\.sqlite|((snapshot|slot)-|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]{1,120}")
+_FILES = 10_000
+_SPOOLED = 2**20  # bytes kept in memory; more lie on disk
+_PORTION = 2**20
+
+
+async def received(request: Request, limit: int) -> tuple[IO[bytes], Mapping[str, Any]]:
+    """A zip that was sent, as a file that vanishes when it is closed; and the other fields.
+
+    Raises:
+        Refusal: there is none, or it is too large.
+    """
+    file: IO[bytes] = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115 - whoever takes it closes it
+    try:
+        if media_type(request) == "application/zip":
+            async for part in request.stream():
+                file.write(part)
+            return file, dict(request.query_params)
+        form = await request.form(max_files=1, max_fields=8, max_part_size=4096)
+        sent = form.get("brain")
+        if not isinstance(sent, UploadFile):
+            raise Refusal("invalid", "Send the zip as the file 'brain'.", faults=[("brain", "missing")])
+        shutil.copyfileobj(sent.file, file, _PORTION)
+        await form.close()
+        return file, {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    except BaseException:
+        file.close()
+        raise
+
+
+@contextmanager
+def unpacked(file: IO[bytes], limit: int, fingerprint: str | None = None) -> Iterator[Path]:
+    """The folder in a zip, while it is used.
+
+    Args:
+        limit: bytes that all files may have together.
+        fingerprint: of the backbone it has to stand on, looked at before anything of the backbone is loaded.
+
+    Raises:
+        InputError: not a zip, or not one of a brain's folder.
+        MeldError: it stands on another backbone.
+    """
+    with tempfile.TemporaryDirectory(prefix="engram-") as made:
+        folder = Path(made) / "brain"
+        folder.mkdir()
+        file.seek(0)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _unpack(archive, folder, limit)
+            manifest = json.loads((folder / "manifest.json").read_bytes())
+            stands_on = manifest.get("fingerprint")
+        except InputError:
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError,
+                AttributeError) as error:
+            raise InputError(f"This is not the zip of a brain: {type(error).__name__}.") from error
+        if fingerprint is not None and stands_on not in (None, fingerprint):
+            raise MeldError("That brain stands on another backbone: what its features mean differs.")
+        yield folder
+
+
+def _unpack(archive: zipfile.ZipFile, folder: Path, limit: int) -> None:
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    tops = {entry.filename.partition("/")[0] for entry in entries}
+    inside = len(tops) == 1 and "manifest.json" not in tops  # the folder itself was zipped, not what is in it
+    if len(entries) > _FILES:
+        raise InputError(f"A zip of {len(entries)} files is no brain's.")
+    for entry in entries:
+        name = entry.filename.partition("/")[2] if inside else entry.filename
+        plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG)
+        if not _FILE.fullmatch(name) or ".." in name or not plain:
+            raise InputError(f"{entry.filename[:80]!r} is no file of a brain: nothing was unpacked.")
+        target = folder / name
+        target.parent.mkdir(exist_ok=True)
+        limit -= _copy(archive, entry, target, limit)
+
+
+def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, limit: int) -> int:
+    """The number of bytes in the file."""
+    written = 0
+    with archive.open(entry) as source, target.open("xb") as out:
+        while part := source.read(_PORTION):
+            written += len(part)
+            if written > limit:
+                raise InputError("Unpacked, this zip is larger than is taken.")
+            out.write(part)
+    return written
+
+
+def packed(brain: Brain) -> Path:
+    """A zip of the whole brain, in a new folder of its own that the caller removes."""
+    made = Path(tempfile.mkdtemp(prefix="engram-"))
+    try:
+        brain.save(made / "brain")
+        with zipfile.ZipFile(made / "brain.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for file in sorted((made / "brain").rglob("*")):
+                name = os.fspath(file.relative_to(made / "brain"))
+                if file.is_file() and _FILE.fullmatch(name):
+                    archive.write(file, name)
+        shutil.rmtree(made / "brain")
+        return made / "brain.zip"
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise

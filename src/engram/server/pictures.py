@@ -1,0 +1,65 @@
+"""Pictures at the door: how many pixels, told from their headers before anything is decoded."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from PIL import Image
+
+from engram.inputs.images import FORMATS
+from engram.learner import InputError
+from engram.server.problems import Refusal
+
+
+class PixelBudget:
+    """How many pixels may be decoded at the same time: bounds the memory that pictures take.
+
+    Args:
+        pixels: of all requests together; one that has more by itself waits until it is alone.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels, self._taken = pixels, 0
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def taking(self, pixels: int) -> AsyncIterator[None]:
+        """Wait until there is room for so many."""
+        share = min(pixels, self._pixels)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._taken + share <= self._pixels)
+            self._taken += share
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._taken -= share
+                self._changed.notify_all()
+
+
+def count_pixels(pictures: Sequence[bytes], each: int, together: int) -> int:
+    """Pixels of all pictures. Raises InputError for what is no picture, Refusal where there are too many."""
+    total = 0
+    for place, picture in enumerate(pictures):
+        width, height = _size(picture, place)
+        if width * height > each:
+            raise Refusal(
+                "too-large", f"Picture {place} has {width} x {height} pixels, at most {each:,} are read: scale it down."
+            )
+        total += width * height
+        if total > together:
+            raise Refusal(
+                "too-large", f"These pictures have more than {together:,} pixels together: send fewer at once."
+            )
+    return total
+
+
+def _size(picture: bytes, place: int) -> tuple[int, int]:
+    try:
+        with Image.open(io.BytesIO(picture), formats=FORMATS) as opened:
+            return opened.size
+    except Exception as error:  # decoders meet hostile bytes with exceptions of any kind
+        raise InputError(f"Picture {place} cannot be read: expected one of {', '.join(FORMATS)}.") from error

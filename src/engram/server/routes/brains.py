@@ -1,0 +1,41 @@
+"""Which brains there are; a new one; one whose folder was replaced."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from engram import __version__
+from engram.server import schemas
+from engram.server.bodies import read_model
+from engram.server.context import Admin, In, Reader, Served, reply
+from engram.server.openapi import json_body
+from engram.server.schemas import Brains, Create
+
+router = APIRouter(tags=["brains"])
+
+
+@router.get("/v1/brains", response_model=Brains)
+async def list_brains(caller: Reader, context: In) -> Response:
+    """The brains that are served, and what whoever asks may do."""
+    brains = [schemas.Brain(**brain.summary()) for brain in context.shelf]
+    return reply(Brains(brains=brains, scope=caller.scope, teacher=caller.name, version=__version__))
+
+
+@router.post("/v1/brains", status_code=201, response_model=schemas.Brain, openapi_extra=json_body(Create))
+async def create_brain(request: Request, caller: Admin, context: In) -> Response:
+    """Make a new brain, beside the others."""
+    asked = await read_model(request, Create)
+    options = asked.model_dump(exclude={"name"}, exclude_none=True)
+    if "backbone" in options:
+        options["bundle"] = options.pop("backbone")
+    made = await context.workers.write(lambda: context.shelf.create(asked.name, options))
+    return reply(schemas.Brain(**made.summary()), made.seq, 201)
+
+
+@router.post("/v1/brains/{b}:swap", response_model=schemas.Brain)
+async def swap(caller: Admin, served: Served, context: In) -> Response:
+    """Open the brain's folder anew: it was replaced on disk. Whoever asks meanwhile is answered by the old one."""
+    await context.workers.write(served.swap)
+    context.log.write("swapped", brain=served.name, seq=served.seq)
+    return reply(schemas.Brain(**served.summary()), served.seq)

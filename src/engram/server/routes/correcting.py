@@ -1,0 +1,191 @@
+"""What was taught, put right: forgotten, renamed, relabelled, undone, rolled back, consolidated, melded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO, Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from engram.brain import Brain
+from engram.brain.melding import MeldReport
+from engram.learner import DamagedError, InputError
+from engram.server.bodies import flag, label_like, media_type, read_model
+from engram.server.conditions import wanted_seq
+from engram.server.context import Admin, Context, In, Served, Teacher, reply
+from engram.server.openapi import MELD_BODY, json_body
+from engram.server.parcels import received, unpacked
+from engram.server.schemas import (
+    LARGEST,
+    Changed,
+    Conflict,
+    Consolidated,
+    Meld,
+    Melded,
+    NameGroup,
+    Relabel,
+    Rename,
+    Rollback,
+)
+from engram.server.served_brain import ServedBrain
+
+router = APIRouter(tags=["correct"])
+
+Id = Annotated[int, Path(ge=1, le=LARGEST, description="An example's id: its sequence number.")]
+Group = Annotated[int, Path(ge=1, le=LARGEST, description="A group's number.")]
+LabelPath = Annotated[str, Path(min_length=1, max_length=256, description="A label, percent-encoded.")]
+
+
+@router.delete("/v1/brains/{b}/classes/{label:path}", response_model=Changed)
+async def forget_class(request: Request, caller: Teacher, served: Served, context: In, label: LabelPath) -> Response:
+    """Forget a label, for good: its examples leave the log, the snapshots and the thumbnails."""
+    name = label_like(label, served.like)
+    return await _changed(request, served, context, lambda brain: _forgetting(brain, label=name))
+
+
+@router.delete("/v1/brains/{b}/examples/{id}", response_model=Changed)
+async def forget_example(request: Request, caller: Teacher, served: Served, context: In, id: Id) -> Response:
+    """Forget one example, for good."""
+    return await _changed(request, served, context, lambda brain: _forgetting(brain, ids=[id]))
+
+
+@router.delete("/v1/brains/{b}/examples", response_model=Changed)
+async def forget_teacher(
+    request: Request, caller: Admin, served: Served, context: In,
+    teacher: Annotated[str, Query(min_length=1, max_length=256, description="Whose examples are forgotten.")],
+) -> Response:
+    """Forget all that one teacher taught, for good."""
+    return await _changed(request, served, context, lambda brain: _forgetting(brain, teacher=teacher))
+
+
+@router.post("/v1/brains/{b}/examples/{id}:relabel", response_model=Changed, openapi_extra=json_body(Relabel))
+async def relabel(request: Request, caller: Teacher, served: Served, context: In, id: Id) -> Response:
+    """An example is something else than it was taught as."""
+    asked = await read_model(request, Relabel)
+
+    def change(brain: Brain) -> int:
+        brain.relabel([id], label_like(asked.label, served.like))
+        return 1
+
+    return await _changed(request, served, context, change)
+
+
+@router.post("/v1/brains/{b}/unknowns/{group}:name", response_model=Changed, openapi_extra=json_body(NameGroup))
+async def name_group(request: Request, caller: Teacher, served: Served, context: In, group: Group) -> Response:
+    """Learn a group of unknowns under a label."""
+    asked = await read_model(request, NameGroup)
+    return await _changed(
+        request, served, context,
+        lambda brain: brain.name(group, label_like(asked.label, served.like), teacher=caller.name), taught=True,
+    )
+
+
+@router.post("/v1/brains/{b}:rename", response_model=Changed, openapi_extra=json_body(Rename))
+async def rename(request: Request, caller: Teacher, served: Served, context: In) -> Response:
+    """Call a label by another name."""
+    asked = await read_model(request, Rename)
+
+    def change(brain: Brain) -> int:
+        old, new = label_like(asked.old, served.like), label_like(asked.new, served.like)
+        count = brain.view.counts.get(old, 0)
+        brain.rename(old, new)
+        return count
+
+    return await _changed(request, served, context, change)
+
+
+@router.post("/v1/brains/{b}:undo", response_model=Changed)
+async def undo(request: Request, caller: Teacher, served: Served, context: In) -> Response:
+    """Take back the last change that is not undone; never across a forget."""
+    return await _changed(request, served, context, lambda brain: _moving(brain, brain.undo))
+
+
+@router.post("/v1/brains/{b}:rollback", response_model=Changed, openapi_extra=json_body(Rollback))
+async def rollback(request: Request, caller: Admin, served: Served, context: In) -> Response:
+    """The brain as it was at a sequence number or time. A change itself, which can be undone; never across a forget."""
+    asked = await read_model(request, Rollback)
+    return await _changed(request, served, context, lambda brain: _moving(brain, lambda: brain.rollback(asked.to)))
+
+
+@router.post("/v1/brains/{b}:consolidate", response_model=Consolidated)
+async def consolidate(request: Request, caller: Teacher, served: Served, context: In) -> Response:
+    """Merge redundant examples into weighted prototypes; what is known stays the same."""
+    wanted = wanted_seq(request)
+    report = await context.workers.write(lambda: served.change(lambda brain: brain.consolidate(), wanted))
+    return reply(
+        Consolidated(seq=served.seq, before=report.before, after=report.after, kept=report.kept), served.seq
+    )
+
+
+@router.post("/v1/brains/{b}:meld", response_model=Melded, openapi_extra=MELD_BODY)
+async def meld(request: Request, caller: Admin, served: Served, context: In) -> Response:
+    """Take over all that another brain on the same backbone knows: one served here, or one that is sent."""
+    wanted = wanted_seq(request)
+    if media_type(request) in ("application/zip", "multipart/form-data"):
+        file, fields = await received(request, context.settings.brain_limit)
+        strict = flag(fields, "strict", False)
+
+        limit = 8 * context.settings.brain_limit
+        report = await context.workers.write(lambda: _meld_file(served, file, limit, strict, wanted))
+    else:
+        asked = await read_model(request, Meld)
+        other = context.shelf[asked.brain]
+
+        def from_shelf() -> Any:
+            with other.using() as brain:
+                theirs = brain
+                return served.change(lambda mine: mine.meld(theirs, strict=asked.strict), wanted)
+
+        report = await context.workers.write(from_shelf)
+    conflicts = [Conflict(kind=one.kind, labels=list(one.labels), message=str(one)) for one in report.conflicts]
+    changed = len(report.added) + len(report.updated)
+    melded = Melded(seq=served.seq, changed=changed, notes=list(report.notes), conflicts=conflicts)
+    return reply(melded, served.seq)
+
+
+def _meld_file(
+    served: ServedBrain, file: IO[bytes], limit: int, strict: bool, wanted: frozenset[int] | None
+) -> MeldReport:
+    """Meld the brain in a zip. Its backbone is not loaded unless it is the one that is served."""
+    bundle = served.brain.bundle
+    with file, unpacked(file, limit, bundle.fingerprint if bundle else None) as folder:
+        try:
+            other = Brain.open(folder, readonly=True)
+        except DamagedError as error:
+            reason = str(error).replace(str(folder), "the zip")
+            raise InputError(f"The brain in this zip is damaged: {reason}") from error
+        with other:
+            return served.change(lambda brain: brain.meld(other, strict=strict), wanted)
+
+
+async def _changed(
+    request: Request, served: ServedBrain, context: Context, do: Callable[[Brain], int], *, taught: bool = False
+) -> Response:
+    """Do it when its turn has come; say how many examples it concerned."""
+    wanted = wanted_seq(request)
+
+    def change(brain: Brain) -> tuple[int, int]:
+        return do(brain), brain.seq
+
+    count, seq = await context.workers.write(lambda: served.change(change, wanted))
+    if taught:
+        served.count(taught=count)
+    return reply(Changed(seq=seq, changed=count), seq)
+
+
+def _forgetting(brain: Brain, **what: Any) -> int:
+    """Forget; how many examples are fewer."""
+    before = sum(brain.view.counts.values())
+    brain.forget(**what)
+    return before - sum(brain.view.counts.values())
+
+
+def _moving(brain: Brain, do: Callable[[], Any]) -> int:
+    """Go back or forth in time; by how many examples the brain differs then."""
+    before = brain.view.counts
+    do()
+    after = brain.view.counts
+    return sum(abs(after.get(label, 0) - before.get(label, 0)) for label in {*before, *after})
+
+

@@ -1,0 +1,67 @@
+"""Server-sent events (WHATWG HTML, section 9.2): a page that shows a brain learns at once when it has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter
+from starlette.responses import Response, StreamingResponse
+
+from engram.server.context import Context, In, Reader, Served
+from engram.server.problems import Refusal
+from engram.server.served_brain import ServedBrain
+
+router = APIRouter(tags=["look"])
+
+_HEARTBEAT = 15.0  # seconds
+_AT_MOST_EVERY = 0.1  # seconds: changes in between are told as one
+_LISTENERS = 256
+
+
+@router.get(
+    "/v1/brains/{b}/events", response_class=Response,
+    responses={200: {"description": "A `change` whenever the brain has changed; the first at once.",
+                     "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def events(caller: Reader, served: Served, context: In) -> Response:
+    """Server-sent events: `change`, with the sequence number and what the brain holds in numbers."""
+    if served.listeners >= _LISTENERS:
+        raise Refusal("too-many-requests", f"{_LISTENERS} listen already.", headers={"Retry-After": "5"})
+    return StreamingResponse(
+        _changes(served, context), media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _changes(served: ServedBrain, context: Context) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    changed.set()
+
+    def told_so() -> None:
+        loop.call_soon_threadsafe(changed.set)
+
+    stop_listening = served.listen(told_so)
+    stopping = asyncio.ensure_future(context.stopping.wait())
+    try:
+        told = ""
+        while not stopping.done():
+            if changed.is_set():
+                changed.clear()
+                summary = served.summary()
+                news = json.dumps({key: summary[key] for key in ("seq", "examples", "classes", "unknowns", "state")})
+                if news != told:
+                    told = news
+                    yield f"event: change\ndata: {news}\n\n"
+                await asyncio.wait((stopping,), timeout=_AT_MOST_EVERY)
+            else:
+                waiting = asyncio.ensure_future(changed.wait())
+                await asyncio.wait((waiting, stopping), timeout=_HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+                if not changed.is_set():
+                    yield ": still here\n\n"
+    finally:
+        stop_listening()
+        stopping.cancel()

@@ -1,0 +1,96 @@
+"""The Open Inference Protocol, version 2, with its binary tensor extension: a brain is asked like any model.
+
+Inputs: FP32 or FP64 of shape [N, D] for brains that take vectors; BYTES of shape [N] for texts, and for pictures (the
+file, as base64 where it is in the JSON). Outputs: label (BYTES, "" for "Nothing I know"), known (BOOL), confidence,
+focus and familiarity (FP32).
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from engram import __version__
+from engram.server.bodies import media_type, parsed
+from engram.server.context import In, Reader, Served, reply
+from engram.server.inference_schemas import Infer, Inferred, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
+from engram.server.openapi import INFER_BODY
+from engram.server.problems import Refusal
+from engram.server.routes.asking import ask_brain, is_light, with_pictures
+from engram.server.tensors import OUTPUTS, inputs_of, outputs_of, tensors_metadata
+
+router = APIRouter(prefix="/v2", tags=["open inference protocol"])
+
+LENGTH = "Inference-Header-Content-Length"
+
+
+@router.get("", response_model=ServerMetadata)
+async def server_metadata() -> Response:
+    """What this server is."""
+    return reply(ServerMetadata(name="engram", version=__version__, extensions=["binary_tensor_data"]))
+
+
+@router.get("/health/live", response_model=Live)
+async def live() -> Response:
+    """Whether the server runs."""
+    return reply(Live(live=True))
+
+
+@router.get("/health/ready", response_model=Ready, responses={503: {}})
+async def ready(context: In) -> Response:
+    """Whether every brain is open, its log replayed; 503 until then."""
+    if not context.shelf.ready:
+        raise Refusal("not-ready", "Not every brain is open yet.", headers={"Retry-After": "1"})
+    return reply(Ready(ready=True))
+
+
+@router.get("/models/{b}", response_model=ModelMetadata)
+async def model_metadata(caller: Reader, served: Served) -> Response:
+    """A brain's inputs and outputs."""
+    bundle = served.brain.bundle
+    inputs, outputs = tensors_metadata(served.takes, bundle.backbone.width if bundle and served.width else None)
+    return reply(ModelMetadata(
+        name=served.name, versions=[str(served.seq)], platform="engram", inputs=inputs, outputs=outputs
+    ))
+
+
+@router.get("/models/{b}/ready", response_model=ModelReady)
+async def model_ready(caller: Reader, served: Served) -> Response:
+    """Whether a brain is open; 503 until then."""
+    assert served.brain  # refuses while it is not open
+    return reply(ModelReady(name=served.name, ready=True))
+
+
+@router.post("/models/{b}/infer", response_model=Inferred, openapi_extra=INFER_BODY)
+async def infer(request: Request, caller: Reader, served: Served, context: In) -> Response:
+    """What is this? In tensors."""
+    body = await request.body()
+    length = _header_length(request, len(body))
+    asked = parsed(Infer, body[:length])
+    given = inputs_of(asked.inputs[0], body[length:])
+
+    def answer() -> tuple[bytes, bytes]:
+        predictions = ask_brain(served, given, None)
+        chosen = [output.name for output in asked.outputs] if asked.outputs else list(OUTPUTS)
+        return outputs_of(predictions, served.name, str(served.seq), asked, chosen)
+
+    if is_light(served, given):
+        text, binary = answer()
+    else:
+        text, binary = await with_pictures(context, given, lambda: context.workers.answer(answer))
+    if not binary:
+        return Response(text, media_type="application/json")
+    return Response(text + binary, headers={LENGTH: str(len(text))}, media_type="application/octet-stream")
+
+
+def _header_length(request: Request, size: int) -> int:
+    """How many bytes of the body are JSON."""
+    given = request.headers.get(LENGTH)
+    if given is None:
+        if media_type(request) != "application/json":
+            raise Refusal("unsupported-media-type", f"Send application/json, or bytes after JSON with {LENGTH}.",
+                          headers={"Accept": "application/json, application/octet-stream"})
+        return size
+    if not (given.isascii() and given.isdigit() and len(given) < 12 and int(given) <= size):
+        raise Refusal("invalid", f"{LENGTH} is the length of the JSON at the beginning.")
+    return int(given)

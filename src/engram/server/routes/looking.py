@@ -1,0 +1,231 @@
+"""What a brain holds, and what became of it: classes, examples, history, inbox, map, health; all of it to take away."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
+
+from engram.brain import Brain
+from engram.learner import Label
+from engram.server import schemas
+from engram.server.bodies import label_like
+from engram.server.conditions import etag, unchanged
+from engram.server.context import In, Reader, Served, look
+from engram.server.parcels import packed
+from engram.server.problems import Refusal
+from engram.server.schemas import LARGEST, LabelCount
+
+router = APIRouter(tags=["look"])
+
+At = Annotated[int | None, Query(ge=1, le=LARGEST, description="As it was after this event; now if left out.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+Number = Annotated[int, Path(ge=1, le=LARGEST)]
+_RECENT = 5000  # events that are looked through for the newest examples
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A small picture.", "content": {"image/jpeg": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/v1/brains/{b}/info", response_model=schemas.Info)
+async def info(request: Request, caller: Reader, served: Served, context: In, at: At = None) -> Response:
+    """What there is to know of a brain, now or at an earlier moment."""
+    rate = served.unknown_rate
+
+    def make() -> schemas.Info:
+        with served.using() as brain:
+            found = (brain if at is None else brain.at(at)).info()
+        classes = [LabelCount(label=entry["label"], count=entry["examples"]) for entry in found.pop("labels")]
+        known = {name: found[name] for name in schemas.Info.model_fields if name in found}
+        asked = rate if rate == rate and at is None else None
+        return schemas.Info(**known, name=served.name, classes=classes, unknown_rate=asked)
+
+    return await look(request, context, etag(served.seq, served.inbox, at, rate), make)
+
+
+@router.get("/v1/brains/{b}/classes", response_model=schemas.Classes)
+async def classes(request: Request, caller: Reader, served: Served, context: In) -> Response:
+    """The labels, how many examples each has, and its newest."""
+
+    def make() -> schemas.Classes:
+        with served.using() as brain:
+            counts, seq, newest = served.counts, brain.seq, _newest(brain)
+        found = [
+            schemas.Class(label=label, count=count, newest=newest.get(label, [])) for label, count in counts.items()
+        ]
+        return schemas.Classes(classes=found, seq=seq)
+
+    return await look(request, context, etag(served.seq), make)
+
+
+@router.get("/v1/brains/{b}/examples", response_model=schemas.Examples)
+async def examples(
+    request: Request, caller: Reader, served: Served, context: In,
+    label: Annotated[str | None, Query(min_length=1, max_length=256, description="Only those called so.")] = None,
+    after: Annotated[int, Query(ge=0, le=LARGEST, description="Only those with a larger id.")] = 0,
+    limit: Limit = 100,
+) -> Response:
+    """What was taught, oldest first."""
+    name = None if label is None else label_like(label, served.like)
+
+    def make() -> schemas.Examples:
+        with served.using() as brain:
+            found, seq = brain.examples(name, after, limit), brain.seq
+        shown = [
+            schemas.Example(id=one.id, label=one.label, time=one.time, teacher=one.teacher, source=one.source,
+                            thumbnail=one.thumbnail)
+            for one in found
+        ]
+        return schemas.Examples(examples=shown, next=found[-1].id if len(found) == limit else None, seq=seq)
+
+    return await look(request, context, etag(served.seq), make)
+
+
+@router.get("/v1/brains/{b}/examples/{id}/thumbnail", response_class=Response, responses=_PICTURE)
+async def example_thumbnail(request: Request, caller: Reader, served: Served, context: In, id: Number) -> Response:
+    """A small picture of an example."""
+
+    with served.using() as brain:
+        return _picture(request, await context.workers.look(lambda: brain.thumbnail(id)))
+
+
+@router.get("/v1/brains/{b}/unknowns", response_model=schemas.Unknowns)
+async def unknowns(request: Request, caller: Reader, served: Served, context: In) -> Response:
+    """The inbox: what was not known, grouped by likeness."""
+
+    def make() -> schemas.Unknowns:
+        with served.using() as brain:
+            groups, seq = brain.unknown_groups(), brain.seq
+            pictured = {unknown.number for unknown in brain.unknowns if unknown.thumbnail is not None}
+        shown = [
+            schemas.UnknownGroup(group=group.number, likeness=group.likeness, members=[
+                schemas.Unknown(number=number, source=source, thumbnail=number in pictured)
+                for number, source in zip(group.members, group.sources, strict=True)
+            ])
+            for group in groups
+        ]
+        return schemas.Unknowns(groups=shown, seq=seq)
+
+    return await look(request, context, etag(served.seq, served.inbox), make)
+
+
+@router.get("/v1/brains/{b}/unknowns/{number}/thumbnail", response_class=Response, responses=_PICTURE)
+async def unknown_thumbnail(
+    request: Request, caller: Reader, served: Served, context: In, number: Number
+) -> Response:
+    """A small picture of an unknown."""
+
+    with served.using() as brain:
+        return _picture(request, await context.workers.look(lambda: brain.unknown_thumbnail(number)))
+
+
+@router.get("/v1/brains/{b}/history", response_model=schemas.History)
+async def history(
+    request: Request, caller: Reader, served: Served, context: In,
+    before: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only what came before this event.")] = None,
+    limit: Limit = 100,
+) -> Response:
+    """What happened, newest first."""
+
+    def make() -> schemas.History:
+        with served.using() as brain:
+            found, seq = brain.history(before, limit), brain.seq
+        entries = [
+            schemas.Entry(
+                seq=entry.seq, time=entry.time, kind=entry.kind, teacher=entry.teacher, note=entry.note,
+                undone=entry.undone, labels=[LabelCount(label=name, count=n) for name, n in entry.labels.items()],
+            )
+            for entry in found
+        ]
+        return schemas.History(entries=entries, next=found[-1].first if len(found) == limit else None, seq=seq)
+
+    return await look(request, context, etag(served.seq), make)
+
+
+@router.get("/v1/brains/{b}/map", response_model=schemas.Map)
+async def memory_map(request: Request, caller: Reader, served: Served, context: In) -> Response:
+    """The memory in two dimensions: classes, prototypes and unknowns."""
+
+    def make() -> schemas.Map:
+        with served.using() as brain:
+            seq = brain.seq
+            numbers = iter(brain.unknowns.numbers)
+            served.shown = brain.memory_map(served.shown)
+        points = [
+            schemas.Point(x=one.x, y=one.y, kind=one.kind, weight=one.count, label=one.label,
+                          unknown=next(numbers, None) if one.kind == "unknown" else None)
+            for one in served.shown
+        ]
+        return schemas.Map(points=points, seq=seq)
+
+    return await look(request, context, etag(served.seq, served.inbox), make)
+
+
+@router.get("/v1/brains/{b}/health", response_model=schemas.Health)
+async def health(request: Request, caller: Reader, served: Served, context: In) -> Response:
+    """How well each class is known, on examples held back; what is taken for what; and how that was before."""
+
+    def make() -> schemas.Health:
+        with served.using() as brain:
+            return served.health.health(brain)
+
+    return await look(request, context, etag(served.seq), make)
+
+
+@router.get(
+    "/v1/brains/{b}/export", response_class=Response,
+    responses={200: {"description": "A file.", "content": {
+        "application/jsonl": {"schema": {"type": "string"}}, "application/zip": {"schema": {"type": "string"}}}}},
+)
+async def export(
+    request: Request, caller: Reader, served: Served, context: In, format: Literal["jsonl", "zip"] = "jsonl"
+) -> Response:
+    """Every event as JSON lines; or the whole brain as a zip, to be opened or melded elsewhere."""
+
+    def make() -> Response:
+        with served.using() as brain:
+            file = packed(brain) if format == "zip" else _lines(brain)
+        kind = "application/zip" if format == "zip" else "application/jsonl"
+        done = BackgroundTask(shutil.rmtree, file.parent, ignore_errors=True)
+        return FileResponse(file, media_type=kind, filename=f"{served.name}.{format}", background=done)
+
+    return await look(request, context, etag(served.seq, format), make)
+
+
+def _picture(request: Request, found: bytes | None) -> Response:
+    """A picture under the ETag of its content: it stays what it is while the brain learns on."""
+    if found is None:
+        raise Refusal("not-found", "There is no picture of it.")
+    tag = f'"{hashlib.sha256(found).hexdigest()[:16]}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if unchanged(request, tag):
+        return Response(status_code=304, headers=headers)
+    return Response(found, headers=headers, media_type="image/jpeg")
+
+
+def _lines(brain: Brain) -> FilePath:
+    made = FilePath(tempfile.mkdtemp(prefix="engram-"))
+    try:
+        brain.export(made / "events.jsonl")
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return made / "events.jsonl"
+
+
+def _newest(brain: Brain) -> dict[Label, list[int]]:
+    """Ids of the three newest examples of each label, newest first, as far as they are recent."""
+    newest: dict[Label, list[int]] = {}
+    for one in reversed(brain.examples(after=max(0, brain.seq - _RECENT), limit=_RECENT)):
+        ids = newest.setdefault(one.label, [])
+        if len(ids) < 3:
+            ids.append(one.id)
+    return newest
+
+

@@ -1,0 +1,110 @@
+"""Teaching over HTTP: acknowledged when it is on disk; repeated under one Idempotency-Key, it is learned once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Header, Request
+from starlette.responses import Response
+
+from engram.learner import Label
+from engram.server.bodies import Given, flag, label_like, read_inputs
+from engram.server.conditions import etag, wanted_seq
+from engram.server.context import In, Served, Teacher
+from engram.server.openapi import TEACH_BODY
+from engram.server.problems import Refusal
+from engram.server.routes.asking import check_kind, with_pictures
+from engram.server.schemas import Taught, Teach
+from engram.server.served_brain import ServedBrain
+from engram.store.event import Answer
+
+router = APIRouter(tags=["teach"])
+
+Key = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$",
+           description="Names the request: sent again, it is not learned again."),
+]
+
+
+@router.post("/v1/brains/{b}/examples", status_code=201, response_model=Taught, openapi_extra=TEACH_BODY)
+async def teach(
+    request: Request, caller: Teacher, served: Served, context: In, key: Key = None
+) -> Response:
+    """Teach one example or many; 201 when they are on disk."""
+    make = await read_inputs(request, Teach, served.width)
+    wanted = wanted_seq(request)
+    given = await context.workers.answer(make) if int(request.headers.get("content-length", 2**16)) >= 2**16 else make()
+    teacher = caller.name or _teacher(given)
+    named = None if key is None else hashlib.sha256(f"{teacher or ''}\0{key}".encode()).hexdigest()
+    answer, again = await with_pictures(
+        context, given, lambda: context.workers.write(lambda: learned(served, given, teacher, named, wanted))
+    )
+    headers = {"ETag": etag(answer.seq)} | ({"Idempotency-Replayed": "true"} if again else {})
+    return Response(answer.model_dump_json(), 201, headers, media_type="application/json")
+
+
+def learned(
+    served: ServedBrain, given: Given, teacher: str | None, key: str | None, wanted: frozenset[int] | None
+) -> tuple[Taught, bool]:
+    """What the request is answered, and whether it was answered that before; to be called in a thread."""
+    check_kind(served, given)
+    labels, again = _labels(given, served.like), flag(given.about, "again", True)
+    answer = None if key is None else Answer(key, _digest(given, labels, again), None)
+    learned = served.change(
+        lambda brain: brain.learn_examples(
+            given.items, labels, again=again, teacher=teacher, sources=given.sources or None, answer=answer
+        ),
+        wanted,
+    )
+    if not learned.repeated:
+        served.count(taught=len(learned.ids))
+    seq = learned.ids[-1] if learned.ids else learned.seq
+    return Taught(ids=list(learned.ids), seq=seq, skipped=learned.skipped), learned.repeated
+
+
+def _labels(given: Given, like: Label | None) -> Any:
+    """One label for all, or a list of one for each. Raises Refusal where neither was given."""
+    label: Label | None = given.about.get("label")
+    labels: list[Label] | None = given.about.get("labels")
+    if (label is None) == (labels is None):
+        raise _unfit("label", "Give a label for all inputs as 'label', or one for each as 'labels'.")
+    if labels is None:
+        return _checked(label_like("" if label is None else label, like))
+    if len(labels) != len(given.items):
+        raise _unfit("labels", f"{len(labels)} labels for {len(given.items)} inputs: give one for each.")
+    return [_checked(label_like(one, like)) for one in labels]
+
+
+def _checked(label: Label) -> Label:
+    if isinstance(label, str) and not 0 < len(label) <= 256:
+        raise _unfit("label", "A label has 1 to 256 characters.")
+    return label
+
+
+def _teacher(given: Given) -> str | None:
+    name = given.about.get("teacher")
+    if name is not None and not 0 < len(str(name)) <= 256:
+        raise _unfit("teacher", "A teacher's name has 1 to 256 characters.")
+    return name
+
+
+def _digest(given: Given, labels: Any, again: bool) -> bytes:
+    """Of what is asked for, however it was sent: forms differ in their boundaries."""
+    about = json.dumps([given.kind, labels, again, given.sources, len(given.items)])
+    digest = hashlib.sha256(about.encode())
+    for item in given.items:
+        content = item if isinstance(item, bytes) else item.encode() if isinstance(item, str) else _bytes(item)
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.digest()
+
+
+def _unfit(where: str, detail: str) -> Refusal:
+    return Refusal("invalid", detail, faults=[(where, detail)])
+
+
+def _bytes(row: Any) -> bytes:
+    return np.ascontiguousarray(row, np.float64).tobytes()

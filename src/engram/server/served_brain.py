@@ -1,0 +1,269 @@
+"""One brain that is served: opened beside the server, changed by many at once, replaced without a pause.
+
+Whoever asks gets the brain's published view, which no change ever blocks. Changes go to `Brain.learn_examples` and its
+siblings, which are durable when they return and share one commit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition, Lock
+from typing import Any, Literal, TypeVar
+
+from engram.brain import Brain
+from engram.brain.examples import takes
+from engram.brain.memory_map import MapPoint
+from engram.learner import EngramError, Label
+from engram.server.conditions import check_seq
+from engram.server.health import HealthRecord
+from engram.server.problems import Refusal
+from engram.server.turns import Turns
+
+Result = TypeVar("Result")
+Kind = Literal["opening", "ready", "failed"]
+
+_SWAP_PATIENCE = 30.0  # seconds that those who still use the old brain are waited for
+
+
+class ServedBrain:
+    """A brain under a name.
+
+    Args:
+        name: in the URLs.
+        path: its folder.
+        follower: read only; another process teaches it.
+        on_sync: called with the seconds of every commit.
+
+    Attributes:
+        state: "opening" until all is replayed, "ready", or "failed".
+        problem: why it failed.
+        health: how well its classes were known at some moments.
+        shown: the map that was shown last; the next one is turned like it.
+        taught, asked, refused: examples learned, inputs answered, and answered with "Nothing I know", since the start.
+    """
+
+    def __init__(
+        self, name: str, path: Path, *, follower: bool = False, on_sync: Callable[[float], None] | None = None
+    ) -> None:
+        self.name, self.path, self.follower = name, path, follower
+        self.state: Kind = "opening"
+        self.problem: str | None = None
+        self.taught = self.asked = self.refused = 0
+        self.health = HealthRecord()
+        self.shown: list[MapPoint] = []
+        self._on_sync = on_sync
+        self._brain: Brain | None = None
+        self._turns = Turns()
+        self._users: dict[int, int] = {}
+        self._left = Condition()
+        self._swapping = Lock()
+        self._counting = Lock()
+        self._place: tuple[int, int] | None = None
+        self._listeners: set[Callable[[], None]] = set()
+
+    # Its life
+
+    def open(self) -> None:
+        """Open the folder; what fails is kept in `problem`."""
+        try:
+            self._brain = self._opened()
+            self.state, self.problem = "ready", None
+        except (EngramError, OSError) as error:
+            self.state, self.problem = "failed", str(error)
+        self.tell()
+
+    def close(self) -> None:
+        """Let changes finish, and close the folder."""
+        with self._swapping, self._turns.alone():
+            brain, self._brain = self._brain, None
+            self.state = "opening"
+            if brain is not None:
+                self._wait_for_users(brain)
+                brain.close()
+
+    def swap(self) -> None:
+        """Open the folder anew, and go over to what is in it. Those who ask are answered all the while.
+
+        Raises:
+            EngramError, OSError: what is there now cannot be opened; the brain that was served still is.
+        """
+        with self._swapping:
+            fresh = self._opened()
+            with self._turns.alone():
+                old, self._brain = self._brain, fresh
+                self.state, self.problem = "ready", None
+                if old is not None:
+                    self._wait_for_users(old)
+                    old.close()
+        self.tell()
+
+    def replaced(self) -> bool:
+        """Whether another folder is now where the one was that was opened."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return False
+        whole = (self.path / "manifest.json").exists()
+        return whole and self._place is not None and (found.st_dev, found.st_ino) != self._place
+
+    def follow(self) -> None:
+        """Take in what another process has taught since."""
+        with self.using() as brain:
+            if brain.refresh():
+                self.tell()
+
+    def _opened(self) -> Brain:
+        found = os.stat(self.path)
+        brain = Brain.open(self.path, readonly=self.follower)
+        brain.on_sync = self._on_sync
+        brain.publish()
+        self._place = (found.st_dev, found.st_ino)
+        return brain
+
+    def _wait_for_users(self, brain: Brain) -> None:
+        with self._left:
+            self._left.wait_for(lambda: not self._users.get(id(brain)), _SWAP_PATIENCE)
+
+    # Using it
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be used."""
+        return self.state == "ready"
+
+    @property
+    def brain(self) -> Brain:
+        """The brain, for what needs nothing but memory. Raises Refusal while it is not open."""
+        if self._brain is not None:
+            return self._brain
+        if self.state == "failed":
+            detail, wait = f"{self.name} could not be opened: {self.problem}", "60"
+        else:
+            detail, wait = f"{self.name} is being opened: ask again.", "1"
+        raise Refusal("not-ready", detail, headers={"Retry-After": wait})
+
+    @contextmanager
+    def using(self) -> Iterator[Brain]:
+        """The brain, its folder kept open meanwhile. Raises Refusal while it is not open."""
+        with self._left:
+            brain = self.brain
+            self._users[id(brain)] = self._users.get(id(brain), 0) + 1
+        try:
+            yield brain
+        finally:
+            with self._left:
+                self._users[id(brain)] -= 1
+                if not self._users[id(brain)]:
+                    del self._users[id(brain)]
+                self._left.notify_all()
+
+    def change(self, do: Callable[[Brain], Result], wanted: frozenset[int] | None = None) -> Result:
+        """Change something; returns when it is on disk.
+
+        Args:
+            do: the change.
+            wanted: sequence numbers at one of which the brain has to be; then no other change comes between.
+
+        Raises:
+            Refusal: read only, not open, or at another sequence number.
+            whatever the change raises.
+        """
+        if self.follower:
+            raise Refusal("read-only", "This server follows a brain that is taught elsewhere: teach it there.")
+        with self._turns.shared() if wanted is None else self._turns.alone(), self.using() as brain:
+            check_seq(wanted, brain.seq)
+            result = do(brain)
+        self.tell()
+        return result
+
+    def count(self, *, taught: int = 0, asked: int = 0, refused: int = 0) -> None:
+        """Note what was done, for the metrics."""
+        with self._counting:
+            self.taught += taught
+            self.asked += asked
+            self.refused += refused
+
+    # Watching it
+
+    def listen(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Have something called, from any thread, whenever the brain has changed; returns what ends that."""
+        self._listeners.add(told)
+        return lambda: self._listeners.discard(told)
+
+    @property
+    def listeners(self) -> int:
+        return len(self._listeners)
+
+    def tell(self) -> None:
+        """Say that the brain has changed."""
+        for told in list(self._listeners):
+            told()
+
+    # What it holds, in numbers
+
+    @property
+    def seq(self) -> int:
+        """Its sequence number; 0 while it is not open."""
+        return self._brain.seq if self._brain is not None else 0
+
+    @property
+    def counts(self) -> dict[Label, int]:
+        """Examples of each label."""
+        return self._brain.view.counts if self._brain is not None else {}
+
+    @property
+    def examples(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def classes(self) -> int:
+        return len(self.counts)
+
+    @property
+    def unknowns(self) -> int:
+        return len(self._brain.unknowns) if self._brain is not None else 0
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._brain.memory_bytes if self._brain is not None else 0
+
+    @property
+    def unknown_rate(self) -> float:
+        """Share of what was asked since the start that was not known; NaN before anything was."""
+        return self.refused / self.asked if self.asked else float("nan")
+
+    @property
+    def takes(self) -> Literal["pictures", "vectors", "text"] | None:
+        """What its backbone works on, if it stands on one yet."""
+        bundle = self._brain.bundle if self._brain is not None else None
+        return takes(bundle) if bundle is not None else None
+
+    @property
+    def width(self) -> int | None:
+        """How many values its vectors have, where it takes vectors."""
+        bundle = self._brain.bundle if self._brain is not None else None
+        return bundle.width if bundle is not None and takes(bundle) == "vectors" else None
+
+    @property
+    def like(self) -> Label | None:
+        """One of its labels, to tell their type by."""
+        return next(iter(self.counts), None)
+
+    @property
+    def inbox(self) -> tuple[int, int]:
+        """What tells one state of the inbox from another: how many there are, and the newest one's number."""
+        numbers = self._brain.unknowns.numbers if self._brain is not None else []
+        return len(numbers), max(numbers, default=0)
+
+    def summary(self) -> dict[str, Any]:
+        """What the list of brains shows."""
+        return {
+            "name": self.name, "state": self.state, "problem": self.problem, "follower": self.follower,
+            "seq": self.seq, "examples": self.examples, "classes": self.classes, "unknowns": self.unknowns,
+            "takes": self.takes,
+        }
+
+

@@ -1,0 +1,155 @@
+"""The brains of one server: opened beside it, watched, and closed when it stops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+from engram.brain import Brain
+from engram.learner import EngramError, InputError
+from engram.server.problems import Refusal
+from engram.server.request_log import RequestLog
+from engram.server.schemas import NAME_PATTERN
+from engram.server.served_brain import ServedBrain
+
+_FOLLOWED_EVERY = 0.1  # seconds
+_LOOKED_AT_EVERY = 10  # times that
+
+
+class Shelf:
+    """Brains by name.
+
+    Args:
+        folders: name -> folder.
+        home: where new brains are made.
+        follower: read only.
+        log: told what happens to the brains.
+        commits_of: gives what is called with the seconds of every commit to a brain.
+    """
+
+    def __init__(
+        self,
+        folders: Mapping[str, Path],
+        home: Path,
+        *,
+        follower: bool,
+        log: RequestLog,
+        commits_of: Callable[[str], Callable[[float], None]] | None = None,
+    ) -> None:
+        self.home, self.follower = home, follower
+        self._log = log
+        self._commits_of = commits_of
+        self._brains = {name: self._new(name, path) for name, path in folders.items()}
+        self._making = Lock()
+        self._stopped = Event()
+        self._watcher: Thread | None = None
+
+    def __iter__(self) -> Iterator[ServedBrain]:
+        return iter(list(self._brains.values()))
+
+    def __getitem__(self, name: str) -> ServedBrain:
+        """Raises Refusal where there is no such brain."""
+        found = self._brains.get(name)
+        if found is None:
+            raise Refusal("not-found", f"There is no brain {name!r} here; GET /v1/brains lists them.")
+        return found
+
+    @property
+    def ready(self) -> bool:
+        """Whether every brain is open."""
+        return all(brain.ready for brain in self)
+
+    def open(self) -> None:
+        """Open all of them, in threads; returns at once."""
+        opener = ThreadPoolExecutor(4, thread_name_prefix="engram-open")
+        for brain in self:
+            opener.submit(self._open, brain)
+        opener.shutdown(wait=False)
+        self._watcher = Thread(target=self._watch, name="engram-watch", daemon=True)
+        self._watcher.start()
+
+    def close(self) -> None:
+        """Close all of them; what cannot be closed is logged."""
+        self._stopped.set()
+        if self._watcher is not None:
+            self._watcher.join()
+        for brain in self:
+            try:
+                brain.close()
+                self._log.write("closed", brain=brain.name)
+            except (EngramError, OSError) as error:
+                self._log.write("not closed", "error", brain=brain.name, message=str(error))
+
+    def create(self, name: str, options: Mapping[str, Any]) -> ServedBrain:
+        """Make a new brain.
+
+        Raises:
+            Refusal: the name is taken, or this server only follows.
+            InputError, OSError: it cannot be made so, or there.
+        """
+        if self.follower:
+            raise Refusal("read-only", "This server follows brains that are taught elsewhere: make it there.")
+        with self._making:
+            path = self.home / name
+            if name in self._brains or path.exists():
+                raise Refusal("conflict", f"There is a brain, or something else, called {name!r} already.")
+            Brain.create(path, **options).close()
+            made = self._new(name, path)
+            made.open()
+            self._brains[name] = made
+        self._log.write("created", brain=name)
+        return made
+
+    def _new(self, name: str, path: Path) -> ServedBrain:
+        on_sync = self._commits_of(name) if self._commits_of else None
+        return ServedBrain(name, path, follower=self.follower, on_sync=on_sync)
+
+    def _open(self, brain: ServedBrain) -> None:
+        brain.open()
+        if brain.ready:
+            self._log.write("opened", brain=brain.name, seq=brain.seq, examples=brain.examples)
+        else:
+            self._log.write("not opened", "error", brain=brain.name, message=brain.problem)
+
+    def _watch(self) -> None:
+        turn = 0
+        while not self._stopped.wait(_FOLLOWED_EVERY):
+            turn += 1
+            for brain in self:
+                try:
+                    if turn % _LOOKED_AT_EVERY == 0 and brain.replaced():
+                        brain.swap()
+                        self._log.write("swapped", brain=brain.name, seq=brain.seq)
+                    elif brain.follower and brain.ready:
+                        brain.follow()
+                except (EngramError, OSError, Refusal) as error:
+                    if turn % _LOOKED_AT_EVERY == 0:
+                        self._log.write("not followed", "error", brain=brain.name, message=str(error))
+
+
+def named(folders: Iterable[str]) -> dict[str, Path]:
+    """Names for brains given as folders, or as NAME=FOLDER.
+
+    Raises:
+        InputError: a name that cannot be part of a URL, or is given twice.
+
+    >>> named(["brains/flowers", "test=/srv/two"])
+    {'flowers': PosixPath('brains/flowers'), 'test': PosixPath('/srv/two')}
+    """
+    found: dict[str, Path] = {}
+    for given in folders:
+        before, equals, after = given.partition("=")
+        path = Path(after if equals else before)
+        name = before if equals else path.resolve().name
+        if not re.fullmatch(NAME_PATTERN.strip("^$"), name):
+            raise InputError(
+                f"{name!r} cannot be a brain's name in a URL (letters, digits, - and _): serve it as NAME={path}."
+            )
+        if name in found:
+            raise InputError(f"Two brains are called {name!r}: serve one as NAME=FOLDER.")
+        found[name] = path
+    return found

@@ -1,0 +1,147 @@
+"""Tensors of the Open Inference Protocol: to inputs of a brain, and from its predictions."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from engram.learner import InputError, Predictions
+from engram.server.bodies import Given
+from engram.server.inference_schemas import Infer, InputTensor, TensorMetadata
+
+OUTPUTS = {"label": "BYTES", "known": "BOOL", "confidence": "FP32", "focus": "FP32", "familiarity": "FP32"}
+_NUMBERS = {"FP32": "<f4", "FP64": "<f8"}
+
+
+def tensors_metadata(takes: str | None, width: int | None) -> tuple[list[TensorMetadata], list[TensorMetadata]]:
+    """What goes in and what comes out; -1 where any size is taken."""
+    if takes in (None, "vectors"):
+        inputs = TensorMetadata(name="input", datatype="FP32", shape=[-1, width or -1])
+    else:
+        inputs = TensorMetadata(name="input", datatype="BYTES", shape=[-1])
+    outputs = [TensorMetadata(name=name, datatype=kind, shape=[-1]) for name, kind in OUTPUTS.items()]
+    return [inputs], outputs
+
+
+def inputs_of(tensor: InputTensor, binary: bytes) -> Given:
+    """The inputs in a tensor.
+
+    Args:
+        binary: what follows the JSON.
+
+    Raises:
+        InputError: its data do not fit its shape or datatype.
+    """
+    size = (tensor.parameters or {}).get("binary_data_size")
+    if size is not None and (not isinstance(size, int) or size != len(binary)):
+        raise InputError(f"binary_data_size is {size}, but {len(binary)} bytes follow the JSON.")
+    if (size is None) == (tensor.data is None) or (size is None and binary):
+        raise InputError("A tensor has either data, or binary_data_size and so many bytes after the JSON.")
+    if tensor.datatype == "BYTES":
+        return _bytes(tensor, binary if size is not None else None)
+    try:
+        values = _flat(tensor.data) if tensor.data is not None else np.frombuffer(binary, _NUMBERS[tensor.datatype])
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"The data are not {tensor.datatype} values.") from error
+    if values.size != math.prod(tensor.shape) or not values.size:
+        raise InputError(f"{values.size} values do not make a tensor of shape {tensor.shape}.")
+    if len(tensor.shape) > 2:
+        raise InputError(f"Expected a tensor of shape [N, D] or [D], not {tensor.shape}.")
+    rows = values.reshape(tensor.shape if len(tensor.shape) == 2 else (1, -1))
+    return Given("vectors", rows, [None] * len(rows))
+
+
+def outputs_of(
+    predictions: Predictions, name: str, version: str, asked: Infer, chosen: Sequence[str]
+) -> tuple[bytes, bytes]:
+    """The JSON of an answer, and the bytes that follow it, which may be none."""
+    default = (asked.parameters or {}).get("binary_data_output") is True
+    wishes: dict[str, Any] = {
+        output.name: (output.parameters or {}).get("binary_data", default) for output in asked.outputs or ()
+    }
+    outputs, tail = [], b""
+    for output in chosen:
+        values = _values(predictions, output)
+        tensor: dict[str, Any] = {"name": output, "datatype": OUTPUTS[output], "shape": [len(predictions)]}
+        if wishes.get(output, default) is True:
+            packed = _packed(values, OUTPUTS[output])
+            tensor["parameters"] = {"binary_data_size": len(packed)}
+            tail += packed
+        else:
+            tensor["data"] = [None if isinstance(v, float) and not math.isfinite(v) else v for v in values]
+        outputs.append(tensor)
+    document: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": outputs}
+    if asked.id is not None:
+        document["id"] = asked.id
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), tail
+
+
+def _values(predictions: Predictions, output: str) -> list[Any]:
+    if output == "label":
+        return ["" if label is None else str(label) for label in predictions.labels]
+    values: list[Any] = getattr(predictions, output).tolist()
+    return values
+
+
+def _packed(values: list[Any], datatype: str) -> bytes:
+    if datatype == "BYTES":
+        texts = [value.encode() for value in values]
+        return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+    return np.array(values, "?" if datatype == "BOOL" else "<f4").tobytes()
+
+
+def _bytes(tensor: InputTensor, binary: bytes | None) -> Given:
+    """Texts where they are text; else the bytes of pictures."""
+    if len(tensor.shape) != 1 or not tensor.shape[0]:
+        raise InputError(f"Expected a BYTES tensor of shape [N], not {tensor.shape}.")
+    items: list[Any] = _elements(binary) if binary is not None else list(tensor.data or ())
+    if len(items) != tensor.shape[0]:
+        raise InputError(f"{len(items)} elements do not make a tensor of shape {tensor.shape}.")
+    if tensor.parameters is not None and tensor.parameters.get("content_type") == "base64":
+        return Given("pictures", [_from_base64(item) for item in items], [None] * len(items))
+    if binary is not None:
+        try:
+            texts = [item.decode("utf-8") for item in items]
+        except UnicodeDecodeError:
+            return Given("pictures", items, [None] * len(items))
+        return Given("texts", texts, [None] * len(items))
+    if not all(isinstance(item, str) for item in items):
+        raise InputError("Elements of a BYTES tensor are strings: text, or base64 of a picture's file.")
+    return Given("texts", items, [None] * len(items))
+
+
+def _elements(binary: bytes) -> list[bytes]:
+    """Each after its length, as 4 bytes, little-endian."""
+    items, place = [], 0
+    while place < len(binary):
+        if place + 4 > len(binary):
+            raise InputError("A BYTES tensor ends within an element.")
+        (length,) = struct.unpack_from("<I", binary, place)
+        item = binary[place + 4 : place + 4 + length]
+        if len(item) != length:
+            raise InputError("A BYTES tensor ends within an element.")
+        items.append(item)
+        place += 4 + length
+    return items
+
+
+def _from_base64(item: Any) -> bytes:
+    try:
+        return base64.b64decode(item, validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        raise InputError("An element is not base64.") from None
+
+
+def _flat(data: list[Any]) -> Any:
+    """Numbers, flat or nested, as a flat array."""
+    values = np.array(data)
+    if values.dtype.kind not in "iuf":
+        raise ValueError("not numbers")
+    return values.astype(np.float64).ravel()

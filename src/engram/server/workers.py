@@ -1,0 +1,48 @@
+"""Threads beside the event loop: some for answers, many for changes that wait for the disk, few for what takes long.
+
+They are apart so that an answer never queues behind a change or a drawing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+class Workers:
+    """The threads of one server.
+
+    Args:
+        writers: how many changes may wait for the disk at once.
+    """
+
+    def __init__(self, writers: int = 128) -> None:
+        cores = os.cpu_count() or 1
+        self._answering = ThreadPoolExecutor(max(2, cores), "engram-answer")
+        self._writing = ThreadPoolExecutor(writers, "engram-write")
+        self._looking = ThreadPoolExecutor(2, "engram-look")
+
+    async def answer(self, do: Callable[[], Result]) -> Result:
+        """For predictions."""
+        return await asyncio.get_running_loop().run_in_executor(self._answering, do)
+
+    async def write(self, do: Callable[[], Result]) -> Result:
+        """For changes: they wait for the disk, so many may do so at once and share one sync.
+
+        A request that is cancelled meanwhile does not undo what it asked for.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._writing, do)
+
+    async def look(self, do: Callable[[], Result]) -> Result:
+        """For what reads much or takes long."""
+        return await asyncio.get_running_loop().run_in_executor(self._looking, do)
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        for pool in (self._answering, self._writing, self._looking):
+            pool.shutdown(wait=True, cancel_futures=True)
