@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any, Self
 from uuid import uuid4
 
+import numpy as np
 import numpy.typing as npt
 
 from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions, describe
 from engram.brain.edicts import Edict
 from engram.brain.examples import takes
+from engram.brain.memory_map import MapPoint, memory_map
 from engram.brain.slots import Slot
 from engram.brain.unknowns import Unknowns
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast import FastHead
+from engram.heads.left_out import LeftOut
 from engram.learner import InputError, Label, State
 
 
@@ -102,6 +105,17 @@ class Knowledge:
     def rebuild(self) -> None:
         """Derive the read-out anew from the sums."""
         self._taught.total.rebuild()
+
+    def left_out(self) -> LeftOut:
+        """How the examples that calibrate the head are answered, each as if it had never been taught."""
+        with self._lock:
+            return self._taught.total.left_out()
+
+    def memory_map(self, like: Sequence[MapPoint] = ()) -> list[MapPoint]:
+        """Classes, prototypes and the inbox, oldest first, in two dimensions; turned like the map shown before."""
+        with self._lock:
+            unknowns = [unknown.features for unknown in self.unknowns]
+            return memory_map(self._taught.total, np.stack(unknowns) if unknowns else None, like=like)
 
     def info(self) -> dict[str, Any]:
         """What there is to know, as JSON values."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -46,6 +46,7 @@ class Recorded(Knowledge):
         self._suspect = False  # a commit failed: what is on disk has to be looked at before the next
         self._last_time = 0
         self._unsaved_values = 0  # rows x width since the last snapshot
+        self.on_sync: Callable[[float], None] | None = None  # called with the seconds that each commit took
         self._published = False
         self._view: HeadView | None = None
 
@@ -169,6 +170,15 @@ class Recorded(Knowledge):
                 self._reopen()
             return True
 
+    @property
+    def view(self) -> HeadView:
+        """What is known, as it was last published, or else at this moment: to be asked without ever waiting."""
+        view = self._view
+        if view is None:
+            with self._lock:
+                view = self._taught.total.view()
+        return view
+
     # Changes
 
     @contextmanager
@@ -221,11 +231,14 @@ class Recorded(Knowledge):
         if self._journal is None:
             numbers = _numbered(changes, self.seq + 1)
         else:
+            began = time.perf_counter()
             try:
                 numbers = self._journal.commit(changes, after=self.seq)
             except BaseException:
                 self._suspect = True
                 raise
+            if self.on_sync is not None:
+                self.on_sync(time.perf_counter() - began)
             for change in changes:
                 self.unknowns.saved(change.inbox_add, change.inbox_remove)
         self.seq = max((span.stop - 1 for span in numbers if span), default=self.seq)
