@@ -34,7 +34,7 @@ class Brain(Pupil):
 
     Args:
         bundle: a bundle or backbone, or the name or folder of one ("descriptor" describes pictures by hand). None
-            decides by the first inputs: pictures are described by hand, numbers taken as they are.
+            decides by the first inputs: pictures are shown to the packaged "photos", numbers taken as they are.
         gate: learn only what is not well known yet: where the right label leads by less than this. See `FastHead`.
         alpha: share of known things that may be refused as unknown.
         memory_budget: bytes for single examples in the head; beyond it the least are merged and let go.

@@ -159,6 +159,7 @@ class Erasing(Recorded):
             rewrite |= self._cut(checkpoint, ids, rulings, others, Names(timeline))
         erase = sorted({*ids, *self._rolled_back(timeline)})
         self._record(*changes, Change(erase=erase, rewrite=rewrite))
+        self._journal.rewritten()
 
     def _forgotten(self) -> None:
         """What was forgotten is off the record; now it leaves all that was made of it."""

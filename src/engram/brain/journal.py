@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock, Thread
 from typing import Any
@@ -23,7 +24,7 @@ from engram.brain.saving import MISFITS, bundle_from, slot_files
 from engram.brain.slots import Slot
 from engram.brain.timeline import ADOPTED, RARE, Timeline
 from engram.learner import DamagedError, InputError, State
-from engram.store.event import Change
+from engram.store.event import Change, Event
 from engram.store.event_log import EventLog
 from engram.store.files import make_folder, remove
 from engram.store.folder import Entry, Folder, short_hash
@@ -55,6 +56,7 @@ class Journal:
         self.about = {name: manifest[name] for name in ("device", "fingerprint")}
         self.log = EventLog.open(folder.path / LOG, readonly=readonly)
         self.held = False
+        self._rare: list[Event] = []
         self._guard = RLock()
         self._saving: Thread | None = None
         self._failure: BaseException | None = None
@@ -101,7 +103,16 @@ class Journal:
 
     def timeline(self) -> Timeline:
         """What is in force now."""
-        return Timeline(self.log.read(kinds=RARE), self.log.last)
+        last = self.log.last
+        with self._guard:
+            seen = self._rare[-1].seq if self._rare else 0
+            self._rare += [replace(event, content=None) for event in self.log.read(seen, last, kinds=RARE)]
+            return Timeline(self._rare, last)
+
+    def rewritten(self) -> None:
+        """Events have been rewritten or erased: they are read anew."""
+        with self._guard:
+            self._rare = []
 
     # Files beside the log
 

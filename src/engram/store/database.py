@@ -40,6 +40,7 @@ TABLES = {
     "time INTEGER, checksum BLOB) STRICT",
     "meta": "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID, STRICT",
     "thumbnails": "CREATE TABLE thumbnails (seq INTEGER PRIMARY KEY, picture BLOB, checksum BLOB) STRICT",
+    "rare": "CREATE INDEX rare ON events (seq) WHERE kind <> 'taught'",
 }
 
 

@@ -19,10 +19,11 @@ from typing import Any, Self
 import apsw
 import numpy as np
 
-from engram.learner import DamagedError, EngramError, NotTaughtError
+from engram.learner import DamagedError, EngramError, Label, NotTaughtError
 from engram.store import database
 from engram.store.database import COLUMNS, Synchronous, connect, translated
 from engram.store.event import (
+    TAUGHT,
     Answer,
     Change,
     Event,
@@ -32,6 +33,7 @@ from engram.store.event import (
     check,
     checksum,
     event_of,
+    label_of,
     parts_checksum,
     row_of,
 )
@@ -246,7 +248,7 @@ class EventLog:
         for number in change.inbox_remove:
             connection.execute("DELETE FROM inbox WHERE number = ?", (number,))
         _insert(connection, "inbox", 7, (_inbox_row(unknown, now) for unknown in change.inbox_add))
-        if change.erase or change.rewrite or change.inbox_remove:
+        if change.erase or change.rewrite:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('erasing', 1)")
         return seqs
 
@@ -312,6 +314,54 @@ class EventLog:
         """
         return runs(self._portions(after, upto), size)
 
+    def find(
+        self,
+        *,
+        label: Label | None = None,
+        teacher: str | None = None,
+        receipts: Sequence[bytes] | None = None,
+        after: int = 0,
+        upto: int | None = None,
+    ) -> list[tuple[int, Label]]:
+        """Number and label, as taught, of the examples that are not erased; of these, those asked for.
+
+        Args:
+            label: taught under it.
+            teacher: taught by this one.
+            receipts: with one of these.
+            after, upto: numbered after < seq <= upto.
+        """
+        wanted = "SELECT seq, label FROM events WHERE kind = ? AND gone = 0 AND seq > ? AND seq <= ?"
+        bindings: list[Any] = [TAUGHT, after, self.last if upto is None else upto]
+        if label is not None:
+            wanted, bindings = wanted + " AND label = ?", [*bindings, json.dumps(label)]
+        if teacher is not None:
+            wanted, bindings = wanted + " AND teacher = ?", [*bindings, teacher]
+        if receipts is not None:
+            wanted += " AND receipt IN (SELECT unhex(value) FROM json_each(?))"
+            bindings.append(json.dumps([receipt.hex() for receipt in receipts]))
+        return [(seq, label_of(packed)) for seq, packed in self._rows(wanted + " ORDER BY seq", *bindings)]
+
+    def copy_to(self, path: str | os.PathLike[str]) -> None:
+        """Write the log as it is now to another file, durable when this returns.
+
+        Raises:
+            InputError: there is something already.
+            OSError: the disk refused.
+        """
+        target = Path(path).absolute()
+        type(self).create(target).close()
+        with translated(target):
+            copy = connect(target, readonly=False)
+            try:
+                with self._reading, copy.backup("main", self._reader, "main") as backup:
+                    while not backup.done:
+                        backup.step(1024)
+                copy.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            finally:
+                copy.close()
+        sync_folder(target.parent)
+
     def event(self, seq: int) -> Event:
         """One event.
 
@@ -374,10 +424,13 @@ class EventLog:
         columns = EVENTS if content else WITHOUT_CONTENT
         order = "DESC" if backward else "ASC"
         chosen = "" if kinds is None else " AND kind IN (SELECT value FROM json_each(?))"
+        portion = PORTION
+        if kinds is not None and TAUGHT not in kinds:  # these are indexed, so all are found at once
+            chosen, portion = f" AND kind <> '{TAUGHT}'{chosen}", max(high, 1)
         select = f"SELECT {columns} FROM events WHERE seq > ? AND seq <= ?{chosen} ORDER BY seq {order}"
         bindings = () if kinds is None else (json.dumps(list(kinds)),)
         while low < high:
-            start, stop = (max(low, high - PORTION), high) if backward else (low, min(high, low + PORTION))
+            start, stop = (max(low, high - portion), high) if backward else (low, min(high, low + portion))
             rows = self._rows(select, start, stop, *bindings)
             if kinds is None and len(rows) != stop - start:
                 missing = sorted(set(range(start + 1, stop + 1)) - {row[0] for row in rows})
