@@ -30,6 +30,12 @@ COMMANDS: Commands = {
     "meld": "engram.cli.meld:meld",
     "prove": "engram.cli.meld:prove",
     "info": "engram.cli.brain:info",
+    "serve": "engram.cli.serve:serve",
+    "token": {
+        "add": "engram.cli.serve:add",
+        "list": "engram.cli.serve:show",
+        "remove": "engram.cli.serve:remove",
+    },
     "backbone": {
         "list": "engram.cli.backbone:list_backbones",
         "import": "engram.cli.backbone:import_backbone",
@@ -48,6 +54,7 @@ COMMANDS: Commands = {
 GROUPS = {
     "backbone": "The networks that turn pictures, text and sensor readings into features.",
     "experiment": "The measurements behind every published figure.",
+    "token": "Who may read, teach or administer what is served.",
 }
 
 
