@@ -29,7 +29,7 @@ def novelty_scores(
     softmax, energy = _regression_scores(taught, labels, asked)
     nearest, fifth = _neighbour_distances(taught, asked)
     return {
-        "combined": _combined(head, answers),
+        "combined": combined(head, answers),
         "focus": answers.focus,
         "familiarity": answers.familiarity,
         "confidence": answers.confidence,
@@ -40,7 +40,8 @@ def novelty_scores(
     }
 
 
-def _combined(head: FastHead, answers: Predictions) -> FloatArray:
+def combined(head: FastHead, answers: Predictions) -> FloatArray:
+    """(N,) the statistic by which the head decides what it knows."""
     counts = np.array([head.counts[label] for label in answers.candidates], dtype=np.float64)
     return head.novelty.statistic(answers.focus, answers.familiarity, counts[answers.scores.argmax(axis=1)])
 

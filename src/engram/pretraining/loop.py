@@ -27,7 +27,7 @@ class Schedule:
         warm_up: share of the steps in which the learning rate rises, from a tenth of the peak.
         weight_decay: of matrices and kernels; vectors (biases, normalisation) have none.
         averaging: the averaged weights move by 1 − averaging towards the current ones at each step.
-        bfloat16: multiply in bfloat16 (twice as fast where the processor has it); weights stay float32.
+        bfloat16: multiply in bfloat16 (twice as fast where processor or GPU have it); weights stay float32.
         checkpoint_every: steps between checkpoints, where one is asked for.
     """
 
@@ -52,7 +52,8 @@ def train(
     """Minimise `objective(*batch)`; afterwards it holds the averaged weights and is in evaluation mode.
 
     Args:
-        objective: a module that holds everything to be trained and returns a scalar loss.
+        objective: a module that holds everything to be trained and returns a scalar loss. The training runs on the
+            device that it is on (`objective.to("cuda")`); batches are drawn on the processor and moved there.
         draw: the next batch; all its randomness comes from the generator it is given.
         schedule: how long and how fast.
         seed: of the batches (the objective was initialised by its maker).
@@ -87,6 +88,7 @@ class _Run:
         self.step, self.seconds = 0, 0.0
         self.generator = torch.Generator().manual_seed(seed)
         self.parameters = list(objective.parameters())
+        self.device = self.parameters[0].device
         self.optimiser = torch.optim.AdamW(
             [
                 {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": schedule.weight_decay},
@@ -101,8 +103,8 @@ class _Run:
         start = time.process_time()
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.schedule)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.schedule.bfloat16):
-            loss = self.objective(*draw(self.generator))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.schedule.bfloat16):
+            loss = self.objective(*(part.to(self.device) for part in draw(self.generator)))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -134,7 +136,7 @@ class _Run:
         for place, parameter in enumerate(self.parameters):
             for name, value in self.optimiser.state[parameter].items():
                 tensors[f"optimiser.{place}.{name}"] = value
-        return {name: value.contiguous() for name, value in tensors.items()}
+        return {name: value.cpu().contiguous() for name, value in tensors.items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Continue where `state` was taken."""
@@ -145,9 +147,10 @@ class _Run:
         self.step, self.seconds = int(tensors["step"]), float(tensors["seconds"])
         self.generator.set_state(tensors["generator"])
         self.objective.load_state_dict(under("weights."))
-        self.averaged = under("averaged.")
+        self.averaged = {name: value.to(self.device) for name, value in under("averaged.").items()}
         for place, parameter in enumerate(self.parameters):
-            self.optimiser.state[parameter] = under(f"optimiser.{place}.")
+            state = under(f"optimiser.{place}.")
+            self.optimiser.state[parameter] = {n: v.to(self.device) if v.ndim else v for n, v in state.items()}
 
 
 def learning_rate(step: int, schedule: Schedule) -> float:

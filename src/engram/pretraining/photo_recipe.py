@@ -10,9 +10,8 @@ to what the processor's arithmetic makes of it.
 
 from __future__ import annotations
 
-import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from engram.backbones.mobilenet_v2 import WIDTH, classifier, load
 from engram.backbones.onnx import OnnxBackbone
-from engram.pretraining.cache import cache_folder, key_of
+from engram.pretraining.cache import cache_folder, cached, key_of
 from engram.pretraining.distillation import Distillation, Target, taught
 from engram.pretraining.families.resnet import small_resnet
 from engram.pretraining.loop import Batch, Progress, Schedule, train
@@ -34,6 +33,7 @@ from engram.streams.tiny_imagenet import TinyPictures, tiny_imagenet
 
 WEIGHTS = "mobilenetv2_1.0_224_int8.npz"
 HOW = f"put {WEIGHTS} (MobileNetV2 1.0 at 224 pixels, int8, one array per convolution) into a folder named 'weights'"
+OBJECTIVE = "objective.safetensors"
 HELD_OUT = slice(5, None, 10)
 """Which of the 200 classes, in the order of their names, no training sees."""
 
@@ -191,19 +191,29 @@ def pretrain_photos(
     return objective
 
 
+def trained_photos(recipe: PhotoRecipe | None = None, *, seed: int = 0, progress: Progress | None = None) -> Path:
+    """The file of all tensors that the training leaves, from the cache; an interrupted training goes on."""
+    recipe = recipe or PhotoRecipe()
+    name = f"photo-backbone-{key_of({**asdict(recipe), 'seed': seed})}"
+    checkpoint = cache_folder() / f"{name}.checkpoint"
+
+    def make(folder: Path) -> None:
+        objective = pretrain_photos(recipe, seed=seed, progress=progress, checkpoint=checkpoint)
+        state = {name: value.contiguous() for name, value in objective.state_dict().items()}
+        save_file(state, folder / OBJECTIVE)
+
+    return cached(name, make) / OBJECTIVE
+
+
 def main() -> None:
-    """Train, or continue, and leave the network's tensors in the folder that is given."""
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
+    """Train, or continue."""
     start = time.monotonic()
 
     def progress(done: int, steps: int, loss: float) -> None:
         print(f"{time.monotonic() - start:7.0f} s  {done}/{steps} steps, loss {loss:.3f}", flush=True)
 
     torch.set_num_threads(1)
-    objective = pretrain_photos(progress=progress, checkpoint=folder / "checkpoint.safetensors")
-    state = {name: value.contiguous() for name, value in objective.state_dict().items()}
-    save_file(state, folder / "objective.safetensors")
+    print(trained_photos(progress=progress))
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ def rounded(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt
     >>> rounded(np.array([[1.0, -0.5], [0.0, 0.0]], np.float32))[0].tolist()
     [[127, -64], [0, 0]]
     """
-    largest = np.abs(weights).reshape(len(weights), -1).max(1)
-    scale = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+    step = np.abs(weights).reshape(len(weights), -1).max(1) / np.float32(LEVELS)
+    scale = np.where(step >= np.finfo(np.float32).tiny, step, np.float32(1)).astype(np.float32)
     shaped = scale.reshape(-1, *[1] * (weights.ndim - 1))
     return np.rint(weights / shaped).astype(np.int8), scale
 
