@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ def test_labels_that_mean_nothing_give_chance():
 class Spy(FastHead):
     """Remembers what it was taught and asked."""
 
-    seen: list = []
+    seen: ClassVar[list] = []
 
     def learn(self, inputs, targets):
         self.seen.append(("taught", np.asarray(inputs)[:, -1].astype(int).tolist(), targets))

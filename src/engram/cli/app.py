@@ -41,6 +41,9 @@ COMMANDS: Commands = {
         "import": "engram.cli.backbone:import_backbone",
         "inspect": "engram.cli.backbone:inspect_backbone",
         "make": "engram.cli.backbone:make_backbone",
+        "pull": "engram.cli.backbone:pull_backbone",
+        "pretrain": "engram.cli.pretrain:pretrain_backbone",
+        "evaluate": "engram.cli.evaluate:evaluate_backbone",
     },
     "demo": "engram.cli.demo:demo",
     "experiment": {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="What to call it.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace one of that name.")]
+WEIGHTS = (".pth", ".pt", ".safetensors")
 Source = Annotated[str, typer.Argument(metavar="NAME", help="The name or the folder of a backbone.")]
 
 
@@ -31,12 +32,13 @@ def list_backbones(as_json: Json = False) -> None:
         [(line["name"], line["origin"], line.get("kind", line.get("problem")),
           line.get("fingerprint", "")[:12], line["folder"]) for line in lines],
     )
-    say("Without --backbone, pictures are described by hand-made measures, which are built in.")
+    say("Without --backbone, pictures are shown to the packaged photos; descriptor, hand-made measures, is built in.")
 
 
 def import_backbone(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An .onnx network, or MobileNetV2's weights as .npz.")
+        Path, typer.Argument(metavar="FILE", help="An .onnx network; weights of a known family as .pth, .pt or"
+                             " .safetensors; or MobileNetV2's as .npz.")
     ],
     name: Name = None,
     size: Annotated[
@@ -59,22 +61,59 @@ def import_backbone(
     pool: Annotated[
         str, typer.Option("--pool", help="How maps become vectors: average, or first (of a sequence).")
     ] = "average",
+    family: Annotated[
+        str | None, typer.Option("--family", metavar="FAMILY", help="Of weights: resnet18, mobilenet_v2, …; without it,"
+                                 " it is recognised by the tensors' names.")
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Make a backbone out of a network's file.
+
+    Weights are read as tensors only: no code in a file is ever run. Networks of a known family are cut below their
+    classifier, and shown what they usually are unless --size says otherwise.
 
     `engram backbone make` then measures its statistics on a folder of pictures: that is what makes
     learning from one example good.
     """
     from engram.backbones import catalogue
 
-    bundle = catalogue.import_file(
-        file, name, preprocessing=_preprocessing(size, grey, mean, scale, crop, layout), cut=cut,
-        pool=pool,  # type: ignore[arg-type]  # checked by the backbone, which names the choices
-        overwrite=overwrite,
-    )
-    _show(bundle, as_json)
+    preprocessing = _preprocessing(size, grey, mean, scale, crop, layout)
+    if file.suffix.lower() in WEIGHTS:
+        bundle = _from_weights(file, name, preprocessing, family, cut, overwrite)
+    elif family is not None:
+        raise typer.BadParameter(f"--family is for weights ({', '.join(WEIGHTS)}): {file.name} says what it is itself.")
+    else:
+        bundle = catalogue.import_file(
+            file, name, preprocessing=preprocessing, cut=cut,
+            pool=pool,  # type: ignore[arg-type]  # checked by the backbone, which names the choices
+            overwrite=overwrite,
+        )
+    show(bundle, as_json)
+
+
+def pull_backbone(
+    network: Annotated[
+        str, typer.Argument(metavar="NAME", help="resnet18, resnet34, resnet50 or dinov2-small.")
+    ],
+    name: Name = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a well-known pre-trained network from the Hugging Face hub.
+
+    The file is held to its SHA-256, and an interrupted download goes on where it stopped. `engram backbone make` then
+    measures its statistics on a folder of pictures.
+    """
+    from engram.backbones.bundle import Bundle
+    from engram.pretraining.hub import pull
+
+    target = free_target(name or network, overwrite)
+    with progress(f"fetching {network}", quiet=as_json) as report:
+        backbone = pull(network, called=target.name, progress=report)
+    bundle = Bundle.bare(backbone)
+    bundle.save(target, overwrite=overwrite)
+    show(bundle, as_json)
 
 
 def inspect_backbone(source: Source, as_json: Json = False) -> None:
@@ -103,7 +142,45 @@ def make_backbone(
 
     with progress("looking at pictures", quiet=as_json) as report:
         bundle = catalogue.make(source, pictures, name, overwrite=overwrite, progress=report)
-    _show(bundle, as_json)
+    show(bundle, as_json)
+
+
+def check_training() -> None:
+    """Say at once what is missing, rather than after the pictures are decoded."""
+    from importlib.util import find_spec
+
+    from engram.learner import InputError
+
+    missing = [package for package in ("torch", "onnx") if find_spec(package) is None]
+    if missing:
+        raise InputError(f"This needs {' and '.join(missing)}: pip install engram[train,export]")
+
+
+def _from_weights(
+    file: Path, name: str | None, preprocessing: Preprocessing | None, family: str | None, cut: str | None,
+    overwrite: bool,
+) -> Bundle:
+    if cut is not None:
+        raise typer.BadParameter("--cut is for .onnx networks: weights are cut below the classifier.")
+    check_training()
+    from engram.backbones.bundle import Bundle
+    from engram.pretraining.published_weights import import_weights
+
+    target = free_target(name or file.stem, overwrite)
+    bundle = Bundle.bare(import_weights(file, name=target.name, family=family, preprocessing=preprocessing))
+    bundle.save(target, overwrite=overwrite)
+    return bundle
+
+
+def free_target(name: str, overwrite: bool) -> Path:
+    """Where a backbone of that name goes; refused before any work where the name is taken."""
+    from engram.backbones.catalogue import checked_name, user_folder
+    from engram.learner import InputError
+
+    target = user_folder() / checked_name(name)
+    if target.exists() and not overwrite:
+        raise InputError(f"There is a backbone {name!r} already: choose another name, or overwrite it (--overwrite).")
+    return target
 
 
 def _preprocessing(
@@ -130,7 +207,7 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
         raise typer.BadParameter(f"{option} is one number, or three with commas between.") from error
 
 
-def _show(bundle: Bundle, as_json: bool) -> None:
+def show(bundle: Bundle, as_json: bool) -> None:
     document: dict[str, Any] = {
         "name": bundle.name, "width": bundle.width, "fingerprint": bundle.fingerprint,
         "covariance": bundle.covariance is not None,

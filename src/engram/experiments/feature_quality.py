@@ -63,7 +63,7 @@ class Config:
     multipliers: tuple[float, ...] = (0.25, 0.0, 0.35)
     recipes: tuple[str, ...] = tuple(RECIPES)
     side: int = 64
-    steps: int = 600
+    steps: int = 400
     passes: int = 128
     learning_rate: float = 2e-3
     shots: tuple[int, ...] = (1, 5, 14)

@@ -46,7 +46,7 @@ class Training:
     side: int
     options: tuple[tuple[str, float], ...] = ()
     classes: int = 150
-    steps: int = 600
+    steps: int = 400
     passes: int = 128
     learning_rate: float = 2e-3
     seed: int = 0

@@ -1,0 +1,65 @@
+"""`engram backbone pretrain`: a backbone out of one's own pictures; see `engram.pretraining.pretrain`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from engram.cli.backbone import Name, Overwrite, check_training, free_target, show
+from engram.cli.output import Json, progress
+
+
+def pretrain_backbone(
+    pictures: Annotated[
+        str, typer.Argument(metavar="PICTURES", help="A folder with a folder for each class (or, for the recipes "
+                            "without labels, of pictures), or tiny-imagenet.")
+    ],
+    name: Name = None,
+    recipe: Annotated[
+        str, typer.Option("--recipe", metavar="RECIPE", help="cross-entropy, cosine-margin, supervised-contrastive, "
+                          "rotation-classes, combination; without labels: rotation, swav, cpc.")
+    ] = "combination",
+    family: Annotated[
+        str, typer.Option("--family", metavar="FAMILY", help="lenet5, simplenet, squeezenet1_1, mobilenet_v2, "
+                          "resnet18, resnet34, resnet50, small_resnet.")
+    ] = "resnet18",
+    multiplier: Annotated[
+        float, typer.Option("--multiplier", metavar="M", help="Width of the network; 1 is as published.")
+    ] = 1.0,
+    size: Annotated[
+        int, typer.Option("--size", metavar="PIXELS", help="Side of the square pictures that the network sees.")
+    ] = 64,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Batches to train on.")] = 2000,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", help="Pictures through the network for each step.")
+    ] = 128,
+    rate: Annotated[float, typer.Option("--rate", metavar="R", help="The learning rate at its peak.")] = 2e-3,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of weights and batches.")] = 0,
+    bfloat16: Annotated[
+        bool, typer.Option("--bfloat16", help="Multiply in bfloat16: faster on processors and GPUs that have it.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="Such as cpu or cuda.")] = "cpu",
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network on pictures and make it a backbone.
+
+    Ctrl-C loses nothing: the same command goes on where it stopped. The statistics of its features are measured too,
+    so the backbone is ready to be learned upon. Needs `pip install engram[train,export]`.
+    """
+    target = free_target(name or f"{family}-{recipe}", overwrite)
+    check_training()
+    from engram.pretraining.pretrain import Plan, pictures_of, pretrain
+
+    plan = Plan(recipe, family, size, steps, batch, rate, multiplier, seed, bfloat16)
+    try:
+        with progress("reading pictures", quiet=as_json) as report:
+            bundle = pretrain(pictures_of(pictures), plan, name=target.name, device=device, progress=report)
+    except KeyboardInterrupt:
+        if not as_json:
+            sys.stderr.write("engram: the same command goes on where it stopped\n")
+        raise
+    bundle.save(target, overwrite=overwrite)
+    show(bundle, as_json)
