@@ -21,11 +21,11 @@ from engram.brain.examples import Examples, as_bundle, default_bundle, gather, t
 from engram.brain.lessons import Learned, Lesson, Pupil, rows_of
 from engram.brain.melding import MeldReport
 from engram.brain.receipts import receipts_of
-from engram.brain.timeline import CONSOLIDATED, FORKED, RENAMED
+from engram.brain.timeline import FORKED, RENAMED
 from engram.brain.unknowns import Group, alike, likeness
 from engram.inputs.thumbnails import thumbnail
 from engram.inputs.vectors import as_labels
-from engram.learner import Consolidation, FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions
+from engram.learner import FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions
 from engram.store.event import Answer, Change, Draft
 
 
@@ -159,14 +159,6 @@ class Brain(Pupil):
         with self._lock:
             self._published = True
             self._changed()
-
-    def consolidate(self) -> Consolidation:
-        """Merge redundant examples into weighted prototypes, keep outliers; the sums, and so the digest, stay."""
-        with self._change():
-            self._record(Change(events=[Draft(kind=CONSOLIDATED, time=self._now())]))
-            report = self._taught.consolidate()
-            self._changed()
-            return report
 
     # Correcting
 

@@ -104,11 +104,12 @@ class Contributions:
                     trial.learn_rows(rows[i : i + 1], [label])
         return chosen
 
-    def consolidate(self) -> Consolidation:
-        """Merge redundant examples; says what became of those that are served."""
-        report = self.total.consolidate()
+    def consolidate(self, labels: Iterable[Label] | None = None) -> Consolidation:
+        """Merge redundant examples of these labels, or all; says what became of those that are served."""
+        chosen = list(self.total.labels if labels is None else labels)
+        report = self.total.consolidate(label for label in chosen if label in self.total.labels)
         if self.apart:
-            self.own.head.consolidate()
+            self.own.head.consolidate(label for label in chosen if label in self.own.head.labels)
         return report
 
     def held(self, receipts: Sequence[bytes], labels: Sequence[Label | None]) -> list[int]:

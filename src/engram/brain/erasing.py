@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import copy
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from safetensors.numpy import load
 from safetensors.numpy import save as pack_arrays
 
+from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions, Rows, Ruling
 from engram.brain.edicts import Edict
 from engram.brain.melding import Union
@@ -25,7 +26,8 @@ from engram.brain.receipts import receipts_of
 from engram.brain.recorded import Recorded
 from engram.brain.saving import slot_entry, taught_state
 from engram.brain.slots import Slot
-from engram.brain.timeline import FORGOT, MELDED, TAUGHT, Timeline
+from engram.brain.timeline import CHECKPOINT, FORGOT, MELDED, TAUGHT, Timeline
+from engram.brain.unknowns import Unknowns
 from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError
 from engram.store.event import Change, Draft, Event
 
@@ -118,7 +120,7 @@ class Erasing(Recorded):
                 drafts.append(self._restart(united, sum(len(change.events) for change in adopting) + 2))
             change = Change(events=drafts)
             if replaced:
-                self._erase([*adopting, change], [seq for seq, _ in self._journal.log.find()], None, ())
+                self._erase([*adopting, change], self._everything(), None, ())
             elif lost:
                 ids = [seq for edict in lost if edict.label is not None for seq, _ in self._rows_called(edict.label)]
                 self._erase([*adopting, change], ids, None, [Ruling(edict, {}) for edict in lost])
@@ -126,6 +128,35 @@ class Erasing(Recorded):
                 self._record(*adopting, change)
         self._taught.serve(united)
         self._forgotten() if body["erased"] else self._changed()
+
+    def _become(self, later: Self) -> None:
+        """Know what a later version of this very brain knows, from now on.
+
+        Raises:
+            InputError: it is another brain.
+            EngramError: this one knows what that one does not.
+        """
+        assert self._journal is not None
+        mine, theirs, where = self._taught.own, later._taught.own, self._journal.folder.path
+        if mine.device != theirs.device or _print(self._bundle) not in (None, _print(later._bundle)):
+            raise InputError(f"{where} holds another brain: save this one elsewhere.")
+        if not theirs.lineage.continues(mine.lineage):
+            raise EngramError(f"{where} has learned what this brain does not know: save elsewhere, then meld.")
+        adopting = self._adopting(later._bundle) if later._bundle is not None else []
+        with self._standing_on(later._bundle) if later._bundle is not None else nullcontext():
+            covers = self.seq + sum(len(change.events) for change in adopting) + 1 + (not mine.live)
+            self._journal.keep_slots(later._taught.others.values())
+            draft = self._checkpoint(later._taught, covers, erased=True)
+            self._erase([*adopting, Change(events=[draft])], self._everything(), None, ())
+        self.unknowns = Unknowns.from_state(later.unknowns.state())
+        self._reload()
+        self._forgotten()
+
+    def _everything(self) -> list[int]:
+        """The examples and checkpoints of the log."""
+        assert self._journal is not None
+        earlier = [event.seq for event in self._journal.timeline().rare if event.kind == CHECKPOINT and not event.gone]
+        return [*earlier, *(seq for seq, _ in self._journal.log.find())]
 
     def _restart(self, united: Union, place: int) -> Draft:
         """A checkpoint of what will be known: another copy of this very brain knew more, and takes its place."""
@@ -236,6 +267,10 @@ class Erasing(Recorded):
         body |= {"slots": entries, "digest": base.total.digest()}
         content = pack_arrays(taught_state(base, self._options, int(body["covers"])))
         return {event.seq: (body, content)}
+
+
+def _print(bundle: Bundle | None) -> str | None:
+    return None if bundle is None else bundle.fingerprint
 
 
 def _rows(events: Sequence[Event]) -> Rows:

@@ -152,6 +152,14 @@ class Journal:
         except MISFITS as error:
             raise DamagedError(f"{self.folder.path / name} cannot be read: {error}") from error
 
+    def sound(self, name: str) -> bool:
+        """Whether a file of the brain is there and what was written."""
+        try:
+            self.folder.read(name, self.files[name])
+        except DamagedError:
+            return False
+        return True
+
     # Snapshots
 
     def snapshot(self, seq: int, state: State, wanted: Mapping[str, Entry], *, alone: bool = False) -> None:
@@ -210,10 +218,12 @@ class Journal:
         """
         target = _empty(path)
         with self._guard:
-            files = {name: self.folder.read(name, entry) for name, entry in self.files.items()}
+            snapshots = [list(pair) for pair in self.snapshots if self.sound(pair[1])]
+            left_out = {name for _, name in self.snapshots} - {name for _, name in snapshots}
+            files = {n: self.folder.read(n, entry) for n, entry in self.files.items() if n not in left_out}
             make_folder(target)
             self.log.copy_to(target / LOG)
-            Folder(target).write({**self.about, "snapshots": [list(pair) for pair in self.snapshots]}, files, {})
+            Folder(target).write({**self.about, "snapshots": snapshots}, files, {})
 
     def remove(self) -> None:
         """Undo `create`, where nothing was taught."""

@@ -161,6 +161,7 @@ class Pupil(Reviewed):
             receipts = [lesson.receipts[i] for lesson, places in chosen for i in places]
             self._taught.learn(rows, labels, receipts)
             self._changed(rows.size)
+            self._tidy(labels)
 
 
 _UNWRITTEN = Draft(kind=TAUGHT)

@@ -26,7 +26,7 @@ from engram.brain.unknowns import Unknowns
 from engram.heads.view import HeadView
 from engram.learner import DamagedError, InputError
 from engram.store.event import Change, Draft, Taught
-from engram.store.folder import Entry
+from engram.store.folder import MANIFEST, Entry
 
 _REPLAYED = 2**23  # values (rows x width) after which a snapshot saves enough time to be worth writing
 _CLOSING = 2**20  # ... when the brain is closed
@@ -130,22 +130,18 @@ class Recorded(Knowledge):
         """Save to a folder, whole: a copy of the brain that can be opened by itself.
 
         Args:
-            path: a new folder, or the one in which the brain lasts (or None), where all is saved already; a snapshot
-                of now is added there, so that it opens at once.
-
-        A brain that lived in memory only lasts in that folder from now on.
+            path: a new folder, or one in which this very brain was saved before. The folder in which the brain lasts
+                (or None) holds all that was learned already; a snapshot of now is added, so that it opens at once.
 
         Raises:
-            InputError: there is something else already.
-            OSError: the disk refused.
+            InputError: there is another brain already, or something else.
+            EngramError: that folder's brain has learned what this one does not know, or another program writes to it.
+            OSError: the disk refused; what was there is still there.
         """
         with self._lock:
             home = None if self._journal is None else self._journal.folder.path
-            if path is None and home is None:
-                raise InputError("Say where: this brain lives in memory only.")
             if home is None:
-                assert path is not None
-                self._settle_in(path)
+                self._save_from_memory(path)
             elif path is None or os.path.realpath(path) == os.fspath(home):
                 self._changing()
                 self._record_inbox()
@@ -300,6 +296,22 @@ class Recorded(Knowledge):
         return {name: entry for name, entry in self._journal.files.items() if name in names}
 
     # How a brain gets into its folder, and out of it
+
+    def _save_from_memory(self, path: str | os.PathLike[str] | None) -> None:
+        if path is None:
+            raise InputError("Say where: this brain lives in memory only.")
+        if os.path.isfile(os.path.join(path, MANIFEST)):
+            with type(self).open(path) as saved, saved._change():
+                saved._become(self)
+            return
+        seq, live = self.seq, self._taught.own.live
+        self._settle_in(path)
+        assert self._journal is not None
+        self._journal.close()
+        self._journal, self.seq, self._taught.own.live = None, seq, live
+
+    def _become(self, later: Self) -> None:
+        raise NotImplementedError
 
     def _settle_in(self, path: str | os.PathLike[str]) -> None:
         """Last in a new folder from now on; what is known already is its first checkpoint."""

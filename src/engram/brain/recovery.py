@@ -117,7 +117,7 @@ class Recovery:
         taught.fork(str(body["device"]))
 
     def _consolidated(self, taught: Contributions, body: Mapping[str, Any]) -> None:
-        taught.consolidate()
+        taught.consolidate(body.get("labels"))
 
     def _rolled_back(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         taught.returned(Lineage.from_json(body["lineage"]), _edicts(body))

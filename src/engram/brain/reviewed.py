@@ -11,10 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from engram.brain.erasing import Erasing
 from engram.brain.journal import Journal
 from engram.brain.naming import Names
 from engram.brain.receipts import receipts_of
+from engram.brain.tidying import Tidying
 from engram.brain.timeline import (
     FORGOT,
     HOUSEKEEPING,
@@ -74,7 +74,7 @@ class Entry:
     undone: bool
 
 
-class Reviewed(Erasing):
+class Reviewed(Tidying):
     """A brain with a past."""
 
     def history(self, before: int | None = None, limit: int = 100) -> list[Entry]:
