@@ -79,11 +79,11 @@ async def read_inputs(request: Request, model: type[Teach] | type[Ask], width: i
     Raises:
         Refusal: of a type that is not taken, or not readable.
     """
-    kind = media_type(request)
+    kind, about = media_type(request), dict(request.query_params)
+    check_query(about)
     if kind in JSON:
         body = await request.body()
-        return lambda: of_model(parsed(model, body))
-    about = dict(request.query_params)
+        return lambda: of_model(parsed(model, body), about)
     if kind == "application/octet-stream":
         body = await request.body()
         return lambda: Given("vectors", raw_vectors(body, width, about), [], about)
@@ -107,18 +107,28 @@ def media_type(request: Request) -> str:
 
 def raw_vectors(body: bytes, width: int | None, about: Mapping[str, Any]) -> Vectors:
     """(N, D) float32. Raises InputError where the bytes do not make up whole vectors."""
-    given = str(about.get("width", ""))
-    if given and not (given.isascii() and given.isdigit() and 0 < int(given) <= 65_536):
-        raise InputError("width is the number of values in one vector, from 1 to 65,536.")
-    width = width or (int(given) if given else len(body) // 4)
+    width = width or count(about, "width", max(1, len(body) // 4), 65_536)
     if not body or len(body) % (4 * width):
         raise InputError(f"{len(body)} bytes are not whole vectors of {width} float32 values.")
     return np.frombuffer(body, "<f4").reshape(-1, width)
 
 
-def of_model(asked: Inputs) -> Given:
-    """What a JSON body holds. Raises Refusal or InputError where it is not one kind of inputs."""
-    about = asked.model_dump(exclude={"vectors", "texts", "images", "sources"}, exclude_none=True)
+def check_query(about: Mapping[str, Any]) -> None:
+    """Raises Refusal where something that may be said in the query is none of what it may be."""
+    for name, most in (("width", 65_536), ("top", 1000)):
+        count(about, name, 1, most)
+    for name in ("again", "remember"):
+        flag(about, name, False)
+
+
+def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
+    """What a JSON body holds, and the query beside it.
+
+    Raises:
+        Refusal, InputError: not one kind of inputs.
+    """
+    about = {**query, **asked.model_dump(exclude={"vectors", "texts", "images", "sources"}, exclude_unset=True)}
+    about = {name: value for name, value in about.items() if value is not None}
     kinds = [name for name in ("vectors", "texts", "images") if getattr(asked, name) is not None]
     if len(kinds) != 1:
         raise _missing("body", "Send either vectors, texts or images.")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from engram.server.schemas import about
+from engram.server.schemas import Whole, about
 
 
 class ServerMetadata(BaseModel):
@@ -64,7 +64,7 @@ Parameters = dict[str, StrictStr | StrictInt | StrictFloat | StrictBool]
 
 class InputTensor(BaseModel):
     name: Annotated[StrictStr, Field(min_length=1, max_length=64)]
-    shape: Annotated[list[Annotated[StrictInt, Field(ge=0, le=2**31)]], Field(min_length=1, max_length=3)]
+    shape: Annotated[list[Annotated[Whole, Field(ge=0, le=2**31)]], Field(min_length=1, max_length=3)]
     datatype: Literal["FP32", "FP64", "BYTES"]
     parameters: Parameters | None = None
     data: list[Any] | None = Field(None, description="Flat or nested. Left out if it follows the JSON as bytes.")

@@ -5,20 +5,37 @@ Numbers that are not finite are null. Times are ISO 8601 in UTC. Labels keep the
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """Names of brains: no dot, no slash, nothing that a path could be made of."""
 
 LARGEST = 2**63 - 1
 
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 7.0 is the integer 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _moment(value: object) -> object:
+    """A date and a time, as RFC 3339 writes them; a number alone is neither."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", value, re.ASCII):
+        raise ValueError("expected a time such as 2026-11-21T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+Whole = Annotated[StrictInt, BeforeValidator(_whole)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=256)]
-WireLabel = Text | Annotated[StrictInt, Field(ge=-LARGEST, le=LARGEST)]
+WireLabel = Text | Annotated[Whole, Field(ge=-LARGEST, le=LARGEST)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["flowers"])]
-Seq = Annotated[StrictInt, Field(ge=0, le=LARGEST)]
+Seq = Annotated[Whole, Field(ge=0, le=LARGEST)]
 Sentence = Annotated[StrictStr, Field(min_length=1, max_length=100_000)]
 Vector = Annotated[list[float], Field(min_length=1, max_length=65_536)]
 
@@ -60,7 +77,7 @@ class Ask(Inputs):
     model_config = asked({"vectors": [[0.95, 0.1]], "top": 3})
 
     among: list[WireLabel] | None = Field(None, description="The labels in question; all if left out.", min_length=1)
-    top: int = Field(10, ge=1, le=1000, description="How many ranked labels to answer with.")
+    top: Annotated[Whole, Field(ge=1, le=1000)] = Field(10, description="How many ranked labels to answer with.")
     remember: bool = Field(False, description="Keep what is not known in the inbox; needs the scope 'teach'.")
 
 
@@ -69,8 +86,8 @@ class Create(BaseModel):
 
     name: Name
     backbone: Text | None = Field(None, description="Name of a backbone; without it the first inputs decide.")
-    gate: float | None = Field(None, ge=0, le=1e6, description="Skip what is known by this margin.")
-    memory_budget: int | None = Field(None, ge=1, le=2**50, description="Bytes for single examples.")
+    gate: Annotated[float, Field(ge=0, le=1e6)] | None = Field(None, description="Skip what is known so well.")
+    memory_budget: Annotated[Whole, Field(ge=1, le=2**50)] | None = Field(None, description="In bytes.")
 
 
 class NameGroup(BaseModel):
@@ -95,7 +112,7 @@ class Rename(BaseModel):
 class Rollback(BaseModel):
     model_config = asked({"to": 41})
 
-    to: Seq | AwareDatetime = Field(description="A sequence number, or a time (ISO 8601): the brain as it was then.")
+    to: Seq | Moment = Field(description="A sequence number, or a time (ISO 8601): the brain as it was then.")
 
 
 class Meld(BaseModel):

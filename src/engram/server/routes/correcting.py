@@ -16,6 +16,7 @@ from engram.server.conditions import wanted_seq
 from engram.server.context import Admin, Context, In, Served, Teacher, reply
 from engram.server.openapi import MELD_BODY, json_body
 from engram.server.parcels import received, unpacked
+from engram.server.problems import Refusal
 from engram.server.schemas import (
     LARGEST,
     Changed,
@@ -44,7 +45,7 @@ async def forget_class(request: Request, caller: Teacher, served: Served, contex
     return await _changed(request, served, context, lambda brain: _forgetting(brain, label=name))
 
 
-@router.delete("/v1/brains/{b}/examples/{id}", response_model=Changed)
+@router.delete("/v1/brains/{b}/examples/{id:int}", response_model=Changed)
 async def forget_example(request: Request, caller: Teacher, served: Served, context: In, id: Id) -> Response:
     """Forget one example, for good."""
     return await _changed(request, served, context, lambda brain: _forgetting(brain, ids=[id]))
@@ -59,7 +60,7 @@ async def forget_teacher(
     return await _changed(request, served, context, lambda brain: _forgetting(brain, teacher=teacher))
 
 
-@router.post("/v1/brains/{b}/examples/{id}:relabel", response_model=Changed, openapi_extra=json_body(Relabel))
+@router.post("/v1/brains/{b}/examples/{id:int}:relabel", response_model=Changed, openapi_extra=json_body(Relabel))
 async def relabel(request: Request, caller: Teacher, served: Served, context: In, id: Id) -> Response:
     """An example is something else than it was taught as."""
     asked = await read_model(request, Relabel)
@@ -71,7 +72,7 @@ async def relabel(request: Request, caller: Teacher, served: Served, context: In
     return await _changed(request, served, context, change)
 
 
-@router.post("/v1/brains/{b}/unknowns/{group}:name", response_model=Changed, openapi_extra=json_body(NameGroup))
+@router.post("/v1/brains/{b}/unknowns/{group:int}:name", response_model=Changed, openapi_extra=json_body(NameGroup))
 async def name_group(request: Request, caller: Teacher, served: Served, context: In, group: Group) -> Response:
     """Learn a group of unknowns under a label."""
     asked = await read_model(request, NameGroup)
@@ -184,7 +185,10 @@ def _forgetting(brain: Brain, **what: Any) -> int:
 def _moving(brain: Brain, do: Callable[[], Any]) -> int:
     """Go back or forth in time; by how many examples the brain differs then."""
     before = brain.view.counts
-    do()
+    try:
+        do()
+    except InputError as error:  # it is not the request that is wrong, but the past that does not allow it
+        raise Refusal("conflict", str(error)) from error
     after = brain.view.counts
     return sum(abs(after.get(label, 0) - before.get(label, 0)) for label in {*before, *after})
 

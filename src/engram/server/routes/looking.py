@@ -13,7 +13,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
 from engram.brain import Brain
-from engram.learner import Label
+from engram.learner import InputError, Label
 from engram.server import schemas
 from engram.server.bodies import label_like
 from engram.server.conditions import etag, unchanged
@@ -40,7 +40,7 @@ async def info(request: Request, caller: Reader, served: Served, context: In, at
 
     def make() -> schemas.Info:
         with served.using() as brain:
-            found = (brain if at is None else brain.at(at)).info()
+            found = (brain if at is None else _at(brain, at)).info()
         classes = [LabelCount(label=entry["label"], count=entry["examples"]) for entry in found.pop("labels")]
         known = {name: found[name] for name in schemas.Info.model_fields if name in found}
         asked = rate if rate == rate and at is None else None
@@ -87,7 +87,7 @@ async def examples(
     return await look(request, context, etag(served.seq), make)
 
 
-@router.get("/v1/brains/{b}/examples/{id}/thumbnail", response_class=Response, responses=_PICTURE)
+@router.get("/v1/brains/{b}/examples/{id:int}/thumbnail", response_class=Response, responses=_PICTURE)
 async def example_thumbnail(request: Request, caller: Reader, served: Served, context: In, id: Number) -> Response:
     """A small picture of an example."""
 
@@ -115,7 +115,7 @@ async def unknowns(request: Request, caller: Reader, served: Served, context: In
     return await look(request, context, etag(served.seq, served.inbox), make)
 
 
-@router.get("/v1/brains/{b}/unknowns/{number}/thumbnail", response_class=Response, responses=_PICTURE)
+@router.get("/v1/brains/{b}/unknowns/{number:int}/thumbnail", response_class=Response, responses=_PICTURE)
 async def unknown_thumbnail(
     request: Request, caller: Reader, served: Served, context: In, number: Number
 ) -> Response:
@@ -196,6 +196,14 @@ async def export(
         return FileResponse(file, media_type=kind, filename=f"{served.name}.{format}", background=done)
 
     return await look(request, context, etag(served.seq, format), make)
+
+
+def _at(brain: Brain, seq: int) -> Brain:
+    """The brain at an earlier moment. Raises Refusal where that cannot be returned to."""
+    try:
+        return brain.at(seq)
+    except InputError as error:
+        raise Refusal("not-found", str(error)) from error
 
 
 def _picture(request: Request, found: bytes | None) -> Response:

@@ -51,6 +51,10 @@ export async function send(method, path, { body, headers = {}, signal } = {}) {
   }
   if (response.ok) return response;
   if (response.status === 401 && await newToken()) return send(method, path, { body, headers, signal });
+  if (response.status === 429) {
+    await new Promise((done) => setTimeout(done, 1000 * (Number(response.headers.get("Retry-After")) || 1)));
+    return send(method, path, { body, headers, signal });
+  }
   if ([502, 503, 504].includes(response.status)) throw new Away();
   throw new Refused(response.status, await response.json().catch(() => ({})));
 }
