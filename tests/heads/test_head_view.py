@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engram.heads.fast import FastHead
 from engram.heads.view import HeadView
-from engram.learner import FloatArray, InputError, LabelError, Predictions
+from engram.learner import FloatArray, InputError, Label, LabelError, Predictions
 
 WIDTH = 6
 FIELDS = ("scores", "known", "confidence", "focus", "familiarity")
@@ -68,11 +68,11 @@ def test_a_view_answers_as_the_head_did_at_that_moment_and_goes_on_doing_so(
     head, ask = make(readout=readout), examples(7, 1)[0]
     head.learn(*examples(30, 0))
     head.consolidate()
-    views: list[tuple[HeadView, Predictions, Predictions, dict[object, int]]] = []
+    views: list[tuple[HeadView, Predictions, Predictions, dict[Label, int]]] = []
     for kind, seed in story:
         change(head, kind, seed)
         view, some = head.view(), head.labels[::2]
-        views.append((view, head.predict(ask), head.predict(ask[0], among=some), dict(head.counts)))
+        views.append((view, head.predict(ask), head.predict(ask[0], among=some), head.counts))
         assert view.labels == head.labels
     for view, then, among, counts in views:
         assert same(view.predict(ask), then)

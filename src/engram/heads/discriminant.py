@@ -172,9 +172,8 @@ class Discriminant:
         if self._rank == _FOLD_AT:
             self._fold()
 
-    def moved_to(self, sums: ExactSums, steps: list[tuple[int, FloatArray]]) -> Discriminant:
-        """The same metric for sums that have moved on by these steps."""
-        self.sums = sums
+    def moved_by(self, steps: list[tuple[int, FloatArray]]) -> Discriminant:
+        """Take in the steps by which the sums have moved on since it was made."""
         for sign, directions in steps:
             if len(directions):
                 self._update(directions, self.apply(directions), sign, None)

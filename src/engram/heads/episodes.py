@@ -10,23 +10,27 @@ what is kept does not depend on the order of teaching.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.head import Positions, grown
+from engram.heads.head import Positions
 from engram.learner import FloatArray, State
 
 LOOSE = -1
 Rows = npt.NDArray[np.int16]
+Owners = npt.NDArray[np.int32]
+Keys = npt.NDArray[np.uint64]
+
+_PORTION = 8192  # rows multiplied at a time
 
 
-@dataclass(eq=False)
 class Episodes:
     """The examples of one class.
+
+    Rows that are kept are never written to: where some must go, the others move to a new array. So copies share them.
 
     Attributes:
         width: D.
@@ -36,18 +40,21 @@ class Episodes:
         spread: v_c of the class in the metric of its first consolidation, or None before it.
     """
 
-    width: int
-    counts: FloatArray = field(default_factory=lambda: np.zeros(0))
-    sums: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
-    folded: FloatArray | None = None
-    spread: float | None = None
-
-    def __post_init__(self) -> None:
-        self.sums = self.sums.reshape(len(self.counts), self.width)
-        self._rows = np.empty((4, self.width), np.int16)
-        self._owners = np.empty(4, np.intp)
+    def __init__(
+        self,
+        width: int,
+        counts: FloatArray | None = None,
+        sums: FloatArray | None = None,
+        folded: FloatArray | None = None,
+        spread: float | None = None,
+    ) -> None:
+        self.width, self.folded, self.spread = width, folded, spread
+        self.counts = np.zeros(0) if counts is None else counts
+        self.sums = (np.zeros(0) if sums is None else sums).reshape(len(self.counts), width)
+        self._rows: Rows = np.empty((0, width), np.int16)
+        self._owners: Owners = np.empty(0, np.int32)
+        self._keys: Keys = np.empty(0, np.uint64)  # of the first rows; the others' are made when asked for
         self._size = 0
-        self._keys: list[bytes] = []
 
     @property
     def rows(self) -> Rows:
@@ -55,47 +62,62 @@ class Episodes:
         return self._rows[: self._size]
 
     @property
-    def owners(self) -> Positions:
+    def owners(self) -> Owners:
         """(N,) the merged prototype of each row, or `LOOSE`."""
         return self._owners[: self._size]
 
     @property
     def nbytes(self) -> int:
-        return self.rows.nbytes + self.owners.nbytes
+        """Bytes that `pack` takes for them."""
+        folded = 8 * (1 + self.folded.size) if self.folded is not None else 0
+        return self.rows.nbytes + self.owners.nbytes + self.sums.nbytes + self.counts.nbytes + folded + 24
 
-    def append(self, rows: npt.NDArray[np.generic], owners: Positions | int = LOOSE) -> None:
+    def copy(self) -> Episodes:
+        """Another of the same contents; the rows are shared."""
+        folded = None if self.folded is None else self.folded.copy()
+        made = Episodes(self.width, self.counts.copy(), self.sums.copy(), folded, self.spread)
+        made.take(self.rows, self.owners.copy(), self._keys)
+        return made
+
+    def take(self, rows: Rows, owners: Owners, keys: Keys | None = None) -> None:
+        """Hold these rows in place of what is held; they must not change any more."""
+        self._rows, self._owners, self._size = rows, owners, len(rows)
+        self._keys = np.empty(0, np.uint64) if keys is None else keys
+
+    def append(self, rows: npt.NDArray[np.generic], owners: Owners | int = LOOSE) -> None:
         """Keep more rows; loose unless their prototypes are given."""
         end = self._size + len(rows)
         if end > len(self._rows):
-            room = max(end, 2 * len(self._rows))
-            self._rows, self._owners = grown(self._rows, room), grown(self._owners, room)
+            room = max(end, 2 * len(self._rows), 4)
+            self._rows, self._owners = _with_room(self.rows, room), _with_room(self.owners, room)
         self._rows[self._size : end] = rows
         self._owners[self._size : end] = owners
         self._size = end
 
-    def find(self, row: npt.NDArray[np.generic]) -> int | None:
-        """Where a row is kept, or None."""
+    def find(self, row: npt.NDArray[np.generic]) -> Positions:
+        """Where a row is kept: (K,) places, in order."""
         small = row.astype(np.int16)
-        first = np.flatnonzero(self.rows[:, 0] == small[0])
-        hits = first[(self.rows[first] == small).all(axis=1)]
-        return int(hits[-1]) if len(hits) else None
+        alike = np.flatnonzero(self.keys() == _keys_of(small[None])[0])
+        found: Positions = alike[(self.rows[alike] == small).all(axis=1)]
+        return found
 
-    def count(self, row: npt.NDArray[np.generic]) -> int:
-        """How often a row is kept."""
-        return int((self.rows == row.astype(np.int16)).all(axis=1).sum())
-
-    def remove(self, row: FloatArray) -> None:
-        """Take one example out of the rows, its prototype or, where it is no longer kept, the folded part."""
-        place = self.find(row)
-        if place is None:
-            self._take_from(self._nearest(row), row)
+    def remove(self, rows: Rows) -> None:
+        """Take (M, D) examples out of the rows, their prototypes or, where no longer kept, the folded part."""
+        gone = np.zeros(self._size, bool)
+        for row in rows:
+            places = self.find(row)
+            places = places[~gone[places]]
+            if len(places):
+                gone[places[-1]] = True
+                if self.owners[places[-1]] != LOOSE:
+                    self._take_from(int(self.owners[places[-1]]), row)
+                continue
+            self._take_from(self._nearest(row, gone), row)
             if self.folded is not None:
-                self.folded -= np.outer(row, row)
-            self._drop_prototypes(self.counts > 0)
-            return
-        if self.owners[place] != LOOSE:
-            self._take_from(int(self.owners[place]), row)
-        self._keep(np.arange(self._size) != place)
+                self.folded -= np.outer(row.astype(np.float64), row)
+        if gone.any():
+            self._keep(~gone)
+        self._drop_prototypes(self.counts > 0)
 
     def second_moment(self) -> FloatArray:
         """Σxxᵀ over every example of the class, (D, D)."""
@@ -107,6 +129,13 @@ class Episodes:
         """Counts (P,) and sums (P, D) of all prototypes, merged ones first; they partition the class sum."""
         loose = self.rows[self.owners == LOOSE].astype(np.float64)
         return np.concatenate([self.counts, np.ones(len(loose))]), np.concatenate([self.sums, loose])
+
+    def leading(self, most: int) -> tuple[FloatArray, FloatArray]:
+        """Counts and sums of up to `most` prototypes: the largest merged ones, then rows with the smallest keys."""
+        merged = np.argsort(-self.counts, kind="stable")[:most]
+        loose = self.rows[self.smallest(most - len(merged), np.flatnonzero(self.owners == LOOSE))]
+        counts = np.concatenate([self.counts[merged], np.ones(len(loose))])
+        return counts, np.concatenate([self.sums[merged], loose.astype(np.float64)])
 
     @property
     def prototype_count(self) -> int:
@@ -123,42 +152,54 @@ class Episodes:
         loose = self.owners == LOOSE
         return np.where(loose, len(self.counts) + np.cumsum(loose) - 1, self.owners)
 
-    def regroup(self, groups: Positions, counts: FloatArray, sums: FloatArray) -> None:
-        """Merge prototypes: `groups` gives the new group of each of `prototypes()`, whose parts these are."""
-        size = int(groups.max()) + 1
-        before = len(self.counts)
-        loose = np.flatnonzero(self.owners == LOOSE)
-        merged = groups[:before]
-        owners = self.owners.copy()
-        owned = owners != LOOSE
-        owners[owned] = merged[owners[owned]]
-        owners[loose] = groups[before:]
+    def unite(self, groups: Positions, counts: FloatArray, sums: FloatArray, loose: Positions) -> None:
+        """Merge prototypes and some loose rows: `groups`, `counts` and `sums` hold one entry for each of the merged
+        prototypes, then one for each of those rows."""
+        size, before = int(groups.max()) + 1, len(self.counts)
+        owned = self.owners != LOOSE
+        self.owners[owned] = groups[:before][self.owners[owned]]
+        self.owners[loose] = groups[before:]
         self.counts, self.sums = np.zeros(size), np.zeros((size, self.width))
         np.add.at(self.counts, groups, counts)
         np.add.at(self.sums, groups, sums)
-        self._owners[: self._size] = owners
-        self._loosen()
 
-    def fold(self, keep: int) -> None:
-        """Let go of all rows but the `keep` with the smallest keys; every row must belong to a prototype."""
-        if self._size <= keep:
+    def join(self, places: Positions, prototypes: Positions) -> None:
+        """Add loose rows to merged prototypes that there are."""
+        order = np.argsort(prototypes, kind="stable")
+        present, starts = np.unique(prototypes[order], return_index=True)
+        rows = self.rows[places[order]]
+        self.sums[present] += np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
+        self.counts += np.bincount(prototypes, minlength=len(self.counts))
+        self.owners[places] = prototypes
+
+    def fold(self, gone: npt.NDArray[np.bool_]) -> None:
+        """Let go of rows, each of which must belong to a prototype."""
+        if not gone.any():
             return
-        chosen = np.zeros(self._size, bool)
-        chosen[self.smallest(keep)] = True
-        chosen |= self.owners == LOOSE
-        gone = self.rows[~chosen].astype(np.float64)
         if self.folded is None:
             self.folded = np.zeros((self.width, self.width))
-        self.folded += gone.T @ gone
-        self._keep(chosen)
+        rows = self.rows[gone]
+        for start in range(0, len(rows), _PORTION):
+            some = rows[start : start + _PORTION].astype(np.float64)
+            self.folded += some.T @ some
+        self._keep(~gone)
 
-    def smallest(self, most: int) -> Positions:
+    def smallest(self, most: int, among: Positions | None = None) -> Positions:
         """Places of up to `most` rows, those with the smallest SHA-256: a sample free of order."""
-        if self._size <= most:
-            return np.arange(self._size)
-        for row in self.rows[len(self._keys) :]:
-            self._keys.append(hashlib.sha256(row.tobytes()).digest())
-        return np.array(sorted(range(self._size), key=self._keys.__getitem__)[:most], np.intp)
+        keys = self.keys() if among is None else self.keys()[among]
+        if most < len(keys):
+            places = np.sort(np.argpartition(keys, most)[:most])
+            places = places[np.argsort(keys[places], kind="stable")]
+        else:
+            places = np.argsort(keys, kind="stable")
+        return places if among is None else among[places]
+
+    def keys(self) -> Keys:
+        """(N,) the first eight bytes of the SHA-256 of each row."""
+        missing = self.rows[len(self._keys) :]
+        if len(missing):
+            self._keys = np.concatenate([self._keys, _keys_of(missing)])
+        return self._keys
 
     def meld(self, other: Episodes) -> None:
         """Take over another's rows and prototypes, side by side with one's own."""
@@ -175,24 +216,23 @@ class Episodes:
         """(P,) how many examples of each merged prototype are no longer kept."""
         return self.counts - np.bincount(self.owners[self.owners != LOOSE], minlength=len(self.counts))
 
-    def _nearest(self, row: FloatArray) -> int:
+    def _nearest(self, row: Rows, gone: npt.NDArray[np.bool_]) -> int:
         """The merged prototype that most likely holds a row that is no longer kept: the nearest with such rows."""
         means = self.sums / np.maximum(self.counts, 1)[:, None]
-        return int(np.where(self._let_go() > 0, np.square(means - row).sum(axis=1), np.inf).argmin())
+        owners = self.owners[~gone]
+        without = self.counts - np.bincount(owners[owners != LOOSE], minlength=len(self.counts))
+        return int(np.where(without > 0, np.square(means - row).sum(axis=1), np.inf).argmin())
 
-    def _take_from(self, prototype: int, row: FloatArray) -> None:
+    def _take_from(self, prototype: int, row: npt.NDArray[Any]) -> None:
         self.counts[prototype] -= 1
         self.sums[prototype] -= row
 
     def _keep(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Keep only the chosen rows, and only prototypes that still hold examples."""
-        rows, owners = self.rows[chosen], self.owners[chosen]
-        self._keys = [key for key, kept in zip(self._keys, chosen, strict=False) if kept]
-        self._size = 0
-        self.append(rows, owners)
+        self.take(self.rows[chosen], self.owners[chosen], self._keys[chosen[: len(self._keys)]])
         self._drop_prototypes(self.counts > 0)
 
-    def _loosen(self) -> None:
+    def loosen(self) -> None:
         """A merged prototype of one kept row is that row, loose again."""
         kept = np.bincount(self.owners[self.owners != LOOSE], minlength=len(self.counts))
         alone = (self.counts == 1) & (kept == 1)
@@ -206,8 +246,8 @@ class Episodes:
         self.counts, self.sums = self.counts[chosen], self.sums[chosen]
 
 
-def pack(classes: list[Episodes]) -> State:
-    """The episodes of all classes as a few arrays."""
+def pack(classes: Sequence[Episodes]) -> State:
+    """The episodes of all classes as a few arrays of their own."""
     folded = {i: episodes.folded for i, episodes in enumerate(classes) if episodes.folded is not None}
     state: State = {
         "rows": _joined([c.rows for c in classes], np.int16),
@@ -227,20 +267,33 @@ def pack(classes: list[Episodes]) -> State:
 def unpack(state: Mapping[str, npt.NDArray[Any]], width: int) -> list[Episodes]:
     """What `pack` packed. Raises KeyError or ValueError where arrays are missing or do not fit each other."""
     row_ends, prototype_ends = (np.cumsum(state[name])[:-1] for name in ("row_counts", "prototype_counts"))
+    whole = state["rows"].reshape(len(state["row_owners"]), width).astype(np.int16)
     owners, sizes = np.split(state["row_owners"], row_ends), np.split(state["prototype_sizes"], prototype_ends)
-    rows = np.split(state["rows"].reshape(len(state["row_owners"]), width), row_ends)
+    rows = np.split(whole, row_ends)
     sums = np.split(state["prototype_sums"].reshape(len(state["prototype_sizes"]), width), prototype_ends)
     folded = dict(zip(state["folded_classes"].tolist(), state["folded"], strict=True)) if "folded" in state else {}
     classes = []
     for i in range(len(state["row_counts"])):
         spread = float(state["spreads"][i])
-        made = Episodes(width, sizes[i].copy(), sums[i].copy(), folded.get(i), None if np.isnan(spread) else spread)
+        moment = folded[i].copy() if i in folded else None
+        made = Episodes(width, sizes[i].copy(), sums[i].copy(), moment, None if np.isnan(spread) else spread)
         if len(rows[i]) != len(owners[i]) or ((owners[i] < LOOSE) | (owners[i] >= len(sizes[i]))).any():
             raise ValueError("episodes do not fit each other")
-        made.append(rows[i], owners[i])
+        made.take(rows[i], owners[i].astype(np.int32))
         classes.append(made)
     return classes
 
 
+def _keys_of(rows: Rows) -> Keys:
+    return np.frombuffer(b"".join([hashlib.sha256(row).digest()[:8] for row in rows]), ">u8").astype(np.uint64)
+
+
+def _with_room(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    """A copy with room for more rows, which no one reads before they are written."""
+    grown = np.empty((rows, *array.shape[1:]), array.dtype)
+    grown[: len(array)] = array
+    return grown
+
+
 def _joined(parts: list[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.concatenate(parts).astype(dtype) if parts else np.zeros(0, dtype)
+    return np.concatenate(parts, dtype=dtype) if parts else np.zeros(0, dtype)

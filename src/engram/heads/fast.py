@@ -7,20 +7,20 @@ a frozen backbone below, a fast, exact, melding memory on top.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.consolidation import consolidate_class, keep_within
+from engram.heads.consolidation import consolidate
 from engram.heads.discriminant import Change, Discriminant, Prior
-from engram.heads.episodes import Episodes, pack, unpack
+from engram.heads.episodic_memory import EpisodicMemory
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Head, Positions, from_json_array, json_array
 from engram.heads.left_out import LeftOut
 from engram.heads.novelty import Novelty
-from engram.heads.quantisation import LIMIT, Quantisation
+from engram.heads.quantisation import Quantisation, check_rows
 from engram.heads.reading import ReadOutKind
 from engram.heads.readout import ReadOut
 from engram.heads.view import HeadView, cosines
@@ -36,8 +36,6 @@ from engram.learner import (
     Predictions,
     State,
 )
-
-_KEPT_PROTOTYPES = 256  # of a class whose rows had to go
 
 
 class FastHead(Head):
@@ -138,16 +136,17 @@ class FastHead(Head):
         with self._lock:
             self._forget(*self._examples(inputs, targets))
 
-    def _forget(self, small: npt.NDArray[np.int16], labels: list[Label]) -> None:
-        self._check_taught(small, labels)
-        rows = small.astype(np.float64)
-        classes = positions(labels, self._book)
+    def _forget(self, rows: npt.NDArray[np.int16], labels: list[Label]) -> None:
+        classes = np.array([self._place(label) for label in labels], np.intp)
+        lacking = self._episodes.lacking(rows, classes)
+        if lacking is not None:
+            raise NotTaughtError(
+                f"An example to forget was never taught as {self.labels[lacking]!r}, or not so often."
+            )
         self._readout.before_change()
         self.sums.subtract(rows, classes)
-        for row, place in zip(rows, classes.tolist(), strict=True):
-            self._episodes[place].remove(row)
+        self._episodes.remove(rows, classes)
         self._readout.note(Change(rows, classes, -1))
-        self._count_stored()
         for label in set(labels):
             if not self.sums.counts[self._book[label]]:
                 self._drop(label, np.zeros((self.sums.width, self.sums.width)))
@@ -195,23 +194,53 @@ class FastHead(Head):
                 self._start(other.sums.width)
             places = positions(other.labels, self._book)
             self.sums.merge(other.sums, places)
-            self._grow()
-            for place, episodes in zip(places.tolist(), other._episodes, strict=True):
-                self._episodes[place].meld(episodes)
+            self._episodes.reserve(len(self.sums.counts))
+            self._episodes.meld(other._episodes, places)
             self._readout.reset()
-            self._count_stored()
             self._make_room()
 
-    def consolidate(self) -> Consolidation:
-        """Merge redundant examples into weighted prototypes; sums, and predictions by class, stay."""
+    def consolidate(self, labels: Iterable[Label] | None = None) -> Consolidation:
+        """Merge redundant examples into weighted prototypes; sums, and predictions by class, stay.
+
+        Args:
+            labels: only theirs; None for all.
+
+        Raises:
+            NotTaughtError: one of them was never taught; nothing was changed.
+        """
         with self._lock:
-            if not self._book:
+            chosen = list(self.labels if labels is None else labels)
+            places = [self._place(label) for label in chosen]
+            if not places:
                 return Consolidation()
             discriminant = self._readout.discriminant()
-            done = [consolidate_class(episodes, discriminant) for episodes in self._episodes]
+            done = consolidate([self._episodes[place] for place in places], discriminant)
             self._readout.rebuild()
             before, after = (sum(pair[i] for pair in done) for i in (0, 1))
-            return Consolidation(before, after, dict(zip(map(str, self.labels), (a for _, a in done), strict=True)))
+            return Consolidation(before, after, dict(zip(map(str, chosen), (a for _, a in done), strict=True)))
+
+    def let_go(self) -> None:
+        """Keep no single example that is like others: each lives on in a prototype, and all in the sums."""
+        with self._lock:
+            if self._book:
+                self._episodes.make_room(self._readout.discriminant(), all_of_it=True)
+                self._readout.invalidate()
+
+    @property
+    def loose(self) -> dict[Label, int]:
+        """How many examples of each label no prototype holds yet."""
+        with self._lock:
+            return dict(zip(self._book, self._episodes.loose(), strict=True))
+
+    def copy(self) -> FastHead:
+        """Another head that knows the same and answers the same; rows are shared, so it costs little."""
+        with self._lock:
+            made = type(self)(**self.config())
+            made.width, made._book = self.width, dict(self._book)
+            made._quantise, made._covariance, made._prior = self._quantise, self._covariance, self._prior
+            made.sums, made._episodes = self.sums.copy(), self._episodes.copy()
+            made._readout = self._readout.copy(made.sums, made._episodes)
+            return made
 
     def rebuild(self) -> None:
         """Derive the read-out anew from the sums: κ, t, the precision and the calibration."""
@@ -230,13 +259,10 @@ class FastHead(Head):
     def left_out(self) -> LeftOut:
         """How taught examples are answered when left out: for a confusion matrix, and accuracy by class."""
         with self._lock:
-            labels = self.labels
-            sample = self._readout.sample() if labels else (np.zeros((0, 0)), *np.zeros((2, 0), np.intp))
-            reading = self._readout.reading().kept() if len(sample[0]) else None
-        if reading is None:
-            return LeftOut(labels, sample[1], sample[1], np.zeros(0, bool), np.zeros(0))
-        answer = reading.answer_without(*sample)
-        return LeftOut(labels, sample[1], answer.scores.argmax(axis=1), answer.known, answer.confidence)
+            if not self._book:
+                return LeftOut.none()
+            labels, reading, sample = self.labels, self._readout.reading().kept(), self._readout.sample()
+        return LeftOut.of(labels, reading, *sample)
 
     def view(self) -> HeadView:
         """What the head knows now, for any thread to ask while it learns on; work that is due is done first."""
@@ -299,8 +325,19 @@ class FastHead(Head):
     def memory_limit(self) -> int:
         """Bytes that the memory never exceeds with the classes it has now, however long the stream."""
         width, classes = self.width or 1, len(self._book)
-        rows = self.memory_budget + 2 * self.memory_budget // width  # with 4 bytes for the owner of each
-        return rows + 8 * width * (width + classes) + 8 * classes * (width + _KEPT_PROTOTYPES) * (width + 1)
+        return self._episodes.limit + 8 * width * (width + classes) + 8 * classes
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes held by the state's arrays."""
+        with self._lock:
+            return sum(array.nbytes for array in self._small_arrays().values()) + self._episodes.nbytes
+
+    def state(self) -> State:
+        """The whole head as arrays: what `from_state` needs, no pickle."""
+        with self._lock:
+            small = {name: array.copy() for name, array in self._small_arrays().items()}
+            return {"head": self._about(), **small, **self._episodes.state()}
 
     def config(self) -> dict[str, Any]:
         return {**self._quantise.config(), "alpha": self.alpha, "gate": self.gate, "readout": self.readout,
@@ -317,10 +354,7 @@ class FastHead(Head):
         return self._quantise.small(vectors), labels
 
     def _row_labels(self, rows: npt.NDArray[np.int16], targets: Any) -> list[Label]:
-        if rows.ndim != 2 or rows.dtype != np.int16 or self.width not in (None, rows.shape[1]):
-            raise InputError(f"Expected int16 rows (N, {self.width or 'D'}), not {rows.dtype} {rows.shape}.")
-        if rows.size and not -LIMIT <= rows.min() <= rows.max() <= LIMIT:
-            raise InputError(f"Rows hold integers from {-LIMIT} to {LIMIT}; these reach {rows.min()} to {rows.max()}.")
+        check_rows(rows, self.width)
         return as_labels(targets, len(rows), next(iter(self._book), None))
 
     def _check(self, vectors: npt.NDArray[Any], labels: list[Label]) -> None:
@@ -331,13 +365,8 @@ class FastHead(Head):
             self._start(vectors.shape[1])
         self._readout.before_change()
         self.sums.add(vectors, classes)
-        self._grow()
-        if len(vectors) == 1:
-            self._episodes[classes[0]].append(vectors)
-        else:
-            for place in np.unique(classes):
-                self._episodes[place].append(vectors[classes == place])
-        self._stored += vectors.nbytes
+        self._episodes.reserve(len(self.sums.counts))
+        self._episodes.add(vectors, classes)
         self._readout.note(Change(vectors, classes, 1))
         self._make_room()
 
@@ -350,23 +379,27 @@ class FastHead(Head):
         return self._readout.reading().answer(vectors, None).scores
 
     def _arrays(self) -> State:
+        return {**self._small_arrays(), **self._episodes.state()}
+
+    def _small_arrays(self) -> State:
+        """All but the episodes, which may be large."""
         derived = json_array(self._readout.derived() if self._book else None)
         spread = {} if self._covariance is None else {"covariance": self._covariance}
-        return {"derived": derived, **self._quantise.arrays(), **spread, **self.sums.state(), **pack(self._episodes)}
+        return {"derived": derived, **self._quantise.arrays(), **spread, **self.sums.state()}
 
     def _restore(self, state: State) -> None:
         self._set_statistics(state.get("mean"), state.get("covariance"))
         sums = ExactSums.from_state(state)
         self._start(sums.width)
         self.sums = sums
-        self._episodes[:] = unpack(state, sums.width)
+        self._episodes.restore(state)
         if not len(sums.counts) == len(self._episodes) == len(self._book) or self.width not in (None, sums.width):
             raise ValueError("labels, sums and episodes do not fit each other")
+        self.width = self.width or sums.width or None  # without a bundle's mean, what was taught says it
         self._readout = self._new_readout()
         derived = from_json_array(state["derived"])
         if derived:
             self._readout.restore(derived)
-        self._count_stored()
 
     # How it is done
 
@@ -384,8 +417,7 @@ class FastHead(Head):
     def _start(self, width: int) -> None:
         """Nothing taught yet; the width is known now, or 0."""
         self.sums = ExactSums(width)
-        self._episodes: list[Episodes] = []
-        self._stored = 0
+        self._episodes = EpisodicMemory(width, self.memory_budget)
         covariance = None if self._covariance is None else self._covariance / self._quantise.step**2
         self._prior = Prior(width, covariance)
         self._readout = self._new_readout()
@@ -393,29 +425,15 @@ class FastHead(Head):
     def _new_readout(self) -> ReadOut:
         return ReadOut(self.sums, self._episodes, self._prior, self.alpha, self.readout)
 
-    def _grow(self) -> None:
-        while len(self._episodes) < len(self.sums.counts):
-            self._episodes.append(Episodes(self.sums.width))
-
     def _place(self, label: Label) -> int:
         if label not in self._book:
             raise NotTaughtError(f"{label!r} was never taught. Known: {list(self._book)[:20]}.")
         return self._book[label]
 
-    def _check_taught(self, rows: npt.NDArray[Any], labels: list[Label]) -> None:
-        wanted = Counter((label, row.astype(np.int16).tobytes()) for label, row in zip(labels, rows, strict=True))
-        gone: Counter[Label] = Counter()  # examples no longer kept can be counted, but not compared
-        for (label, row), times in wanted.items():
-            gone[label] += max(0, times - self._episodes[self._place(label)].count(np.frombuffer(row, np.int16)))
-        for label, times in gone.items():
-            if times > self._episodes[self._book[label]].let_go:
-                raise NotTaughtError(f"An example to forget was never taught as {label!r}, or not so often.")
-
     def _drop(self, label: Label, second_moment: FloatArray) -> None:
         place = self._book[label]
         self.sums.drop(place, second_moment)
-        self._stored -= self._episodes[place].rows.nbytes
-        del self._episodes[place]
+        self._episodes.drop(place)
         self._book = {other: i for i, other in enumerate(known for known in self._book if known != label)}
         self._readout.reset()
 
@@ -435,10 +453,6 @@ class FastHead(Head):
         return same and all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairs)
 
     def _make_room(self) -> None:
-        if self._stored > self.memory_budget:
-            keep_within(self._episodes, self.memory_budget, self._readout.discriminant(), _KEPT_PROTOTYPES)
-            self._readout.invalidate()
-            self._count_stored()
-
-    def _count_stored(self) -> None:
-        self._stored = sum(episodes.rows.nbytes for episodes in self._episodes)
+        if self._episodes.over_budget:
+            self._episodes.make_room(self._readout.discriminant())
+            self._readout.regrouped()

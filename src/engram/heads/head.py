@@ -89,8 +89,7 @@ class Head(ABC):
         """The whole head as arrays: what `from_state` needs, no pickle."""
         with self._lock:
             arrays = {name: array.copy() for name, array in self._arrays().items()}
-            book = {"labels": list(self._book), "width": self.width, "config": self.config()}
-            return {"head": json_array(book), **arrays}
+            return {"head": self._about(), **arrays}
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Self:
@@ -122,6 +121,9 @@ class Head(ABC):
         """Bytes held by the state's arrays."""
         with self._lock:
             return sum(array.nbytes for array in self._arrays().values())
+
+    def _about(self) -> npt.NDArray[np.uint8]:
+        return json_array({"labels": list(self._book), "width": self.width, "config": self.config()})
 
     def _examples(self, inputs: Any, targets: Any) -> tuple[FloatArray, list[Label]]:
         vectors = as_vectors(inputs, self.width)

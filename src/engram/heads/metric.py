@@ -84,6 +84,10 @@ class Metric(NamedTuple):
             product -= (self.sign * (vectors @ self.updates.T)) @ self.updates
         return product
 
+    def matrix(self) -> FloatArray:
+        """A, (D, D)."""
+        return self.base - self.sign * (self.updates.T @ self.updates)
+
     def compare(self, rows: FloatArray, centres: Centres) -> Comparison:
         """(N, D) rows with K centres."""
         moved = self.apply(rows)

@@ -30,6 +30,12 @@ def distances(comparison: Comparison, centres: Centres, freedom: float) -> Float
     return spread if centres.starts is None else -centres.best(-spread)
 
 
+def finite(spread: FloatArray) -> FloatArray:
+    """Distances with the largest of them in place of infinity: that of a class with no example but the one left out."""
+    there = np.isfinite(spread)
+    return spread if there.all() else np.where(there, spread, spread[there].max())
+
+
 def axes(spread: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Focus and familiarity, (N,) each, from (N, C) distances.
 
@@ -100,8 +106,7 @@ def calibrate(spread: FloatArray, temperature: float, alpha: float) -> Novelty:
         temperature: of the softmax of the scores.
         alpha: share of known things that may be refused.
     """
-    there = np.isfinite(spread)
-    focus, familiarity = axes(np.where(there, spread, spread[there].max()))
+    focus, familiarity = axes(finite(spread))
     close = Axis.of(familiarity)
     near = close.standard(familiarity)
     if spread.shape[1] < 2:

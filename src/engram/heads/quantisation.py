@@ -76,3 +76,11 @@ class Quantisation:
 
     def arrays(self) -> State:
         return {} if self.mean is None else {"mean": self.mean}
+
+
+def check_rows(rows: npt.NDArray[np.int16], width: int | None) -> None:
+    """Raises InputError where these cannot be rows that were quantised before."""
+    if rows.ndim != 2 or rows.dtype != np.int16 or width not in (None, rows.shape[1]):
+        raise InputError(f"Expected int16 rows (N, {width or 'D'}), not {rows.dtype} {rows.shape}.")
+    if rows.size and not -LIMIT <= rows.min() <= rows.max() <= LIMIT:
+        raise InputError(f"Rows hold integers from {-LIMIT} to {LIMIT}; these reach {rows.min()} to {rows.max()}.")

@@ -12,7 +12,7 @@ from engram.heads.class_spread import ClassSpread
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Positions
 from engram.heads.metric import Centres, Comparison, Metric
-from engram.heads.novelty import Novelty, axes, distances
+from engram.heads.novelty import Novelty, axes, distances, finite
 from engram.learner import FloatArray
 
 ReadOutKind = Literal["auto", "class", "cosine", "linear", "prototypes"]
@@ -77,7 +77,9 @@ class Reading(NamedTuple):
 
         Whether an input is known is judged against all classes, whichever are in question.
         """
-        return self._read(self.metric.compare(rows, self.centres), self.classes.counts, columns)
+        comparison = self.metric.compare(rows, self.centres)
+        spread = distances(comparison, self.centres, self.metric.freedom)
+        return self._read(comparison, spread, self.classes.counts[spread.argmin(axis=1)], columns)
 
     def answer_without(self, rows: FloatArray, truth: Positions, prototypes: Positions) -> Answer:
         """The same for taught examples, each as if it had never been taught.
@@ -88,17 +90,16 @@ class Reading(NamedTuple):
         """
         own = truth if self.centres.starts is None else prototypes
         comparison = self.metric.compare_without(rows, truth, self.classes, self.centres, own)
-        counts = np.tile(self.classes.counts, (len(rows), 1))
-        counts[np.arange(len(rows)), truth] -= 1
-        return self._read(comparison, counts, None)
+        spread = finite(distances(comparison, self.centres, self.metric.freedom))
+        nearest = spread.argmin(axis=1)
+        return self._read(comparison, spread, self.classes.counts[nearest] - (nearest == truth), None)
 
-    def _read(self, comparison: Comparison, counts: FloatArray, columns: list[int] | None) -> Answer:
+    def _read(
+        self, comparison: Comparison, spread: FloatArray, of_nearest: FloatArray, columns: list[int] | None
+    ) -> Answer:
         kind, novelty, freedom = self.calibration.kind, self.calibration.novelty, self.metric.freedom
         scores = self.centres.best(score(comparison, kind, freedom, self.calibration.spread))
-        spread = distances(comparison, self.centres, freedom)
         focus, familiarity = axes(spread)
-        nearest = spread.argmin(axis=1)
-        of_nearest = counts[nearest] if counts.ndim == 1 else counts[np.arange(len(nearest)), nearest]
         known = novelty.known(focus, familiarity, of_nearest)
         if columns is not None:
             scores = scores[:, columns]

@@ -9,6 +9,8 @@ fitted on a copy, beside serving, and swapped in.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict
 from threading import Thread
 from typing import Any
@@ -33,6 +35,7 @@ _SAMPLES = 640  # ... and of all classes together
 _WIDE = 512  # features from which on fitting runs beside serving
 _ERRORS = {"prototypes": 2.0}  # standard errors by which a kind must win: prototypes are many, and fit by chance
 _SETTLED = 200  # left-out examples from which on they can choose between cosine and linear
+_MANY_PROTOTYPES = 2**15  # beyond which none compete: comparing with each would take too long
 _ENOUGH = 10  # left-out examples without which nothing can be calibrated
 
 
@@ -48,7 +51,7 @@ class ReadOut:
     """
 
     def __init__(
-        self, sums: ExactSums, episodes: list[Episodes], prior: Prior, alpha: float, kind: ReadOutKind
+        self, sums: ExactSums, episodes: Sequence[Episodes], prior: Prior, alpha: float, kind: ReadOutKind
     ) -> None:
         self.sums, self.episodes, self.prior, self.alpha, self.kind = sums, episodes, prior, alpha, kind
         self._discriminant: Discriminant | None = None
@@ -60,6 +63,14 @@ class ReadOut:
         self._prototypes: Centres | None = None
         self._fitting: _Fitting | None = None
         self._fit_due = self._calibration_due = True
+
+    def copy(self, sums: ExactSums, episodes: Sequence[Episodes]) -> ReadOut:
+        """The same read-out of copies of the sums and episodes."""
+        made = copy(self)
+        made.sums, made.episodes, made._queue = sums, episodes, list(self._queue)
+        made._discriminant = self._discriminant and self._discriminant.copy(sums)
+        made._fitting = self._fitting and self._fitting.copy()
+        return made
 
     def before_change(self) -> None:
         """The sums are about to change: do first what has fallen due at their present state."""
@@ -79,6 +90,10 @@ class ReadOut:
         self._queue.append(change._replace(rows=change.rows.astype(np.float64)))
         if self._waiting >= _BLOCK:
             self.discriminant()
+
+    def regrouped(self) -> None:
+        """The same examples belong to other prototypes now."""
+        self._prototypes = None
 
     def invalidate(self) -> None:
         """Make the precision anew from the sums when next asked; κ and t stay unless the data has doubled."""
@@ -228,7 +243,8 @@ class ReadOut:
         if self.kind not in ("auto", "class"):
             return [self.kind]
         merged = self.kind == "auto" and any(len(episodes.counts) for episodes in self.episodes)
-        return ["cosine", "linear", "prototypes"] if merged else ["cosine", "linear"]
+        few = merged and sum(episodes.prototype_count for episodes in self.episodes) <= _MANY_PROTOTYPES
+        return ["cosine", "linear", "prototypes"] if few else ["cosine", "linear"]
 
     def sample(self) -> tuple[FloatArray, Positions, Positions]:
         """Up to 64 examples of each class with two or more: rows, classes, and the prototypes that hold them."""
@@ -252,11 +268,11 @@ class _Fitting:
 
     def __init__(self, sums: ExactSums, prior: Prior) -> None:
         self.since: list[tuple[int, FloatArray]] = []
-        self._made: Discriminant | None = None
-        copy = sums.copy()
+        self._made: list[Discriminant] = []
+        then, made = sums.copy(), self._made
 
         def fit() -> None:
-            self._made = Discriminant(copy, prior)
+            made.append(Discriminant(then, prior))
 
         self._thread = Thread(target=fit, name="engram-fit", daemon=True)
         self._thread.start()
@@ -267,4 +283,10 @@ class _Fitting:
 
     def result(self, sums: ExactSums) -> Discriminant | None:
         """What was fitted, brought up to date with what came meanwhile; None where the fit failed."""
-        return self._made and self._made.moved_to(sums, self.since)
+        return self._made[0].copy(sums).moved_by(self.since) if self._made else None
+
+    def copy(self) -> _Fitting:
+        """The same fit, for another read-out to swap in."""
+        made = copy(self)
+        made.since = list(self.since)
+        return made

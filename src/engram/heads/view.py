@@ -48,7 +48,7 @@ class HeadView:
             InputError: wrong width, NaN or infinity.
             LabelError: `among` names a label that was not taught then.
         """
-        rows = self._quantise(as_vectors(inputs, self.width))
+        rows = self.quantise(inputs)
         if self._reading is None:
             return nothing_known(len(rows))
         columns = columns_of(among, self._book)
@@ -57,8 +57,12 @@ class HeadView:
 
     def similarity(self, inputs: Any) -> FloatArray:
         """(N, N) cosines between features in the metric of the read-out: what is alike, by what was learned."""
-        rows = self._quantise(as_vectors(inputs, self.width))
+        rows = self.quantise(inputs)
         return cosines(rows, rows if self._reading is None else self._reading.metric.apply(rows))
+
+    def quantise(self, inputs: Any) -> FloatArray:
+        """(N, D) integers that the head would add for these features."""
+        return self._quantise(as_vectors(inputs, self.width))
 
     @cached_property
     def counts(self) -> dict[Label, int]:

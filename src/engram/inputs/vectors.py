@@ -120,4 +120,6 @@ def _plain(label: Any) -> Any:
 
 def positions(labels: Sequence[Label], book: dict[Label, int]) -> npt.NDArray[np.intp]:
     """Where each label stands in the book; labels that are missing get the next places, in order."""
-    return np.fromiter((book.setdefault(label, len(book)) for label in labels), np.intp, len(labels))
+    for label in dict.fromkeys(labels):
+        book.setdefault(label, len(book))
+    return np.fromiter(map(book.__getitem__, labels), np.intp, len(labels))
