@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server is an extra")
 
-from served_things import LESSON, Program
+from served_things import LESSON, Demo, Program
 from starlette.testclient import TestClient
 
 from engram.brain import Brain
@@ -23,6 +24,7 @@ from engram.server.request_log import RequestLog
 from engram.server.settings import Settings
 
 Serve = Callable[..., TestClient]
+_NUMBERS = count()
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
@@ -46,16 +48,28 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         yield start
 
 
-@pytest.fixture
-def client(serve: Serve) -> TestClient:
-    return serve()
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A client of one server that most tests share."""
+    home = tmp_path_factory.mktemp("home")
+    app = create_app({}, Settings(folder=home, rate=0), RequestLog(io.StringIO()))
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
 
 
 @pytest.fixture
-def taught(client: TestClient) -> TestClient:
-    """A server whose brain `demo` knows right and up."""
-    assert client.post("/v1/brains/demo/examples", json=LESSON).status_code == 201
-    return client
+def demo(web: TestClient) -> Demo:
+    """A new brain on it."""
+    name = f"demo{next(_NUMBERS)}"
+    assert web.post("/v1/brains", json={"name": name}).status_code == 201
+    return Demo(web, name)
+
+
+@pytest.fixture
+def taught(demo: Demo) -> Demo:
+    """A brain that knows right and up."""
+    assert demo.post("/examples", json=LESSON).status_code == 201
+    return demo
 
 
 @pytest.fixture

@@ -9,14 +9,52 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 from PIL import Image
+from starlette.testclient import TestClient
 
 RIGHT, UP = [0.9, 0.1], [0.1, 0.9]
 LESSON = {"vectors": [RIGHT, UP, [0.8, 0.2], [0.0, 0.9]], "labels": ["right", "up", "right", "up"]}
+
+
+@dataclass
+class Demo:
+    """A brain on a server, asked through a client; paths are those below the brain."""
+
+    client: TestClient
+    name: str
+
+    @property
+    def path(self) -> str:
+        return f"/v1/brains/{self.name}"
+
+    @property
+    def folder(self) -> Path:
+        app: Any = self.client.app
+        return app.api.state.context.shelf[self.name].path
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.client.get(self.path + path, **more)
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        return self.client.post(self.path + path, **more)
+
+    def delete(self, path: str, **more: Any) -> httpx.Response:
+        return self.client.delete(self.path + path, **more)
+
+    def raw(self, path: str, *rows: list[float], **query: str) -> httpx.Response:
+        """Send vectors as they are in memory."""
+        content = np.array(rows, "<f4").tobytes()
+        return self.post(path, params=query, content=content, headers={"Content-Type": "application/octet-stream"})
+
+    def info(self) -> Any:
+        """What it knows; without what asking changes."""
+        return self.get("/info").json() | {"unknown_rate": None}
 
 
 def picture(colour: tuple[int, int, int], size: tuple[int, int] = (64, 48), kind: str = "PNG", seed: int = 0) -> bytes:

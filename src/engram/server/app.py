@@ -47,7 +47,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import Match
 
 from engram import __version__
 from engram.learner import EngramError
@@ -127,7 +127,7 @@ def _refuse_in_one_way(api: FastAPI, log: RequestLog) -> None:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers or {})
         if error.status_code == 405:
-            headers["Allow"] = ", ".join(sorted(_allowed(api.routes, request)))
+            headers["Allow"] = ", ".join(sorted(_allowed(request)))
         return respond(request, refusal_of_status(error.status_code, str(error.detail), headers))
 
     for kind in (Refusal, EngramError, OSError, Exception):
@@ -141,10 +141,10 @@ async def _left(request: Request, error: Exception) -> Response:
     return respond(request, Refusal("bad-request", "The connection ended within the body."))
 
 
-def _allowed(routes: list[BaseRoute], request: Request) -> set[str]:
+def _allowed(request: Request) -> set[str]:
     """The methods of all routes at this path."""
     found: set[str] = set()
-    for route in routes:
+    for route in [*(route for router in ROUTERS for route in router.routes), *page_routes()]:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             found |= set(getattr(route, "methods", ()) or ())
