@@ -18,7 +18,8 @@ from engram.backbones.backbone import Progress
 from engram.backbones.bundle import Bundle
 from engram.brain.conflicts import Classes, Conflict, find_conflicts
 from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
-from engram.brain.lessons import Learned, Lesson, Pupil, rows_of
+from engram.brain.interchange import Exchanging
+from engram.brain.lessons import Learned, Lesson, rows_of
 from engram.brain.melding import MeldReport
 from engram.brain.receipts import receipts_of
 from engram.brain.timeline import FORKED, RENAMED
@@ -29,7 +30,7 @@ from engram.learner import FloatArray, InputError, Label, MeldError, NotTaughtEr
 from engram.store.event import Answer, Change, Draft
 
 
-class Brain(Pupil):
+class Brain(Exchanging):
     """A backbone that is ready to be learned upon, and everything learned upon it.
 
     Args:

@@ -31,6 +31,7 @@ class Lesson:
         teacher: who teaches.
         again: whether to learn what is held already.
         answer: the request that this answers, or None.
+        teachers, times: for each row who taught it and when (microseconds since 1970 UTC), where that was elsewhere.
     """
 
     bundle: Bundle
@@ -42,6 +43,8 @@ class Lesson:
     teacher: str | None
     again: bool
     answer: Answer | None
+    teachers: Sequence[str | None] | None = None
+    times: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +148,10 @@ class Pupil(Reviewed):
         now = self._now()
         events = [
             Draft(
-                kind=TAUGHT, teacher=lesson.teacher, label=lesson.labels[i], source=lesson.sources[i],
-                receipt=lesson.receipts[i], content=lesson.rows[i].astype("<i2").tobytes(),
-                thumbnail=lesson.pictures[i], time=now,
+                kind=TAUGHT, teacher=lesson.teachers[i] if lesson.teachers else lesson.teacher,
+                label=lesson.labels[i], source=lesson.sources[i], receipt=lesson.receipts[i],
+                content=lesson.rows[i].astype("<i2").tobytes(), thumbnail=lesson.pictures[i], time=now,
+                body={"time": lesson.times[i]} if lesson.times else None,
             )
             for i in places
         ]

@@ -200,8 +200,8 @@ class Reviewed(Tidying):
             events = [journal.log.event(seq) for seq in ids]
             pictured = journal.log.pictured(ids)
             return [
-                Example(event.seq, names.now(event.seq, event.label), _when(event.time), event.teacher, event.source,
-                        event.seq in pictured)
+                Example(event.seq, names.now(event.seq, event.label), _when(taught_at(event)), event.teacher,
+                        event.source, event.seq in pictured)
                 for event in events if event.label is not None
             ]
 
@@ -266,12 +266,13 @@ def _entry(events: list[Event], spans: list[range]) -> Entry | None:
     elif newest.kind == FORGOT and body["edict"]["label"] is not None:
         labels[body["edict"]["label"]] = 0
     return Entry(
-        newest.seq, oldest.seq, _when(newest.time), newest.kind, newest.teacher, dict(labels), _note(newest.kind, body),
-        not _within(spans, newest.seq),
+        newest.seq, oldest.seq, _when(newest.time), newest.kind, newest.teacher, dict(labels),
+        note_of(newest.kind, body), not _within(spans, newest.seq),
     )
 
 
-def _note(kind: str, body: Any) -> str:
+def note_of(kind: str, body: Any) -> str:
+    """What an event's entry says in words."""
     if kind == RENAMED:
         return f"{body['edict']['label']} is called {body['edict']['new']}"
     if kind == FORGOT:
@@ -282,6 +283,11 @@ def _note(kind: str, body: Any) -> str:
     if kind == MELDED:
         return "; ".join([f"{len(body['slots'])} device(s)", *body["notes"]])
     return f"to {body['to']}" if kind == ROLLED_BACK else ""
+
+
+def taught_at(event: Event) -> int:
+    """When an example was taught, here or where it was imported from: microseconds since 1970 UTC."""
+    return int((event.body or {}).get("time", event.time))
 
 
 def _within(spans: list[range], seq: int) -> bool:

@@ -1,0 +1,256 @@
+"""Export and import: what a brain was taught, as JSON lines, to another brain on the same backbone.
+
+An import teaches; it obeys what was decided here. An example that is held already is not taught twice, one that was
+forgotten here does not come back, and one that was renamed or corrected here comes under its new label.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from engram.backbones.bundle import Bundle
+from engram.brain.decided import Decided
+from engram.brain.examples import PHOTOS, as_bundle
+from engram.brain.exported import Exported, Header, Reader, event_line, example_line
+from engram.brain.lessons import Lesson, Pupil
+from engram.brain.naming import Names
+from engram.brain.receipts import Receipts, receipts_of
+from engram.brain.reviewed import note_of, taught_at
+from engram.brain.timeline import HOUSEKEEPING, ROLLED_BACK, TAUGHT
+from engram.inputs.vectors import as_labels
+from engram.learner import EngramError, InputError, Label
+from engram.store.event import Event
+
+Progress = Callable[[int, int], None]
+
+_PORTION = 4096  # examples that are learned by one commit
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file of events.
+
+    Attributes:
+        taught: examples learned.
+        known: examples that were held already, or that a gate skipped.
+        forgotten: examples that were forgotten here since: they stay forgotten.
+        header: what the file says of itself.
+    """
+
+    taught: int
+    known: int
+    forgotten: int
+    header: Header
+
+
+class Exchanging(Pupil):
+    """A brain whose examples can be written to a file and read from one."""
+
+    def export(self, file: str | os.PathLike[str] | IO[str], progress: Progress | None = None) -> Header:
+        """Write all that was taught here, and is known, as JSON lines; see `engram.brain.exported`.
+
+        Args:
+            file: a path, which is there only when all was written, or a file opened for writing text.
+            progress: called with how many examples are written, and how many there are.
+
+        Raises:
+            InputError: the brain lives in memory only, or was taught nothing yet.
+            EngramError: something was forgotten meanwhile.
+            OSError: the disk refused.
+        """
+        with _written(file) as out:
+            lines = self.export_lines(progress)
+            out.writelines(lines)
+            return lines.header
+
+    def export_lines(self, progress: Progress | None = None) -> Lines:
+        """The same as an iterator of lines; teaching may go on meanwhile.
+
+        Raises:
+            as `export`, some while iterating.
+        """
+        with self._lock:
+            return Lines(self, progress)
+
+    def import_events(
+        self, file: str | os.PathLike[str] | IO[Any], progress: Progress | None = None, *, bundle: Any = None
+    ) -> Imported:
+        """Learn what a file of events holds, each example with its time, teacher and source; 4,096 by one commit.
+
+        What is held already is skipped, so an import that was interrupted can be repeated.
+
+        Args:
+            file: a path, or a file opened for reading.
+            progress: called with how many examples were read, and how many there are.
+            bundle: for a brain that stands on nothing yet, a bundle or the name of one; None finds it by the file.
+
+        Raises:
+            InputError: not such a file, damaged (the message names the line), or made on another backbone. Examples
+                before the line may have been learned; of what follows nothing was.
+            LabelError, CapacityError, OSError: as for `learn`.
+        """
+        with _opened(file) as lines:
+            reader = Reader(lines)
+            stands_on = self._importable(reader.header, bundle)
+            taught = known = forgotten = read = 0
+            seen = Receipts()
+            for portion in _portions(reader):
+                with self._change():
+                    chosen, left_out = self._new_to_me(portion, seen)
+                    learned = self._learn_imported(stands_on, chosen) if chosen else 0
+                read += len(portion)
+                taught, forgotten = taught + learned, forgotten + left_out
+                known += len(portion) - left_out - learned
+                if progress is not None:
+                    progress(read, reader.header.examples)
+            return Imported(taught, known, forgotten, reader.header)
+
+    def _importable(self, header: Header, given: Any) -> Bundle:
+        bundle = self._bundle or (_bundle_for(header) if given is None else as_bundle(given))
+        if bundle is None:
+            raise InputError(f"These events were made on the backbone {header.backbone!r}: say where that is.")
+        if bundle.fingerprint != header.fingerprint or bundle.width != header.width:
+            raise InputError(
+                f"These events were made on another backbone ({header.backbone!r} {header.fingerprint[:12]}) than "
+                f"{bundle.name!r} {bundle.fingerprint[:12]}: what their features mean differs."
+            )
+        return bundle
+
+    def _new_to_me(
+        self, portion: Sequence[Exported], seen: Receipts
+    ) -> tuple[list[tuple[Exported, Label, bytes]], int]:
+        """Those examples of a portion that are to be learned, under which label; and how many were forgotten here.
+
+        Args:
+            seen: what of the file has come by, which is added to: what it holds twice is to be held twice.
+        """
+        decided = Decided(self._journal, self._taught.edicts)
+        receipts = receipts_of(np.stack([one.row for one in portion]))
+        labels = [decided.now(one.label, receipt, one.time) for one, receipt in zip(portion, receipts, strict=True)]
+        kept = [(one, label, receipt) for one, label, receipt in zip(portion, labels, receipts, strict=True)
+                if label is not None]
+        as_labels([label for _, label, _ in kept], len(kept), self._taught.like)
+        held = self._taught.held([receipt for _, _, receipt in kept], [label for _, label, _ in kept])
+        new: Counter[tuple[bytes, Label]] = Counter()
+        came: Counter[tuple[bytes, Label]] = Counter()
+        chosen = []
+        for (one, label, receipt), had in zip(kept, held, strict=True):
+            key = (receipt, label)
+            came[key] += 1
+            if seen.count(receipt, label) + came[key] > had + new[key]:
+                new[key] += 1
+                chosen.append((one, label, receipt))
+        seen.add([receipt for _, _, receipt in kept], [label for _, label, _ in kept])
+        return chosen, len(portion) - len(kept)
+
+    def _learn_imported(self, bundle: Bundle, chosen: Sequence[tuple[Exported, Label, bytes]]) -> int:
+        examples, labels, receipts = zip(*chosen, strict=True)
+        lesson = Lesson(
+            bundle, np.stack([one.row for one in examples]), receipts, labels, [one.source for one in examples],
+            [one.picture for one in examples], None, True, None,
+            teachers=[one.teacher for one in examples], times=[one.time for one in examples],
+        )  # fmt: skip
+        (learned,) = self._learn_together([lesson])
+        if isinstance(learned, BaseException):
+            raise learned
+        return len(lesson.rows) - learned.skipped
+
+
+class Lines:
+    """The lines of an export; iterate once.
+
+    Attributes:
+        header: what the first line says.
+    """
+
+    def __init__(self, brain: Exchanging, progress: Progress | None) -> None:
+        self._journal = brain._past()
+        bundle = brain._bundle
+        if bundle is None:
+            raise InputError("There is nothing to export: the brain was taught nothing yet.")
+        self._progress, timeline = progress, self._journal.timeline()
+        self._names, self._spans = Names(timeline, brain.seq), timeline.in_force(brain.seq)
+        found = [row for row in self._journal.log.find(upto=brain.seq) if any(row[0] in span for span in self._spans)]
+        self._pictured = self._journal.log.pictured([seq for seq, _ in found])
+        whole = Counter(self._names.now(*row) for row in found) == Counter(brain._taught.total.counts)
+        self.header = Header(
+            bundle.fingerprint, bundle.name, bundle.width, bundle.step, brain.device, brain.digest(), brain.seq,
+            len(found), whole,
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.header.as_line()
+        written = 0
+        for span in self._spans:
+            for event in self._journal.log.read(span.start - 1, span.stop - 1):
+                if event.kind == TAUGHT and not event.gone:
+                    written += 1
+                    yield self._example(event)
+                    if self._progress is not None and (written % 256 == 0 or written == self.header.examples):
+                        self._progress(written, self.header.examples)
+                elif event.kind not in (TAUGHT, ROLLED_BACK, *HOUSEKEEPING):
+                    note = note_of(event.kind, event.body)
+                    yield event_line(event.seq, event.time, event.kind, event.teacher, note)
+        if written != self.header.examples:
+            raise EngramError("Something was forgotten while it was being exported: export it again.")
+
+    def _example(self, event: Event) -> str:
+        assert event.label is not None
+        picture = self._journal.log.thumbnail(event.seq) if event.seq in self._pictured else None
+        label = self._names.now(event.seq, event.label)
+        return example_line(
+            event.seq, taught_at(event), label, event.teacher, event.source, event.content or b"", picture
+        )
+
+
+def _bundle_for(header: Header) -> Bundle | None:
+    """The backbone that a file speaks of, where it can be found."""
+    found = [Bundle.of_vectors(header.width)] if header.width < 2**20 else []
+    for name in dict.fromkeys((header.backbone, PHOTOS)):
+        try:
+            found.append(as_bundle(name))
+        except EngramError:
+            continue
+    return next((bundle for bundle in found if bundle.fingerprint == header.fingerprint), None)
+
+
+def _portions(reader: Reader) -> Iterator[list[Exported]]:
+    examples = iter(reader)
+    while portion := list(islice(examples, _PORTION)):
+        yield portion
+
+
+@contextmanager
+def _opened(file: Any) -> Iterator[Any]:
+    if hasattr(file, "readline"):
+        yield file
+    else:
+        with Path(file).open("rb") as opened:
+            yield opened
+
+
+@contextmanager
+def _written(file: Any) -> Iterator[Any]:
+    """A file for writing; a path gets its name when all is written."""
+    if hasattr(file, "write"):
+        yield file
+        return
+    target = Path(file)
+    beside = target.with_name(f"{target.name}.engram-tmp")
+    try:
+        with beside.open("w", encoding="utf-8") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
