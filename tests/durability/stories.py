@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,6 +42,7 @@ class Story(Protocol):
     def create(self, folder: Path) -> Any: ...
     def open(self, folder: Path) -> Any: ...
     def digest(self, living: Any) -> str: ...
+    def live_digest(self, living: Any) -> str | None: ...
     def twin(self, done: tuple[int, ...]) -> str: ...
     def go_on(self, living: Any) -> str: ...
 
@@ -81,6 +82,9 @@ class DurableStory:
     def digest(self, living: Durable) -> str:
         events = list(living.log.read())  # all of it is whole, not only what follows the snapshot
         assert len(events) == living.log.last
+        return self.live_digest(living)
+
+    def live_digest(self, living: Durable) -> str:
         return str(living.learner.digest())
 
     def twin(self, done: tuple[int, ...]) -> str:
@@ -116,7 +120,8 @@ class LogStory:
         present = [event.seq for event in log.read() if not event.gone]
         if present:
             log.commit([Change(erase=present[:1])])
-            log.finish_erasing()
+            with suppress(OSError):  # what is erased is so from the commit on; the rest is done again when opened
+                log.finish_erasing()
 
     def create(self, folder: Path) -> EventLog:
         return EventLog.create(folder / database.NAME)
@@ -126,6 +131,9 @@ class LogStory:
 
     def digest(self, living: EventLog) -> str:
         return _digest([(event.content, event.gone) for event in living.read()])
+
+    def live_digest(self, living: EventLog) -> str:
+        return self.digest(living)
 
     def twin(self, done: tuple[int, ...]) -> str:
         held = _Held()
@@ -198,6 +206,9 @@ class FolderStory:
             return "nothing"
         manifest = living.manifest()
         return _digest([(name, living.read(name, entry)) for name, entry in sorted(manifest["files"].items())])
+
+    def live_digest(self, living: Folder) -> None:
+        """It is the disk itself: what was refused after the last rename is in doubt there."""
 
     def twin(self, done: tuple[int, ...]) -> str:
         held: dict[str, bytes] = {}

@@ -162,7 +162,7 @@ def _prepare_writing(connection: apsw.Connection, synchronous: Synchronous) -> N
         raise EngramError("This file system has no shared memory, which SQLite's write-ahead log needs.")
     connection.pragma("synchronous", synchronous)
     connection.pragma("secure_delete", True)
-    connection.wal_autocheckpoint(CHECKPOINT_PAGES)
+    connection.wal_autocheckpoint(0)  # see `EventLog.commit`: one that fails must not look like a commit that failed
     connection.pragma("journal_size_limit", 8 * CHECKPOINT_PAGES * PAGE_BYTES)
 
 

@@ -86,7 +86,8 @@ class Durable:
         with EventLog.create(folder.path / database.NAME, vfs=vfs) as log:
             log.commit([Change([Draft(kind="adopted", content=pack_arrays(learner.state()))])])
         made = Durable.open(path, type(learner), snapshot_every=snapshot_every, vfs=vfs)
-        made.snapshot()
+        with suppress(OSError):  # the log holds it all
+            made.snapshot()
         return made
 
     @staticmethod

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any, Self
@@ -73,6 +73,7 @@ class EventLog:
         self._lock = WriterLock(path.parent)
         self._writing, self._reading = RLock(), RLock()
         self._writer: apsw.Connection | None = None
+        self._pages = 0  # of the write-ahead log
         mark = self._mark.read()  # before the log, which may grow meanwhile
         self._reader = connect(path, readonly=True, vfs=vfs)
         try:
@@ -137,13 +138,12 @@ class EventLog:
 
     def close(self) -> None:
         """Let go of the files and the writer's lock; everything committed is on the disk already."""
-        with self._writing, self._reading:
-            self._reader.close()
+        with self._writing, self._reading, translated(self.path), ExitStack() as stack:
+            stack.callback(self._lock.release)
             if self._writer is not None:
-                with translated(self.path):
-                    self._writer.close()
+                stack.callback(self._writer.close)
                 self._writer = None
-            self._lock.release()
+            stack.callback(self._reader.close)
 
     # Writing
 
@@ -162,6 +162,7 @@ class EventLog:
             synchronous, vfs = self._settings
             try:
                 self._writer = connect(self.path, readonly=False, synchronous=synchronous, vfs=vfs)
+                self._writer.set_wal_hook(self._note_length)
             except BaseException:
                 self._lock.release()
                 raise
@@ -194,6 +195,7 @@ class EventLog:
                     ranges.append(self._apply(connection, change, last))
                     last = ranges[-1].stop - 1
             self._mark.write(last)
+            self._move_into_database()
             if self.on_sync is not None:
                 self.on_sync(time.perf_counter() - began)
             return ranges
@@ -226,6 +228,16 @@ class EventLog:
                     return False
                 self._writer.execute("DELETE FROM meta WHERE name = 'erasing'")
             return True
+
+    def _note_length(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        self._pages = pages
+        return apsw.SQLITE_OK
+
+    def _move_into_database(self) -> None:
+        """Keep the write-ahead log short. What cannot be moved now stays where it is, as durable as it was."""
+        if self._pages >= database.CHECKPOINT_PAGES and self._writer is not None:
+            with suppress(apsw.Error):
+                self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _apply(self, connection: apsw.Connection, change: Change, last: int) -> range:
         now = time.time_ns() // 1000
