@@ -155,6 +155,16 @@ class Brain(Exchanging):
             self._remember(bundle, features, examples, np.flatnonzero(~answers.known))
         return answers
 
+    def keep_unknowns(self) -> None:
+        """Put what was remembered as unknown on disk now, not with the next change.
+
+        Raises:
+            EngramError: another program writes to the folder, or it was opened for reading only.
+            OSError: the disk refused.
+        """
+        with self._change():
+            self._record_inbox()
+
     def publish(self) -> None:
         """From now on answer from a view that is made after each change: asking never waits for learning."""
         with self._lock:

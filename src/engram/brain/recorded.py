@@ -382,7 +382,8 @@ class Recorded(Knowledge):
 
     def _read_inbox(self) -> None:
         assert self._journal is not None
-        self.unknowns = Unknowns.restored(self._journal.log.unknowns(), self.unknowns.limit)
+        unsaved, _ = self.unknowns.unsaved()
+        self.unknowns = Unknowns.restored(self._journal.log.unknowns(), self.unknowns.limit, unsaved)
 
 
 def _numbered(changes: Sequence[Change], first: int) -> list[range]:

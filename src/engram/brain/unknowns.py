@@ -142,12 +142,16 @@ class Unknowns:
             self._saved = (self._saved | {one.number for one in added}) - set(removed)
 
     @classmethod
-    def restored(cls, kept: Iterable[Unknown], limit: int) -> Unknowns:
-        """Those that were saved."""
+    def restored(cls, kept: Iterable[Unknown], limit: int, unsaved: Sequence[Unknown] = ()) -> Unknowns:
+        """Those that were saved, and after them those that are still to be."""
         made = cls(limit)
         made._kept = list(kept)
         made._saved = set(made.numbers)
         made._next = max(made._saved, default=0) + 1
+        if unsaved:
+            features = np.stack([one.features for one in unsaved])
+            sources, keys = [one.source for one in unsaved], [one.key for one in unsaved]
+            made.add(features, sources, keys, [one.thumbnail for one in unsaved])
         return made
 
     def state(self) -> State:
