@@ -1,7 +1,12 @@
 # ruff: noqa: E402
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 torch = pytest.importorskip("torch")
+
+from safetensors.torch import load_file
 
 from engram.pretraining.loop import Schedule, train
 
@@ -85,3 +90,38 @@ def test_weights_are_averaged_over_the_last_steps():
     train(averaged, alternate, Schedule(**schedule, averaging=0.99))
     train(last, alternate, Schedule(**schedule, averaging=0.0))
     assert averaged.value.item() != last.value.item()
+
+
+def test_ctrl_c_finishes_the_step_and_keeps_it(tmp_path):
+    checkpoint, drawn = tmp_path / "line.checkpoint", []
+
+    def stopping(generator):
+        drawn.append(1)
+        if len(drawn) == 33:
+            signal.raise_signal(signal.SIGINT)
+        return draw(generator)
+
+    whole, stopped = Line(), Line()
+    train(whole, draw, SCHEDULE)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, stopping, SCHEDULE, checkpoint=checkpoint)
+    assert int(load_file(checkpoint)["step"]) == 33
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    train(again := Line(), draw, SCHEDULE, checkpoint=checkpoint)
+    assert all(map(torch.equal, weights(whole), weights(again)))
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    def impatient(generator):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the second one was ignored")
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(), impatient, SCHEDULE)
+
+
+def test_in_another_thread_training_leaves_signals_alone():
+    with ThreadPoolExecutor(1) as pool:
+        line = Line()
+        assert pool.submit(train, line, draw, SCHEDULE).result() >= 0

@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from engram.pretraining.interruption import waiting_interruption
+
 Batch = tuple[Tensor, ...]
 Progress = Callable[[int, int, float], None]
 """Called with the steps done, the steps in all and the last loss."""
@@ -46,6 +48,7 @@ def train(
     schedule: Schedule,
     *,
     seed: int = 0,
+    before_step: Callable[[int], None] | None = None,
     progress: Progress | None = None,
     checkpoint: Path | None = None,
 ) -> float:
@@ -57,8 +60,10 @@ def train(
         draw: the next batch; all its randomness comes from the generator it is given.
         schedule: how long and how fast.
         seed: of the batches (the objective was initialised by its maker).
+        before_step: called with the number of steps done, for what changes on the way (weights of losses).
         progress: told every 50 steps, and at the end.
-        checkpoint: a file from which an interrupted training continues; removed when it is complete.
+        checkpoint: a file from which an interrupted training continues; Ctrl-C writes it after the step under way,
+            and it is removed when the training is complete.
 
     Returns:
         Processor seconds that the training took, those before an interruption included.
@@ -68,12 +73,19 @@ def train(
     if checkpoint is not None and checkpoint.exists():
         run.restore(load_file(checkpoint))
     objective.train()
-    while run.step < schedule.steps:
-        loss = run.advance(draw)
-        if progress is not None and (run.step % 50 == 0 or run.step == schedule.steps):
-            progress(run.step, schedule.steps, loss)
-        if checkpoint is not None and run.step % schedule.checkpoint_every == 0:
-            _write(run.state(), checkpoint)
+    with waiting_interruption() as asked_to_stop:
+        while run.step < schedule.steps:
+            if before_step is not None:
+                before_step(run.step)
+            loss = run.advance(draw)
+            if progress is not None and (run.step % 50 == 0 or run.step == schedule.steps):
+                progress(run.step, schedule.steps, loss)
+            if checkpoint is not None and run.step % schedule.checkpoint_every == 0:
+                _write(run.state(), checkpoint)
+            if asked_to_stop():
+                if checkpoint is not None:
+                    _write(run.state(), checkpoint)
+                raise KeyboardInterrupt
     run.finish()
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
