@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import blas
 
-from engram.experiments.figures import BENCHMARK_FIGURES
+from engram.experiments.figures import figures_of
 from engram.experiments.result import build, write_json
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import unit_length
@@ -254,7 +254,7 @@ def main() -> None:
     command = "python benchmarks/heads.py --out results/heads.json"
     config = {"widths": widths, "classes": classes, "many": many, "threads": 1}
     result = build("heads", "Heads: speed against the floor and peers", command, config,
-                   range(options.repeats), runs, BENCHMARK_FIGURES)
+                   range(options.repeats), runs, figures_of("heads"))
     if options.out:
         write_json(options.out, result)
     if options.json:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engram.experiments.figures import BENCHMARK_FIGURES
+from engram.experiments.figures import figures_of
 
 BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "heads.py"
 
@@ -18,7 +18,7 @@ def test_the_benchmark_of_heads_reports_every_ratio_in_the_layout_of_a_result():
     )
     result = json.loads(done.stdout)
     assert result["experiment"] == "heads"
-    measured = set(BENCHMARK_FIGURES) - {"heads.share-of-photo"}  # which needs photographs and their backbone
+    measured = set(figures_of("heads")) - {"heads.share-of-photo"}  # which needs photographs and their backbone
     assert measured <= set(result["figures"])
     for key in measured:
         assert result["figures"][key]["mean"] > 0

@@ -11,13 +11,42 @@ from engram.experiments.result import Figure, write_json
 
 FIGURES_FILE = "figures.json"
 
-# What `benchmarks/heads.py` measures; it is no experiment, yet its figures stand beside theirs.
+# What benchmarks and test harnesses measure; they are no experiments, yet their figures stand beside theirs.
 BENCHMARK_FIGURES = {
     "heads.teach-one-over-floor": Figure("teach-one-over-floor", "ratio", at_most=1.5),
     "heads.teach-many-share": Figure("teach-many-share", "ratio", at_least=0.8),
     "heads.over-river-knn": Figure("over-river-knn", "ratio", at_least=10.0),
     "heads.share-of-photo": Figure("share-of-photo", "%", at_most=5.0),
+    "durability.kill9-lost": Figure("kill9-lost", "examples", at_most=0),
+    "durability.kill9-acknowledged": Figure("kill9-acknowledged", "examples", at_least=5000),
+    "durability.powercut-lost": Figure("powercut-lost", "states", at_most=0),
+    "durability.powercut-states": Figure("powercut-states", "states", at_least=2000),
+    "durability.mutation-caught": Figure("mutation-caught", "flag", at_least=1),
+    "durability.faults-wrong": Figure("faults-wrong", "cases", at_most=0),
+    "durability.faults-tried": Figure("faults-tried", "cases"),
+    "server.fuzz-failures": Figure("fuzz-failures", "cases", at_most=0),
+    "server.fuzz-cases": Figure("fuzz-cases", "cases", at_least=2000),
+    "server.hostile-accepted": Figure("hostile-accepted", "cases", at_most=0),
+    "server.hostile-tried": Figure("hostile-tried", "cases"),
+    "server.fsyncs-per-teach-32": Figure("fsyncs-per-teach-32", "ratio", at_most=0.125),
+    "server.teaches-per-s-32": Figure("teaches-per-s-32", "1/s"),
+    "server.p99-slow-fsync-ms": Figure("p99-slow-fsync-ms", "ms", at_most=20),
+    "server.p99-under-teaching": Figure("p99-under-teaching", "ratio", at_most=5),
+    "server.overhead-binary-ms": Figure("overhead-binary-ms", "ms", at_most=1),
+    "server.overhead-json-ms": Figure("overhead-json-ms", "ms", at_most=1.5),
+    "brain.reopen-s": Figure("reopen-s", "s", at_most=3),
+    "brain.replay-events-per-s": Figure("replay-events-per-s", "1/s", at_least=50_000),
+    "page.flows-driven": Figure("flows-driven", "flows", at_least=12),
 }
+
+
+def figures_of(subject: str) -> dict[str, Figure]:
+    """The benchmark figures whose keys begin with a subject: what one benchmark passes to `result.build`.
+
+    >>> sorted(figures_of("page"))
+    ['page.flows-driven']
+    """
+    return {key: figure for key, figure in BENCHMARK_FIGURES.items() if key.split(".")[0] == subject}
 
 
 @dataclass(frozen=True, slots=True)
