@@ -150,6 +150,7 @@ def test_a_brain_without_a_backbone_decides_by_the_first_inputs(folder: Path) ->
 
 def test_backbones_are_given_as_bundles_backbones_or_names(tmp_path: Path) -> None:
     assert as_bundle("descriptor").name == "descriptor"
+    assert as_bundle("photos").fingerprint == default_bundle([picture("red", 0)]).fingerprint
     bundle = Bundle.of_vectors(3, largest=100)
     bundle.save(tmp_path / "mine")
     assert as_bundle(str(tmp_path / "mine")).fingerprint == as_bundle(bundle).fingerprint == bundle.fingerprint

@@ -201,7 +201,7 @@ def test_renaming_consolidating_and_info(engram: Terminal) -> None:
     assert done["after"] <= done["before"] == 36
     shown = engram.says("info", "b")
     assert digest in shown
-    assert "descriptor" in shown
+    assert "photos" in shown
 
 
 def test_numbers_stay_numbers_where_labels_are_numbers(engram: Terminal, shelf: Path) -> None:

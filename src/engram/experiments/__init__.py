@@ -30,6 +30,8 @@ EXPERIMENTS = {
                      "150 intents of a chatbot, new ones day by day, and queries out of scope"),
     "ldnn-line": ("engram.experiments.ldnn_line",
                   "a production line: six kinds of steel defects arriving one after another"),
+    "photo-backbone": ("engram.experiments.photo_backbone",
+                       "the photo backbone that ships: few photographs, steel defects, its speed and its size"),
     "feature-quality": ("engram.experiments.feature_quality",
                         "which training of a backbone makes the fast head good: recipes on families of networks"),
 }

@@ -47,12 +47,14 @@ class Target:
 
         Directions with less than a tenth of the middle one's variance are mostly noise: they are not blown up.
         """
-        unit = functional.normalize(features.float())
+        unit = functional.normalize(features.double())
         mean = unit.mean(0)
         variances, axes = torch.linalg.eigh((unit - mean).T @ (unit - mean) / len(unit))
         variances, axes = variances.flip(0)[:directions], axes.flip(1)[:, :directions]
+        # Either sign of an axis is as good: the same one each time, or an interrupted training would not fit.
+        axes = axes * axes.gather(0, axes.abs().argmax(0)[None]).sign()
         floor = 0.1 * variances[len(variances) // 2]
-        return cls(mean, axes / (variances + floor).sqrt(), answers)
+        return cls(mean.float(), (axes / (variances + floor).sqrt()).float(), answers)
 
     @property
     def directions(self) -> int:

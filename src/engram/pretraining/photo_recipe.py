@@ -48,24 +48,25 @@ class PhotoRecipe:
         sides: of the views that the student is shown, one drawn for each batch.
         batch: views per step.
         directions: of the teacher's features.
-        truth, features, answers, temperature: see Distillation.
+        weights: from which step on, and what the losses of truth, features and answers weigh then.
+        temperature: of the teacher's answers.
         recolour: what the student has to bear with.
         schedule: how long and how fast.
     """
 
-    passes: int = 10
+    passes: int = 7
     teacher_side: int = 128
     sides: tuple[int, ...] = (48, 64, 80)
     batch: int = 128
     directions: int = 256
-    truth: float = 1.0
-    features: float = 3.0
-    answers: float = 1.0
+    weights: tuple[tuple[int, float, float, float], ...] = (
+        (0, 1.0, 3.0, 1.0), (2250, 0.5, 8.0, 1.0), (3750, 0.5, 20.0, 1.0),
+    )
     temperature: float = 2.0
     recolour: Recolour = field(default_factory=lambda: Recolour(focus=0.5))
     schedule: Schedule = field(
         default_factory=lambda: Schedule(
-            steps=10_000, learning_rate=2e-3, warm_up=0.1, weight_decay=0.05, averaging=0.999
+            steps=9_000, learning_rate=2e-3, warm_up=0.1, weight_decay=0.05, averaging=0.999
         )
     )
 
@@ -184,10 +185,15 @@ def pretrain_photos(
     objective = Distillation(
         small_resnet().to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         len(learned), max(recipe.sides), None, material.target(),
-        truth=recipe.truth, features=recipe.features, answers=recipe.answers, temperature=recipe.temperature,
+        temperature=recipe.temperature,
     )
     objective.recolour = recipe.recolour
-    train(objective, material.draw(objective), recipe.schedule, seed=seed, progress=progress, checkpoint=checkpoint)
+
+    def weigh(step: int) -> None:
+        _, objective.truth, objective.features, objective.answers = max(w for w in recipe.weights if w[0] <= step)
+
+    train(objective, material.draw(objective), recipe.schedule, seed=seed, before_step=weigh, progress=progress,
+          checkpoint=checkpoint)
     return objective
 
 
