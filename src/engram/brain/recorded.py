@@ -160,6 +160,7 @@ class Recorded(Knowledge):
             if self._bundle is not None and all(isinstance(item, Taught) for item in items):
                 for item in items:
                     self._recovery().replay(self._taught, item)
+                self._show()
                 self.seq = last
                 self._read_inbox()
             else:
@@ -256,9 +257,13 @@ class Recorded(Knowledge):
 
     def _changed(self, values: int = 0) -> None:
         """So many values were learned, or something else was done: let it be seen, and saved in time."""
+        self._show()
+        self._grown(values)
+
+    def _show(self) -> None:
+        """Let those who ask see what is known now."""
         if self._published:
             self._view = self._taught.total.view()
-        self._grown(values)
 
     # Snapshots
 
@@ -362,6 +367,7 @@ class Recorded(Knowledge):
         assert self._journal is not None
         last = self._journal.log.last
         self._taught = self._recovery().at(last)
+        self._show()
         self.seq = last
         self._last_time = max(self._last_time, self._journal.log.event(last).time)
         self._read_inbox()
