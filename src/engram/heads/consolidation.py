@@ -17,7 +17,7 @@ from engram.heads.prototypes import TOLERANCE, merge, squared_distances, typical
 from engram.learner import FloatArray
 
 _CHUNK = 1024  # prototypes merged at a time: the cost is quadratic in them
-_SEEDS = 128  # rows that make new prototypes at a time, where rows are let go
+_SEEDS = 64  # rows that make new prototypes at a time, where rows are let go
 _PORTION = 4096  # rows compared at a time
 
 
@@ -70,7 +70,7 @@ def let_go(episodes: Episodes, keep: int, metric: Single, discriminant: Discrimi
     """Let go of all rows of a class but the `keep` with the smallest SHA-256, once each belongs to a prototype."""
     going = np.ones(len(episodes.rows), bool)
     going[episodes.smallest(keep)] = False
-    limit = TOLERANCE * _spread(episodes, discriminant) if len(going) > 1 else 0.0
+    limit = TOLERANCE * _spread(episodes, discriminant, _CHUNK // 2) if len(going) > 1 else 0.0
     while len(episodes.counts) > most:  # a consolidation may have left more
         _reduce(episodes, discriminant, limit, most)
     left = episodes.smallest(len(going), np.flatnonzero(going & (episodes.owners == LOOSE)))
@@ -143,10 +143,10 @@ def _seed(
     episodes.unite(merge(distances, counts, limit, most), counts, sums, places)
 
 
-def _spread(episodes: Episodes, discriminant: Discriminant) -> float:
-    """v_c of a class, made at its first consolidation from up to 1024 of its rows, or its prototypes."""
+def _spread(episodes: Episodes, discriminant: Discriminant, sample: int = _CHUNK) -> float:
+    """v_c of a class, made at its first consolidation from a sample of its rows, or its prototypes."""
     if episodes.spread is None:
-        points = episodes.rows[episodes.smallest(_CHUNK)].astype(np.float64)
+        points = episodes.rows[episodes.smallest(sample)].astype(np.float64)
         if len(points) < 2:
             counts, sums = episodes.prototypes()
             points = (sums / counts[:, None])[:_CHUNK]

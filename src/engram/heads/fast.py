@@ -8,37 +8,31 @@ a frozen backbone below, a fast, exact, melding memory on top.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from engram.heads.consolidation import consolidate
-from engram.heads.discriminant import Change, Discriminant, Prior
-from engram.heads.episodic_memory import EpisodicMemory
-from engram.heads.exact_sums import ExactSums
-from engram.heads.head import Head, Positions, from_json_array, json_array
+from engram.heads.discriminant import Change, Discriminant
+from engram.heads.fast_memory import FastMemory
+from engram.heads.head import Positions
 from engram.heads.left_out import LeftOut
 from engram.heads.novelty import Novelty
-from engram.heads.quantisation import Quantisation, check_rows
-from engram.heads.reading import ReadOutKind
-from engram.heads.readout import ReadOut
 from engram.heads.view import HeadView, cosines
-from engram.inputs.vectors import as_labels, as_vectors, positions
+from engram.inputs.vectors import positions
 from engram.learner import (
     Consolidation,
     FloatArray,
-    InputError,
     Label,
     LabelError,
     MeldError,
     NotTaughtError,
     Predictions,
-    State,
 )
 
 
-class FastHead(Head):
+class FastHead(FastMemory):
     """Learns at once, exactly: any order, batching, melding or unlearning ends in the same SHA-256.
 
     Args:
@@ -66,30 +60,6 @@ class FastHead(Head):
     >>> head.digest() == before
     True
     """
-
-    def __init__(
-        self,
-        mean: npt.ArrayLike | None = None,
-        covariance: npt.ArrayLike | None = None,
-        *,
-        step: float = 2.0**-12,
-        normalise: bool = True,
-        alpha: float = 0.02,
-        gate: float | None = None,
-        readout: ReadOutKind = "auto",
-        memory_budget: int = 2**28,
-    ) -> None:
-        super().__init__()
-        if not 0 < alpha < 1:
-            raise InputError(f"alpha is a share between 0 and 1, not {alpha!r}.")
-        if readout not in get_args(ReadOutKind):
-            raise InputError(f"readout is one of {', '.join(get_args(ReadOutKind))}, not {readout!r}.")
-        self.exact = gate is None
-        self.alpha, self.gate, self.memory_budget = alpha, gate, memory_budget
-        self.readout: ReadOutKind = readout
-        self._quantise = Quantisation(step, normalise)
-        self._covariance: FloatArray | None = None
-        self._set_statistics(mean, covariance)
 
     # What a user does
 
@@ -226,22 +196,6 @@ class FastHead(Head):
                 self._episodes.make_room(self._readout.discriminant(), all_of_it=True)
                 self._readout.invalidate()
 
-    @property
-    def loose(self) -> dict[Label, int]:
-        """How many examples of each label no prototype holds yet."""
-        with self._lock:
-            return dict(zip(self._book, self._episodes.loose(), strict=True))
-
-    def copy(self) -> FastHead:
-        """Another head that knows the same and answers the same; rows are shared, so it costs little."""
-        with self._lock:
-            made = type(self)(**self.config())
-            made.width, made._book = self.width, dict(self._book)
-            made._quantise, made._covariance, made._prior = self._quantise, self._covariance, self._prior
-            made.sums, made._episodes = self.sums.copy(), self._episodes.copy()
-            made._readout = self._readout.copy(made.sums, made._episodes)
-            return made
-
     def rebuild(self) -> None:
         """Derive the read-out anew from the sums: κ, t, the precision and the calibration."""
         with self._lock:
@@ -270,44 +224,11 @@ class FastHead(Head):
             reading = self._readout.reading().kept() if self._book else None
             return HeadView(self.labels, self.width, self._quantise, reading)
 
-    @property
-    def counts(self) -> dict[Label, int]:
-        """How many examples each label has."""
-        with self._lock:
-            return {label: int(self.sums.counts[place]) for label, place in self._book.items()}
-
-    @property
-    def prototypes(self) -> dict[Label, tuple[FloatArray, FloatArray]]:
-        """For each label its prototypes: (P,) counts and (P, D) means, in quantised units."""
-        with self._lock:
-            parts = {label: self._episodes[place].prototypes() for label, place in self._book.items()}
-        return {label: (counts, sums / counts[:, None]) for label, (counts, sums) in parts.items()}
-
-    def leading_prototypes(self, most: int) -> dict[Label, tuple[FloatArray, FloatArray]]:
-        """Up to `most` prototypes of each label, as `prototypes`: those of the most examples, then of least SHA-256."""
-        with self._lock:
-            parts = {label: self._episodes[place].leading(most) for label, place in self._book.items()}
-        return {label: (counts, sums / counts[:, None]) for label, (counts, sums) in parts.items()}
-
     def similarity(self, inputs: Any) -> FloatArray:
         """(N, N) cosines between features in the metric of the read-out: what is alike, by what was learned."""
         with self._lock:
             rows = self._prepare(np.atleast_2d(np.asarray(inputs, np.float64)))
             return cosines(rows, self._readout.discriminant().apply(rows) if self._book else rows)
-
-    def digest(self) -> str:
-        """SHA-256 of the exact sums, by label; what was forgotten leaves no trace in it."""
-        with self._lock:
-            return self.sums.digest(self.labels) if self._book else ExactSums(1).digest(())
-
-    def quantise(self, inputs: Any) -> FloatArray:
-        """(N, D) integers that `learn` would add for these features."""
-        return self._prepare(np.atleast_2d(np.asarray(inputs, np.float64)))
-
-    def exact_sums(self) -> ExactSums:
-        """A copy of the sums, classes in the order of `labels`."""
-        with self._lock:
-            return self.sums.copy()
 
     @property
     def discriminant(self) -> Discriminant:
@@ -321,44 +242,7 @@ class FastHead(Head):
         with self._lock:
             return self._readout.novelty()
 
-    @property
-    def memory_limit(self) -> int:
-        """Bytes that the memory never exceeds with the classes it has now, however long the stream."""
-        width, classes = self.width or 1, len(self._book)
-        return self._episodes.limit + 8 * width * (width + classes) + 8 * classes
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes held by the state's arrays."""
-        with self._lock:
-            return sum(array.nbytes for array in self._small_arrays().values()) + self._episodes.nbytes
-
-    def state(self) -> State:
-        """The whole head as arrays: what `from_state` needs, no pickle."""
-        with self._lock:
-            small = {name: array.copy() for name, array in self._small_arrays().items()}
-            return {"head": self._about(), **small, **self._episodes.state()}
-
-    def config(self) -> dict[str, Any]:
-        return {**self._quantise.config(), "alpha": self.alpha, "gate": self.gate, "readout": self.readout,
-                "memory_budget": self.memory_budget}
-
     # What the base class asks for
-
-    def _prepare(self, vectors: FloatArray) -> FloatArray:
-        return self._quantise(vectors)
-
-    def _examples(self, inputs: Any, targets: Any) -> tuple[npt.NDArray[Any], list[Label]]:
-        vectors = as_vectors(inputs, self.width)
-        labels = as_labels(targets, len(vectors), next(iter(self._book), None))
-        return self._quantise.small(vectors), labels
-
-    def _row_labels(self, rows: npt.NDArray[np.int16], targets: Any) -> list[Label]:
-        check_rows(rows, self.width)
-        return as_labels(targets, len(rows), next(iter(self._book), None))
-
-    def _check(self, vectors: npt.NDArray[Any], labels: list[Label]) -> None:
-        self.sums.check_capacity(len(vectors))
 
     def _learn(self, vectors: npt.NDArray[Any], classes: Positions) -> None:
         if not self.sums.width:
@@ -378,52 +262,7 @@ class FastHead(Head):
     def _scores(self, vectors: FloatArray) -> FloatArray:
         return self._readout.reading().answer(vectors, None).scores
 
-    def _arrays(self) -> State:
-        return {**self._small_arrays(), **self._episodes.state()}
-
-    def _small_arrays(self) -> State:
-        """All but the episodes, which may be large."""
-        derived = json_array(self._readout.derived() if self._book else None)
-        spread = {} if self._covariance is None else {"covariance": self._covariance}
-        return {"derived": derived, **self._quantise.arrays(), **spread, **self.sums.state()}
-
-    def _restore(self, state: State) -> None:
-        self._set_statistics(state.get("mean"), state.get("covariance"))
-        sums = ExactSums.from_state(state)
-        self._start(sums.width)
-        self.sums = sums
-        self._episodes.restore(state)
-        if not len(sums.counts) == len(self._episodes) == len(self._book) or self.width not in (None, sums.width):
-            raise ValueError("labels, sums and episodes do not fit each other")
-        self.width = self.width or sums.width or None  # without a bundle's mean, what was taught says it
-        self._readout = self._new_readout()
-        derived = from_json_array(state["derived"])
-        if derived:
-            self._readout.restore(derived)
-
     # How it is done
-
-    def _set_statistics(self, mean: npt.ArrayLike | None, covariance: npt.ArrayLike | None) -> None:
-        centre = None if mean is None else as_vectors(mean)[0]
-        spread = None if covariance is None else as_vectors(covariance, None if centre is None else len(centre))
-        if spread is not None and (spread.shape[0] != spread.shape[1] or np.trace(spread) <= 0):
-            raise InputError(f"covariance is a (D, D) covariance matrix, not {spread.shape}.")
-        self._quantise = Quantisation(self._quantise.step, self._quantise.normalise, centre)
-        self._covariance = spread
-        known = centre if centre is not None else spread
-        self.width = None if known is None else known.shape[-1]
-        self._start(self.width or 0)
-
-    def _start(self, width: int) -> None:
-        """Nothing taught yet; the width is known now, or 0."""
-        self.sums = ExactSums(width)
-        self._episodes = EpisodicMemory(width, self.memory_budget)
-        covariance = None if self._covariance is None else self._covariance / self._quantise.step**2
-        self._prior = Prior(width, covariance)
-        self._readout = self._new_readout()
-
-    def _new_readout(self) -> ReadOut:
-        return ReadOut(self.sums, self._episodes, self._prior, self.alpha, self.readout)
 
     def _place(self, label: Label) -> int:
         if label not in self._book:
@@ -445,14 +284,8 @@ class FastHead(Head):
         others = np.delete(scores, self._book[label])
         return bool(scores[self._book[label]] - others.max() > self.gate)
 
-    def _same_space(self, other: FastHead) -> bool:
-        mine, theirs = self._quantise, other._quantise
-        same = (mine.step, mine.normalise) == (theirs.step, theirs.normalise)
-        same &= not self.sums.width or not other.sums.width or self.sums.width == other.sums.width
-        pairs = ((mine.mean, theirs.mean), (self._covariance, other._covariance))
-        return same and all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairs)
-
     def _make_room(self) -> None:
         if self._episodes.over_budget:
             self._episodes.make_room(self._readout.discriminant())
             self._readout.regrouped()
+

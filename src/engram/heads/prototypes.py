@@ -26,7 +26,8 @@ def squared_distances(vectors: FloatArray, moved: FloatArray) -> FloatArray:
 
 def typical_spread(distances: FloatArray) -> float:
     """v_c: half the median squared nearest-neighbour distance, over (N, N) squared distances, N ≥ 2."""
-    others = distances + np.diag(np.full(len(distances), np.inf))
+    others = distances.copy()
+    np.fill_diagonal(others, np.inf)
     return 0.5 * float(np.median(others.min(axis=1)))
 
 
