@@ -33,8 +33,8 @@ from engram.pretraining.cache import cached, key_of
 
 BRIEF = "Lifelong-DNN technical brief (Neurala, 2019)"
 VALIDATION, TARGET = "held-out", "novel"
-TARGETS = {"held-out": 50, "near": 10, "novel": 10, "steel": 6, "omniglot": 50}
-"""What is learned on top, and how many classes it has."""
+TARGETS = ("held-out", "near", "novel", "steel", "omniglot")
+"""What is learned on top: 50, 10, 10, 6 and 50 classes."""
 
 PER_CLASS = 30
 """Pictures of each Tiny-ImageNet class that statistics, probes and held-out classes use."""
@@ -52,6 +52,7 @@ class Config:
         others: families that are added with the first seed alone.
         multipliers: of each family's channels, main first; 0 where the family has none.
         recipes: of RECIPES.
+        classes: of Tiny-ImageNet's 200 that are trained on; the others are held out.
         side: of the pictures.
         steps, passes, learning_rate: see Training.
         shots: examples taught of each class.
@@ -62,6 +63,7 @@ class Config:
     others: tuple[str, ...] = ("squeezenet1_1", "mobilenet_v2")
     multipliers: tuple[float, ...] = (0.25, 0.0, 0.35)
     recipes: tuple[str, ...] = tuple(RECIPES)
+    classes: int = 150
     side: int = 64
     steps: int = 400
     passes: int = 128
@@ -112,7 +114,7 @@ def training_of(config: Config, family: str, recipe: str, seed: int) -> Training
     """How the cell's network is trained."""
     multiplier = dict(zip((config.main, *config.others), config.multipliers, strict=True))[family]
     options = (("multiplier", multiplier),) if multiplier else ()
-    return Training(family, recipe, config.side, options, steps=config.steps, passes=config.passes,
+    return Training(family, recipe, config.side, options, config.classes, steps=config.steps, passes=config.passes,
                     learning_rate=config.learning_rate, seed=seed)
 
 
