@@ -4,10 +4,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from engram.backbones.bundle import Bundle
 from engram.backbones.preprocessing import Preprocessing
 from engram.backbones.torch_module import TorchBackbone
 from engram.learner import InputError
-from engram.pretraining.distillation import Distillation, Target, prepared, taught
+from engram.pretraining.distillation import Distillation, Target, distilled_from, prepared, taught
 from engram.pretraining.families.resnet import BasicBlock, ResNet
 from engram.pretraining.loop import Schedule, train
 from engram.pretraining.photo_augmentation import View
@@ -99,6 +100,17 @@ def test_a_student_learns_to_say_what_its_teacher_says(teacher):
           Schedule(steps=120, learning_rate=5e-3, averaging=0.9, bfloat16=False))
     assert before < 0.4
     assert likeness() > 0.75
+
+
+def test_any_bundle_of_square_pictures_can_teach(teacher):
+    images, classes = pictures()
+    recipe = distilled_from(Bundle.bare(teacher), student(), images, 3, 16, directions=4)
+    assert recipe.target.directions == 4
+    train(recipe, from_pictures(recipe, images, classes, 8), Schedule(steps=2, bfloat16=False))
+    assert torch.isfinite(recipe.network.embed(prepared(images[:2].float()))).all()
+    assert distilled_from(Bundle.bare(teacher), student(), images, 3, 16).target.directions == 6
+    with pytest.raises(InputError, match="square RGB"):
+        distilled_from(Bundle.of_vectors(6), student(), images, 3, 16)
 
 
 def test_a_batch_is_the_same_for_the_same_seed_and_shows_both_the_same_part(teacher):

@@ -71,6 +71,7 @@ FIGURES = {
     "photo-backbone.mobilenet-shots-14": Figure("mobilenet-shots-14", "%"),
     "photo-backbone.mobilenet-shots-1": Figure("mobilenet-shots-1", "%"),
     "photo-backbone.mobilenet-steel-14": Figure("mobilenet-steel-14", "%"),
+    "photo-backbone.descriptor-shots-14": Figure("descriptor-shots-14", "%"),
     "photo-backbone.teach-ms": Figure("teach-ms", "ms", at_most=15.0),
     "photo-backbone.package-mb": Figure("package-mb", "MB", at_most=10.0),
     "photo-backbone.onnx-difference": Figure("onnx-difference", "ratio", at_most=1e-4),

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engram.backbones.bundle import Bundle
 from engram.learner import InputError
 from engram.pretraining.families.network import Network
 from engram.pretraining.loop import Batch
@@ -133,6 +134,35 @@ class Distillation(Recipe):
                 said = self.target.softened(features, self.temperature)
                 loss = loss + self.answers * functional.cross_entropy(self.answering(embedded), said)
         return loss
+
+
+def distilled_from(
+    teacher: Bundle, network: Network, pictures: Tensor, classes: int, side: int, *,
+    directions: int = 256, **options: Any,
+) -> Distillation:
+    """The recipe for any teacher: its features alone are imitated, as it sees up to 4,096 of the pictures.
+
+    Args:
+        teacher: a bundle of an ONNX or PyTorch backbone of square RGB pictures.
+        network, classes, side: see Recipe.
+        pictures: (N, 3, H, W) uint8, what will be trained on.
+        directions: how many of the teacher's features' principal directions are imitated, where it has as many.
+        options: weights and smoothing; see Distillation.
+
+    Raises:
+        InputError: the teacher does not take square RGB pictures.
+    """
+    sees = getattr(teacher.backbone, "preprocessing", None)
+    if sees is None or sees.shape != (3, sees.size[0], sees.size[0]):
+        raise InputError(f"{teacher.name} cannot teach: a teacher takes square RGB pictures, channels first.")
+    some = pictures[:: max(1, len(pictures) // 4096)]
+    view = RandomView()(len(some), torch.Generator().manual_seed(0))
+    parts = [
+        taught(teacher.backbone, some[part], view.at(part))
+        for part in torch.arange(len(some)).tensor_split(tuple(range(64, len(some), 64)))
+    ]
+    target = Target.measure(torch.cat(parts), min(directions, teacher.width))
+    return Distillation(network, classes, side, teacher.backbone, target, **{"answers": 0.0, **options})
 
 
 def prepared(pixels: Tensor) -> Tensor:
