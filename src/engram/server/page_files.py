@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -34,6 +35,7 @@ class _File:
     tag: str
 
 
+@cache
 def page_routes() -> list[Route]:
     """One route for every file of the page, and `/` for its index."""
     found = dict(_read(files("engram.server") / "page", ""))

@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from engram.brain import Brain
 from engram.learner import InputError, Predictions
 from engram.server.answers import answers_json
 from engram.server.bodies import Given, count, flag, label_like, read_inputs
@@ -62,10 +63,18 @@ def ask_brain(served: ServedBrain, given: Given, among: list[Any] | None, *, rem
     """Ask, and count what was asked."""
     check_kind(served, given)
     if remember:
-        answers = served.change(lambda brain: brain.predict(given.items, among, remember=True))
+        answers = served.change(lambda brain: _remembering(brain, given.items, among))
     else:
         answers = served.brain.predict(given.items, among)
     served.count(asked=len(answers), refused=int(np.count_nonzero(~answers.known)))
+    return answers
+
+
+def _remembering(brain: Brain, items: Any, among: list[Any] | None) -> Predictions:
+    """Ask; what is not known is in the inbox, on disk, when this returns."""
+    answers = brain.predict(items, among, remember=True)
+    if not answers.known.all():
+        brain.keep_unknowns()
     return answers
 
 
