@@ -26,12 +26,17 @@ from engram.brain.timeline import (
     ROLLED_BACK,
     Timeline,
 )  # fmt: skip
-from engram.learner import DamagedError, EngramError
+from engram.learner import DamagedError, EngramError, Label
 from engram.store.event import Event, Taught
+
+_AT_ONCE = 20_000  # examples whose consolidation takes no longer than a second or so
 
 
 class Recovery:
     """Rebuilds what a brain knew at any moment that its log can still tell of.
+
+    Several consolidations are repeated as one. Which examples share a prototype is no knowledge, so after a long replay
+    that is left until it falls due again.
 
     Args:
         journal: the brain's folder and log.
@@ -55,10 +60,16 @@ class Recovery:
         spans = timeline.in_force(upto)
         taught, done = self._base(timeline, spans, snapshots)
         taught.own.live = bool(taught.own.lineage.stretches)
+        merged: dict[Label, None] = {}
         try:
             for span in spans:
                 for item in self.journal.log.runs(max(span.start - 1, done), span.stop - 1):
-                    self.replay(taught, item)
+                    if isinstance(item, Event) and item.kind == CONSOLIDATED:
+                        merged |= dict.fromkeys((item.body or {}).get("labels") or taught.total.labels)
+                    else:
+                        self.replay(taught, item)
+            if sum(taught.total.counts.get(label, 0) for label in merged) <= _AT_ONCE:
+                taught.consolidate(label for label in merged if label in taught.total.labels)
         except (*MISFITS, EngramError) as error:
             raise DamagedError(
                 f"{self.journal.folder.path}: the log cannot be replayed: restore the folder from a copy. ({error})"
@@ -116,16 +127,13 @@ class Recovery:
     def _forked(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         taught.fork(str(body["device"]))
 
-    def _consolidated(self, taught: Contributions, body: Mapping[str, Any]) -> None:
-        taught.consolidate(body.get("labels"))
-
     def _rolled_back(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         taught.returned(Lineage.from_json(body["lineage"]), _edicts(body))
 
 
 _REPLAY: dict[str, Callable[[Recovery, Contributions, Mapping[str, Any]], None]] = {
     OPENED: Recovery._opened, FORGOT: Recovery._decreed, RENAMED: Recovery._decreed, MELDED: Recovery._melded,
-    RELABELLED: Recovery._relabelled, FORKED: Recovery._forked, CONSOLIDATED: Recovery._consolidated,
+    RELABELLED: Recovery._relabelled, FORKED: Recovery._forked,
     ROLLED_BACK: Recovery._rolled_back,
 }  # fmt: skip
 

@@ -1,0 +1,136 @@
+"""How long a brain of a million events takes to open: from its snapshot, and from its log alone.
+
+    python benchmarks/reopen.py [--json] [--out results/reopen.json] [--repeats 3] [--events 1000000] [--widths 256 1280]
+
+The events are taught 4096 to a commit and in bits of 1 to 64 rows of one label, as lessons come. `reopen-s` is
+`Brain.open` up to the first answer given, in a new process, the files in the system's cache; `replay-events-per-s` is what a
+replay of the whole log does with the snapshots taken away. Beside it stands the floor: reading every row of the log and
+checking its checksum, without learning it. One thread. The default budget of memory holds: beyond it the oldest examples
+are let go, so the brain is made with a budget that keeps all of them in the log.
+"""
+
+from __future__ import annotations
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engram.brain import Brain
+from engram.experiments.figures import figures_of
+from engram.experiments.result import build, write_json
+from engram.inputs.vectors import unit_length
+from engram.store.event_log import EventLog
+
+CLASSES = 100
+_PART = 4096
+
+_OPEN = """
+import sys, time
+import numpy as np
+from engram.brain import Brain
+started = time.perf_counter()
+brain = Brain.open(sys.argv[1], readonly=True)
+opened = time.perf_counter()
+brain.predict(np.ones(brain.bundle.width))
+print(opened - started, time.perf_counter() - started, brain.digest())
+"""
+
+
+def make(folder: Path, events: int, width: int, seed: int) -> str:
+    """Teach a new brain; returns its digest."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(CLASSES, width))
+    with Brain.create(folder, memory_budget=2**40) as brain:
+        for start in range(0, events, _PART):
+            some = min(_PART, events - start)
+            labels = np.repeat(rng.integers(0, CLASSES, some), rng.integers(1, 65, some))[:some]
+            rows = unit_length(centres[labels] + rng.normal(size=(some, width)))
+            brain.learn(rows, [f"c{label}" for label in labels])
+            print(f"\r{start + some} of {events} taught", end="", file=sys.stderr)
+        brain.save()
+        print(file=sys.stderr)
+        return brain.digest()
+
+
+def reopened(folder: Path, digest: str) -> tuple[float, float]:
+    """Seconds until the brain is open, and until it has answered, in a new process."""
+    done = subprocess.run([sys.executable, "-c", _OPEN, str(folder)], capture_output=True, text=True, check=True)
+    opened, answered, found = done.stdout.split()
+    if found != digest:
+        raise SystemExit(f"{folder} opened with another digest than it was closed with.")
+    return float(opened), float(answered)
+
+
+def checked(folder: Path) -> float:
+    """Seconds to read the log and check every row: what no replay can do without."""
+    with EventLog.open(folder / "log.sqlite", readonly=True) as log:
+        started = time.perf_counter()
+        for _ in log.runs():
+            pass
+        return time.perf_counter() - started
+
+
+def measure(events: int, width: int, seed: int, into: str | None) -> dict[str, float]:
+    """The figures of one brain."""
+    with tempfile.TemporaryDirectory(dir=into) as place:
+        folder = Path(place) / "brain"
+        digest = make(folder, events, width, seed)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        opened, answered = reopened(folder, digest)
+        for snapshot in folder.glob("snapshot-*"):
+            snapshot.unlink()
+        replayed, _ = reopened(folder, digest)
+        return {
+            "reopen-s": opened, "reopen-and-answer-s": answered, "replay-s": replayed,
+            "replay-events-per-s": events / replayed, "checked-events-per-s": events / checked(folder),
+            "folder-mb": size / 1e6,
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--out", type=Path, help="write the result to this file")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--widths", type=int, nargs="+", default=[256, 1280])
+    parser.add_argument("--dir", help="where to put the brain meanwhile")
+    options = parser.parse_args()
+    runs: list[dict[str, Any]] = []
+    for seed in range(options.repeats):
+        values: dict[str, Any] = {}
+        for width in options.widths:
+            some = options.events if width <= 256 else options.events // 10
+            found = measure(some, width, seed, options.dir)
+            values |= {f"{name}/{width}": value for name, value in found.items()}
+            if width == options.widths[0]:
+                values |= found
+        runs.append(values)
+        print(f"repeat {seed + 1} of {options.repeats}: {values}", file=sys.stderr)
+    command = "python benchmarks/reopen.py --out results/reopen.json"
+    config = {"events": options.events, "widths": options.widths, "classes": CLASSES, "threads": 1}
+    result = build("reopen", "Opening a brain of a million events", command, config, range(options.repeats), runs,
+                   figures_of("brain"))
+    if options.out:
+        write_json(options.out, result)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        for name, value in sorted(result["values"].items()):
+            print(f"{name:35s} {value['mean']:12.3f} ± {value['sd']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
