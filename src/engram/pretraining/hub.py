@@ -83,7 +83,7 @@ def pull(name: str, *, called: str | None = None, progress: Progress | None = No
         raise InputError(f"No network {name!r}. There are: {', '.join(WELL_KNOWN)}. Others: `engram backbone import`.")
     network = WELL_KNOWN[name]
     if network.family is not None:
-        _check_torch(name)
+        _check_training(name)
     endpoint = os.environ.get("HF_ENDPOINT", ENDPOINT).rstrip("/")
     url = f"{endpoint}/{network.repository}/resolve/{network.revision}/{network.file}"
     path = cache_folder() / "downloads" / f"{name}-{Path(network.file).name}"
@@ -102,9 +102,11 @@ def _backbone(network: Published, path: Path, name: str) -> OnnxBackbone:
     return import_weights(path, name=name, family=network.family, preprocessing=network.preprocessing)
 
 
-def _check_torch(name: str) -> None:
+def _check_training(name: str) -> None:
     """Before anything large is fetched."""
     from importlib.util import find_spec
 
-    if find_spec("torch") is None:
-        raise InputError(f"{name} comes as PyTorch weights, which need PyTorch: pip install engram[train,export]")
+    missing = [package for package in ("torch", "onnx") if find_spec(package) is None]
+    if missing:
+        raise InputError(f"{name} comes as PyTorch weights, which need {' and '.join(missing)}: "
+                         "pip install engram[train,export]")
