@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from engram.heads.episodes import LOOSE
 from engram.heads.fast import FastHead
-from engram.learner import FloatArray
+from engram.learner import FloatArray, InputError
 
 WIDTH = 16
 
@@ -153,3 +155,20 @@ def test_a_head_is_its_own_whatever_happens_to_the_state_it_came_from() -> None:
             array[...] = 0
     assert again.digest() == head.digest()
     assert all(np.array_equal(again.state()[name], array) for name, array in head.state().items())
+
+
+def test_digests_that_are_known_already_need_not_be_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = modes(1500, strangers=0)
+    rows = make().quantise(x).astype(np.int16)
+    digests = [hashlib.sha256(row.tobytes()).digest()[:16] for row in rows]
+    plain, told = make(budget=300 * 2 * WIDTH), make(budget=300 * 2 * WIDTH)
+    plain.learn_rows(rows, "a")
+    monkeypatch.setattr("engram.heads.episodes.hashlib", None)
+    for start in range(0, len(rows), 100):
+        told.learn_rows(rows[start : start + 100], "a", digests[start : start + 100])
+    assert told.left_out().labels == ("a",)
+    kept = {row.tobytes() for row in told._episodes[0].rows}
+    assert len(kept) <= 300
+    assert kept == {rows[i].tobytes() for i in np.argsort([d[:8] for d in digests])[: len(kept)]}
+    with pytest.raises(InputError):
+        told.learn_rows(rows[:2], "a", digests[:1])

@@ -10,7 +10,7 @@ what is kept does not depend on the order of teaching.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ class Episodes:
         self._rows: Rows = np.empty((0, width), np.int16)
         self._owners: Owners = np.empty(0, np.int32)
         self._keys: Keys = np.empty(0, np.uint64)  # of the first rows; the others' are made when asked for
-        self._size = 0
+        self._size = self._hashed = 0
 
     @property
     def rows(self) -> Rows:
@@ -76,15 +76,16 @@ class Episodes:
         """Another of the same contents; the rows are shared."""
         folded = None if self.folded is None else self.folded.copy()
         made = Episodes(self.width, self.counts.copy(), self.sums.copy(), folded, self.spread)
-        made.take(self.rows, self.owners.copy(), self._keys)
+        made.take(self.rows, self.owners.copy(), self._keys[: self._hashed])
         return made
 
     def take(self, rows: Rows, owners: Owners, keys: Keys | None = None) -> None:
         """Hold these rows in place of what is held; they must not change any more."""
         self._rows, self._owners, self._size = rows, owners, len(rows)
         self._keys = np.empty(0, np.uint64) if keys is None else keys
+        self._hashed = len(self._keys)
 
-    def append(self, rows: npt.NDArray[np.generic], owners: Owners | int = LOOSE) -> None:
+    def append(self, rows: npt.NDArray[np.generic], owners: Owners | int = LOOSE, keys: Keys | None = None) -> None:
         """Keep more rows; loose unless their prototypes are given."""
         end = self._size + len(rows)
         if end > len(self._rows):
@@ -92,12 +93,14 @@ class Episodes:
             self._rows, self._owners = _with_room(self.rows, room), _with_room(self.owners, room)
         self._rows[self._size : end] = rows
         self._owners[self._size : end] = owners
+        if keys is not None and self._hashed == self._size:
+            self._note(keys)
         self._size = end
 
     def find(self, row: npt.NDArray[np.generic]) -> Positions:
         """Where a row is kept: (K,) places, in order."""
         small = row.astype(np.int16)
-        alike = np.flatnonzero(self.keys() == _keys_of(small[None])[0])
+        alike = np.flatnonzero(self.keys() == keys_of([hashlib.sha256(small.tobytes()).digest()])[0])
         found: Positions = alike[(self.rows[alike] == small).all(axis=1)]
         return found
 
@@ -167,8 +170,11 @@ class Episodes:
         """Add loose rows to merged prototypes that there are."""
         order = np.argsort(prototypes, kind="stable")
         present, starts = np.unique(prototypes[order], return_index=True)
-        rows = self.rows[places[order]]
-        self.sums[present] += np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
+        ends = [*starts[1:].tolist(), len(order)]
+        for prototype, start, end in zip(present.tolist(), starts.tolist(), ends, strict=True):
+            for portion in range(start, end, _PORTION):
+                some = self.rows[places[order[portion : min(portion + _PORTION, end)]]]
+                self.sums[prototype] += some.astype(np.float64).sum(axis=0)
         self.counts += np.bincount(prototypes, minlength=len(self.counts))
         self.owners[places] = prototypes
 
@@ -196,10 +202,17 @@ class Episodes:
 
     def keys(self) -> Keys:
         """(N,) the first eight bytes of the SHA-256 of each row."""
-        missing = self.rows[len(self._keys) :]
+        missing = self.rows[self._hashed :]
         if len(missing):
-            self._keys = np.concatenate([self._keys, _keys_of(missing)])
-        return self._keys
+            self._note(keys_of([hashlib.sha256(row).digest() for row in missing]))
+        return self._keys[: self._size]
+
+    def _note(self, keys: Keys) -> None:
+        end = self._hashed + len(keys)
+        if end > len(self._keys):
+            self._keys = _with_room(self._keys[: self._hashed], max(end, 2 * len(self._keys)))
+        self._keys[self._hashed : end] = keys
+        self._hashed = end
 
     def meld(self, other: Episodes) -> None:
         """Take over another's rows and prototypes, side by side with one's own."""
@@ -229,7 +242,7 @@ class Episodes:
 
     def _keep(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Keep only the chosen rows, and only prototypes that still hold examples."""
-        self.take(self.rows[chosen], self.owners[chosen], self._keys[chosen[: len(self._keys)]])
+        self.take(self.rows[chosen], self.owners[chosen], self._keys[: self._hashed][chosen[: self._hashed]])
         self._drop_prototypes(self.counts > 0)
 
     def loosen(self) -> None:
@@ -284,8 +297,9 @@ def unpack(state: Mapping[str, npt.NDArray[Any]], width: int) -> list[Episodes]:
     return classes
 
 
-def _keys_of(rows: Rows) -> Keys:
-    return np.frombuffer(b"".join([hashlib.sha256(row).digest()[:8] for row in rows]), ">u8").astype(np.uint64)
+def keys_of(digests: Iterable[bytes]) -> Keys:
+    """The first eight bytes of each SHA-256, or of its beginning."""
+    return np.frombuffer(b"".join([digest[:8] for digest in digests]), ">u8").astype(np.uint64)
 
 
 def _with_room(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from engram.heads.consolidation import keep_within
 from engram.heads.discriminant import Discriminant
-from engram.heads.episodes import LOOSE, Episodes, pack, unpack
+from engram.heads.episodes import LOOSE, Episodes, Keys, pack, unpack
 from engram.heads.head import Positions
 from engram.learner import State
 
@@ -69,16 +69,17 @@ class EpisodicMemory(Sequence[Episodes]):
         while len(self._classes) < classes:
             self._classes.append(Episodes(self.width))
 
-    def add(self, rows: npt.NDArray[np.int16], classes: Positions) -> None:
+    def add(self, rows: npt.NDArray[np.int16], classes: Positions, keys: Keys | None = None) -> None:
         """Keep (N, D) rows of these classes."""
         self._bytes += rows.nbytes
         if len(rows) == 1:
-            self._classes[classes[0]].append(rows)
+            self._classes[classes[0]].append(rows, keys=keys)
             return
         order = np.argsort(classes, kind="stable")
         present, starts = np.unique(classes[order], return_index=True)
-        for place, some in zip(present.tolist(), np.split(rows[order], starts[1:]), strict=True):
-            self._classes[place].append(some)
+        rows, keys = rows[order], None if keys is None else keys[order]
+        for place, start, end in zip(present.tolist(), starts, [*starts[1:], len(order)], strict=True):
+            self._classes[place].append(rows[start:end], keys=None if keys is None else keys[start:end])
 
     def lacking(self, rows: npt.NDArray[np.int16], classes: Positions) -> int | None:
         """A class that does not hold all of these, each as often; of rows let go only the number tells."""

@@ -7,7 +7,7 @@ a frozen backbone below, a fast, exact, melding memory on top.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from engram.heads.consolidation import consolidate
 from engram.heads.discriminant import Change, Discriminant
+from engram.heads.episodes import Keys, keys_of
 from engram.heads.fast_memory import FastMemory
 from engram.heads.head import Positions
 from engram.heads.left_out import LeftOut
@@ -24,6 +25,7 @@ from engram.inputs.vectors import positions
 from engram.learner import (
     Consolidation,
     FloatArray,
+    InputError,
     Label,
     LabelError,
     MeldError,
@@ -80,8 +82,14 @@ class FastHead(FastMemory):
                     self.width = rows.shape[1]
                     self._learn(row[None], positions([label], self._book))
 
-    def learn_rows(self, rows: npt.NDArray[np.int16], targets: Any) -> None:
+    def learn_rows(
+        self, rows: npt.NDArray[np.int16], targets: Any, digests: Sequence[bytes] | None = None
+    ) -> None:
         """Learn (N, D) rows that `quantise` made before, as a log keeps them; no gate skips any.
+
+        Args:
+            digests: the SHA-256 of each row as little-endian int16, or its first bytes (eight at least), if known: it
+                need not be made again.
 
         Raises:
             InputError, LabelError, CapacityError: nothing was changed.
@@ -89,8 +97,10 @@ class FastHead(FastMemory):
         with self._lock:
             labels = self._row_labels(rows, targets)
             self._check(rows, labels)
+            if digests is not None and (len(digests) != len(rows) or min(map(len, digests), default=8) < 8):
+                raise InputError(f"Expected {len(rows)} digests of 8 bytes or more.")
             self.width = rows.shape[1]
-            self._learn(rows, positions(labels, self._book))
+            self._learn(rows, positions(labels, self._book), None if digests is None else keys_of(digests))
 
     def forget_rows(self, rows: npt.NDArray[np.int16], targets: Any) -> None:
         """`forget` for rows that `quantise` made before."""
@@ -244,13 +254,13 @@ class FastHead(FastMemory):
 
     # What the base class asks for
 
-    def _learn(self, vectors: npt.NDArray[Any], classes: Positions) -> None:
+    def _learn(self, vectors: npt.NDArray[Any], classes: Positions, keys: Keys | None = None) -> None:
         if not self.sums.width:
             self._start(vectors.shape[1])
         self._readout.before_change()
         self.sums.add(vectors, classes)
         self._episodes.reserve(len(self.sums.counts))
-        self._episodes.add(vectors, classes)
+        self._episodes.add(vectors, classes, keys)
         self._readout.note(Change(vectors, classes, 1))
         self._make_room()
 
