@@ -96,8 +96,7 @@ class Task(NamedTuple):
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed, which draws the examples that are taught."""
     values: Values = {}
-    bundles = {"": packaged(), "mobilenet-": mobilenet_bundle(), "descriptor-": Bundle.bare(DescriptorBackbone())}
-    for i, (prefix, bundle) in enumerate(bundles.items()):
+    for i, (prefix, bundle) in enumerate(bundles().items()):
         progress(i / 5, f"few examples on {bundle.name}")
         for kind, task in tasks(config).items():
             if kind == "held-out-" and prefix:
@@ -114,6 +113,11 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     progress(0.9, "the package")
     values["package-mb"] = package_mb()
     return values
+
+
+def bundles() -> dict[str, Bundle]:
+    """What is compared, by what the figures' names begin with."""
+    return {"": packaged(), "mobilenet-": mobilenet_bundle(), "descriptor-": Bundle.bare(DescriptorBackbone())}
 
 
 @lru_cache(maxsize=1)
@@ -157,14 +161,14 @@ def taught(bundle: Bundle, features: Array, task: Task, shots: int, rng: np.rand
 
 
 def unknown(bundle: Bundle, config: Config, seed: int) -> float:
-    """AUROC in percent: the novel classes are taught, their other photographs known, those of the near ones not."""
+    """AUROC in percent: the novel classes are taught, their other photographs known, those of other classes not."""
     task = tasks(config)["shots-"]
     features = task.features(bundle)
     labels = np.asarray(task.labels)
-    teach, ask = few_of_each(task.labels, NOVEL, max(config.shots), task.ask, np.random.default_rng([seed, 0]))
+    teach, ask = few_of_each(task.labels, task.classes, max(config.shots), task.ask, np.random.default_rng([seed, 0]))
     head = fast_head(bundle)
     head.learn(features[np.concatenate(teach)], labels[np.concatenate(teach)].tolist())
-    known, others = features[np.concatenate(ask)], features[np.isin(labels, NEAR)]
+    known, others = features[np.concatenate(ask)], features[~np.isin(labels, task.classes)]
     return 100 * auroc(combined(head, head.predict(known)), combined(head, head.predict(others)))
 
 
@@ -188,13 +192,13 @@ def exported(config: Config, seed: int) -> Values:
     own = packaged()
     labels = np.asarray(task.labels)
     in_torch, in_onnx = originals()
-    places = np.flatnonzero(np.isin(labels, NOVEL))
+    places = np.flatnonzero(np.isin(labels, task.classes))
     pictures = [task.pictures[place] for place in places]
     exact, plain = in_torch.features(pictures), in_onnx.features(pictures)
     shipped = task.features(own)
     unquantised = shipped.copy()
     unquantised[places] = plain
-    teach, ask = few_of_each(task.labels, NOVEL, max(config.shots), task.ask, np.random.default_rng([seed, 1]))
+    teach, ask = few_of_each(task.labels, task.classes, max(config.shots), task.ask, np.random.default_rng([seed, 1]))
     answers = []
     for features in (shipped, unquantised):
         head = fast_head(own)
