@@ -1,5 +1,7 @@
 """Sphinx's settings: MyST pages, furo's looks, docstrings in Google's style."""
 
+from importlib.util import find_spec
+
 from engram import __version__
 
 project = "Engram"
@@ -21,3 +23,5 @@ autodoc_typehints_description_target = "documented"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+# The pages can be built without PyTorch: its names then stand for themselves.
+autodoc_mock_imports = [] if find_spec("torch") else ["torch", "safetensors.torch"]
