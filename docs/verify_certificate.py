@@ -18,6 +18,23 @@ def read(state):  # -> {label: [count, sum of its examples]}, and the sum of x x
     sums, gram = (np.load(folder / file, allow_pickle=False).astype("<i8") for file in state["files"])
     return {c: [n, row] for c, n, row in zip(state["labels"], state["counts"], sums, strict=True)}, gram
 
+def read_log(log):  # the same of the examples in a log: all of them, added up here
+    for file, sha256 in log["files"].items():
+        with (folder / file).open("rb") as opened:
+            check(hashlib.file_digest(opened, "sha256").hexdigest() == sha256, f"{file} is unaltered")
+    rows, places = (np.load(folder / file, mmap_mode="r" if log["examples"] else None) for file in log["files"])
+    classes = {label: [0, np.zeros(rows.shape[1], "<i8")] for label in log["labels"]}
+    gram = np.zeros((rows.shape[1], rows.shape[1]), "<i8")
+    for start in range(0, len(rows), 4096):  # so many squares of int16 add up exactly in a double
+        some, which = rows[start : start + 4096].astype("<f8"), places[start : start + 4096]
+        gram += (some.T @ some).astype("<i8")
+        for place in np.unique(which):
+            entry = classes[log["labels"][place]]
+            entry[0] += int((which == place).sum())
+            entry[1] += some[which == place].sum(axis=0).astype("<i8")
+    check(len(rows) == len(places) == log["examples"], f"{len(rows)} examples are added up")
+    return classes, gram
+
 def digest(states):  # of the union: integers are added, so no order matters and nothing is rounded
     classes, gram = {}, sum(more for _, more in states)
     for label, (count, row) in (item for part, _ in states for item in part.items()):
@@ -32,6 +49,8 @@ said = json.loads((folder / "certificate.json").read_text(encoding="utf-8"))
 seal = hashlib.sha256(json.dumps({k: v for k, v in said.items() if k != "sha256"}, sort_keys=True).encode())
 check(seal.hexdigest() == said["sha256"], "certificate.json is unaltered")
 states = {name: read(state) for name, state in said["states"].items()}
+if "log" in said:
+    states["log"] = read_log(said["log"])
 for claim in said["sums"]:
     check(digest([states[name] for name in claim["of"]]) == claim["digest"], claim["sentence"])
 if gone := said["forgotten"]:

@@ -43,7 +43,7 @@ def melded(folder: Path) -> dict[str, Any]:
 
 def test_the_script_is_short_needs_numpy_alone_and_is_the_one_in_the_docs() -> None:
     text = DOCS.read_text()
-    assert len(text.splitlines()) <= 50
+    assert len(text.splitlines()) <= 70
     assert "engram" not in text
     imports = {line for line in text.splitlines() if line.startswith(("import ", "from "))}
     assert {line.split("  #")[0] for line in imports} == {

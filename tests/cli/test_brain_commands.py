@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from engram.brain import Brain
+from engram.brain.lessons import Learned
 from engram.cli import app
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 50, 220), "grey": (128, 128, 128)}
@@ -269,11 +271,26 @@ def test_the_example_that_was_never_taught_is_named(engram: Terminal) -> None:
     assert engram.answers("info", "b")["digest"] == before
 
 
-def test_what_a_first_save_left_behind_does_not_stop_the_next(engram: Terminal, shelf: Path) -> None:
-    (shelf / "b" / "bundle-0123456789abcdef").mkdir(parents=True)
-    (shelf / "b" / ".lock").touch()
-    assert engram.answers("teach", "b", "train")["taught"] == 36
-    assert engram.answers("info", "b")["examples"] == 36
+@pytest.mark.usefixtures("tables")
+def test_what_a_brain_left_behind_that_was_never_made_does_not_stop_the_next(engram: Terminal, shelf: Path) -> None:
+    Brain.create(shelf / "whole").close()
+    (shelf / "b").mkdir()
+    for left in (("manifest.json",), ("manifest.json.engram-tmp", ".lock")):
+        for name in left:
+            (shelf / "b" / name).write_bytes((shelf / "whole" / "manifest.json").read_bytes())
+        assert engram.answers("teach", "b", "red.npy", "--label", "red")["taught"] == 20
+        assert engram.answers("info", "b")["examples"] == 20
+        shutil.rmtree(shelf / "b")
+        (shelf / "b").mkdir()
+    (shelf / "b" / "thesis.txt").touch()
+    assert "not empty" in engram.refuses("teach", "b", "red.npy", "--label", "red")
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_new_brain_that_could_be_taught_nothing_is_not_there_afterwards(engram: Terminal, shelf: Path) -> None:
+    np.save(shelf / "far.npy", [[1e9, 0.0]])
+    assert "0 of 1 are taught" in engram.refuses("teach", "b", "far.npy", "--label", "red")
+    assert not (shelf / "b").exists()
 
 
 def test_a_meld_is_not_proven_of_some_of_its_parts(engram: Terminal) -> None:
@@ -308,18 +325,19 @@ def test_a_bad_picture_stops_the_lesson_and_the_rest_can_be_taught_later(engram:
 def test_an_interrupted_lesson_is_saved_as_far_as_it_went_and_can_be_resumed(
     engram: Terminal, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    learn, portions = Brain.learn, []
+    learn = Brain.learn_examples
+    portions: list[int] = []
 
-    def interrupted(brain: Brain, inputs: Any, *others: Any, **options: Any) -> None:
-        learn(brain, inputs[:8], others[0][:8], **options)
+    def interrupted(brain: Brain, inputs: Any, *others: Any, **options: Any) -> Learned:
         if len(portions) == 1:
             signal.raise_signal(number)  # in the middle of a portion, which is finished all the same
-        learn(brain, inputs[8:], others[0][8:], **options)
         portions.append(len(inputs))
+        return learn(brain, inputs, *others, **options)
 
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
-        patch.setattr(Brain, "learn", interrupted)
+        patch.setattr("engram.cli.teach._PICTURES", 16)
+        patch.setattr(Brain, "learn_examples", interrupted)
         assert "32 of 36 are taught and saved" in engram.refuses("teach", "b", "train", code=130)
     assert portions == [16, 16]
     assert signal.getsignal(number) is before

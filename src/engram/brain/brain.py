@@ -156,12 +156,7 @@ class Brain(Exchanging):
         return answers
 
     def keep_unknowns(self) -> None:
-        """Put what was remembered as unknown on disk now, not with the next change.
-
-        Raises:
-            EngramError: another program writes to the folder, or it was opened for reading only.
-            OSError: the disk refused.
-        """
+        """Put what was remembered as unknown on disk now. Raises EngramError or OSError where that cannot be."""
         with self._change():
             self._record_inbox()
 

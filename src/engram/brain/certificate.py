@@ -47,9 +47,9 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
         InputError: the folder holds something else.
     """
     slots = {slot.device: slot for slot in brain.slots()}
-    sums = [_sum_of(slots, "the melded brain is exactly the sum of all contributions", brain.digest())]
+    sums = [sum_of(slots, "the melded brain is exactly the sum of all contributions", brain.digest())]
     for device, slot in slots.items():
-        sums.append(_sum_of([device], f"device {device} contributed what it says", slot.head.digest()))
+        sums.append(sum_of([device], f"device {device} contributed what it says", slot.head.digest()))
     for name, part in parts.items():
         for slot in part.slots():
             if slot.device not in slots or slots[slot.device].head.digest() != slot.head.digest():
@@ -58,7 +58,7 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
                     "again, then prove."
                 )
         devices = [slot.device for slot in part.slots()]
-        sums.append(_sum_of(devices, f"{name} is exactly the sum of its devices' contributions", part.digest()))
+        sums.append(sum_of(devices, f"{name} is exactly the sum of its devices' contributions", part.digest()))
     taught = {device for device, slot in slots.items() if slot.head.sums.counts.any()}
     left = taught - {slot.device for part in parts.values() for slot in part.slots()}
     if left:
@@ -69,7 +69,7 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
     states = {device: (slot.head.labels, slot.head.sums) for device, slot in slots.items()}
     epochs = {device: slot.epoch for device, slot in slots.items()}
     about = {"claim": "meld", "epochs": epochs, "sums": sums, "forgotten": None}
-    return _write(Path(folder), brain, about, states)
+    return write(make_room(folder), brain, about, states)
 
 
 def prove_forgotten(
@@ -115,7 +115,7 @@ def prove_forgotten(
         "receipts": [[name, *listed] for name, listed in receipts.items()],
     }
     total = brain.exact_sums()
-    sums = [_sum_of(["now"], "the state is that of this brain", brain.digest())]
+    sums = [sum_of(["now"], "the state is that of this brain", brain.digest())]
     if keep is not None:
         if forgotten["before"] is None or None in names:
             raise InputError(
@@ -124,10 +124,11 @@ def prove_forgotten(
             )
         _keep(Path(keep), Path(folder), rows)
     about = {"claim": "forgotten", "epochs": {}, "sums": sums, "forgotten": forgotten}
-    return _write(Path(folder), brain, about, {"now": (brain.labels, total)})
+    return write(make_room(folder), brain, about, {"now": (brain.labels, total)})
 
 
-def _sum_of(states: Sequence[str] | Mapping[str, Any], sentence: str, digest: str) -> dict[str, Any]:
+def sum_of(states: Sequence[str] | Mapping[str, Any], sentence: str, digest: str) -> dict[str, Any]:
+    """The claim that states add up to a digest."""
     return {"of": list(states), "sentence": sentence, "digest": digest}
 
 
@@ -148,13 +149,24 @@ def _before(brain: Brain, gone: Sequence[str]) -> str | None:
     return None
 
 
-def _write(
+def make_room(folder: str | os.PathLike[str]) -> Path:
+    """The folder of a certificate, made where it is not there.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    target = Path(folder)
+    if target.exists() and not (target / "certificate.json").is_file() and any(target.iterdir()):
+        raise InputError(f"{target} holds something else: choose a new folder for the certificate.")
+    target.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def write(
     folder: Path, brain: Brain, about: dict[str, Any], states: Mapping[str, tuple[Sequence[Label], ExactSums]]
 ) -> dict[str, Any]:
-    if folder.exists() and not (folder / "certificate.json").is_file() and any(folder.iterdir()):
-        raise InputError(f"{folder} holds something else: choose a new folder for the certificate.")
+    """Write a certificate that claims `about`, with the sums it speaks of."""
     bundle = brain.bundle
-    folder.mkdir(parents=True, exist_ok=True)
     whole = {
         "format": FORMAT, "version": VERSION, "fingerprint": bundle and bundle.fingerprint, "digest": brain.digest(),
         **about, "states": {name: _state(folder, i, *state) for i, (name, state) in enumerate(states.items())},

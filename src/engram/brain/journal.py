@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,7 +25,7 @@ from engram.backbones.bundle import Bundle
 from engram.brain.saving import MISFITS, bundle_from, slot_files
 from engram.brain.slots import Slot
 from engram.brain.timeline import ADOPTED, RARE, Timeline
-from engram.learner import DamagedError, InputError, State
+from engram.learner import DamagedError, EngramError, InputError, State
 from engram.store.event import Change, Event
 from engram.store.event_log import EventLog
 from engram.store.files import make_folder, remove
@@ -32,6 +33,7 @@ from engram.store.folder import Entry, Folder, short_hash
 
 LOG = "log.sqlite"
 _SNAPSHOTS = 2
+_FIRST = re.compile(r"\.lock|manifest\.json|log\.sqlite(-wal|-shm)?|log\.mark|writer\.lock|.*\.engram-tmp")
 
 
 class Journal:
@@ -257,6 +259,20 @@ class Journal:
 def _empty(path: str | os.PathLike[str]) -> Path:
     """Raises InputError where there is something already."""
     target = Path(path).resolve()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and not (target.is_dir() and unborn(target)):
         raise InputError(f"{target} is there already: open that brain, or choose a new folder.")
     return target
+
+
+def unborn(path: Path) -> bool:
+    """Whether a folder is empty but for what making a brain leaves that was cut short before it was acknowledged."""
+    if not all(_FIRST.fullmatch(entry.name) for entry in path.iterdir()):
+        return False
+    log = path / LOG
+    if not any(file.exists() and file.stat().st_size for file in (log, log.with_name(f"{LOG}-wal"))):
+        return True
+    try:
+        with EventLog.open(log, readonly=True) as opened:
+            return opened.last == 0
+    except EngramError:
+        return False

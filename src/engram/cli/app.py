@@ -20,7 +20,7 @@ from engram.cli.output import failed
 # the rooms below) they import inside their functions.
 Commands = dict[str, "str | Commands"]
 COMMANDS: Commands = {
-    "teach": "engram.cli.brain:teach",
+    "teach": "engram.cli.teach:teach",
     "predict": "engram.cli.brain:predict",
     "unknowns": "engram.cli.brain:unknowns",
     "name": "engram.cli.brain:name",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from engram.cli.output import Json, emit, say
+from engram.cli.output import Json, emit, progress, say
 
 
 def meld(
@@ -26,11 +27,13 @@ def meld(
     """
     from engram.brain import Brain
 
-    brains = [Brain.open(part) for part in parts]
-    exists = (out / "manifest.json").exists()
-    made = Brain.open(out) if exists else Brain(brains[0].bundle, **brains[0].options)
-    report = made.meld(*brains, strict=strict)
-    made.save(out)
+    with ExitStack() as stack:
+        brains = [stack.enter_context(Brain.open(part, readonly=True)) for part in parts]
+        exists = (out / "manifest.json").exists()
+        made = stack.enter_context(Brain.open(out) if exists else Brain(brains[0].bundle, **brains[0].options))
+        report = made.meld(*brains, strict=strict)
+        if not exists:  # what lasts in a folder is there already
+            made.save(out)
     if as_json:
         emit({
             "added": report.added, "updated": report.updated, "notes": report.notes, "digest": made.digest(),
@@ -57,6 +60,10 @@ def prove(
     ] = None,
     meld: Annotated[bool, typer.Option("--meld", help="Prove that it is exactly the union of brains.")] = False,
     forgotten: Annotated[bool, typer.Option("--forgotten", help="Prove that examples or a label are gone.")] = False,
+    log: Annotated[
+        bool, typer.Option("--log", help="Prove that what it knows is what its log tells: the examples themselves are"
+                           " in the certificate.")
+    ] = False,
     label: Annotated[
         str | None, typer.Option("--label", metavar="LABEL", help="The label that is gone, or that the examples had.")
     ] = None,
@@ -69,27 +76,37 @@ def prove(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a certificate that a meld or a forget is exact, and verify it without Engram.
+    """Write a certificate that a meld, a forget or the log is exact, and verify it without Engram.
 
     Anybody can verify it again: python FOLDER/verify_certificate.py FOLDER
     """
     from engram.brain import Brain
     from engram.brain.certificate import prove_forgotten, prove_meld
-    from engram.cli.brain import _as_label
+    from engram.brain.log_certificate import prove_log
+    from engram.cli.brain import as_label
 
-    if meld == forgotten or (meld and not things) or (forgotten and not things and label is None):
-        raise typer.BadParameter("Say --meld and the brains that went into it, or --forgotten and examples or --label.")
-    mind = Brain.open(brain)
+    named_enough = (meld and things) or (forgotten and (things or label is not None)) or (log and not things)
+    if meld + forgotten + log != 1 or not named_enough:
+        raise typer.BadParameter(
+            "Say --meld and the brains that went into it, or --forgotten and examples or --label, or --log."
+        )
     folder = out or brain.with_name(brain.name + "-certificate")
-    if meld:
-        prove_meld(mind, {str(part): Brain.open(part) for part in things or ()}, folder)
-    else:
-        named = None if label is None else _as_label(mind, label)
-        what: dict[str, Any] = {"examples": things, "labels": named} if things else {"label": named}
-        prove_forgotten(mind, folder, **what, keep=keep)
+    with ExitStack() as stack:
+        mind = stack.enter_context(Brain.open(brain, readonly=True))
+        if log:
+            with progress("writing the examples", quiet=as_json) as report:
+                prove_log(mind, folder, report)
+        elif meld:
+            parts = {str(part): stack.enter_context(Brain.open(part, readonly=True)) for part in things or ()}
+            prove_meld(mind, parts, folder)
+        else:
+            named = None if label is None else as_label(mind, label)
+            what: dict[str, Any] = {"examples": things, "labels": named} if things else {"label": named}
+            prove_forgotten(mind, folder, **what, keep=keep)
+        digest = mind.digest()
     code, lines = _verified(folder, keep)
     if as_json:
-        emit({"certificate": str(folder), "verified": code == 0, "checks": lines, "digest": mind.digest()})
+        emit({"certificate": str(folder), "verified": code == 0, "checks": lines, "digest": digest})
     else:
         for line in lines:
             say(line)

@@ -1,0 +1,205 @@
+"""`engram teach`: a brain learns what is in folders, and what was learned is on disk portion by portion."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engram.cli.brain import Folder, Inputs, Teacher, as_label, few, labels_of
+from engram.cli.output import Json, Progress, emit, progress, say
+
+if TYPE_CHECKING:
+    from engram.backbones.bundle import Bundle
+    from engram.brain import Brain
+    from engram.learner import Label
+
+_PICTURES, _ROWS = 64, 4096  # are learned by one commit
+
+
+def teach(
+    brain: Folder,
+    paths: Inputs,
+    label: Annotated[
+        str | None, typer.Option("--label", metavar="LABEL", help="What they are; else the names of their folders.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the name or folder of a backbone;"
+                                 " without it, pictures are shown to the packaged photo backbone.")
+    ] = None,
+    gate: Annotated[
+        float | None, typer.Option("--gate", metavar="G", min=0.0,
+                                   help="For a new brain: skip what it knows by this margin.")
+    ] = None,
+    teacher: Teacher = None,
+    as_json: Json = False,
+) -> None:
+    """Teach a brain, which is made if there is none.
+
+    A folder that holds folders is taught with their names as labels; one that holds pictures only is called by its own
+    name. Pictures that are known under their label already are skipped, so an interrupted command can be repeated.
+    """
+    started = time.perf_counter()
+    bundle = _backbone(brain, backbone, gate)
+    inputs, labels, sources = _labelled(bundle, paths, label)
+    with _making(brain, bundle, gate) as mind:
+        lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher)
+        skipped = _teach_all(mind, lessons, quiet=as_json)
+        taught, known, digest = len(labels) - skipped, labels_of(mind), mind.digest()
+    seconds = time.perf_counter() - started
+    if as_json:
+        emit({"taught": taught, "skipped": skipped, "labels": known, "seconds": seconds, "digest": digest})
+        return
+    say(f"Taught {taught} in {seconds:.1f} s. {len(known)} label{'s' * (len(known) != 1)}: {few(known, 12)}")
+    if skipped:
+        say(f"{skipped} skipped: known already.")
+
+
+def _backbone(path: Path, backbone: str | None, gate: float | None) -> Bundle | None:
+    """What the brain stands on, or is to; None where its first examples decide.
+
+    Raises:
+        InputError: it was made otherwise.
+    """
+    from engram.brain import Brain
+    from engram.brain.examples import as_bundle
+    from engram.learner import InputError
+
+    wanted = None if backbone is None else as_bundle(backbone)
+    if _can_be_made(path):
+        return wanted
+    if not (path / "manifest.json").exists():
+        raise InputError(f"{path} is no brain, and not empty: name a new folder for the brain first, then inputs.")
+    with Brain.open(path, readonly=True) as mind:
+        if gate is not None and gate != mind.options["gate"]:
+            raise InputError(f"{path} was made with the gate {mind.options['gate']}: it stays as it is.")
+        if wanted is not None and mind.bundle is not None and mind.bundle.fingerprint != wanted.fingerprint:
+            raise InputError(f"{path} stands on {mind.bundle.name!r}: another backbone needs a new brain.")
+        return mind.bundle or wanted
+
+
+def _can_be_made(path: Path) -> bool:
+    from engram.brain.journal import unborn
+
+    return not path.exists() or (path.is_dir() and unborn(path))
+
+
+@contextmanager
+def _making(path: Path, bundle: Bundle | None, gate: float | None) -> Iterator[Brain]:
+    """The brain in the folder, or a new one, which goes away again where nothing can be taught to it."""
+    import shutil
+
+    from engram.brain import Brain
+
+    new = _can_be_made(path)
+    with Brain.create(path, bundle, gate=gate) if new else Brain.open(path) as mind:
+        try:
+            yield mind
+        except BaseException:
+            if new and not mind.labels:
+                mind.close()
+                shutil.rmtree(path, ignore_errors=True)
+            raise
+
+
+@dataclass(frozen=True)
+class _Lessons:
+    """What is to be taught: an array of vectors, or pictures; a label and a source for each; and who teaches."""
+
+    inputs: Any
+    labels: list[Label]
+    sources: list[str | None]
+    teacher: str | None
+
+
+def _labelled(bundle: Bundle | None, paths: list[Path], label: str | None) -> tuple[Any, list[str], list[str | None]]:
+    """The single inputs, for each a label (the one given, else found, else the folder's name), and its source."""
+    from engram.brain.examples import TABLES, default_bundle, gather, takes
+    from engram.learner import InputError, LabelError
+
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"There is no {path}: check the path.")
+    kind = takes(bundle or default_bundle(paths))
+    items: list[Any] = []
+    labels: list[str] = []
+    sources: list[str | None] = []
+    for path in paths:
+        if kind == "pictures" and path.suffix.lower() in TABLES:
+            raise InputError(f"{path} holds vectors, but this brain takes pictures: teach a new brain with it.")
+        found = gather(path, kind)
+        items.append(found.items)
+        sources += found.sources
+        if label is not None:
+            labels += [label] * len(found)
+        elif found.labels is not None:
+            labels += map(str, found.labels)
+        elif path.is_dir():
+            labels += [path.resolve().name] * len(found)
+        else:
+            raise LabelError(f"What is {path}? Say it with --label LABEL, or give a folder named by what is in it.")
+    if kind == "vectors":
+        import numpy as np
+
+        return np.concatenate(items), labels, sources
+    return [item for part in items for item in part], labels, sources
+
+
+def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
+    """Teach in portions, each on disk when it is done; returns how many were skipped.
+
+    Whatever ends it, what was taught stays and is told.
+    """
+    from engram.learner import EngramError
+
+    count, tables = len(lessons.labels), not isinstance(lessons.inputs, list)
+    portion = _ROWS if tables else _PICTURES
+    done = skipped = 0
+    then = "repeat the command for the rest."
+    try:
+        with progress("teaching", quiet=quiet) as report, _interruptions() as interrupted:
+            while done < count:
+                if interrupted():
+                    raise KeyboardInterrupt
+                some = slice(done, done + portion)
+                learned = mind.learn_examples(
+                    lessons.inputs[some], lessons.labels[some], again=tables, teacher=lessons.teacher,
+                    sources=lessons.sources[some], progress=partial(_further, report, done, count),
+                )  # fmt: skip
+                skipped += learned.skipped
+                done = min(done + portion, count)
+                report(done, count)
+    except EngramError:  # it would be refused again
+        then = "mend what is named below, then repeat the command for the rest."
+        raise
+    finally:
+        if done < count:
+            typer.echo(f"engram: {done} of {count} are taught and saved; {then}", err=True)
+    return skipped
+
+
+def _further(report: Progress, before: int, count: int, done: int, _: int | None) -> None:
+    report(before + done, count)
+
+
+@contextmanager
+def _interruptions() -> Iterator[Callable[[], bool]]:
+    """While it lasts, Ctrl-C and termination are only noted, so that nothing stops between two halves of a change."""
+    seen: list[int] = []
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    try:
+        before = {number: signal.signal(number, lambda got, _: seen.append(got)) for number in wanted}
+    except ValueError:  # not the main thread: nobody interrupts it
+        before = {}
+    try:
+        yield lambda: bool(seen)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
