@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recorded_disk import Journal, recording
 from stories import Expected, Story, close, fresh
@@ -144,7 +145,19 @@ def flips(folder: Path, most: int, seed: int = 0) -> Iterator[tuple[Path, int, i
             yield file, place, 1 << rng.randrange(8)
 
 
-def flip(story: Story, right: str, folder: Path, file: Path, place: int, bit: int) -> str:
+@dataclass(frozen=True)
+class Right:
+    """What a story knows at its end, and all that can be asked of it."""
+
+    digest: str | None
+    everything: str
+
+    @classmethod
+    def of(cls, story: Story, living: Any) -> Right:
+        return cls(story.live_digest(living), story.everything(living))
+
+
+def flip(story: Story, right: Right, folder: Path, file: Path, place: int, bit: int) -> str:
     """Open a folder with one bit turned; what was wrong, nothing where it is refused, or right all the same."""
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     content = bytearray(kept[file])
@@ -153,7 +166,9 @@ def flip(story: Story, right: str, folder: Path, file: Path, place: int, bit: in
     try:
         living = story.open(folder)
         try:
-            return "" if story.digest(living) == right else "a wrong brain was opened"
+            if story.live_digest(living) != right.digest:
+                return "a wrong brain was opened"
+            return "" if story.everything(living) == right.everything else "a wrong answer was given"
         finally:
             close(living)
     except (EngramError, OSError):

@@ -43,15 +43,30 @@ class Story(Protocol):
     def open(self, folder: Path) -> Any: ...
     def digest(self, living: Any) -> str: ...
     def live_digest(self, living: Any) -> str | None: ...
+    def everything(self, living: Any) -> str: ...
     def twin(self, done: tuple[int, ...]) -> str: ...
     def go_on(self, living: Any) -> str: ...
+    def forgotten(self, done: tuple[int, ...]) -> list[bytes]: ...
 
 
 def features(seed: int, count: int) -> Any:
     return np.random.default_rng(seed).uniform(-1, 1, (count, WIDTH))
 
 
-class DurableStory:
+class _Whole:
+    """What all can be asked of it is in its digest."""
+
+    def digest(self, living: Any) -> str:
+        raise NotImplementedError
+
+    def everything(self, living: Any) -> str:
+        return self.digest(living)
+
+    def forgotten(self, done: tuple[int, ...]) -> list[bytes]:
+        return []
+
+
+class DurableStory(_Whole):
     """A durable fast head, with a snapshot now and then."""
 
     made_by_first_step = False
@@ -100,7 +115,7 @@ class DurableStory:
         return "" if living.learner.digest() == before else "going on leads elsewhere"
 
 
-class LogStory:
+class LogStory(_Whole):
     """The bare log, with erasing: what was erased must be gone, and all else be there."""
 
     made_by_first_step = False
@@ -141,6 +156,12 @@ class LogStory:
             self.steps[i](held)
         return _digest([(draft.content, False) if draft else (None, True) for draft in held.drafts])
 
+    def forgotten(self, done: tuple[int, ...]) -> list[bytes]:
+        held = _Held()
+        for i in done:
+            self.steps[i](held)
+        return [content[:32] for content in held.erased]
+
     def go_on(self, living: EventLog) -> str:
         before, last = self.digest(living), living.last
         living.commit([Change([Draft(kind=TAUGHT, content=b"more")])])
@@ -154,6 +175,7 @@ class _Held:
 
     def __init__(self) -> None:
         self.drafts: list[Draft | None] = []
+        self.erased: list[bytes] = []
 
     def read(self) -> list[Any]:
         class Seen:
@@ -166,7 +188,9 @@ class _Held:
         for change in changes:
             self.drafts.extend(change.events)
             for seq in change.erase:
-                self.drafts[seq - 1] = None
+                draft, self.drafts[seq - 1] = self.drafts[seq - 1], None
+                if draft is not None and draft.content is not None:
+                    self.erased.append(draft.content)
 
     def finish_erasing(self) -> None: ...
 
@@ -175,7 +199,7 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-class FolderStory:
+class FolderStory(_Whole):
     """A folder of files with no log to fall back on: each step saves another content."""
 
     made_by_first_step = True
@@ -244,6 +268,7 @@ class Expected:
     def __init__(self, story: Story) -> None:
         self._story = story
         self.after = lru_cache(maxsize=None)(story.twin)
+        self.forgotten = lru_cache(maxsize=None)(story.forgotten)
 
 
 def live(story: Story, folder: Path, acknowledged: Callable[[int], None]) -> None:
@@ -270,6 +295,10 @@ def judge(story: Story, expected: Expected, folder: Path, acknowledged: int | No
         go_on: teach what is found something more, too.
     """
     done = acknowledged or 0
+    for file in (path for path in folder.rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        if any(trace in content for trace in expected.forgotten(tuple(range(done)))):
+            return f"kept: what was forgotten is still in {file.name}"
     allowed = {expected.after(tuple(range(n))) for n in {done, min(done + 1, len(story.steps))}}
     try:
         living = story.open(folder)

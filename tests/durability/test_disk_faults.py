@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from disk_faults import break_into, calls_of, every_fault, flip, flips
+from disk_faults import Right, break_into, calls_of, every_fault, flip, flips
 from stories import DurableStory, Expected, FolderStory, LogStory, Story, close, small_log_files
 
 STORIES = {"durable": lambda: DurableStory(10, 4), "log": lambda: LogStory(10), "folder": lambda: FolderStory(4)}
@@ -37,7 +37,7 @@ def flipped(story: Story, root: Path, each: int) -> tuple[int, list[str]]:
     living = story.create(root / "living")
     for step in story.steps:
         step(living)
-    right = story.digest(living)
+    right = Right.of(story, living)
     shutil.copytree(root / "living", root / "killed")
     close(living)
     tried, wrong = 0, []

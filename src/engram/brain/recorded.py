@@ -24,7 +24,7 @@ from engram.brain.saving import slot_entry, taught_state
 from engram.brain.timeline import ADOPTED, CHECKPOINT, CREATED, OPENED, Timeline
 from engram.brain.unknowns import Unknowns
 from engram.heads.view import HeadView
-from engram.learner import DamagedError, InputError
+from engram.learner import DamagedError, EngramError, InputError
 from engram.store.event import Change, Draft, Taught
 from engram.store.folder import MANIFEST, Entry
 
@@ -191,13 +191,20 @@ class Recorded(Knowledge):
         if journal is None:
             return
         if self._suspect:
-            self._reopen()
+            if not self._is_what_the_log_says():  # else what was refused is overwritten by what comes next
+                self._reopen()
             self._suspect = False
         assert self._journal is not None
         if not self._journal.held:
             if self._journal.hold(self.seq):
                 self._reload()
             self._finish_erasing()
+
+    def _is_what_the_log_says(self) -> bool:
+        try:
+            return self._journal is not None and self._journal.log.last == self.seq
+        except (EngramError, OSError):
+            return False
 
     def _finish_erasing(self) -> None:
         raise NotImplementedError
@@ -271,7 +278,7 @@ class Recorded(Knowledge):
         """So many values came in: a snapshot may be due."""
         self._unsaved_values += values
         journal = self._journal
-        if journal is None or self._unsaved_values < _REPLAYED:
+        if journal is None or not journal.held or self._unsaved_values < _REPLAYED:
             return
         if journal.snapshots and 2 * _SHARE * self._unsaved_values < journal.files[journal.snapshots[0][1]]["bytes"]:
             return
@@ -287,6 +294,13 @@ class Recorded(Knowledge):
         state, wanted = self._snapshot_parts()
         self._journal.snapshot(self.seq, state, wanted, alone=alone)
         self._unsaved_values = 0
+
+    def _snapshot_if_possible(self) -> None:
+        """A snapshot to save time: where none can be written, what was acknowledged is in the log all the same."""
+        try:
+            self._snapshot()
+        except OSError as error:
+            logging.getLogger("engram").warning("No snapshot could be written: %s", error)
 
     def _snapshot_parts(self) -> tuple[dict[str, Any], dict[str, Entry]]:
         wanted = self._store_slots()
@@ -373,6 +387,7 @@ class Recorded(Knowledge):
         self._read_inbox()
         newest = self._journal.snapshots[0][0] if self._journal.snapshots else 0
         self._unsaved_values = max(0, last - newest) * (self._bundle.width if self._bundle else 1)
+        self._show()
 
     def _reopen(self) -> None:
         """Read the folder anew, as another program left it, or a disk that failed."""

@@ -128,7 +128,7 @@ class Reviewed(Tidying):
             then.returned(lineage, edicts)
             self._taught = then
             self._changed()
-            self._snapshot()
+            self._snapshot_if_possible()
             return seq
 
     def undo(self) -> Entry:

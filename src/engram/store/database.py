@@ -130,6 +130,8 @@ def translated(path: Path) -> Iterator[None]:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from error
     except (apsw.BusyError, apsw.LockedError) as error:
         raise EngramError(f"{path} is held by another program: close that one and try again.") from error
+    except (apsw.ConnectionClosedError, apsw.VFSFileClosedError) as error:
+        raise EngramError(f"{path} has been closed: open it again.") from error
     except apsw.TooBigError as error:
         raise InputError(f"One event is larger than the log takes ({error}).") from error
     except (apsw.SQLError, apsw.SchemaChangeError) as error:  # every statement of ours fits a schema that is ours

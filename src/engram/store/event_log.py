@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any, Self
@@ -43,7 +43,6 @@ from engram.store.mark import Mark
 from engram.store.replay import runs
 
 EVENTS = COLUMNS["events"]
-WITHOUT_CONTENT = EVENTS.replace("content", "NULL")
 PORTION = 1024  # rows read at once, so that a reader never holds the log back for long
 _ANSWERS_KEPT = 7 * 24 * 3600 * 10**6  # microseconds
 
@@ -125,9 +124,8 @@ class EventLog:
             OSError: the disk refused.
         """
         log = cls(Path(path).absolute(), readonly=readonly, synchronous=synchronous, vfs=vfs)
-        if not readonly and log.erasing:
-            with suppress(EngramError):  # whoever else is writing finishes it
-                log.finish_erasing()
+        if not readonly:
+            log._finish_what_was_begun()
         return log
 
     def __enter__(self) -> Self:
@@ -138,12 +136,13 @@ class EventLog:
 
     def close(self) -> None:
         """Let go of the files and the writer's lock; everything committed is on the disk already."""
-        with self._writing, self._reading, translated(self.path), ExitStack() as stack:
-            stack.callback(self._lock.release)
-            if self._writer is not None:
-                stack.callback(self._writer.close)
-                self._writer = None
-            stack.callback(self._reader.close)
+        with self._writing, self._reading:
+            connections, self._writer = (self._reader, self._writer), None
+            for connection in connections:
+                with suppress(apsw.Error):  # moving the write-ahead log into the database can be done any time
+                    if connection is not None:
+                        connection.close()
+            self._lock.release()
 
     # Writing
 
@@ -229,6 +228,17 @@ class EventLog:
                 self._writer.execute("DELETE FROM meta WHERE name = 'erasing'")
             return True
 
+    def _finish_what_was_begun(self) -> None:
+        """Erase what a crash left, if this program may write now; it is none of the reasons not to open a log."""
+        with suppress(EngramError, OSError):
+            if self.erasing:
+                self.finish_erasing()
+        with self._writing, suppress(apsw.Error):
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+                self._lock.release()
+
     def _note_length(self, connection: apsw.Connection, name: str, pages: int) -> int:
         self._pages = pages
         return apsw.SQLITE_OK
@@ -306,17 +316,16 @@ class EventLog:
 
         Args:
             kinds: only these.
-            content: without it, events come without their content, faster and with their checksums unread.
+            content: without it, events come without their content.
             backward: the newest first.
 
         Raises:
             DamagedError: an event is missing, or is not what was written.
         """
-        for rows in self._portions(after, upto, content, backward, kinds):
+        for rows in self._portions(after, upto, backward, kinds):
             for row in rows:
-                if content:
-                    check(row)
-                yield event_of(row)
+                check(row)
+                yield event_of(row if content else (*row[:7], None, *row[8:]))
 
     def runs(self, after: int = 0, upto: int | None = None, size: int = 4096) -> Iterator[Taught | Event]:
         """As `read`, but examples in a row come as arrays of up to `size` of them: the way to replay a log.
@@ -426,20 +435,18 @@ class EventLog:
         self,
         after: int,
         upto: int | None,
-        content: bool = True,
         backward: bool = False,
         kinds: Sequence[str] | None = None,
     ) -> Iterator[list[Row]]:
         """Rows in portions, none of them missing between the first and the last."""
         last = self.last
         low, high = max(after, 0), last if upto is None else min(upto, last)
-        columns = EVENTS if content else WITHOUT_CONTENT
         order = "DESC" if backward else "ASC"
         chosen = "" if kinds is None else " AND kind IN (SELECT value FROM json_each(?))"
         portion = PORTION
         if kinds is not None and TAUGHT not in kinds:  # these are indexed, so all are found at once
             chosen, portion = f" AND kind <> '{TAUGHT}'{chosen}", max(high, 1)
-        select = f"SELECT {columns} FROM events WHERE seq > ? AND seq <= ?{chosen} ORDER BY seq {order}"
+        select = f"SELECT {EVENTS} FROM events WHERE seq > ? AND seq <= ?{chosen} ORDER BY seq {order}"
         bindings = () if kinds is None else (json.dumps(list(kinds)),)
         while low < high:
             start, stop = (max(low, high - portion), high) if backward else (low, min(high, low + portion))

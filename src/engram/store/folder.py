@@ -73,9 +73,9 @@ class Folder:
             for folder in {(self.path / name).parent for name in files} | {self.path}:
                 sync_folder(folder)
             write_atomically(self.path / MANIFEST, manifest)
+            self.seen, self.entries = manifest, entries  # what is there, whether or not it can be made to last now
             sync_folder(self.path)
             sync_folder(self.path.resolve().parent)
-            self.seen, self.entries = manifest, entries
             self._sweep()
 
     def check_unchanged(self) -> None:
