@@ -162,13 +162,13 @@ def test_digests_that_are_known_already_need_not_be_made_again(monkeypatch: pyte
     rows = make().quantise(x).astype(np.int16)
     digests = [hashlib.sha256(row.tobytes()).digest()[:16] for row in rows]
     plain, told = make(budget=300 * 2 * WIDTH), make(budget=300 * 2 * WIDTH)
-    plain.learn_rows(rows, "a")
+    for start in range(0, len(rows), 100):
+        plain.learn_rows(rows[start : start + 100], "a")
     monkeypatch.setattr("engram.heads.episodes.hashlib", None)
     for start in range(0, len(rows), 100):
         told.learn_rows(rows[start : start + 100], "a", digests[start : start + 100])
     assert told.left_out().labels == ("a",)
-    kept = {row.tobytes() for row in told._episodes[0].rows}
-    assert len(kept) <= 300
-    assert kept == {rows[i].tobytes() for i in np.argsort([d[:8] for d in digests])[: len(kept)]}
+    assert 0 < len(told._episodes[0].rows) <= 300
+    np.testing.assert_array_equal(told._episodes[0].rows, plain._episodes[0].rows)
     with pytest.raises(InputError):
         told.learn_rows(rows[:2], "a", digests[:1])
