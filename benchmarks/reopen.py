@@ -2,11 +2,11 @@
 
     python benchmarks/reopen.py [--out results/reopen.json] [--repeats 3] [--events 1000000] [--widths 256 1280]
 
-The events are taught 4096 to a commit, in bits of 1 to 64 rows of one label, as lessons come. `reopen-s` is `Brain.open`
-in a new process, the files in the system's cache; `replay-events-per-s` is what a replay of the whole log does with the
-snapshots taken away. Beside it stands the floor: reading every row of the log and checking its checksum, without learning
-it. One thread. The brain is made with a budget that keeps all examples in the log; at a width of 1280 a tenth of the
-events is taught.
+The events are taught 4096 to a commit, in bits of 1 to 64 rows of one label, as lessons come. `reopen-s` is the time
+of `Brain.open` in a new process, the files in the system's cache; `replay-events-per-s` is what a replay of the whole
+log does, with the snapshots taken away. Beside it stands the floor: reading every row of the log and checking its
+checksum, without learning it. One thread. The brain is made with a budget that keeps all examples in the log; at a
+width of 1280 a tenth of the events is taught.
 """
 
 from __future__ import annotations
