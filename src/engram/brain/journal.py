@@ -33,7 +33,8 @@ from engram.store.folder import Entry, Folder, short_hash
 
 LOG = "log.sqlite"
 _SNAPSHOTS = 2
-_FIRST = re.compile(r"\.lock|manifest\.json|log\.sqlite(-wal|-shm)?|log\.mark|writer\.lock|.*\.engram-tmp")
+_FIRST = re.compile(r"\.lock|manifest\.json|log\.sqlite(-wal|-shm)?|writer\.lock|.*\.engram-tmp")
+_SECOND = re.compile(r"log\.mark|bundle-[0-9a-f]{16}")
 
 
 class Journal:
@@ -266,13 +267,12 @@ def _empty(path: str | os.PathLike[str]) -> Path:
 
 def unborn(path: Path) -> bool:
     """Whether a folder is empty but for what making a brain leaves that was cut short before it was acknowledged."""
-    if not all(_FIRST.fullmatch(entry.name) for entry in path.iterdir()):
-        return False
+    later = [entry.name for entry in path.iterdir() if not _FIRST.fullmatch(entry.name)]
     log = path / LOG
     if not any(file.exists() and file.stat().st_size for file in (log, log.with_name(f"{LOG}-wal"))):
-        return True
+        return not later
     try:
         with EventLog.open(log, readonly=True) as opened:
-            return opened.last == 0
+            return opened.last == 0 and all(_SECOND.fullmatch(name) for name in later)
     except EngramError:
         return False

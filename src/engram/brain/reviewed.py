@@ -149,6 +149,10 @@ class Reviewed(Tidying):
                     return entry
             raise InputError("There is nothing to undo.")
 
+    def seq_at(self, moment: datetime) -> int:
+        """The number of the last event by then. Raises InputError where the brain was not made yet."""
+        return _seq_at(self._past(), moment)
+
     def at(self, seq: int) -> Self:
         """The brain as it was after event `seq`, in memory: to ask, not to teach.
 

@@ -49,7 +49,7 @@ def teach(
     started = time.perf_counter()
     bundle = _backbone(brain, backbone, gate)
     inputs, labels, sources = _labelled(bundle, paths, label)
-    with _making(brain, bundle, gate) as mind:
+    with making(brain, bundle, gate) as mind:
         lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher)
         skipped = _teach_all(mind, lessons, quiet=as_json)
         taught, known, digest = len(labels) - skipped, labels_of(mind), mind.digest()
@@ -92,7 +92,7 @@ def _can_be_made(path: Path) -> bool:
 
 
 @contextmanager
-def _making(path: Path, bundle: Bundle | None, gate: float | None) -> Iterator[Brain]:
+def making(path: Path, bundle: Bundle | None, gate: float | None) -> Iterator[Brain]:
     """The brain in the folder, or a new one, which goes away again where nothing can be taught to it."""
     import shutil
 
