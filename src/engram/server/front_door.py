@@ -8,10 +8,11 @@ Origins: a browser says which page wants to change something; only the server's 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,6 +33,7 @@ _SECURITY = [
     (b"x-frame-options", b"DENY"),
     (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
 ]
+_STARTED, _REQUESTS = os.urandom(4).hex(), count()
 _CLOSED = b"default-src 'none'; frame-ancestors 'none'"
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
@@ -142,7 +144,7 @@ class _Visit:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.status = 0
         self._scope, self._send, self._hsts = scope, send, hsts
-        scope["request_id"] = uuid4().hex[:16]
+        scope["request_id"] = f"{_STARTED}{next(_REQUESTS):08x}"
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

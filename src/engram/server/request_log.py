@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-import queue
 import sys
 import threading
+import time
 import traceback
+from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 _WAITING_AT_MOST = 10_000  # lines; a stalled reader of stderr must not stall the server
+_WRITTEN_EVERY = 0.1  # seconds: to wake the writer for each line would make every request wait for Python's lock
 
 
 class RequestLog:
@@ -23,15 +26,14 @@ class RequestLog:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._lines: deque[tuple[float, str, str, dict[str, Any]]] = deque(maxlen=_WAITING_AT_MOST)
         self._writer: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._closed = threading.Event()
 
     def write(self, event: str, level: str = "info", **values: Any) -> None:
         """Log something; returns at once."""
-        if self._lines.qsize() < _WAITING_AT_MOST:
-            time = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self._lines.put({"time": time, "level": level, "event": event, **values})
+        self._lines.append((time.time(), level, event, values))
         if self._writer is None:
             self._start()
 
@@ -39,9 +41,10 @@ class RequestLog:
         """Write what is waiting, but not for longer than two seconds."""
         writer = self._writer
         if writer is not None:
-            self._lines.put(None)
+            self._closed.set()
             writer.join(2.0)
             self._writer = None
+            self._closed.clear()
 
     def _start(self) -> None:
         with self._starting:
@@ -50,13 +53,23 @@ class RequestLog:
                 self._writer.start()
 
     def _run(self) -> None:
-        while (entry := self._lines.get()) is not None:
-            stream = self._stream or sys.stderr
-            try:
-                stream.write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
-                stream.flush()
-            except (OSError, ValueError):  # nobody reads it any more
-                continue
+        last = False
+        while not last:
+            last = self._closed.wait(_WRITTEN_EVERY)
+            lines = []
+            while self._lines:
+                moment, level, event, values = self._lines.popleft()
+                when = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+                entry = {"time": when, "level": level, "event": event, **values}
+                lines.append(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
+            if lines:
+                self._print("".join(lines))
+
+    def _print(self, text: str) -> None:
+        stream = self._stream or sys.stderr
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.write(text)
+            stream.flush()
 
 
 class Forwarded(logging.Handler):
