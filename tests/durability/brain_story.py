@@ -183,7 +183,7 @@ def _wonder(i: int) -> tuple[Step, Change]:
     return lambda brain: brain.predict(5 * features(i, 2), remember=True), lambda twin: None
 
 
-_KINDS = (_teach, _teach_one, _wonder, _forget, _teach, _save, _teach_one, _relabel, _meld, _teach, _undo, _teach,
+_KINDS = (_teach, _teach_one, _save, _forget, _wonder, _teach, _teach_one, _relabel, _meld, _teach, _undo, _teach,
           _rename, _teach_one, _tidy, _teach)  # fmt: skip
 
 

@@ -173,10 +173,15 @@ class Folder:
         return [e.name for e in self.path.iterdir() if e.name not in keep and _OURS.fullmatch(e.name)]
 
     def _sweep(self) -> None:
-        """Remove what the manifest no longer names. What cannot be removed does no harm."""
+        """Remove what the manifest no longer names, for good: it may hold what was forgotten. What cannot be removed
+        does no harm to what is there.
+        """
         with suppress(OSError):
-            for name in self.strays():
+            strays = self.strays()
+            for name in strays:
                 remove(self.path / name)
+            if strays:
+                sync_folder(self.path)
 
 
 @contextmanager
