@@ -2,7 +2,8 @@
 
 It is trained by `photo_recipe` where the cache does not hold it yet. The network's normalisation is measured anew at
 the size of pictures it will be shown, which is larger than in training (Touvron et al. 2019, arXiv 1906.06423), its
-weights become int8, and m0 and S0 are measured on the pictures it was trained on.
+weights become int8, and m0 and S0 are measured on the pictures it was trained on, in random views: features of the
+very pictures that were trained on scatter less than those of new ones.
 """
 
 from __future__ import annotations
@@ -23,17 +24,21 @@ from engram.pretraining.distillation import CENTRE, SPREAD
 from engram.pretraining.families.network import Embedding, Network
 from engram.pretraining.families.resnet import small_resnet
 from engram.pretraining.onnx_network import to_onnx
+from engram.pretraining.photo_augmentation import RandomView, Recolour
 from engram.pretraining.photo_recipe import everything, trained_on, trained_photos
 from engram.pretraining.weight_quantisation import quantised
 from engram.streams.tiny_imagenet import tiny_imagenet
 
 NAME = "photos"
 FOLDER = Path(__file__).parent.parent / "backbones" / "data" / NAME
-SIDE = 96
+SIDE = 112
 """Of the pictures it is shown; settled on the classes held out."""
 
 CALIBRATED, MEASURED = 20, 40
 """Pictures of each class on which normalisation, and m0 and S0, are measured."""
+
+VIEW, RECOLOUR = RandomView(area=(0.5, 1.0), close=0.0, grey=0.0), Recolour()
+"""How they are seen when m0 and S0 are measured; settled on the classes held out, like all that follows training."""
 
 
 def preprocessing(side: int = SIDE) -> Preprocessing:
@@ -92,7 +97,19 @@ def photo_bundle(network: Network, side: int = SIDE, *, quantise: bool = True) -
     """
     content = to_onnx(Embedding(network), preprocessing(side).shape)
     backbone = OnnxBackbone(quantised(content) if quantise else content, preprocessing(side), name=NAME)
-    return Bundle.measure(backbone, *some_of_each(MEASURED))
+    images, labels = some_of_each(MEASURED)
+    return Bundle.measure(backbone, seen_anew(images, side), labels)
+
+
+def seen_anew(images: list[npt.NDArray[np.uint8]], side: int, batch: int = 100) -> list[npt.NDArray[np.uint8]]:
+    """Random views (side, side, 3) of pictures (H, W, 3), recoloured, the same ones every time."""
+    generator = torch.Generator().manual_seed(0)
+    seen: list[npt.NDArray[np.uint8]] = []
+    for first in range(0, len(images), batch):
+        part = torch.from_numpy(np.stack(images[first : first + batch])).permute(0, 3, 1, 2)
+        views = VIEW(len(part), generator).render(part, side)
+        seen += list(RECOLOUR(views, generator).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    return seen
 
 
 def main() -> None:
