@@ -125,3 +125,36 @@ def test_in_another_thread_training_leaves_signals_alone():
     with ThreadPoolExecutor(1) as pool:
         line = Line()
         assert pool.submit(train, line, draw, SCHEDULE).result() >= 0
+
+
+def test_what_changes_on_the_way_is_told_each_step_and_goes_on_after_an_interruption(tmp_path):
+    checkpoint, told = tmp_path / "line.checkpoint", []
+
+    def before(step):
+        told.append(step)
+        if len(told) == 45:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(), draw, SCHEDULE, before_step=before, checkpoint=checkpoint)
+    train(Line(), draw, SCHEDULE, before_step=before, checkpoint=checkpoint)
+    assert told[:45] == list(range(45))
+    assert told[45] in (40, 44)
+    assert told[45:] == list(range(told[45], SCHEDULE.steps))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_training_runs_where_its_objective_is_and_moves_between_devices(tmp_path):
+    checkpoint = tmp_path / "line.checkpoint"
+
+    def stop(done, steps, loss):
+        if done == 50:
+            raise KeyboardInterrupt
+
+    line = Line().to("cuda")
+    with pytest.raises(KeyboardInterrupt):
+        train(line, draw, SCHEDULE, progress=stop, checkpoint=checkpoint)
+    train(again := Line(), draw, SCHEDULE, checkpoint=checkpoint)
+    train(whole := Line(), draw, SCHEDULE)
+    assert weights(line)[0].is_cuda
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(weights(whole), weights(again), strict=True))
