@@ -42,7 +42,7 @@ export function asked(content, wide = false) {
     const answer = (value) => { given = value; dialog.close(); };
     dialog.append(h("div", { class: "stack" }, content(answer)));
     const title = dialog.querySelector("h2");
-    if (title) { title.id = "dialog-title"; dialog.setAttribute("aria-labelledby", title.id); }
+    if (title) dialog.setAttribute("aria-label", title.textContent ?? "");
     dialog.addEventListener("close", () => { dialog.remove(); done(given); });
     document.body.append(dialog);
     dialog.showModal();

@@ -19,8 +19,9 @@ export function mountHistory() {
     sayMoment();
     timer = window.setTimeout(showThen, PATIENCE);
   });
-  byId("roll-back").addEventListener("click", () => rollback(Number(slider.value)));
-  byId("now").addEventListener("click", () => { slider.value = slider.max; showThen(); });
+  const toNow = () => { slider.value = slider.max; showThen(); };
+  byId("roll-back").addEventListener("click", async () => { if (await rollback(Number(slider.value))) toNow(); });
+  byId("now").addEventListener("click", toNow);
   byId("earlier").addEventListener("click", loadEarlier);
   store.on(["seq"], ({ seq }) => {
     const atEnd = slider.value === slider.max;

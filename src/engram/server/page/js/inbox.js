@@ -16,16 +16,27 @@ export function mountInbox() {
     say(byId("unknown-badge"), unknowns);
     byId("unknown-badge").setAttribute("aria-label", `${unknowns} waiting`);
   });
-  store.on(["piles", "loaded"], ({ piles, loaded }) => {
+  store.on(["piles", "loaded", "view"], ({ piles, loaded }) => {
     byId("no-unknowns").hidden = !loaded || piles.length > 0;
     byId("inbox-hint").hidden = !piles.length;
     keyed(byId("piles"), piles, ({ group }) => group, make, update);
+    focusIfWanted();
   });
 }
 
-/** Put the focus where the next pile is named. */
+let wanted = false;
+
+/** Put the focus where the next pile is named, as soon as it is there. */
 export function focusPile() {
-  /** @type {HTMLElement | null} */ (byId("piles").querySelector("input"))?.focus();
+  wanted = true;
+  focusIfWanted();
+}
+
+function focusIfWanted() {
+  const field = /** @type {HTMLElement | null} */ (byId("piles").querySelector("input"));
+  if (!wanted || !field) return;
+  field.focus();
+  wanted = document.activeElement !== field;
 }
 
 function make({ group }) {

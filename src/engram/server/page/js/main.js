@@ -23,10 +23,11 @@ const VIEWS = ["teach", "unknowns", "map", "health", "history"];
 const RETRY = 1500;
 
 /** The address is `#/brain/view`. */
-function route() {
+async function route() {
   const [, brain, view] = location.hash.split("/").map(decodeURIComponent);
-  const { brains } = store.state;
-  const name = brains.some((one) => one.name === brain) ? brain : brains[0]?.name;
+  const known = () => store.state.brains.some((one) => one.name === brain);
+  if (brain && !known()) await connected();
+  const name = known() ? brain : store.state.brains[0]?.name;
   if (!name) return;
   const shown = VIEWS.includes(view) ? view : "teach";
   store.set({ view: shown });

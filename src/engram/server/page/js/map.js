@@ -19,11 +19,9 @@ export function mountMap() {
 
 function draw(points) {
   const placed = fitted(points);
-  const known = placed.filter(({ label }) => label !== null);
-  const unknown = placed.filter(({ label }) => label === null);
-  const groups = [...Map.groupBy(known, ({ label }) => label)].map(([label, all]) => ({ label, all, ...middle(all) }));
+  const { class: groups = [], prototype = [], unknown = [] } = Object.groupBy(placed, ({ kind }) => kind);
   byId("map-svg").replaceChildren(
-    ...known.map((point) => s("circle", { class: `dot ${hue(point.label)}`, cx: point.x, cy: point.y, r: point.r })),
+    ...prototype.map((point) => s("circle", { class: `dot ${hue(point.label)}`, cx: point.x, cy: point.y, r: point.r })),
     ...unknown.map(({ x, y }) => s("path", { class: "stranger", d: `M${x} ${y - 7}l7 7l-7 7l-7 -7z` })),
     ...groups.map((group) => name(group)));
   settle([...byId("map-svg").querySelectorAll(".name")]);
@@ -35,16 +33,10 @@ function fitted(points) {
   const [xs, ys] = [points.map(({ x }) => x), points.map(({ y }) => y)];
   const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const scale = Math.min((WIDTH - 2 * MARGIN) / (right - left || 1), (HEIGHT - 2 * MARGIN) / (high - low || 1));
-  return points.map(({ x, y, weight, label }) => ({
+  return points.map(({ x, y, weight, label, kind }) => ({
     x: WIDTH / 2 + scale * (x - (left + right) / 2), y: HEIGHT / 2 - scale * (y - (low + high) / 2),
-    r: Math.min(18, 3.5 + 1.8 * Math.sqrt(weight)), weight, label,
+    r: Math.min(18, 3.5 + 1.8 * Math.sqrt(weight)), weight, label, kind,
   }));
-}
-
-function middle(all) {
-  const weight = all.reduce((sum, one) => sum + one.weight, 0);
-  return { weight, x: all.reduce((sum, one) => sum + one.weight * one.x, 0) / weight,
-    y: all.reduce((sum, one) => sum + one.weight * one.y, 0) / weight };
 }
 
 function name({ label, x, y, weight }) {

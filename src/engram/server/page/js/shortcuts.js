@@ -54,9 +54,9 @@ function hold(key, event) {
   card.hold.down();
 }
 
-async function open(view) {
+function open(view) {
   location.hash = location.hash.replace(/[^/]*$/, view);
-  if (view === "unknowns") setTimeout(focusPile, 300);
+  if (view === "unknowns") focusPile();
 }
 
 /** The field for a name: of what is not known, else of a new class. */

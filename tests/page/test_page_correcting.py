@@ -1,0 +1,157 @@
+"""What a person does on the page with what was taught: name, correct, undo, forget, go back, meld, export."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from uuid import uuid4
+
+from driving import Brain, Server, Visitor, until
+
+
+def test_a_pile_of_unknowns_is_named_by_keyboard(visitor: Visitor, taught: Brain) -> None:
+    taught.ask_about("tent", 4)
+    page = visitor.visit(taught)
+    until(lambda: page.locator("#unknown-badge").inner_text() == "4")
+    page.keyboard.press("u")
+    page.locator(".pile").first.wait_for()
+    until(lambda: page.evaluate("document.activeElement.placeholder") == "What is this?")
+    while taught.get("unknowns")["groups"]:
+        before = taught.counts.get("tent", 0)
+        page.keyboard.type("tent")
+        page.keyboard.press("Enter")
+        until(lambda before=before: taught.counts.get("tent", 0) > before)
+        until(lambda: page.locator(".pile").count() == len(taught.get("unknowns")["groups"]))
+    assert taught.counts["tent"] == 4
+    page.get_by_text("No open questions.").wait_for()
+
+
+def test_control_z_takes_the_last_lesson_back(visitor: Visitor, taught: Brain) -> None:
+    taught.teach("tent", count=2)
+    page = visitor.visit(taught)
+    page.locator(".card", has_text="tent").wait_for()
+    page.keyboard.press("Control+z")
+    until(lambda: taught.counts == {"mug": 6, "sunflower": 6})
+    page.locator(".card", has_text="tent").wait_for(state="detached")
+    page.get_by_role("button", name="Undo").first.click()
+    until(lambda: taught.counts != {"mug": 6, "sunflower": 6})
+
+
+def test_an_example_moves_to_where_it_belongs_or_is_forgotten(visitor: Visitor, taught: Brain) -> None:
+    taught.teach("tent", count=2, label="mug")
+    page = visitor.visit(taught)
+    page.get_by_role("button", name="mug: see all 8 examples").click()
+    dialog = page.get_by_role("dialog", name="mug")
+    examples = dialog.locator(".examples button")
+    until(lambda: examples.count() == 8)
+    examples.nth(6).click()
+    dialog.get_by_label("Move to").fill("tent")
+    page.keyboard.press("Enter")
+    until(lambda: taught.counts == {"mug": 7, "sunflower": 6, "tent": 1})
+    until(lambda: examples.count() == 7)
+    examples.nth(6).click()
+    dialog.get_by_role("button", name="Forget", exact=True).click()
+    page.get_by_role("dialog", name="Forget 1 example for good?").get_by_role("button", name="Keep").click()
+    assert taught.counts["mug"] == 7
+    dialog.get_by_role("button", name="Forget", exact=True).click()
+    page.get_by_role("button", name="Forget for good").click()
+    until(lambda: taught.counts == {"mug": 6, "sunflower": 6, "tent": 1})
+
+
+def test_a_class_is_renamed_and_another_forgotten_for_good(visitor: Visitor, taught: Brain) -> None:
+    page = visitor.visit(taught)
+    page.get_by_role("button", name="More about mug").click()
+    page.get_by_role("menuitem", name="Rename…").click()
+    page.get_by_label("New name").fill("cup / tasse")
+    page.keyboard.press("Enter")
+    until(lambda: taught.counts == {"cup / tasse": 6, "sunflower": 6})
+    page.get_by_role("button", name="More about cup / tasse").click()
+    page.get_by_role("menuitem", name="Forget for good…").click()
+    page.get_by_role("dialog").get_by_text("cannot be undone").wait_for()
+    page.get_by_role("button", name="Forget for good").click()
+    until(lambda: taught.counts == {"sunflower": 6})
+    page.locator(".card", has_text="cup").wait_for(state="detached")
+
+
+def test_the_slider_shows_the_brain_as_it_was_and_a_button_makes_it_so(visitor: Visitor, taught: Brain) -> None:
+    was = taught.get("info")["seq"]
+    taught.teach("tent", count=3)
+    page = visitor.visit(taught, "history")
+    slider = page.get_by_label("Moment in time")
+    until(lambda: slider.get_attribute("max") == str(was + 3))
+    page.locator("#counts li", has_text="tent").wait_for()
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    until(lambda: page.locator("#counts li", has_text="tent").locator(".change").inner_text() == "0 → 3")
+    assert taught.counts["tent"] == 3
+    page.get_by_role("button", name="Roll back to this moment").click()
+    until(lambda: taught.counts == {"mug": 6, "sunflower": 6})
+    until(lambda: page.locator("#entries li").first.locator(".what").inner_text().startswith("rolled back"))
+    assert page.locator("#moment").inner_text() == "Now"
+
+
+def test_the_brain_is_exported_and_its_file_melded_by_dropping_it(
+    visitor: Visitor, server: Server, taught: Brain, tmp_path: Path
+) -> None:
+    page = visitor.visit(taught)
+    page.get_by_role("button", name="Meld, export and more").click()
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name="Export the brain (zip)").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    assert file.name == f"{taught.name}.zip" and zipfile.is_zipfile(file)
+    name = f"b-{uuid4().hex[:8]}"
+    server.ask("POST", "brains", {"name": name, "backbone": "descriptor"})
+    other = Brain(server, name)
+    other.teach("tent")
+    visitor.visit(other)
+    page.locator(".card", has_text="tent").wait_for()
+    visitor.drop([file], on="#stage")
+    until(lambda: other.counts == {"mug": 6, "sunflower": 6, "tent": 6})
+    page.locator(".card", has_text="sunflower").wait_for()
+
+
+def test_what_was_taught_is_exported_as_json_lines(visitor: Visitor, taught: Brain, tmp_path: Path) -> None:
+    page = visitor.visit(taught)
+    page.get_by_role("button", name="Meld, export and more").click()
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name="Export what was taught (JSON lines)").click()
+    download.value.save_as(tmp_path / "taught.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "taught.jsonl").read_text().splitlines()]
+    assert sum(line.get("label") == "mug" for line in lines) == 6
+
+
+def test_the_map_shows_what_is_known_and_marks_the_unknown(visitor: Visitor, taught: Brain) -> None:
+    taught.ask_about("tent", 2)
+    page = visitor.visit(taught, "map")
+    page.locator("#map-svg .name", has_text="mug").wait_for()
+    assert page.locator("#map-svg .dot").count() >= 2
+    assert page.locator("#map-svg .stranger").count() == 2
+    page.get_by_text("The map in words").click()
+    page.get_by_role("row", name="sunflower 6 mug").wait_for()
+    page.locator("#map-svg .name", has_text="mug").press("Enter")
+    page.get_by_role("dialog", name="mug").wait_for()
+
+
+def test_health_shows_each_class_over_time_and_what_is_taken_for_what(visitor: Visitor, taught: Brain) -> None:
+    page = visitor.visit(taught, "health")
+    page.locator("#lines li", has_text="sunflower").wait_for()
+    assert page.locator("#matrix tbody tr").count() == 2
+    health = taught.get("health")
+    cells = [[int(cell or 0) for cell in row.locator("td").all_inner_texts()] for row in page.locator("#matrix tbody tr").all()]
+    assert cells == health["confusion"]
+    assert page.locator("#health-summary").inner_text().startswith(f"{round(100 * health['accuracy'])} % right")
+
+
+def test_two_pages_see_the_same_brain_change(open_page: object, taught: Brain) -> None:
+    one, two = open_page(), open_page()  # type: ignore[operator]
+    one.visit(taught)
+    two.visit(taught)
+    two.page.locator(".card", has_text="mug").wait_for()
+    one.page.get_by_role("button", name="More about mug").click()
+    one.page.get_by_role("menuitem", name="Rename…").click()
+    one.page.get_by_label("New name").fill("beaker")
+    one.page.keyboard.press("Enter")
+    two.page.locator(".card", has_text="beaker").wait_for()

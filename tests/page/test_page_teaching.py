@@ -1,0 +1,181 @@
+"""What a person does on the page to teach: by camera, files, folders, paste, typing; and what they then see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from driving import Brain, Server, Visitor, jpeg, until
+from film import picture
+
+from engram import Brain as EngramBrain
+from engram.backbones.bundle import Bundle
+from engram.backbones.hashed_ngrams import HashedNgrams
+
+
+def test_holding_the_button_teaches_what_the_camera_shows(visitor: Visitor, brain: Brain) -> None:
+    page = visitor.visit(brain)
+    visitor.camera_on()
+    page.fill("#new-name", "mug")
+    visitor.show("mug")
+    page.hover("#new-hold")
+    page.mouse.down()
+    page.wait_for_timeout(1500)
+    page.mouse.up()
+    card = page.locator(".card", has_text="mug")
+    card.wait_for()
+    until(lambda: page.locator("#sending").is_hidden() and brain.counts.get("mug", 0) >= 3)
+    until(lambda: card.locator(".count").inner_text() == str(brain.counts["mug"]))
+    until(lambda: all(card.locator("img").evaluate_all("all => all.map(image => image.naturalWidth > 0)")))
+
+
+def test_a_key_held_down_teaches_too(visitor: Visitor, taught: Brain) -> None:
+    page = visitor.visit(taught)
+    visitor.camera_on()
+    page.locator(".card", has_text="sunflower").wait_for()
+    page.keyboard.down("2")
+    until(lambda: taught.counts["sunflower"] >= 8)
+    page.keyboard.up("2")
+    page.locator(".card", has_text="mug").get_by_role("button", name="Hold to teach mug").focus()
+    page.keyboard.down("Space")
+    until(lambda: taught.counts["mug"] >= 8)
+    page.keyboard.up("Space")
+    until(lambda: page.locator("#sending").is_hidden())
+    before = taught.counts
+    page.wait_for_timeout(500)
+    assert taught.counts == before
+
+
+def test_the_camera_is_answered_live_and_what_is_new_is_nothing_i_know(visitor: Visitor, taught: Brain) -> None:
+    page = visitor.visit(taught)
+    visitor.camera_on()
+    verdict = page.locator("#verdict-label")
+    for thing in ("mug", "sunflower"):
+        visitor.show(thing)
+        until(lambda thing=thing: verdict.inner_text() == thing)
+        assert page.locator(".card.answer h3").inner_text() == thing
+        assert page.locator(".level.best .bar-label").inner_text() == thing
+    visitor.show("tent")
+    until(lambda: verdict.inner_text() == "Nothing I know")
+    assert page.locator("#answer").get_attribute("data-kind") == "unknown"
+    until(lambda: "Nothing I know" in page.locator("#announcer").inner_text())
+    page.fill("#correct-name", "tent")
+    page.keyboard.press("Enter")
+    until(lambda: taught.counts.get("tent") == 1)
+
+
+def test_files_dropped_on_a_class_teach_it(visitor: Visitor, taught: Brain, tmp_path: Path) -> None:
+    page = visitor.visit(taught)
+    page.locator(".card", has_text="mug").wait_for()
+    visitor.drop(written(tmp_path, "mug", 3), on='.card[data-label="mug"]')
+    until(lambda: taught.counts == {"mug": 9, "sunflower": 6})
+    newest = taught.get("examples?label=mug&limit=100")["examples"][-1]
+    assert newest["source"].startswith("mug-") and newest["thumbnail"]
+
+
+def test_a_folder_teaches_a_class_by_the_name_of_each_folder_inside(
+    visitor: Visitor, brain: Brain, tmp_path: Path
+) -> None:
+    for thing in ("mug", "tent"):
+        written(tmp_path / "things" / thing, thing, 4)
+    (tmp_path / "things" / "mug" / "notes.txt").write_text("no picture")
+    page = visitor.visit(brain)
+    visitor.drop([tmp_path / "things"], on="#stage")
+    dialog = page.get_by_role("dialog", name="Teach 8 pictures in 2 classes?")
+    dialog.get_by_role("button", name="Teach").click()
+    until(lambda: brain.counts == {"mug": 4, "tent": 4})
+    until(lambda: page.locator(".card").count() == 2)
+
+
+def test_a_pasted_picture_is_answered_and_taught_by_one_click(open_page: Callable[..., Visitor], taught: Brain) -> None:
+    visitor = open_page(permissions=["clipboard-read", "clipboard-write"])
+    page = visitor.visit(taught)
+    page.evaluate(
+        """async (bytes) => {
+          const bitmap = await createImageBitmap(new Blob([new Uint8Array(bytes)], { type: "image/jpeg" }));
+          const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+          canvas.getContext("2d").drawImage(bitmap, 0, 0);
+          const png = await canvas.convertToBlob({ type: "image/png" });
+          await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]); }""",
+        list(jpeg("mug", 9.0)),
+    )
+    page.keyboard.press("Control+v")
+    until(lambda: page.locator("#verdict-label").inner_text() == "mug")
+    page.locator("#bars").get_by_role("button", name="mug").click()
+    until(lambda: taught.counts == {"mug": 7, "sunflower": 6})
+
+
+def test_a_wrong_answer_is_corrected_in_one_click(visitor: Visitor, brain: Brain, tmp_path: Path) -> None:
+    brain.teach("tent", label="mug")
+    brain.teach("sunflower")
+    page = visitor.visit(brain)
+    page.set_input_files("#choose-files", written(tmp_path, "tent", 1))
+    until(lambda: page.locator("#verdict-label").inner_text() == "mug")
+    page.locator("#bars").get_by_role("button", name="sunflower").click()
+    page.get_by_text("Learned: this is sunflower.").wait_for()
+    until(lambda: brain.counts == {"mug": 6, "sunflower": 7})
+
+
+def test_several_pictures_at_once_are_named_together(visitor: Visitor, brain: Brain, tmp_path: Path) -> None:
+    page = visitor.visit(brain)
+    page.set_input_files("#choose-files", written(tmp_path, "tent", 10))
+    dialog = page.get_by_role("dialog", name="What are these 10 pictures?")
+    dialog.get_by_label("Name of the class").fill("tent")
+    page.keyboard.press("Enter")
+    until(lambda: brain.counts == {"tent": 10})
+
+
+def test_a_large_picture_is_made_small_before_it_travels(visitor: Visitor, taught: Brain, tmp_path: Path) -> None:
+    picture("mug", 1.0).resize((3200, 2400)).save(tmp_path / "large.png")
+    page = visitor.visit(taught)
+    with page.expect_request_finished(lambda request: request.url.endswith("/predict")) as asked:
+        page.set_input_files("#choose-files", [tmp_path / "large.png"])
+    assert 1000 < int(asked.value.all_headers()["content-length"]) < 60_000
+    until(lambda: page.locator("#verdict-label").inner_text() == "mug")
+
+
+def test_numbers_are_written_instead_of_shown(visitor: Visitor, server: Server, brain: Brain) -> None:
+    name = f"{brain.name}-numbers"
+    server.ask("POST", "brains", {"name": name})
+    numbers = Brain(server, name)
+    page = visitor.visit(numbers)
+    page.get_by_role("button", name="Or write rows of numbers").click()
+    page.fill("#typed-field", "1, 0.1\n0.9, 0")
+    page.fill("#new-name", "right")
+    page.click("#new-hold")
+    until(lambda: numbers.counts == {"right": 2})
+    page.fill("#typed-field", "0, 1")
+    page.fill("#new-name", "up")
+    page.click("#new-hold")
+    until(lambda: numbers.counts == {"right": 2, "up": 1})
+    page.fill("#typed-field", "0.95 0.05")
+    until(lambda: page.locator("#verdict-label").inner_text() == "right")
+    page.fill("#typed-field", "0.95, spam")
+    page.get_by_text("Line 1 holds something that is not a number.").wait_for()
+
+
+def test_a_brain_for_texts_is_taught_by_writing(open_page: Callable[..., Visitor], tmp_path: Path) -> None:
+    Bundle.bare(HashedNgrams()).save(tmp_path / "letters")
+    EngramBrain.create(tmp_path / "moods", tmp_path / "letters").close()
+    server = Server(tmp_path / "home", str(tmp_path / "moods"))
+    try:
+        moods = Brain(server, "moods")
+        page = open_page(server).visit(moods)
+        for mood, words in {"glad": "what a lovely day\nhow lovely", "cross": "go away at once\nat once, away"}.items():
+            page.fill("#typed-field", words)
+            page.fill("#new-name", mood)
+            page.get_by_role("button", name="Teach this", exact=True).last.click()
+            until(lambda mood=mood: moods.counts.get(mood) == 2)
+        page.fill("#typed-field", "a lovely lovely day")
+        page.locator(".level", has_text="glad").wait_for()
+    finally:
+        server.stop()
+
+
+def written(folder: Path, thing: str, count: int) -> list[Path]:
+    """Picture files as they lie on a desktop."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{thing}-{i}.jpg" for i in range(count)]
+    for i, file in enumerate(files):
+        file.write_bytes(jpeg(thing, 0.1 + 0.17 * i))
+    return files
