@@ -122,7 +122,7 @@ def translated(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, apsw.MismatchError) as error:
+    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, apsw.MismatchError, UnicodeDecodeError) as error:
         raise DamagedError(f"{path} is damaged: restore the folder from a copy. ({error})") from error
     except apsw.FullError as error:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
