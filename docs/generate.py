@@ -27,10 +27,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from http_reference import http_reference
+
 from engram.cli import app
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ROOT / "docs" / "commands.md"
+HTTP = ROOT / "docs" / "http.md"
+ROUTES = re.compile(r"(<!-- routes -->\n).*?(<!-- /routes -->)", re.DOTALL)
 TABLE = re.compile(r"(<!-- figures\n(.*?)-->\n).*?(<!-- /figures -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- figure (\S+) -->).*?(<!-- /figure -->)", re.DOTALL)
 PLOT = re.compile(r"(<!-- plot (\S+) \| (.*?) -->\n).*?(<!-- /plot -->)", re.DOTALL)
@@ -47,6 +51,7 @@ def pages() -> dict[Path, str]:
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         if path != COMMANDS:
             wanted[path] = with_plots(with_numbers(path.read_text(encoding="utf-8"), figures), path.parent)
+    wanted[HTTP] = ROUTES.sub(lambda found: f"{found[1]}\n{http_reference()}\n{found[2]}", wanted[HTTP])
     return wanted
 
 
