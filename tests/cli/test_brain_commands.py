@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from terminal import Terminal
 
 from engram.brain import Brain
 from engram.brain.lessons import Learned
-from engram.cli import app
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 50, 220), "grey": (128, 128, 128)}
 
@@ -50,31 +50,6 @@ def tables(shelf: Path) -> None:
     for i, name in enumerate(("red", "green", "blue")):
         np.save(shelf / f"{name}.npy", np.eye(6)[i] + rng.normal(0, 0.05, (20, 6)))
     np.save(shelf / "more_blue.npy", np.eye(6)[2] + rng.normal(0, 0.05, (5, 6)))
-
-
-class Terminal:
-    """Runs command lines in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def says(self, *line: object) -> str:
-        """What a command prints that succeeds."""
-        code = app.run([str(part) for part in line])
-        out, err = self._capsys.readouterr()
-        assert code == 0, err
-        return out
-
-    def answers(self, *line: object) -> Any:
-        """The JSON document of a command that succeeds."""
-        return json.loads(self.says(*line, "--json"))
-
-    def refuses(self, *line: object, code: int = 1) -> str:
-        """What a command says on stderr that is refused."""
-        assert app.run([str(part) for part in line]) == code
-        out, err = self._capsys.readouterr()
-        assert out == ""
-        return err
 
 
 @pytest.fixture
