@@ -18,6 +18,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,16 +83,28 @@ def checked(folder: Path) -> float:
         return time.perf_counter() - started
 
 
-def measure(events: int, width: int, seed: int, into: str | None) -> dict[str, float]:
+def made(kept: Path | None, place: Path, events: int, width: int, seed: int) -> tuple[Path, str]:
+    """A taught brain's folder and digest; one kept from an earlier run is taken as it is."""
+    folder = place / "brain" if kept is None else kept / f"{events}-{width}-{seed}"
+    finished = folder.with_suffix(".digest")
+    if not finished.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        finished.write_text(make(folder, events, width, seed))
+    return folder, finished.read_text()
+
+
+def measure(events: int, width: int, seed: int, kept: Path | None) -> dict[str, float]:
     """The figures of one brain."""
-    with tempfile.TemporaryDirectory(dir=into) as place:
-        folder = Path(place) / "brain"
-        digest = make(folder, events, width, seed)
+    with tempfile.TemporaryDirectory() as place:
+        folder, digest = made(kept, Path(place), events, width, seed)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         opened, answered = reopened(folder, digest)
-        for snapshot in folder.glob("snapshot-*"):
-            snapshot.unlink()
-        replayed, _ = reopened(folder, digest)
+        bare = Path(place) / "bare"  # the same without snapshots
+        bare.mkdir()
+        for file in folder.iterdir():
+            if not file.name.startswith("snapshot-"):
+                (bare / file.name).symlink_to(file.resolve())
+        replayed, _ = reopened(bare, digest)
         return {
             "reopen-s": opened, "reopen-and-answer-s": answered, "replay-s": replayed,
             "replay-events-per-s": events / replayed, "checked-events-per-s": events / checked(folder),
@@ -106,19 +119,27 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--widths", type=int, nargs="+", default=[256, 1280])
-    parser.add_argument("--dir", help="where to put the brain meanwhile")
+    parser.add_argument("--keep", type=Path, help="keep the brains in this folder, and take those that are there")
+    parser.add_argument("--make", action="store_true", help="only make the brains to be kept; measure later")
     options = parser.parse_args()
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
     runs: list[dict[str, Any]] = []
     for seed in range(options.repeats):
         values: dict[str, Any] = {}
         for width in options.widths:
             some = options.events if width <= 256 else options.events // 10
-            found = measure(some, width, seed, options.dir)
+            if options.make:
+                made(options.keep, options.keep, some, width, seed)
+                continue
+            found = measure(some, width, seed, options.keep)
             values |= {f"{name}/{width}": value for name, value in found.items()}
             if width == options.widths[0]:
                 values |= found
         runs.append(values)
         print(f"repeat {seed + 1} of {options.repeats}: {values}", file=sys.stderr)
+    if options.make:
+        return
     command = "python benchmarks/reopen.py --out results/reopen.json"
     config = {"events": options.events, "widths": options.widths, "classes": CLASSES, "threads": 1}
     result = build("reopen", "Opening a brain of a million events", command, config, range(options.repeats), runs,
