@@ -209,6 +209,24 @@ class Reviewed(Tidying):
                 for event in events if event.label is not None
             ]
 
+    def newest(self, each: int = 3, among: int = 20_000) -> dict[Label, list[int]]:
+        """The numbers of the newest examples of each label, newest first, as far as the last events go.
+
+        Args:
+            each: how many of a label at most.
+            among: how many events are looked through.
+        """
+        with self._lock:
+            journal = self._past()
+            timeline = journal.timeline()
+            names, spans = Names(timeline), timeline.in_force()
+            newest: dict[Label, list[int]] = {}
+            for seq, taught in reversed(journal.log.find(after=max(0, self.seq - among))):
+                ids = newest.setdefault(names.now(seq, taught), []) if _within(spans, seq) else [0] * each
+                if len(ids) < each:
+                    ids.append(seq)
+            return newest
+
     def thumbnail(self, example: int) -> bytes | None:
         """A small picture of an example, JPEG, or None."""
         return None if self._journal is None else self._journal.log.thumbnail(example)

@@ -13,7 +13,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
 from engram.brain import Brain
-from engram.learner import InputError, Label
+from engram.learner import InputError
 from engram.server import schemas
 from engram.server.bodies import label_like
 from engram.server.conditions import etag, unchanged
@@ -27,7 +27,6 @@ router = APIRouter(tags=["look"])
 At = Annotated[int | None, Query(ge=1, le=LARGEST, description="As it was after this event; now if left out.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
 Number = Annotated[int, Path(ge=1, le=LARGEST)]
-_RECENT = 5000  # events that are looked through for the newest examples
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"description": "A small picture.", "content": {"image/jpeg": {"schema": {"type": "string"}}}}
 }
@@ -55,7 +54,7 @@ async def classes(request: Request, caller: Reader, served: Served, context: In)
 
     def make() -> schemas.Classes:
         with served.using() as brain:
-            counts, seq, newest = served.counts, brain.seq, _newest(brain)
+            counts, seq, newest = served.counts, brain.seq, brain.newest()
         found = [
             schemas.Class(label=label, count=count, newest=newest.get(label, [])) for label, count in counts.items()
         ]
@@ -225,15 +224,3 @@ def _lines(brain: Brain) -> FilePath:
         shutil.rmtree(made, ignore_errors=True)
         raise
     return made / "events.jsonl"
-
-
-def _newest(brain: Brain) -> dict[Label, list[int]]:
-    """Ids of the three newest examples of each label, newest first, as far as they are recent."""
-    newest: dict[Label, list[int]] = {}
-    for one in reversed(brain.examples(after=max(0, brain.seq - _RECENT), limit=_RECENT)):
-        ids = newest.setdefault(one.label, [])
-        if len(ids) < 3:
-            ids.append(one.id)
-    return newest
-
-
