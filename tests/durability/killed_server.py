@@ -1,18 +1,14 @@
-"""A server that is killed (SIGKILL) at random moments while clients teach it, over and over, on one and the same folder.
+"""A server that is killed (SIGKILL) at random moments while clients teach it, over and over, on the same folder.
 
     python tests/durability/killed_server.py [--out results/kill9.json] [--kills 110] [--clients 4] [--seed 0]
 
-What was acknowledged must be there after every kill, what was under way be there whole or not at all, and at the end the
-digest (SHA-256 of the exact sums) be that of a brain which was taught the list of what was acknowledged. Most servers are
-forked from a process that has imported everything already, one in ten is started anew; some are killed while they open.
+What was acknowledged must be there after every kill, what was under way be there whole or not at all, and each time
+the digest (SHA-256 of the exact sums) be that of a brain in memory which was taught the list of what was acknowledged.
+Most servers are forked from a process that has imported everything, one in ten is started anew; some are killed while
+they open.
 """
 
 from __future__ import annotations
-
-import os
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
 
 import argparse
 import random
@@ -38,7 +34,7 @@ from engram.brain.repair import verify
 COLD_EVERY = 10  # kills
 VERIFIED_EVERY = 10
 KILLED_AT_START = 0.15  # share of the kills
-LONGEST = 1.5  # seconds of teaching before a kill
+LONGEST = 1.2  # seconds of teaching before a kill
 
 
 @dataclass
@@ -113,8 +109,8 @@ def _resumed(port: int, pupils: Sequence[Client], verdict: Verdict) -> bool:
         if own not in (pupil.counts(), pupil.counts(with_doubt=True)):
             kind = pupil.doubt.kind if pupil.doubt else "nothing"
             verdict.problems.append(
-                f"after {verdict.kills} kills client {pupil.number} finds {dict(own)} instead of {dict(pupil.counts())}; "
-                f"in doubt: {kind}"
+                f"after {verdict.kills} kills client {pupil.number} finds {dict(own)} instead of "
+                f"{dict(pupil.counts())}; in doubt: {kind}"
             )
             verdict.lost += (pupil.counts() - own).total()
         pupil.settle()
@@ -156,7 +152,7 @@ def retaught(pupils: Sequence[Client]) -> str:
 
 
 def judge(folder: Path, pupils: Sequence[Client], verdict: Verdict) -> None:
-    """What is in the folder at the end against the ledgers; with `engram verify` as a user would run it, if it is there."""
+    """Hold what is in the folder at the end against the ledgers."""
     verdict.acknowledged = sum(pupil.acknowledged for pupil in pupils)
     verdict.doubted = sum(pupil.doubted for pupil in pupils)
     verdict.turned_up = sum(pupil.turned_up for pupil in pupils)

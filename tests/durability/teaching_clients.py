@@ -142,7 +142,7 @@ class Client:
 
     def _row(self) -> Row:
         values = [self._rng.gauss(0, 1) for _ in range(WIDTH)]
-        return tuple(np.float32(values).tolist())
+        return tuple(np.array(values, np.float32).tolist())
 
     def _label(self) -> str:
         return f"{self.number}/{self._rng.randrange(LABELS)}"
@@ -162,7 +162,7 @@ class Client:
         return Wish("teach", "POST", path, self._taught([row], [label]), body, headers, 201)
 
     def _batch(self) -> Wish:
-        rows = [self._row() for _ in range(self._rng.randint(2, 40))]
+        rows = [self._row() for _ in range(self._rng.randint(2, 24))]
         labels = [self._label() for _ in rows]
         body = {"vectors": rows, "labels": labels, "teacher": f"client{self.number}"}
         headers = {"Content-Type": "application/json", "Idempotency-Key": uuid4().hex}

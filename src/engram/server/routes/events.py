@@ -18,12 +18,16 @@ router = APIRouter(tags=["look"])
 _HEARTBEAT = 15.0  # seconds
 _AT_MOST_EVERY = 0.1  # seconds: changes in between are told as one
 _LISTENERS = 256
+_EVENT = {  # each one, as OpenAPI has no stream
+    "type": "object",
+    "properties": {"event": {"const": "change"}, "data": {"type": "string", "contentMediaType": "application/json"}},
+}
 
 
 @router.get(
     "/v1/brains/{b}/events", response_class=Response,
     responses={200: {"description": "A `change` whenever the brain has changed; the first at once.",
-                     "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+                     "content": {"text/event-stream": {"schema": _EVENT}}}},
 )
 async def events(caller: Reader, served: Served, context: In) -> Response:
     """Server-sent events: `change`, with the sequence number and what the brain holds in numbers."""
