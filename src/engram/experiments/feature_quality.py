@@ -1,10 +1,11 @@
 """Which training of a backbone makes the fast head good, and whether accuracy on its own classes tells.
 
-The brief's figure: networks of several families are trained by several recipes on 150 classes of Tiny-ImageNet, all
+The brief's figure: networks of several families are trained by several recipes on 100 classes of Tiny-ImageNet, all
 with the same number of pictures through the network. Each is measured twice: by a linear probe on new pictures of the
 classes it was trained on, and by the fast head on classes it never saw, after 1, 5 and 14 examples of each:
 50 held-out classes of Tiny-ImageNet, photographs near to and far from such classes, steel defects, handwritten
-characters. The best recipe is chosen on the held-out Tiny-ImageNet classes and reported on the novel photographs.
+characters. The best recipe beside plain cross-entropy is chosen on the held-out Tiny-ImageNet classes, and what it gains
+or loses against plain cross-entropy is reported on the novel photographs.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Config:
         others: families that are added with the first seed alone.
         multipliers: of each family's channels, main first; 0 where the family has none.
         recipes: of RECIPES.
-        classes: of Tiny-ImageNet's 200 that are trained on; the others are held out.
+        classes: of Tiny-ImageNet's 200 that are trained on; of the others 50 are held out to choose by.
         side: of the pictures.
         steps, passes, learning_rate: see Training.
         shots: examples taught of each class.
@@ -63,13 +64,13 @@ class Config:
     others: tuple[str, ...] = ("squeezenet1_1", "mobilenet_v2")
     multipliers: tuple[float, ...] = (0.25, 0.0, 0.35)
     recipes: tuple[str, ...] = tuple(RECIPES)
-    classes: int = 150
-    side: int = 64
-    steps: int = 400
+    classes: int = 100
+    side: int = 32
+    steps: int = 700
     passes: int = 128
     learning_rate: float = 2e-3
     shots: tuple[int, ...] = (1, 5, 14)
-    splits: int = 10
+    splits: int = 6
 
 
 PUBLISHED: dict[str, Any] = {
@@ -175,8 +176,9 @@ def splits_for(config: Config, width: int, whole: bool) -> int:
 
 
 def choice(cells: Mapping[str, Values]) -> Values:
-    """The recipe that serves the held-out Tiny-ImageNet classes best, and what it gains elsewhere, five shots each."""
-    best = max(cells, key=lambda recipe: cells[recipe][VALIDATION]["5"])
+    """The recipe, plain cross-entropy aside, that serves the held-out Tiny-ImageNet classes best, and what it gains over
+    plain cross-entropy on each target, five shots each."""
+    best = max((recipe for recipe in cells if recipe != PLAIN), key=lambda recipe: cells[recipe][VALIDATION]["5"])
     gains = {name: cells[best][name]["5"] - cells[PLAIN][name]["5"] for name in TARGETS}
     return {
         "best": best, "gain": gains[TARGET], "gains": gains,

@@ -23,6 +23,7 @@ from engram.pretraining.photo_views import normalised
 from engram.pretraining.recipe import from_pictures
 
 BATCH = 100
+HELD_OUT = 50
 LAST = "features"
 """The name of the pooled features, where a network is cut by default."""
 
@@ -35,7 +36,7 @@ class Training:
         family, options: see `make_network`; options as (name, value) pairs.
         recipe: see RECIPES.
         side: of the pictures.
-        classes: of Tiny-ImageNet are pre-trained on, the others held out; drawn once and for all.
+        classes: of Tiny-ImageNet are pre-trained on, drawn once and for all.
         steps, passes: batches, and pictures through the network for each.
         learning_rate: at its peak.
         seed: of weights and batches.
@@ -45,8 +46,8 @@ class Training:
     recipe: str
     side: int
     options: tuple[tuple[str, float], ...] = ()
-    classes: int = 150
-    steps: int = 400
+    classes: int = 100
+    steps: int = 700
     passes: int = 128
     learning_rate: float = 2e-3
     seed: int = 0
@@ -58,10 +59,10 @@ class Training:
 
 
 def split_classes(count: int) -> tuple[list[str], list[str]]:
-    """Tiny-ImageNet's classes that are pre-trained on, and those held out; always the same."""
+    """Tiny-ImageNet's classes that are pre-trained on, and HELD_OUT others; always the same."""
     every = sorted(set(small_pictures("tiny-val", 64).labels.tolist()))
     order = np.random.default_rng(0).permutation(len(every))
-    return sorted(every[i] for i in order[:count]), sorted(every[i] for i in order[count:])
+    return sorted(every[i] for i in order[:count]), sorted(every[i] for i in order[count : count + HELD_OUT])
 
 
 def trained(training: Training, progress: Progress | None = None) -> Network:
