@@ -85,9 +85,8 @@ class Contributions:
 
     def learn(self, rows: Rows, labels: Sequence[Label], receipts: Sequence[bytes]) -> None:
         """Learn what `check` has passed."""
-        self.total.learn_rows(rows, labels)
-        if self.apart:
-            self.own.head.learn_rows(rows, labels)
+        for head in self.heads():
+            head.learn_rows(rows, labels, receipts)
         self.own.receipts.add(receipts, labels)
         self.own.changed(len(rows))
 
@@ -95,7 +94,7 @@ class Contributions:
         """The places of those that a gate would not skip, one learned after the other; all where there is no gate."""
         if self.total.gate is None:
             return list(range(len(labels)))
-        trial = self.total if len(labels) == 1 else FastHead.from_state(self.total.state())
+        trial = self.total if len(labels) == 1 else self.total.copy()
         chosen = []
         for i, label in enumerate(labels):
             if not trial.knows_well(rows[i], label):

@@ -26,7 +26,7 @@ class Contents:
     receipts: Receipts
 
     def copy(self) -> Contents:
-        return Contents(FastHead.from_state(self.head.state()), self.receipts.copy())
+        return Contents(self.head.copy(), self.receipts.copy())
 
 
 @dataclass(frozen=True, slots=True)
