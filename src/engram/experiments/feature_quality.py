@@ -4,8 +4,8 @@ The brief's figure: networks of several families are trained by several recipes 
 with the same number of pictures through the network. Each is measured twice: by a linear probe on new pictures of the
 classes it was trained on, and by the fast head on classes it never saw, after 1, 5 and 14 examples of each:
 50 held-out classes of Tiny-ImageNet, photographs near to and far from such classes, steel defects, handwritten
-characters. The best recipe beside plain cross-entropy is chosen on the held-out Tiny-ImageNet classes, and what it gains
-or loses against plain cross-entropy is reported on the novel photographs.
+characters. The best recipe beside plain cross-entropy is chosen on the held-out Tiny-ImageNet classes, and what it
+gains or loses against plain cross-entropy is reported on the novel photographs.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ def splits_for(config: Config, width: int, whole: bool) -> int:
 
 
 def choice(cells: Mapping[str, Values]) -> Values:
-    """The recipe, plain cross-entropy aside, that serves the held-out Tiny-ImageNet classes best, and what it gains over
-    plain cross-entropy on each target, five shots each."""
+    """The recipe beside plain cross-entropy that serves the held-out Tiny-ImageNet classes best, and what it gains on
+    each target, five shots each."""
     best = max((recipe for recipe in cells if recipe != PLAIN), key=lambda recipe: cells[recipe][VALIDATION]["5"])
     gains = {name: cells[best][name]["5"] - cells[PLAIN][name]["5"] for name in TARGETS}
     return {
