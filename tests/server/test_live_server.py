@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -172,6 +173,21 @@ def test_it_is_ready_only_when_every_brain_is_open(program: Start, tmp_path: Pat
     refused = http.post("/v1/brains/bad/predict", json={"vectors": [RIGHT]})
     assert (refused.status_code, "could not be opened" in refused.json()["detail"]) == (503, True)
     assert http.get("/v2/models/good/ready").status_code == 200
+
+
+def test_heads_without_end_and_what_is_not_http_are_refused(program: Start) -> None:
+    server = program()
+    server.wait_until_ready()
+    for sent, status in ((b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000, b"431"), (b"nonsense\r\n\r\n", b"400"),
+                         (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000, b"431")):
+        with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2])), timeout=20) as connection:
+            try:
+                connection.sendall(sent)
+                answer = connection.recv(65536)
+            except ConnectionError:  # closed while it was still being sent to
+                continue
+            assert answer[9:12] == status
+            assert b"application/problem+json" in answer
 
 
 def test_metrics_count_what_was_taught_and_asked(program: Start) -> None:

@@ -42,6 +42,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "invalid": (422, "The request does not fit"),
     "key-reused": (422, "Another request had this Idempotency-Key"),
     "too-many-requests": (429, "Too many requests"),
+    "head-too-large": (431, "The head of the request is too large"),
     "internal": (500, "A mistake of Engram's own"),
     "damaged": (500, "The brain's folder is damaged"),
     "disk": (500, "The disk refused"),

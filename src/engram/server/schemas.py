@@ -85,7 +85,9 @@ class Create(BaseModel):
     model_config = asked({"name": "flowers", "backbone": "descriptor"})
 
     name: Name
-    backbone: Text | None = Field(None, description="Name of a backbone; without it the first inputs decide.")
+    backbone: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = Field(
+        None, description="Name of a backbone; without it the first inputs decide."
+    )
     gate: Annotated[float, Field(ge=0, le=1e6)] | None = Field(None, description="Skip what is known so well.")
     memory_budget: Annotated[Whole, Field(ge=1, le=2**50)] | None = Field(None, description="In bytes.")
 

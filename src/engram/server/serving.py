@@ -16,6 +16,7 @@ import uvicorn
 from engram.learner import InputError
 from engram.server.app import create_app
 from engram.server.context import Context
+from engram.server.http_protocol import GuardedProtocol
 from engram.server.request_log import Forwarded, RequestLog
 from engram.server.settings import Settings
 
@@ -59,10 +60,9 @@ def serve(
     listening = _listen(settings)
     _forward_logs(log)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, date_header=True,
+        app, http=GuardedProtocol, log_config=None, access_log=False, server_header=False, date_header=True,
         timeout_keep_alive=30, timeout_graceful_shutdown=int(settings.grace), lifespan="on", ws="none",
-        ssl_certfile=settings.certificate, ssl_keyfile=settings.key, h11_max_incomplete_event_size=2**16,
-        proxy_headers=False,
+        ssl_certfile=settings.certificate, ssl_keyfile=settings.key, proxy_headers=False,
     )
     server = _Server(config, app.api.state.context)  # type: ignore[attr-defined]
     address = _address(settings, listening)
