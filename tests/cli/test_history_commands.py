@@ -113,6 +113,20 @@ def test_a_brain_goes_through_a_file_to_the_same_digest(engram: Terminal) -> Non
     engram.refuses("export", "b", "-", "--json", code=2)
 
 
+def test_a_brain_is_copied_while_it_is_taught_and_a_fork_of_it_learns_beside_it(engram: Terminal) -> None:
+    with Brain.open("b") as server:
+        server.learn(X[3:], "owl")
+        assert engram.answers("copy", "b", "same")["digest"] == server.digest()
+        forked = engram.answers("copy", "b", "other", "--fork")
+        assert forked["device"] != server.device
+        assert "there already" in engram.refuses("copy", "b", "same")
+    engram.says("teach", "other", "new.npy", "--label", "fox")
+    engram.says("teach", "b", "new.npy", "--label", "fox")
+    engram.says("meld", "b", "other")
+    assert counts(engram)["fox"] == 2
+    assert counts(engram, "same") == {"cat": 2, "dog": 1, "owl": 1}
+
+
 def test_a_file_that_is_no_export_leaves_no_brain_behind(engram: Terminal) -> None:
     Path("x.jsonl").write_text("{}\n")
     assert "Line 1" in engram.refuses("import", "c", "x.jsonl")

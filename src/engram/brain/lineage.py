@@ -25,6 +25,8 @@ class Lineage:
     >>> later, copied = first.advanced(2), first.begun("b").advanced(1)
     >>> later.continues(first), copied.continues(first), later.continues(copied), copied.continues(later)
     (True, True, False, False)
+    >>> later.continues(first.begun("c"))  # which has changed nothing yet
+    True
     """
 
     epoch: int = 0
@@ -40,8 +42,9 @@ class Lineage:
 
     def continues(self, other: Lineage) -> bool:
         """Whether everything that the other went through is part of this."""
-        shared = len(other.stretches)
-        if self.epoch < other.epoch or self.stretches[:shared] != other.stretches:
+        theirs = tuple(stretch for stretch in other.stretches if stretch[0] < other.epoch)  # in which anything changed
+        shared = len(theirs)
+        if self.epoch < other.epoch or self.stretches[:shared] != theirs:
             return False
         return len(self.stretches) == shared or other.epoch <= self.stretches[shared][0]
 

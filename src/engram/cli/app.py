@@ -36,6 +36,7 @@ COMMANDS: Commands = {
     "undo": "engram.cli.history:undo",
     "rollback": "engram.cli.history:rollback",
     "diff": "engram.cli.history:diff",
+    "copy": "engram.cli.keeping:copy",
     "export": "engram.cli.keeping:export",
     "import": "engram.cli.keeping:import_",
     "verify": "engram.cli.keeping:verify",

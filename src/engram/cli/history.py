@@ -80,7 +80,7 @@ def diff(
     brain: Folder,
     one: Annotated[str, typer.Argument(metavar="ONE", help=Moment)],
     two: Annotated[
-        str | None, typer.Argument(metavar="[TWO]", help="Another moment; without it, now.")
+        str | None, typer.Argument(metavar="TWO", help="Another moment; without it, now.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`engram export`, `import`, `verify` and `repair`: what is taught as a file, and whether all is well on the disk."""
+"""`engram copy`, `export`, `import`, `verify` and `repair`: brains as files, and whether all is well on the disk."""
 
 from __future__ import annotations
 
@@ -8,8 +8,26 @@ from typing import Annotated, Any
 
 import typer
 
-from engram.cli.brain import Folder, labels_of, open_brain
+from engram.cli.brain import Folder, done, labels_of, open_brain, total
 from engram.cli.output import Json, emit, progress, say
+
+
+def copy(
+    brain: Folder,
+    to: Annotated[Path, typer.Argument(metavar="COPY", help="A folder that is not there yet.")],
+    fork: Annotated[
+        bool, typer.Option("--fork", help="The copy goes on as a device of its own: both may learn, and be melded.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Copy a brain as it is now, also while another program teaches it."""
+    with open_brain(brain, readonly=True) as mind:
+        mind.save(to)
+    with open_brain(to) as made:
+        if fork:
+            made.fork()
+        found = {"examples": total(made), "device": made.device, "seq": made.seq, "digest": made.digest()}
+    done(f"Copied {found['examples']} example(s), digest {found['digest']}", found, as_json)
 
 
 def export(
@@ -93,11 +111,5 @@ def repair(brain: Folder, as_json: Json = False) -> None:
     """
     from engram.brain.repair import repair as mend
 
-    done = mend(brain)
-    if as_json:
-        emit({"done": done})
-        return
-    for line in done:
-        say(line)
-    if not done:
-        say("There was nothing to repair.")
+    mended = mend(brain)
+    done("\n".join(mended) or "There was nothing to repair.", {"done": mended}, as_json)
