@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.learner import DamagedError, EngramError, InputError, NotTaughtError
-from engram.store import database, event_log
+from engram.store import database, log_reader
 from engram.store.event import TAUGHT, Answer, Change, Draft, Event, Taught, Unknown
 from engram.store.event_log import EventLog
 from engram.store.mark import Mark
@@ -82,7 +82,7 @@ def test_events_come_back_as_they_were_committed(
 
 
 def test_reading_a_part_forwards_backwards_and_by_kind(log: EventLog) -> None:
-    many = 2 * event_log.PORTION + 77
+    many = 2 * log_reader.PORTION + 77
     log.commit([Change([taught(i) if i % 10 else Draft(kind="renamed") for i in range(many)])])
     assert [e.seq for e in log.read(5, 2000)] == list(range(6, 2001))
     assert [e.seq for e in log.read(5, 2000, backward=True)] == list(range(2000, 5, -1))
@@ -339,6 +339,29 @@ def test_a_value_altered_in_the_database_is_noticed(log: EventLog, column: str) 
                 read()
         assert opened.verify() == ["Event 5 of the log is damaged: its checksum does not fit."]
         assert len(list(opened.read(5))) == 5
+
+
+@pytest.mark.parametrize("lost", [
+    "UPDATE meta SET value = value + 1 WHERE name = 'rare'", "DELETE FROM meta WHERE name = 'rare'",
+    "DELETE FROM events WHERE seq = 3", "UPDATE events SET kind = 'taught' WHERE seq = 3",
+])  # fmt: skip
+def test_an_index_that_lost_an_event_is_noticed(log: EventLog, lost: str) -> None:
+    log.commit([Change([taught(0), taught(1), Draft(kind="renamed"), taught(2)])])
+    log.close()
+    foreign(log.path, lost)
+    with EventLog.open(log.path) as opened, pytest.raises(DamagedError):
+        list(opened.read(kinds=["renamed", "forgot"]))
+
+
+@pytest.mark.parametrize("lost", ["DELETE FROM inbox", "DELETE FROM inbox WHERE number = 2", "DELETE FROM meta"])
+def test_an_inbox_that_lost_something_is_noticed(log: EventLog, lost: str) -> None:
+    log.commit([Change(inbox_add=[Unknown(i, np.ones(2, np.float32), b"%d" % i) for i in (1, 2, 3)])])
+    log.commit([Change(inbox_remove=[3, 17])])
+    assert [one.number for one in log.unknowns()] == [1, 2]
+    log.close()
+    foreign(log.path, lost)
+    with EventLog.open(log.path) as opened, pytest.raises(DamagedError, match="inbox"):
+        opened.unknowns()
 
 
 def test_missing_exchanged_and_lost_events_are_noticed(log: EventLog) -> None:

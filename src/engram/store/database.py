@@ -25,6 +25,7 @@ COLUMNS = {
     "answers": "key, request, response, time, checksum",
     "events": "seq, time, kind, teacher, label, source, receipt, content, body, gone, checksum",
     "inbox": "number, features, key, source, thumbnail, time, checksum",
+    "meta": "name, value, checksum",
     "thumbnails": "seq, picture, checksum",
 }
 """What is read of each table, in the order of its checksum."""
@@ -38,7 +39,7 @@ TABLES = {
     "source TEXT, receipt BLOB, content BLOB, body TEXT, gone INTEGER, checksum BLOB) STRICT",
     "inbox": "CREATE TABLE inbox (number INTEGER PRIMARY KEY, features BLOB, key BLOB, source TEXT, thumbnail BLOB, "
     "time INTEGER, checksum BLOB) STRICT",
-    "meta": "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID, STRICT",
+    "meta": "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER, checksum BLOB) WITHOUT ROWID, STRICT",
     "thumbnails": "CREATE TABLE thumbnails (seq INTEGER PRIMARY KEY, picture BLOB, checksum BLOB) STRICT",
     "rare": "CREATE INDEX rare ON events (seq) WHERE kind <> 'taught'",
 }

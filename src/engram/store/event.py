@@ -199,6 +199,13 @@ def parts_checksum(*parts: Any) -> bytes:
     return hashed.digest()
 
 
+def sound(table: str, row: Row) -> Row:
+    """The row of another table. Raises DamagedError where it is not what was written."""
+    if parts_checksum(table, *row[:-1]) != row[-1]:
+        raise DamagedError(f"A row of the log's {table} is damaged: its checksum does not fit.")
+    return row
+
+
 def text(value: str | None) -> str | None:
     """A text that the database can hold: file names may hold bytes that are no characters.
 

@@ -10,12 +10,12 @@ from engram.store.database import COLUMNS
 from engram.store.event import check, parts_checksum
 
 if TYPE_CHECKING:
-    from engram.store.event_log import EventLog
+    from engram.store.log_reader import LogReader
 
 _PORTION = 1024
 
 
-def problems(log: EventLog, progress: Callable[[int, int], None] | None) -> Iterator[str]:
+def problems(log: LogReader, progress: Callable[[int, int], None] | None) -> Iterator[str]:
     """Each thing that is wrong, in words."""
     try:
         last = log.last
@@ -33,7 +33,7 @@ def problems(log: EventLog, progress: Callable[[int, int], None] | None) -> Iter
         yield str(error)
 
 
-def _events(log: EventLog, start: int, stop: int) -> Iterator[str]:
+def _events(log: LogReader, start: int, stop: int) -> Iterator[str]:
     rows = log._rows(f"SELECT {COLUMNS['events']} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq", start, stop)
     for missing in sorted(set(range(start + 1, stop + 1)) - {row[0] for row in rows}):
         yield f"Event {missing} is missing."
@@ -44,7 +44,7 @@ def _events(log: EventLog, start: int, stop: int) -> Iterator[str]:
             yield str(error)
 
 
-def _others(log: EventLog, table: str, columns: str) -> Iterator[str]:
+def _others(log: LogReader, table: str, columns: str) -> Iterator[str]:
     key = columns.split(",")[0]
     after: object = None
     while True:
