@@ -136,11 +136,12 @@ def _known(expected: Expected, steps: list[int]) -> str | None:
 
 
 def flips(folder: Path, most: int, seed: int = 0) -> Iterator[tuple[Path, int, int]]:
-    """File, place and bit: up to `most` of each file of a folder, at its beginning and all over it."""
+    """File, place and bit: up to `most` of each file of a folder, most of them where something is written."""
     rng = random.Random(seed)
     for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size):
-        size = file.stat().st_size
-        places = set(range(min(size, most // 3))) | {rng.randrange(size) for _ in range(most)}
+        content = file.read_bytes()
+        used = [place for place, byte in enumerate(content) if byte]
+        places = set(rng.sample(used, min(len(used), most))) | {rng.randrange(len(content)) for _ in range(most // 8)}
         for place in sorted(rng.sample(sorted(places), min(most, len(places)))):
             yield file, place, 1 << rng.randrange(8)
 

@@ -164,11 +164,14 @@ class LogReader:
         last = self.last
         low, high = max(after, 0), last if upto is None else min(upto, last)
         seqs: Sequence[int] = range(low + 1, high + 1)
-        if kinds is not None and TAUGHT not in kinds:
+        by_index = kinds is not None and TAUGHT not in kinds
+        if by_index:
             seqs = [seq for seq in self._rare() if low < seq <= high]
         starts = range(0, len(seqs), PORTION)
         for start in reversed(starts) if backward else starts:
             rows = self._exactly(seqs[start : start + PORTION])
+            if by_index and any(row[2] == TAUGHT for row in rows):
+                raise DamagedError(f"{self.path} is damaged: an index is wrong. Restore the folder from a copy.")
             chosen = rows if kinds is None else [row for row in rows if row[2] in kinds]
             yield chosen[::-1] if backward else chosen
 
@@ -190,11 +193,11 @@ class LogReader:
     def _rare(self) -> list[int]:
         """The numbers of all events but the examples, by an index that is held against their count."""
         (found,) = self._rows(
-            f"SELECT (SELECT json_group_array(seq) FROM events INDEXED BY rare WHERE kind <> '{TAUGHT}'), {_COUNTED}",
-            RARE, RARE,
-        )  # one statement: index and count are of one moment
+            f"SELECT (SELECT json_group_array(seq) FROM events INDEXED BY rare WHERE kind <> '{TAUGHT}'), {_COUNTED}, "
+            "(SELECT max(seq) FROM events)", RARE, RARE,
+        )  # one statement: index, count and end are of one moment
         seqs = sorted(set(json.loads(found[0])))
-        if len(seqs) != _counted(RARE, found[1:]):
+        if len(seqs) != _counted(RARE, found[1:3]) or (seqs and not 0 < seqs[0] <= seqs[-1] <= found[3]):
             raise DamagedError(f"{self.path} is damaged: an index lost events. Restore the folder from a copy.")
         return seqs
 
