@@ -115,17 +115,18 @@ def _reopened(story: Story, expected: Expected, folder: Path, done: list[int] | 
     except (EngramError, OSError) as error:
         return "" if not done else f"acknowledged, and yet it cannot be opened: {error}"
     try:
-        digest = story.digest(living)
-        doubtful = refused[:MOST_IN_DOUBT]
-        for count in range(len(doubtful) + 1):
-            for turned_up in itertools.combinations(doubtful, count):
-                if digest == _known(expected, sorted([*(done or ()), *turned_up])):
-                    return story.go_on(living)
-        return "what is found is neither with nor without what was refused"
+        try:
+            digest = story.digest(living)
+            doubtful = refused[:MOST_IN_DOUBT]
+            for count in range(len(doubtful) + 1):
+                for turned_up in itertools.combinations(doubtful, count):
+                    if digest == _known(expected, sorted([*(done or ()), *turned_up])):
+                        return story.go_on(living)
+            return "what is found is neither with nor without what was refused"
+        finally:
+            close(living)
     except (EngramError, OSError) as error:
         return f"acknowledged, and yet it cannot be read: {error}"
-    finally:
-        close(living)
 
 
 def _known(expected: Expected, steps: list[int]) -> str | None:

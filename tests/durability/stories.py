@@ -305,13 +305,14 @@ def judge(story: Story, expected: Expected, folder: Path, acknowledged: int | No
     except (EngramError, OSError) as error:
         return "" if acknowledged is None or (done == 0 and story.made_by_first_step) else f"corrupt: {error}"
     try:
-        if story.digest(living) not in allowed:
-            return "lost: what was found is not what was acknowledged"
-        return story.go_on(living) if go_on else ""
+        try:
+            if story.digest(living) not in allowed:
+                return "lost: what was found is not what was acknowledged"
+            return story.go_on(living) if go_on else ""
+        finally:
+            close(living)
     except (EngramError, OSError) as error:
         return f"corrupt: {error}"
-    finally:
-        close(living)
 
 
 def fresh(path: Path) -> Path:
