@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
+from collections.abc import Iterable
 from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +26,13 @@ from engram.server.settings import Settings, is_loopback
 from engram.server.tokens import EVERYONE, Caller, Tokens
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_ONCE = (
+    b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-length", b"content-type", b"idempotency-key",
+    b"inference-header-content-length",
+)
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]*))(?::[0-9]*)?")
+_LONGEST = 4096  # bytes of a path: the longest label fits, with every byte percent-encoded
+_SLOWEST = 1000  # bytes a second of a body, on the whole
 _LASTING = ("/events",)  # requests that stay open do not take a place among those worked on
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
@@ -85,6 +94,9 @@ class FrontDoor:
 
     def _let_in(self, scope: Scope, visit: _Visit) -> int:
         """How many bytes this request may send. Raises Refusal at the door."""
+        check_once(scope["headers"])
+        if len(scope.get("raw_path") or b"") > _LONGEST:
+            raise Refusal("too-long", f"The path may have {_LONGEST:,} bytes.")
         headers = visit.headers
         self._check_host(headers.get(b"host", b""))
         if scope["method"] not in _SAFE:
@@ -179,21 +191,32 @@ class _Body:
     def __init__(self, receive: Receive, limit: int, patience: float) -> None:
         self._receive, self._limit, self._patience = receive, limit, patience
         self._read, self._whole = 0, False
+        self._began = time.monotonic()
 
     async def __call__(self) -> Message:
         if self._whole:
             return await self._receive()
+        left = self._began + self._patience + self._read / _SLOWEST - time.monotonic()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(min(self._patience, max(left, 0.0))):
                 message = await self._receive()
         except TimeoutError:
-            raise Refusal("timeout", f"Nothing came for {self._patience:g} seconds: send it again.") from None
+            raise Refusal("timeout", f"The body did not come within {self._patience:g} seconds, and "
+                          f"{_SLOWEST:,} bytes a second: send it again.") from None
         if message["type"] == "http.request":
             self._read += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)
             if self._read > self._limit:
                 raise _too_large(self._limit)
         return message
+
+
+def check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raises Refusal where a header is there twice of which two programs could each believe another one."""
+    names = [name for name, _ in headers if name in _ONCE]
+    if len(names) > len(set(names)):
+        twice = next(name for name in names if names.count(name) > 1).decode()
+        raise Refusal("bad-request", f"The header {twice} was sent more than once.")
 
 
 def check_origin(headers: dict[bytes, bytes]) -> None:
@@ -212,10 +235,9 @@ def check_origin(headers: dict[bytes, bytes]) -> None:
 
 
 def _host_name(host: str) -> str:
-    """A Host header without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """A Host header without its port; nothing where it is none (RFC 9110, section 7.2)."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2] or "") if found else ""
 
 
 def _is_address(name: str) -> bool:

@@ -24,10 +24,10 @@ _FLOATS = {"schema": {"type": "string", "contentMediaType": "application/octet-s
                       "description": "Little-endian float32 values of one or more vectors."}}
 _PICTURE = {"schema": {**_FILE, "description": "One picture's file."}}
 
-_ALWAYS = (421, 429, 500)
+_ALWAYS = (400, 421, 429, 500)
 _KNOWN = (401, 403)
-_WITH_BODY = (400, 408, 413, 415, 422)
-_OF_A_BRAIN = (404, 422, 503)
+_WITH_BODY = (408, 413, 415, 422)
+_OF_A_BRAIN = (404, 414, 422, 503)
 _CHANGING = (409, 412, 507)
 _OPEN = ("/v2", "/v2/health/live", "/v2/health/ready")
 

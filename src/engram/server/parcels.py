@@ -29,6 +29,7 @@ from engram.server.problems import Refusal
 
 _FILE = re.compile(r"manifest\.json|log\.sqlite|((snapshot|slot)-|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]{1,120}")
 _FILES = 10_000
+_MANIFEST = 2**24  # bytes
 _SPOOLED = 2**20  # bytes kept in memory; more lie on disk
 _PORTION = 2**20
 
@@ -76,6 +77,8 @@ def unpacked(file: IO[bytes], limit: int, fingerprint: str | None = None) -> Ite
         try:
             with zipfile.ZipFile(file) as archive:
                 _unpack(archive, folder, limit)
+            if (folder / "manifest.json").stat().st_size > _MANIFEST:
+                raise InputError("This is not the zip of a brain: its manifest is too large.")
             manifest = json.loads((folder / "manifest.json").read_bytes())
             stands_on = manifest.get("fingerprint")
         except InputError:

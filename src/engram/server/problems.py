@@ -37,6 +37,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "conflict": (409, "The brain's state does not allow it"),
     "out-of-date": (412, "The brain has changed meanwhile"),
     "too-large": (413, "Too large"),
+    "too-long": (414, "The address is too long"),
     "unsupported-media-type": (415, "Not a kind of content that is read here"),
     "foreign-host": (421, "Addressed by a name that is not this server's"),
     "invalid": (422, "The request does not fit"),
