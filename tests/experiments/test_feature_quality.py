@@ -60,6 +60,10 @@ def test_a_run_measures_every_network_and_goes_on_where_it_stopped(tmp_path, mon
                     assert 0 <= found["layers"][layer][target]["mean"] <= 100
     assert len(values["gain"]["values"]) == 2
     assert len(values["correlation"]["values"]) == 1
+    again = values["gain-over-splits"]
+    assert again["n"]["values"] == [feature_quality.PAIRED] * 2
+    assert all(low <= mean <= high for low, mean, high in
+               zip(*(again[part]["values"] for part in ("low", "mean", "high")), strict=True))
     assert len(list(tmp_path.glob("*.svg"))) == 1
 
     def never(*_):
