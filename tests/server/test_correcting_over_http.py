@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from served_things import LESSON, RIGHT, Demo
+from starlette.testclient import TestClient
 
+from engram.backbones.hashed_ngrams import HashedNgrams
 from engram.brain import Brain
 from engram.server import schemas
 
@@ -107,6 +109,43 @@ def test_unknowns_wait_in_the_inbox_until_they_are_named(taught: Demo) -> None:
     assert taught.get("/unknowns").json()["groups"] == []
 
 
+def test_unknowns_can_be_let_go_unnamed(taught: Demo) -> None:
+    taught.post("/predict", json={"vectors": [[-0.5, -0.7]], "remember": True})
+    (group,) = taught.get("/unknowns").json()["groups"]
+    assert taught.delete(f"/unknowns/{group['group']}").json()["changed"] == 1
+    assert taught.get("/unknowns").json()["groups"] == []
+    assert taught.delete(f"/unknowns/{group['group']}").status_code == 404
+    with Brain.open(taught.folder, readonly=True) as brain:
+        assert len(brain.unknowns) == 0
+
+
+def test_texts_are_shown_by_themselves(serve: Any, tmp_path: Any) -> None:
+    Brain.create(tmp_path / "texts", HashedNgrams()).close()
+    texts = Demo(serve(brains=("texts",)), "texts")
+    lesson = {"texts": ["play some jazz", "what is the time"], "labels": ["music", "time"]}
+    assert texts.post("/examples", json=lesson).status_code == 201
+    assert [one["source"] for one in texts.get("/examples").json()["examples"]] == lesson["texts"]
+    asked = texts.post("/predict", json={"texts": ["play jazz"]}).json()["answers"][0]
+    assert asked["ranked"][0]["label"] == "music"
+
+
+def test_the_backbones_for_a_new_brain_are_listed(web: TestClient) -> None:
+    found = {one["name"]: one["takes"] for one in web.get("/v1/backbones").json()["backbones"]}
+    assert found["descriptor"] == found["digits"] == "pictures"
+
+
+def test_a_folder_zipped_by_hand_melds_too(taught: Demo) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(taught.folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, f"flowers/{path.relative_to(taught.folder)}")
+    demo = Demo(taught.client, f"{taught.name}c")
+    demo.client.post("/v1/brains", json={"name": demo.name})
+    answer = demo.post(":meld", content=file.getvalue(), headers={"Content-Type": "application/zip"})
+    assert (answer.status_code, counts(demo)) == (200, {"right": 2, "up": 2}), answer.text
+
+
 def test_the_map_shows_classes_prototypes_and_unknowns(taught: Demo) -> None:
     taught.post("/predict", json={"vectors": [[-0.5, -0.7]], "remember": True})
     points = taught.get("/map").json()["points"]
@@ -131,7 +170,7 @@ def test_consolidating_leaves_what_is_known(taught: Demo) -> None:
     assert taught.info()["digest"] == digest
 
 
-def test_a_brain_is_taken_away_and_melded_elsewhere(taught: Demo, demo: Demo) -> None:
+def test_a_brain_is_taken_away_and_melded_elsewhere(taught: Demo) -> None:
     other = Demo(taught.client, f"{taught.name}b")
     assert other.client.post("/v1/brains", json={"name": other.name}).status_code == 201
     other.post("/examples", json={"vectors": [[0.5, 0.6]], "label": "both"})

@@ -5,6 +5,7 @@ method  path                                        scope   what
 GET     /                                           –       the page
 GET     /v1/brains                                  read    the brains served, and what the asker may do
 POST    /v1/brains                                  admin   make a new brain
+GET     /v1/backbones                               read    what a new brain can stand on
 GET     /v1/brains/{b}/info ?at=SEQ                 read    what it knows, now or at an earlier sequence number
 GET     /v1/brains/{b}/classes                      read    labels, counts, newest examples
 DELETE  /v1/brains/{b}/classes/{label}              teach   forget a label for good
@@ -17,6 +18,7 @@ POST    /v1/brains/{b}/examples/{id}:relabel        teach   it is something else
 POST    /v1/brains/{b}/predict                      read    what is this? (JSON, multipart, picture, raw float32)
 GET     /v1/brains/{b}/unknowns                     read    the inbox, grouped by likeness
 POST    /v1/brains/{b}/unknowns/{group}:name        teach   learn a group under a label
+DELETE  /v1/brains/{b}/unknowns/{group}             teach   let a group go, unnamed
 GET     /v1/brains/{b}/unknowns/{number}/thumbnail  read    a small picture of one
 POST    /v1/brains/{b}:rename                       teach   call a label by another name
 POST    /v1/brains/{b}:undo                         teach   take back the last change
@@ -103,7 +105,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        context.stopping.set()
+        context.stop()
         context.workers.close()  # what was asked for is finished first
         context.shelf.close()
         context.log.close()

@@ -140,6 +140,8 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
         items = asked.texts or [_decoded(place, one) for place, one in enumerate(asked.images or ())]
     kind = "pictures" if asked.images is not None else kinds[0]
     sources = list(getattr(asked, "sources", None) or [None] * len(items))
+    if asked.texts is not None and not getattr(asked, "sources", None):  # a text has no picture: it is shown itself
+        return Given(kind, items, [_UNSEEN.sub(" ", text)[:200] for text in items], about)
     if len(sources) != len(items):
         raise _missing("sources", f"{len(sources)} sources for {len(items)} inputs: give one for each.")
     return Given(kind, items, [_source(source) for source in sources], about)

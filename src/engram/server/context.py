@@ -40,6 +40,12 @@ class Context:
     pixels: PixelBudget = field(default_factory=lambda: PixelBudget(128_000_000))
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def stop(self) -> None:
+        """Let those who listen for changes know that there will be no more."""
+        self.stopping.set()
+        for brain in self.shelf:
+            brain.tell()
+
 
 async def context_of(request: Request) -> Context:
     context: Context = request.app.state.context

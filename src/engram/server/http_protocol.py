@@ -38,6 +38,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and not began_in_body:
             self._head_bytes += len(data)
+        if self._head_timer is None and self._idle():  # blank lines between requests are no sign of life
+            self._wait_for_head()
         if self._in_head and self._head_bytes > HEAD_LIMIT and not self.transport.is_closing():
             self._refuse(Refusal("head-too-large", f"The head may have {HEAD_LIMIT:,} bytes."))
 
@@ -58,6 +60,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(Refusal("bad-request", "This is not HTTP."))
+
+    def _idle(self) -> bool:
+        """Whether nothing is being read or answered."""
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and not self._in_body and not self.transport.is_closing()
 
     def _wait_for_head(self) -> None:
         patience: float = getattr(getattr(self.config.app, "settings", None), "patience", 20.0)

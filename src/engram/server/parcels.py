@@ -6,6 +6,7 @@ than were allowed, whatever the zip says of itself.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -27,8 +28,10 @@ from engram.learner import InputError, MeldError
 from engram.server.bodies import media_type
 from engram.server.problems import Refusal
 
-_FILE = re.compile(r"manifest\.json|log\.sqlite|((snapshot|slot)-|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]{1,120}")
+_FILE = re.compile(r"manifest\.json|log\.sqlite(-wal)?|((snapshot|slot)-|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]{1,120}")
+_IDLE = re.compile(r"\.lock|writer\.lock|log\.mark|log\.sqlite-shm")  # lie in a folder, and say nothing of the brain
 _FILES = 10_000
+_SWELLING, _SMALL = 50, 2**26  # times its own size a zip may unpack to; and bytes that any may
 _MANIFEST = 2**24  # bytes
 _SPOOLED = 2**20  # bytes kept in memory; more lie on disk
 _PORTION = 2**20
@@ -50,7 +53,7 @@ async def received(request: Request, limit: int) -> tuple[IO[bytes], Mapping[str
         sent = form.get("brain")
         if not isinstance(sent, UploadFile):
             raise Refusal("invalid", "Send the zip as the file 'brain'.", faults=[("brain", "missing")])
-        shutil.copyfileobj(sent.file, file, _PORTION)
+        await asyncio.to_thread(shutil.copyfileobj, sent.file, file, _PORTION)
         await form.close()
         return file, {name: value for name, value in form.multi_items() if isinstance(value, str)}
     except BaseException:
@@ -73,6 +76,7 @@ def unpacked(file: IO[bytes], limit: int, fingerprint: str | None = None) -> Ite
     with tempfile.TemporaryDirectory(prefix="engram-") as made:
         folder = Path(made) / "brain"
         folder.mkdir()
+        limit = min(limit, _SMALL + _SWELLING * file.seek(0, os.SEEK_END))
         file.seek(0)
         try:
             with zipfile.ZipFile(file) as archive:
@@ -99,6 +103,8 @@ def _unpack(archive: zipfile.ZipFile, folder: Path, limit: int) -> None:
         raise InputError(f"A zip of {len(entries)} files is no brain's.")
     for entry in entries:
         name = entry.filename.partition("/")[2] if inside else entry.filename
+        if _IDLE.fullmatch(name):
+            continue
         plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG)
         if not _FILE.fullmatch(name) or ".." in name or not plain:
             raise InputError(f"{entry.filename[:80]!r} is no file of a brain: nothing was unpacked.")

@@ -180,6 +180,17 @@ class Brains(BaseModel):
     version: str
 
 
+class Backbone(BaseModel):
+    name: str
+    takes: Literal["pictures", "vectors", "text"]
+
+
+class Backbones(BaseModel):
+    model_config = about({"backbones": [{"name": "descriptor", "takes": "pictures"}]})
+
+    backbones: list[Backbone] = Field(description="What a new brain can stand on.")
+
+
 class Taught(BaseModel):
     """Answered only when it is on disk."""
 

@@ -37,7 +37,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._context.stopping.set()
+        self._context.stop()
         await super().shutdown(sockets)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engram import __version__
+from engram.backbones.catalogue import listing
+from engram.brain.examples import DESCRIPTOR
 from engram.server import schemas
 from engram.server.bodies import read_model
 from engram.server.context import Admin, In, Reader, Served, reply
 from engram.server.openapi import json_body
-from engram.server.schemas import Brains, Create
+from engram.server.schemas import Backbone, Backbones, Brains, Create
 
 router = APIRouter(tags=["brains"])
 
@@ -20,6 +24,14 @@ async def list_brains(caller: Reader, context: In) -> Response:
     """The brains that are served, and what whoever asks may do."""
     brains = [schemas.Brain(**brain.summary()) for brain in context.shelf]
     return reply(Brains(brains=brains, scope=caller.scope, teacher=caller.name, version=__version__))
+
+
+@router.get("/v1/backbones", response_model=Backbones)
+async def list_backbones(caller: Reader, context: In) -> Response:
+    """The backbones that a new brain can stand on."""
+    found = await context.workers.look(listing)
+    kinds = {DESCRIPTOR: "descriptor"} | {line["name"]: line["kind"] for line in found if "problem" not in line}
+    return reply(Backbones(backbones=[Backbone(name=name, takes=_takes(kind)) for name, kind in kinds.items()]))
 
 
 @router.post("/v1/brains", status_code=201, response_model=schemas.Brain, openapi_extra=json_body(Create))
@@ -39,3 +51,10 @@ async def swap(caller: Admin, served: Served, context: In) -> Response:
     await context.workers.write(served.swap)
     context.log.write("swapped", brain=served.name, seq=served.seq)
     return reply(schemas.Brain(**served.summary()), served.seq)
+
+
+def _takes(kind: str) -> Literal["pictures", "vectors", "text"]:
+    """What a kind of backbone works on."""
+    if kind in ("hashed-ngrams", "sentence-encoder"):
+        return "text"
+    return "vectors" if kind == "vectors" else "pictures"

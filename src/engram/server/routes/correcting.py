@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from engram.brain import Brain
 from engram.brain.melding import MeldReport
-from engram.learner import DamagedError, InputError
+from engram.learner import DamagedError, InputError, NotTaughtError
 from engram.server.bodies import flag, label_like, media_type, read_model
 from engram.server.conditions import wanted_seq
 from engram.server.context import Admin, Context, In, Served, Teacher, reply
@@ -80,6 +80,12 @@ async def name_group(request: Request, caller: Teacher, served: Served, context:
         request, served, context,
         lambda brain: brain.name(group, label_like(asked.label, served.like), teacher=caller.name), taught=True,
     )
+
+
+@router.delete("/v1/brains/{b}/unknowns/{group:int}", response_model=Changed)
+async def discard_group(request: Request, caller: Teacher, served: Served, context: In, group: Group) -> Response:
+    """Let a group of unknowns go, unnamed."""
+    return await _changed(request, served, context, lambda brain: _discarding(brain, group))
 
 
 @router.post("/v1/brains/{b}:rename", response_model=Changed, openapi_extra=json_body(Rename))
@@ -180,6 +186,16 @@ def _forgetting(brain: Brain, **what: Any) -> int:
     before = sum(brain.view.counts.values())
     brain.forget(**what)
     return before - sum(brain.view.counts.values())
+
+
+def _discarding(brain: Brain, number: int) -> int:
+    """Let a group of unknowns go; how many they were."""
+    group = next((group for group in brain.unknown_groups() if group.number == number), None)
+    if group is None:
+        raise NotTaughtError(f"There is no group {number} of unknowns.")
+    brain.unknowns.discard(unknown.key for unknown in brain.unknowns.take(group.members))
+    brain.keep_unknowns()
+    return len(group.members)
 
 
 def _moving(brain: Brain, do: Callable[[], Any]) -> int:

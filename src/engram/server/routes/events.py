@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
@@ -45,27 +46,24 @@ async def _changes(served: ServedBrain, context: Context) -> AsyncIterator[str]:
     changed.set()
 
     def told_so() -> None:
-        loop.call_soon_threadsafe(changed.set)
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(changed.set)
 
     stop_listening = served.listen(told_so)
-    stopping = asyncio.ensure_future(context.stopping.wait())
+    told = ""
     try:
-        told = ""
-        while not stopping.done():
-            if changed.is_set():
-                changed.clear()
-                summary = served.summary()
-                news = json.dumps({key: summary[key] for key in ("seq", "examples", "classes", "unknowns", "state")})
-                if news != told:
-                    told = news
-                    yield f"event: change\ndata: {news}\n\n"
-                await asyncio.wait((stopping,), timeout=_AT_MOST_EVERY)
-            else:
-                waiting = asyncio.ensure_future(changed.wait())
-                await asyncio.wait((waiting, stopping), timeout=_HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
-                if not changed.is_set():
-                    yield ": still here\n\n"
+        while not context.stopping.is_set():
+            try:
+                await asyncio.wait_for(changed.wait(), _HEARTBEAT)
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            changed.clear()
+            summary = served.summary()
+            news = json.dumps({key: summary[key] for key in ("seq", "examples", "classes", "unknowns", "state")})
+            if news != told:
+                told = news
+                yield f"event: change\ndata: {news}\n\n"
+            await asyncio.sleep(_AT_MOST_EVERY)
     finally:
         stop_listening()
-        stopping.cancel()
