@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
@@ -36,6 +37,15 @@ class Server:
         assert lines, "engram serve did not start"
         self.address = json.loads("".join(lines) + "}")["address"]
         self.port = int(self.address.rstrip("/").rpartition(":")[2])
+        until(self.ready)
+
+    def ready(self) -> bool:
+        """Whether every brain has been opened."""
+        try:
+            with urllib.request.urlopen(f"{self.address}v2/health/ready", timeout=30) as response:
+                return bool(response.status == 200)
+        except urllib.error.HTTPError:
+            return False
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(how)

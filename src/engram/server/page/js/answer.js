@@ -56,7 +56,7 @@ function render({ answer: asked, question, classes }) {
   if (kind === "none") return;
   const shown = new Set(answer.ranked.slice(0, BARS).map(({ label }) => label));
   keyed(byId("bars"), classes.filter(({ label }) => shown.has(label)), ({ label }) => `${typeof label} ${label}`, bar,
-    (item, { label }) => updateBar(item, label, share.get(label) ?? 0, kind === "known" && label === answer.label));
+    (item, { label }) => updateBar(item, label, share.get(label) ?? 0, kind, answer.label));
   announce(kind === "known" ? `${answer.label}, ${sureness(kind, answer, share)}` : "Nothing I know");
 }
 
@@ -74,11 +74,11 @@ function bar({ label }) {
     h("span", { class: "percent number" })));
 }
 
-function updateBar(item, label, share, best) {
+function updateBar(item, label, share, kind, best) {
   const button = item.firstChild;
   const percent = `${Math.round(100 * share)} %`;
-  button.classList.toggle("best", best);
+  button.classList.toggle("best", kind === "known" && label === best);
   button.style.setProperty("--share", share);
   say(button.querySelector(".percent"), percent);
-  button.setAttribute("aria-label", `${label}, ${percent}. Teach: this is ${label}`);
+  button.setAttribute("aria-label", kind === "known" ? `${label}, ${percent}. Teach: this is ${label}` : `Teach: this is ${label}`);
 }

@@ -61,5 +61,5 @@ function matrix({ labels, confusion }) {
       class: i === j ? "right" : j === labels.length ? "unknown" : "wrong", vars: { share: n / all },
       title: `${n} of ${all}: ${columns[i]} taken for ${columns[j]}` }, n ? h("span", {}, n) : "")));
   });
-  byId("matrix").replaceChildren(h("caption", { class: "unseen" }, "Rows: what it is. Columns: what it was taken for."), h("thead", {}, head), h("tbody", {}, rows));
+  byId("matrix").replaceChildren(h("caption", { class: "unseen" }, "What is taken for what"), h("thead", {}, head), h("tbody", {}, rows));
 }

@@ -42,15 +42,19 @@ export function mountHistory() {
   store.on(["entries", "classes"], showThen);
 }
 
-/** The entry that had just happened at the moment of the slider. */
-const at = (seq) => store.state.entries.find((one) => one.seq <= seq);
+/** The moment after an event in words. Entries are newest first, and each ends with its `seq`. */
+function momentOf(seq) {
+  const { entries, seq: now } = store.state;
+  if (seq === now) return "Now";
+  const next = entries.findLast((one) => one.seq >= seq);
+  if (!next) return `Event ${seq}`;
+  return `${when(next.time)}, ${next.seq === seq ? "after" : "in the midst of"}: ${told(next)}`;
+}
 
 function sayMoment() {
   const slider = byId("time");
   const seq = Number(slider.value);
-  const last = at(seq);
-  const text = seq === store.state.seq ? "Now" : seq === 0 ? "Before anything was taught"
-    : last ? `${when(last.time)}, after: ${told(last)}` : `Event ${seq}`;
+  const text = momentOf(seq);
   say(byId("moment"), text);
   slider.setAttribute("aria-valuetext", text);
   byId("roll-back").disabled = byId("now").disabled = seq === store.state.seq;

@@ -6,7 +6,8 @@ import { byId, h, s, say } from "./dom.js";
 import { store } from "./state.js";
 import { count } from "./teaching.js";
 
-const [WIDTH, HEIGHT, MARGIN] = [960, 600, 48];
+const NARROW = 860;
+const [WIDE, SMALL] = [{ width: 960, height: 600, margin: 72 }, { width: 480, height: 480, margin: 48 }];
 
 export function mountMap() {
   store.on(["map"], ({ map }) => {
@@ -18,7 +19,9 @@ export function mountMap() {
 }
 
 function draw(points) {
-  const placed = fitted(points);
+  const frame = innerWidth < NARROW ? SMALL : WIDE;
+  byId("map-svg").setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
+  const placed = fitted(points, frame);
   const { class: groups = [], prototype = [], unknown = [] } = Object.groupBy(placed, ({ kind }) => kind);
   byId("map-svg").replaceChildren(
     ...prototype.map((point) => s("circle", { class: `dot ${hue(point.label)}`, cx: point.x, cy: point.y, r: point.r })),
@@ -29,12 +32,12 @@ function draw(points) {
 }
 
 /** Into the frame with one scale for both axes, so that distances keep their meaning. */
-function fitted(points) {
+function fitted(points, { width, height, margin }) {
   const [xs, ys] = [points.map(({ x }) => x), points.map(({ y }) => y)];
   const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const scale = Math.min((WIDTH - 2 * MARGIN) / (right - left || 1), (HEIGHT - 2 * MARGIN) / (high - low || 1));
+  const scale = Math.min((width - 2 * margin) / (right - left || 1), (height - 2 * margin) / (high - low || 1));
   return points.map(({ x, y, weight, label, kind }) => ({
-    x: WIDTH / 2 + scale * (x - (left + right) / 2), y: HEIGHT / 2 - scale * (y - (low + high) / 2),
+    x: width / 2 + scale * (x - (left + right) / 2), y: height / 2 - scale * (y - (low + high) / 2),
     r: Math.min(18, 3.5 + 1.8 * Math.sqrt(weight)), weight, label, kind,
   }));
 }

@@ -7,6 +7,7 @@ import { store } from "./state.js";
 import { toast } from "./toasts.js";
 
 const SPACING = 300;
+const PATIENCE = 400;
 
 /** What each view shows beyond the classes. */
 const PARTS = {
@@ -61,6 +62,7 @@ export async function refresh() {
 async function fetchShown() {
   const { brain, view } = store.state;
   if (!brain) return;
+  const slow = setTimeout(() => document.body.classList.add("busy"), PATIENCE);
   try {
     const part = PARTS[view]?.(brain) ?? {};
     const [{ classes, seq }, shown] = await Promise.all([routes.classes(brain), part]);
@@ -68,6 +70,9 @@ async function fetchShown() {
     if (store.state.brain === brain) store.set({ classes, seq, loaded: true, ...shown });
   } catch (error) {
     if (!(error instanceof Away)) toast(error.message, { problem: true });
+  } finally {
+    clearTimeout(slow);
+    document.body.classList.remove("busy");
   }
 }
 
