@@ -23,9 +23,10 @@ from engram.store import database, files
 
 @dataclass
 class Verdict:
-    """What became of a story in all states of the disk."""
+    """What became of a story: the states of the disk that were looked at, all that there are, and those gone wrong."""
 
     states: int = 0
+    legal: int = 0
     wrong: int = 0
     examples: tuple[str, ...] = ()
 
@@ -47,7 +48,7 @@ def power_cuts(
         live(story, root / "lived" / "brain", recorded.acknowledged)
     journal = Cuts(recorded.operations, randoms)
     cuts = journal.cuts if most is None else random.Random(0).sample(journal.cuts, min(most, len(journal.cuts)))
-    expected, verdict, why = Expected(story), Verdict(), Counter[str]()
+    expected, verdict, why = Expected(story), Verdict(legal=len(journal.cuts)), Counter[str]()
     for number, (cut, disk) in enumerate(journal.disks(cuts)):
         disk.write(fresh(root / "found"))
         wrong = judge(story, expected, root / "found" / "brain", cut.acknowledged, go_on=number % 4 == 0)
@@ -120,7 +121,7 @@ def refused(story: Story, root: Path, most: int | None = None) -> tuple[int, lis
 
 def flipped(story: Story, root: Path, each: int) -> tuple[int, list[str]]:
     """A bit turned at many places of every file, of a closed folder and of one whose program was killed."""
-    living = story.create(root / "living")
+    living = story.create(fresh(root) / "living")
     for step in story.steps:
         step(living)
     right = Right.of(story, living)
