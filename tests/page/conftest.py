@@ -66,7 +66,7 @@ def open_page(chromium: Any, server: Server, film: Path) -> Iterator[Callable[..
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if "Security Policy" in message.text else None)
+        page.on("console", lambda said: complaints.append(said.text) if "Security Policy" in said.text else None)
         return Visitor(page, at, film)
 
     yield opened

@@ -131,10 +131,14 @@ class Visitor:
     def before_camera(self) -> str | None:
         """Which thing the camera shows now, by its colour."""
         seen = self.page.evaluate(
-            """([x, y]) => { const video = document.getElementById("video"); if (!video.videoWidth) return null;
-            const canvas = document.createElement("canvas"); canvas.width = video.videoWidth; canvas.height = video.videoHeight;
-            const pen = canvas.getContext("2d"); pen.drawImage(video, 0, 0);
-            return [...pen.getImageData(x * canvas.width, y * canvas.height, 1, 1).data].slice(0, 3); }""", PLACE)
+            """([x, y]) => {
+              const video = document.getElementById("video");
+              if (!video.videoWidth) return null;
+              const canvas = document.createElement("canvas");
+              [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+              const pen = canvas.getContext("2d");
+              pen.drawImage(video, 0, 0);
+              return [...pen.getImageData(x * canvas.width, y * canvas.height, 1, 1).data].slice(0, 3); }""", PLACE)
         if seen is None:
             return None
         return min(THINGS, key=lambda thing: sum(abs(a - b) for a, b in zip(THINGS[thing], seen, strict=True)))

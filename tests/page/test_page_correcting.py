@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -101,7 +102,8 @@ def test_the_brain_is_exported_and_its_file_melded_by_dropping_it(
         page.get_by_role("menuitem", name="Export the brain (zip)").click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
-    assert file.name == f"{taught.name}.zip" and zipfile.is_zipfile(file)
+    assert file.name == f"{taught.name}.zip"
+    assert zipfile.is_zipfile(file)
     name = f"b-{uuid4().hex[:8]}"
     server.ask("POST", "brains", {"name": name, "backbone": "descriptor"})
     other = Brain(server, name)
@@ -140,13 +142,13 @@ def test_health_shows_each_class_over_time_and_what_is_taken_for_what(visitor: V
     page.locator("#lines li", has_text="sunflower").wait_for()
     assert page.locator("#matrix tbody tr").count() == 2
     health = taught.get("health")
-    cells = [[int(cell or 0) for cell in row.locator("td").all_inner_texts()] for row in page.locator("#matrix tbody tr").all()]
-    assert cells == health["confusion"]
+    rows = [row.locator("td").all_inner_texts() for row in page.locator("#matrix tbody tr").all()]
+    assert [[int(cell or 0) for cell in row] for row in rows] == health["confusion"]
     assert page.locator("#health-summary").inner_text().startswith(f"{round(100 * health['accuracy'])} % right")
 
 
-def test_two_pages_see_the_same_brain_change(open_page: object, taught: Brain) -> None:
-    one, two = open_page(), open_page()  # type: ignore[operator]
+def test_two_pages_see_the_same_brain_change(open_page: Callable[..., Visitor], taught: Brain) -> None:
+    one, two = open_page(), open_page()
     one.visit(taught)
     two.visit(taught)
     two.page.locator(".card", has_text="mug").wait_for()

@@ -103,7 +103,8 @@ def test_a_foreign_page_cannot_teach(chromium: Any, taught: Brain, server: Serve
               const json = JSON.stringify({ vectors: [[1, 2]], label: "planted" });
               const tries = [{ mode: "no-cors", body: json }, { mode: "no-cors", body: form },
                 { mode: "cors", body: json, headers: { "Content-Type": "application/json" } }];
-              return Promise.all(tries.map((one) => fetch(url, { method: "POST", ...one }).then(({ type }) => type, () => "blocked"))); }""",
+              const sent = (one) => fetch(url, { method: "POST", ...one }).then(({ type }) => type, () => "blocked");
+              return Promise.all(tries.map(sent)); }""",
             f"{server.address}v1/brains/{taught.name}/examples")
         assert set(tried) <= {"blocked", "opaque"}
         assert taught.get("info")["digest"] == before
@@ -182,9 +183,8 @@ def test_a_phone_shows_and_teaches_everything(open_page: Callable[..., Visitor],
         page.locator(f"#to-{view}").tap()
         page.locator(f"#{view}").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        targets = page.locator("button:visible").evaluate_all(
-            "all => all.filter(one => !one.classList.contains('text')).map(one => one.getBoundingClientRect()).map(box => Math.min(box.width, box.height))")
-        assert min(targets) >= 24  # WCAG 2.5.8
+        boxes = [button.bounding_box() for button in page.locator("button:not(.text):visible").all()]
+        assert min(min(box["width"], box["height"]) for box in boxes) >= 24  # WCAG 2.5.8
     page.locator("#to-teach").tap()
     page.tap("#camera-on")
     visitor.show("mug")
@@ -204,7 +204,8 @@ def test_the_keyboard_reaches_everything_and_its_shortcuts_are_listed(visitor: V
     reached = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent.trim()"))
+        named = "one => one.ariaLabel || one.textContent.trim()"
+        reached.add(page.locator(":focus").evaluate(named) if page.locator(":focus").count() else "")
     assert {"Skip to the content", "History", "Undo", "Hold to teach sunflower", "More about mug"} <= reached
 
 
@@ -215,15 +216,16 @@ def test_everything_has_a_name_for_a_screen_reader(visitor: Visitor, taught: Bra
         page.locator(f"#{view}").wait_for()
         until(lambda page=page: page.locator("#brain-size").inner_text() != "")
         nameless = page.evaluate(
-            """() => [...document.querySelectorAll("button, a, input, textarea, [role=button]")].filter((one) => one.checkVisibility()
-              && !(one.getAttribute("aria-label") || one.textContent.trim() || one.labels?.length)).map((one) => one.outerHTML)""")
+            """() => [...document.querySelectorAll("button, a, input, textarea, [role=button]")]
+              .filter((one) => one.checkVisibility())
+              .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
+              .map((one) => one.outerHTML)""")
         assert nameless == []
     assert page.locator("main, header, nav").count() == 3
 
 
-def test_the_page_is_light_and_asks_nobody_else(open_page: Callable[..., Visitor], server: Server, brain: Brain) -> None:
+def test_the_page_is_light_and_asks_nobody_else(visitor: Visitor, server: Server, brain: Brain) -> None:
     assert sum(file.stat().st_size for file in PAGE.rglob("*") if file.is_file()) < 150_000
-    visitor = open_page()
     asked: list[str] = []
     visitor.page.on("request", lambda request: asked.append(request.url))
     visitor.visit(brain)

@@ -70,7 +70,8 @@ def test_files_dropped_on_a_class_teach_it(visitor: Visitor, taught: Brain, tmp_
     visitor.drop(written(tmp_path, "mug", 3), on='.card[data-label="mug"]')
     until(lambda: taught.counts == {"mug": 9, "sunflower": 6})
     newest = taught.get("examples?label=mug&limit=100")["examples"][-1]
-    assert newest["source"].startswith("mug-") and newest["thumbnail"]
+    assert newest["source"].startswith("mug-")
+    assert newest["thumbnail"]
 
 
 def test_a_folder_teaches_a_class_by_the_name_of_each_folder_inside(

@@ -1,0 +1,62 @@
+"""How many flows through the page are driven end to end, in real Chromium against a real server with durable brains.
+
+    python benchmarks/page.py [--json] [--out results/page.json]
+
+A flow is one test of `tests/page/`: what a person does, from opening the page to what the brain then holds. A flow
+counts when it passed; one that failed, or that was skipped because there is no Chromium, does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from engram.experiments.figures import figures_of
+from engram.experiments.result import build, write_json
+
+FLOWS = Path(__file__).parent.parent / "tests" / "page"
+
+
+def drive() -> dict[str, Any]:
+    """Run every flow once; how many passed, and how each went."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", f"--junitxml={report}"]
+        plain = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+        subprocess.run([sys.executable, "-m", "pytest", FLOWS, *options], env=plain, stdout=sys.stderr, check=False)
+        cases = ElementTree.parse(report).getroot().iter("testcase")
+        went = {str(case.get("name")): _outcome(case) for case in cases}
+    passed = list(went.values()).count("passed")
+    return {"flows-driven": passed, "flows-not-driven": len(went) - passed, "flows": went}
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    wrong = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+    return wrong[0] if wrong else "passed"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--out", type=Path, help="write the result to this file")
+    options = parser.parse_args()
+    command = "python benchmarks/page.py --out results/page.json"
+    config = {"browser": "Chromium, headless"}
+    result = build("page", "The page: flows driven end to end", command, config, [0], [drive()], figures_of("page"))
+    if options.out:
+        write_json(options.out, result)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        print(f"flows driven: {result['figures']['page.flows-driven']['mean']:g}")
+
+
+if __name__ == "__main__":
+    main()
