@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from engram.learner import InputError, Label
 from engram.server.problems import Refusal, invalid_model
-from engram.server.schemas import Ask, Inputs, Teach
+from engram.server.requests import Ask, Inputs, Teach
 
 Model = TypeVar("Model", bound=BaseModel)
 

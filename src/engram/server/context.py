@@ -16,11 +16,11 @@ from engram.server.metrics import Metrics
 from engram.server.pictures import PixelBudget
 from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
-from engram.server.schemas import NAME_PATTERN
 from engram.server.served_brain import ServedBrain
 from engram.server.settings import Settings
 from engram.server.shelf import Shelf
 from engram.server.tokens import Caller, Scope
+from engram.server.wire import NAME_PATTERN
 from engram.server.workers import Workers
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from engram.server.schemas import Whole, about
+from engram.server.wire import Whole, about
 
 
 class ServerMetadata(BaseModel):

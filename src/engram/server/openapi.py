@@ -9,15 +9,15 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from engram.server import schemas
+from engram.server import requests
 from engram.server.inference_schemas import Infer
 from engram.server.problems import KINDS, MEDIA_TYPE
 from engram.server.schemas import Problem
 
 REF = "#/components/schemas/{model}"
 BODIES: tuple[type[BaseModel], ...] = (
-    schemas.Teach, schemas.Ask, schemas.Create, schemas.NameGroup, schemas.Relabel, schemas.Rename, schemas.Rollback,
-    schemas.Meld, Infer, Problem,
+    requests.Teach, requests.Ask, requests.Create, requests.NameGroup, requests.Relabel, requests.Rename,
+    requests.Rollback, requests.Meld, Infer, Problem,
 )
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 _FLOATS = {"schema": {"type": "string", "contentMediaType": "application/octet-stream",
@@ -52,7 +52,7 @@ _FLAG = {"type": "string", "enum": ["true", "false"]}
 _WIDTH = _query("width", "integer", "Values of one vector, if the brain cannot know yet.", minimum=1, maximum=65536)
 
 TEACH_BODY = {
-    **json_body(schemas.Teach, **{
+    **json_body(requests.Teach, **{
         "multipart/form-data": _form(
             label={"type": "array", "items": _TEXT, "description": "Once for all files, or once for each."},
             teacher=_TEXT, again=_FLAG,
@@ -67,7 +67,7 @@ TEACH_BODY = {
     ],
 }
 ASK_BODY = {
-    **json_body(schemas.Ask, **{
+    **json_body(requests.Ask, **{
         "multipart/form-data": _form(top=_TEXT, remember=_FLAG, among=_TEXT),
         "image/*": _PICTURE, "application/octet-stream": _FLOATS,
     }),
@@ -77,7 +77,7 @@ ASK_BODY = {
         _query("among", "string", "The labels in question, with commas between them."), _WIDTH,
     ],
 }
-MELD_BODY = json_body(schemas.Meld, **{
+MELD_BODY = json_body(requests.Meld, **{
     "application/zip": {"schema": {**_FILE, "description": "A brain, as `export?format=zip` gives it."}},
     "multipart/form-data": {
         "schema": {"type": "object", "properties": {"brain": _FILE, "strict": _FLAG}, "required": ["brain"]}

@@ -1,130 +1,16 @@
-"""What goes over the wire: a model for every request and every answer, with examples; OpenAPI is made of them.
+"""What the server answers: a model for every answer, with an example; OpenAPI is made of them.
 
-Numbers that are not finite are null. Times are ISO 8601 in UTC. Labels keep their type: 7 and "7" are two labels.
+Numbers that are not finite are null. Times are ISO 8601 in UTC.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-"""Names of brains: no dot, no slash, nothing that a path could be made of."""
-
-LARGEST = 2**63 - 1
-
-
-
-def _whole(value: object) -> object:
-    """JSON knows one kind of number: 7.0 is the integer 7."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _moment(value: object) -> object:
-    """A date and a time, as RFC 3339 writes them; a number alone is neither."""
-    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", value, re.ASCII):
-        raise ValueError("expected a time such as 2026-11-21T12:00:00Z")
-    return value
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
-Whole = Annotated[StrictInt, BeforeValidator(_whole)]
-Text = Annotated[StrictStr, Field(min_length=1, max_length=256)]
-WireLabel = Text | Annotated[Whole, Field(ge=-LARGEST, le=LARGEST)]
-Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["flowers"])]
-Seq = Annotated[Whole, Field(ge=0, le=LARGEST)]
-Sentence = Annotated[StrictStr, Field(min_length=1, max_length=100_000)]
-Vector = Annotated[list[float], Field(min_length=1, max_length=65_536)]
-
-
-def about(example: JsonValue) -> ConfigDict:
-    """A model's settings: its example."""
-    return ConfigDict(json_schema_extra={"examples": [example]})
-
-
-def asked(example: JsonValue) -> ConfigDict:
-    """Of requests: a misspelt field is an error, not ignored."""
-    return ConfigDict(json_schema_extra={"examples": [example]}, extra="forbid", strict=True)
-
-
-# What is asked
-
-
-class Inputs(BaseModel):
-    """One kind of inputs: vectors, texts, or pictures as base64 of their files."""
-
-    vectors: Annotated[list[Vector], Field(min_length=1, max_length=65_536)] | None = None
-    texts: Annotated[list[Sentence], Field(min_length=1, max_length=4096)] | None = None
-    images: Annotated[list[StrictStr], Field(min_length=1, max_length=256)] | None = None
-
-
-class Teach(Inputs):
-    model_config = asked({"vectors": [[0.9, 0.1], [0.1, 0.8]], "labels": ["right", "up"]})
-
-    label: WireLabel | None = Field(None, description="One label for all inputs.")
-    labels: list[WireLabel] | None = Field(None, description="A label for each input.", max_length=65_536)
-    sources: list[Annotated[StrictStr, Field(max_length=1024)] | None] | None = Field(
-        None, description="Where each input came from, such as a file's name.", max_length=65_536
-    )
-    teacher: Text | None = Field(None, description="Who teaches; with tokens it is the token's name, always.")
-    again: bool = Field(True, description="Learn also what is held under that label already; it counts once more.")
-
-
-class Ask(Inputs):
-    model_config = asked({"vectors": [[0.95, 0.1]], "top": 3})
-
-    among: list[WireLabel] | None = Field(None, description="The labels in question; all if left out.", min_length=1)
-    top: Annotated[Whole, Field(ge=1, le=1000)] = Field(10, description="How many ranked labels to answer with.")
-    remember: bool = Field(False, description="Keep what is not known in the inbox; needs the scope 'teach'.")
-
-
-class Create(BaseModel):
-    model_config = asked({"name": "flowers", "backbone": "descriptor"})
-
-    name: Name
-    backbone: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = Field(
-        None, description="Name of a backbone; without it the first inputs decide."
-    )
-    gate: Annotated[float, Field(ge=0, le=1e6)] | None = Field(None, description="Skip what is known so well.")
-    memory_budget: Annotated[Whole, Field(ge=1, le=2**50)] | None = Field(None, description="In bytes.")
-
-
-class NameGroup(BaseModel):
-    model_config = asked({"label": "iris"})
-
-    label: WireLabel
-
-
-class Relabel(BaseModel):
-    model_config = asked({"label": "iris"})
-
-    label: WireLabel
-
-
-class Rename(BaseModel):
-    model_config = asked({"old": "flag", "new": "iris"})
-
-    old: WireLabel
-    new: WireLabel
-
-
-class Rollback(BaseModel):
-    model_config = asked({"to": 41})
-
-    to: Seq | Moment = Field(description="A sequence number, or a time (ISO 8601): the brain as it was then.")
-
-
-class Meld(BaseModel):
-    model_config = asked({"brain": "greenhouse"})
-
-    brain: Name = Field(description="Another brain on this server. To meld a file, send it as application/zip.")
-    strict: bool = Field(False, description="Refuse where labels conflict, instead of melding by name.")
-
-
-# What is answered
+from engram.server.wire import WireLabel, about
 
 
 class Problem(BaseModel):

@@ -13,8 +13,8 @@ from engram.brain import Brain
 from engram.learner import EngramError, InputError
 from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
-from engram.server.schemas import NAME_PATTERN
 from engram.server.served_brain import ServedBrain
+from engram.server.wire import NAME_PATTERN
 
 _FOLLOWED_EVERY = 0.1  # seconds
 _LOOKED_AT_EVERY = 10  # times that

@@ -18,7 +18,8 @@ from engram.server.context import Context, In, Reader, Served
 from engram.server.openapi import ASK_BODY
 from engram.server.pictures import count_pixels
 from engram.server.problems import Refusal
-from engram.server.schemas import Answers, Ask
+from engram.server.requests import Ask
+from engram.server.schemas import Answers
 from engram.server.served_brain import ServedBrain
 from engram.server.tokens import Caller
 

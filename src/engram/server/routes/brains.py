@@ -14,7 +14,8 @@ from engram.server import schemas
 from engram.server.bodies import read_model
 from engram.server.context import Admin, In, Reader, Served, reply
 from engram.server.openapi import json_body
-from engram.server.schemas import Backbone, Backbones, Brains, Create
+from engram.server.requests import Create
+from engram.server.schemas import Backbone, Backbones, Brains
 
 router = APIRouter(tags=["brains"])
 

@@ -17,19 +17,10 @@ from engram.server.context import Admin, Context, In, Served, Teacher, reply
 from engram.server.openapi import MELD_BODY, json_body
 from engram.server.parcels import received, unpacked
 from engram.server.problems import Refusal
-from engram.server.schemas import (
-    LARGEST,
-    Changed,
-    Conflict,
-    Consolidated,
-    Meld,
-    Melded,
-    NameGroup,
-    Relabel,
-    Rename,
-    Rollback,
-)
+from engram.server.requests import Meld, NameGroup, Relabel, Rename, Rollback
+from engram.server.schemas import Changed, Conflict, Consolidated, Melded
 from engram.server.served_brain import ServedBrain
+from engram.server.wire import LARGEST
 
 router = APIRouter(tags=["correct"])
 

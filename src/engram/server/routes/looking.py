@@ -20,7 +20,8 @@ from engram.server.conditions import etag, unchanged
 from engram.server.context import In, Reader, Served, look
 from engram.server.parcels import packed
 from engram.server.problems import Refusal
-from engram.server.schemas import LARGEST, LabelCount
+from engram.server.schemas import LabelCount
+from engram.server.wire import LARGEST
 
 router = APIRouter(tags=["look"])
 

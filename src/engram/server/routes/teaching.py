@@ -16,8 +16,9 @@ from engram.server.conditions import etag, wanted_seq
 from engram.server.context import In, Served, Teacher
 from engram.server.openapi import TEACH_BODY
 from engram.server.problems import Refusal
+from engram.server.requests import Teach
 from engram.server.routes.asking import check_kind, with_pictures
-from engram.server.schemas import Taught, Teach
+from engram.server.schemas import Taught
 from engram.server.served_brain import ServedBrain
 from engram.store.event import Answer
 

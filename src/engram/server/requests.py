@@ -1,0 +1,80 @@
+"""What is asked of the server: a model for every JSON body, with an example; OpenAPI is made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StrictStr
+
+from engram.server.wire import Moment, Name, Sentence, Seq, Text, Vector, Whole, WireLabel, asked
+
+
+class Inputs(BaseModel):
+    """One kind of inputs: vectors, texts, or pictures as base64 of their files."""
+
+    vectors: Annotated[list[Vector], Field(min_length=1, max_length=65_536)] | None = None
+    texts: Annotated[list[Sentence], Field(min_length=1, max_length=4096)] | None = None
+    images: Annotated[list[StrictStr], Field(min_length=1, max_length=256)] | None = None
+
+
+class Teach(Inputs):
+    model_config = asked({"vectors": [[0.9, 0.1], [0.1, 0.8]], "labels": ["right", "up"]})
+
+    label: WireLabel | None = Field(None, description="One label for all inputs.")
+    labels: list[WireLabel] | None = Field(None, description="A label for each input.", max_length=65_536)
+    sources: list[Annotated[StrictStr, Field(max_length=1024)] | None] | None = Field(
+        None, description="Where each input came from, such as a file's name.", max_length=65_536
+    )
+    teacher: Text | None = Field(None, description="Who teaches; with tokens it is the token's name, always.")
+    again: bool = Field(True, description="Learn also what is held under that label already; it counts once more.")
+
+
+class Ask(Inputs):
+    model_config = asked({"vectors": [[0.95, 0.1]], "top": 3})
+
+    among: list[WireLabel] | None = Field(None, description="The labels in question; all if left out.", min_length=1)
+    top: Annotated[Whole, Field(ge=1, le=1000)] = Field(10, description="How many ranked labels to answer with.")
+    remember: bool = Field(False, description="Keep what is not known in the inbox; needs the scope 'teach'.")
+
+
+class Create(BaseModel):
+    model_config = asked({"name": "flowers", "backbone": "descriptor"})
+
+    name: Name
+    backbone: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = Field(
+        None, description="Name of a backbone; without it the first inputs decide."
+    )
+    gate: Annotated[float, Field(ge=0, le=1e6)] | None = Field(None, description="Skip what is known so well.")
+    memory_budget: Annotated[Whole, Field(ge=1, le=2**50)] | None = Field(None, description="In bytes.")
+
+
+class NameGroup(BaseModel):
+    model_config = asked({"label": "iris"})
+
+    label: WireLabel
+
+
+class Relabel(BaseModel):
+    model_config = asked({"label": "iris"})
+
+    label: WireLabel
+
+
+class Rename(BaseModel):
+    model_config = asked({"old": "flag", "new": "iris"})
+
+    old: WireLabel
+    new: WireLabel
+
+
+class Rollback(BaseModel):
+    model_config = asked({"to": 41})
+
+    to: Seq | Moment = Field(description="A sequence number, or a time (ISO 8601): the brain as it was then.")
+
+
+class Meld(BaseModel):
+    model_config = asked({"brain": "greenhouse"})
+
+    brain: Name = Field(description="Another brain on this server. To meld a file, send it as application/zip.")
+    strict: bool = Field(False, description="Refuse where labels conflict, instead of melding by name.")

@@ -1,0 +1,49 @@
+"""What requests and answers are made of: labels, whole numbers, names, vectors; and how their models show an example.
+
+Labels keep their type: 7 and "7" are two labels.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, JsonValue, StrictInt, StrictStr
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+"""Names of brains: no dot, no slash, nothing that a path could be made of."""
+
+LARGEST = 2**63 - 1
+
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 7.0 is the integer 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _moment(value: object) -> object:
+    """A date and a time, as RFC 3339 writes them; a number alone is neither."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", value, re.ASCII):
+        raise ValueError("expected a time such as 2026-11-21T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+Whole = Annotated[StrictInt, BeforeValidator(_whole)]
+Text = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+WireLabel = Text | Annotated[Whole, Field(ge=-LARGEST, le=LARGEST)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["flowers"])]
+Seq = Annotated[Whole, Field(ge=0, le=LARGEST)]
+Sentence = Annotated[StrictStr, Field(min_length=1, max_length=100_000)]
+Vector = Annotated[list[float], Field(min_length=1, max_length=65_536)]
+
+
+def about(example: JsonValue) -> ConfigDict:
+    """A model's settings: its example."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
+def asked(example: JsonValue) -> ConfigDict:
+    """Of requests: a misspelt field is an error, not ignored."""
+    return ConfigDict(json_schema_extra={"examples": [example]}, extra="forbid", strict=True)
