@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.learner import DamagedError, EngramError, InputError, NotTaughtError
-from engram.store import database, log_reader
+from engram.store import changes, database, log_reader
 from engram.store.event import TAUGHT, Answer, Change, Draft, Event, Taught, Unknown
 from engram.store.event_log import EventLog
 from engram.store.mark import Mark
 
+NOW = int(time.time())
 ROWS = np.random.default_rng(0).integers(-(2**13), 2**13, (3000, 6)).astype("<i2")
 
 
@@ -146,6 +148,14 @@ def test_answers_are_kept_with_what_they_answer(log: EventLog) -> None:
     with pytest.raises(EngramError, match="answered already"):
         log.commit([Change([taught(3)], answer=Answer("key", b"digest", None))])
     assert log.last == 3
+
+
+def test_answers_are_let_go_after_a_week(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.commit([Change([taught(0)], answer=Answer("old", b"d", 1))])
+    monkeypatch.setattr(changes.time, "time_ns", lambda: (NOW + 8 * 24 * 3600) * 10**9)
+    log.commit([Change([taught(1)], answer=Answer("new", b"d", 2))])
+    assert log.answer("old") is None
+    assert log.answer("new") == Answer("new", b"d", 2)
 
 
 def test_the_inbox_is_kept_and_let_go(log: EventLog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from engram.learner import (
     LabelError,
     MeldError,
     NotTaughtError,
+    Saves,
     State,
 )
 
@@ -128,6 +130,11 @@ def melding_exactly(trial: Trial) -> None:
     require_same(first, union, trial, "a + (b + c)")
     first.meld(trial.make())
     require_same(first, union, trial, "melding with an untaught one")
+    one, two = trial.taught(batches[0]), trial.taught(*batches[1:])
+    if isinstance(one, Saves):
+        loaded: Any = type(one).from_state(one.state())
+        loaded.meld(two)
+        require_same(loaded, union, trial, "melding after loading")
 
 
 def forgetting_exactly(trial: Trial) -> None:

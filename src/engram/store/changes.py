@@ -20,6 +20,7 @@ An index or a table that lost a row shows by these.
 """
 
 _ANSWERS_KEPT = 7 * 24 * 3600 * 10**6  # microseconds
+_SWEPT_EVERY = 1000
 
 
 def apply(connection: apsw.Connection, change: Change, last: int) -> range:
@@ -97,7 +98,8 @@ def _keep_answer(connection: apsw.Connection, answer: Answer, seqs: range, now: 
     if connection.execute("SELECT 1 FROM answers WHERE key = ?", (answer.key,)).fetchone() is not None:
         raise EngramError(f"The request {answer.key!r} was answered already.")
     response: Any = answer.response(seqs) if callable(answer.response) else answer.response
-    connection.execute("DELETE FROM answers WHERE time < ?", (now - _ANSWERS_KEPT,))
+    if now % _SWEPT_EVERY == 0:  # as good as at random: it looks at all answers, so not every time
+        connection.execute("DELETE FROM answers WHERE time < ?", (now - _ANSWERS_KEPT,))
     _insert(connection, "answers", [(answer.key, answer.request, json.dumps(response), now)])
 
 
