@@ -14,6 +14,10 @@ from engram.pretraining.onnx_network import to_onnx
 from engram.pretraining.weight_quantisation import quantised, rounded
 
 
+# A training that ran in this process before has switched subnormal numbers off.
+WEIGHTS = st.floats(-100, 100, width=32, allow_subnormal=False)
+
+
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
@@ -54,7 +58,7 @@ def test_it_computes_exactly_what_the_rounded_weights_would(network):
 
 
 @settings(max_examples=100, deadline=None)
-@given(arrays(np.float32, array_shapes(min_dims=2, max_dims=4, max_side=6), elements=st.floats(-100, 100, width=32)))
+@given(arrays(np.float32, array_shapes(min_dims=2, max_dims=4, max_side=6), elements=WEIGHTS))
 def test_no_weight_is_off_by_more_than_half_a_step(weights):
     whole, scale = rounded(weights)
     shaped = scale.reshape(-1, *[1] * (weights.ndim - 1))
