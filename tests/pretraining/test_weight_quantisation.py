@@ -13,7 +13,6 @@ from engram.learner import DamagedError, InputError
 from engram.pretraining.onnx_network import to_onnx
 from engram.pretraining.weight_quantisation import quantised, rounded
 
-
 # A training that ran in this process before has switched subnormal numbers off.
 WEIGHTS = st.floats(-100, 100, width=32, allow_subnormal=False)
 
