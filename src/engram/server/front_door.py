@@ -99,6 +99,8 @@ class FrontDoor:
             raise Refusal("too-long", f"The path may have {_LONGEST:,} bytes.")
         headers = visit.headers
         self._check_host(headers.get(b"host", b""))
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise Refusal("unsupported-media-type", "Bodies are read as they are: send it without a Content-Encoding.")
         if scope["method"] not in _SAFE:
             check_origin(headers)
         caller = self._caller(headers.get(b"authorization"))
