@@ -185,3 +185,11 @@ def test_a_time_may_be_said_as_so_long_ago(text: str, ago: timedelta) -> None:
 def test_a_time_without_a_zone_is_the_local_one() -> None:
     assert _moment("2026-03-01T12:00") == datetime(2026, 3, 1, 12).astimezone()
     assert _moment("2026-03-01T12:00+02:00") == datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+
+def test_a_brain_keeps_within_the_budget_it_is_made_with(engram: Terminal) -> None:
+    np.save("rows.npy", np.random.default_rng(0).uniform(-1, 1, (300, 4)))
+    engram.says("teach", "small", "rows.npy", "--label", "x", "--memory-budget", "0.001")
+    assert len(engram.answers("examples", "small", "--limit", "1000")) <= 125
+    assert counts(engram, "small") == {"x": 300}
+    assert "memory budget" in engram.refuses("teach", "small", "rows.npy", "--label", "x", "--memory-budget", "9")

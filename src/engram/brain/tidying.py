@@ -55,17 +55,17 @@ class Tidying(Erasing):
             due = [label for label in grown if 2 * self._new[label] >= counts.get(label, 0)]
             if due:
                 self._consolidate(due)
-            width = self._bundle.width if self._bundle else 1
-            if 2 * width * (self.seq - self._covered) > self._options["memory_budget"]:
-                self._let_go()
+            room = self._options["memory_budget"] // (2 * self._bundle.width if self._bundle else 2)
+            if self.seq - self._covered > room:
+                self._let_go(room // 2)
         except (OSError, EngramError) as error:
             logging.getLogger("engram").warning("The memory could not be tidied: %s", error)
 
-    def _let_go(self) -> None:
-        """A checkpoint takes the place of the older half of the examples."""
+    def _let_go(self, keep: int) -> None:
+        """A checkpoint takes the place of all but the newest examples."""
         assert self._journal is not None
         timeline = self._journal.timeline()
-        covers = _half(timeline, self._covered)
+        covers = _oldest_but(keep, timeline)
         base = self._recovery().at(covers)
         for head in base.heads():
             head.let_go()
@@ -82,9 +82,9 @@ def _covered(timeline: Timeline) -> int:
     return int((checkpoint.body or {})["covers"]) if checkpoint else 0
 
 
-def _half(timeline: Timeline, start: int) -> int:
-    """The event halfway from `start`, moved on to one after which no correction speaks of an earlier example."""
-    covers = (start + timeline.last) // 2
+def _oldest_but(keep: int, timeline: Timeline) -> int:
+    """The event before the last so many, moved on to one after which no correction speaks of an earlier example."""
+    covers = max(timeline.last - keep, 1)
     spans = timeline.in_force()
     while True:
         after = next((span for span in spans if covers < span.stop), None)

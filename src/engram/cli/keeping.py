@@ -73,7 +73,7 @@ def import_(
     """
     from engram.cli.teach import making
 
-    with making(brain, None, None) as mind, progress("importing", quiet=as_json) as report:
+    with making(brain, None) as mind, progress("importing", quiet=as_json) as report:
         source: Any = sys.stdin.buffer if str(file) == "-" else file
         result = mind.import_events(source, report, bundle=backbone)
         digest, labels = mind.digest(), labels_of(mind)

@@ -38,6 +38,11 @@ def teach(
         float | None, typer.Option("--gate", metavar="G", min=0.0,
                                    help="For a new brain: skip what it knows by this margin.")
     ] = None,
+    memory_budget: Annotated[
+        float | None, typer.Option("--memory-budget", metavar="MB", min=0.001,
+                                   help="For a new brain: megabytes that single examples may take, in memory and in the"
+                                   " log; beyond them the oldest live on in sums and prototypes (256).")
+    ] = None,
     teacher: Teacher = None,
     as_json: Json = False,
 ) -> None:
@@ -47,9 +52,12 @@ def teach(
     name. Pictures that are known under their label already are skipped, so an interrupted command can be repeated.
     """
     started = time.perf_counter()
-    bundle = _backbone(brain, backbone, gate)
+    options: dict[str, Any] = {} if gate is None else {"gate": gate}
+    if memory_budget is not None:
+        options["memory_budget"] = int(memory_budget * 1e6)
+    bundle = _backbone(brain, backbone, options)
     inputs, labels, sources = _labelled(bundle, paths, label)
-    with making(brain, bundle, gate) as mind:
+    with making(brain, bundle, **options) as mind:
         lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher)
         skipped = _teach_all(mind, lessons, quiet=as_json)
         taught, known, digest = len(labels) - skipped, labels_of(mind), mind.digest()
@@ -62,7 +70,7 @@ def teach(
         say(f"{skipped} skipped: known already.")
 
 
-def _backbone(path: Path, backbone: str | None, gate: float | None) -> Bundle | None:
+def _backbone(path: Path, backbone: str | None, options: dict[str, Any]) -> Bundle | None:
     """What the brain stands on, or is to; None where its first examples decide.
 
     Raises:
@@ -78,8 +86,10 @@ def _backbone(path: Path, backbone: str | None, gate: float | None) -> Bundle | 
     if not (path / "manifest.json").exists():
         raise InputError(f"{path} is no brain, and not empty: name a new folder for the brain first, then inputs.")
     with Brain.open(path, readonly=True) as mind:
-        if gate is not None and gate != mind.options["gate"]:
-            raise InputError(f"{path} was made with the gate {mind.options['gate']}: it stays as it is.")
+        for name, value in options.items():
+            if value != mind.options[name]:
+                said = f"the {name.replace('_', ' ')} {mind.options[name]}"
+                raise InputError(f"{path} was made with {said}: it stays as it is.")
         if wanted is not None and mind.bundle is not None and mind.bundle.fingerprint != wanted.fingerprint:
             raise InputError(f"{path} stands on {mind.bundle.name!r}: another backbone needs a new brain.")
         return mind.bundle or wanted
@@ -92,14 +102,14 @@ def _can_be_made(path: Path) -> bool:
 
 
 @contextmanager
-def making(path: Path, bundle: Bundle | None, gate: float | None) -> Iterator[Brain]:
+def making(path: Path, bundle: Bundle | None, **options: Any) -> Iterator[Brain]:
     """The brain in the folder, or a new one, which goes away again where nothing can be taught to it."""
     import shutil
 
     from engram.brain import Brain
 
     new = _can_be_made(path)
-    with Brain.create(path, bundle, gate=gate) if new else Brain.open(path) as mind:
+    with Brain.create(path, bundle, **options) if new else Brain.open(path) as mind:
         try:
             yield mind
         except BaseException:
