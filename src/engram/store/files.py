@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 TEMPORARY = ".engram-tmp"
+_WRITING = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 def write_atomically(target: Path, content: bytes) -> None:
@@ -22,7 +23,7 @@ def write_atomically(target: Path, content: bytes) -> None:
         OSError: the disk refused; what was there before is still there.
     """
     temporary = target.with_name(target.name + TEMPORARY)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    handle = os.open(temporary, _WRITING | os.O_TRUNC, 0o644)
     try:
         rest = memoryview(content)
         while rest:
@@ -72,7 +73,7 @@ def overwrite(path: Path, content: bytes) -> None:
     Raises:
         OSError: the disk refused.
     """
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    handle = os.open(path, _WRITING, 0o644)
     try:
         os.write(handle, content)
     finally:

@@ -51,7 +51,7 @@ class WriterLock:
         self._handle = handle
         with suppress(OSError):  # who holds it is good to know, and no more than that
             os.ftruncate(handle, 0)
-            os.pwrite(handle, str(os.getpid()).encode(), 0)
+            os.write(handle, str(os.getpid()).encode())
 
     def release(self) -> None:
         if self._handle is not None:
