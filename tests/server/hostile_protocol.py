@@ -308,6 +308,11 @@ def slow() -> Iterator[Case]:
         may_close=True,
         lasting=True,
     )
+    refused = f"POST {TEACH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=edge\r\n"
+    start = f"{refused}Transfer-Encoding: chunked\r\n\r\n40000\r\n".encode() + MEGABYTE[:200_000]
+    yield Case(
+        "silence after a refusal", lambda: drop(start, b"", 0.2), may_close=True, patience=60, lasting=True
+    )
     yield Case("a line that never ends", b"GET /v1/bra", may_close=True, patience=60)
     yield Case("nothing at all", b"", may_close=True, patience=60)
 

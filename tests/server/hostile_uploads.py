@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -176,19 +177,13 @@ def zips(folder: Path) -> Iterator[Case]:
     }
     rng = random.Random(2)
     for name, content in real.items():
-        for _ in range(3):
-            place = rng.randrange(len(content))
-            made[f"a bit of {name} turned at {place}"] = but(
-                name, content[:place] + bytes([content[place] ^ 1 << rng.randrange(8)]) + content[place + 1 :]
-            )
+        told = [found.start() for found in re.finditer(b"taught", content)] if name == "log.sqlite" else []
+        for _ in range(3):  # of the log what stands in a row: there are bytes in it that mean nothing
+            place = rng.choice(told) if told else rng.randrange(len(content))
+            turned = bytes([content[place] ^ 1 << rng.randrange(8)])
+            made[f"a bit of {name} turned at {place}"] = but(name, content[:place] + turned + content[place + 1 :])
     for name, content in made.items():
-        harmless = "turned" in name
-        yield Case(
-            f"zip: {name}",
-            http("POST", MELD, content, "application/zip"),
-            patience=120,
-            harmless=(lambda answer: answer.status == 200) if harmless else None,
-        )
+        yield Case(f"zip: {name}", http("POST", MELD, content, "application/zip"), patience=120)
     body, kind = form([("brain", "a.zip", zipped(Entry("manifest.json", b"{}")))])
     yield Case("zip in a form", http("POST", MELD, body, kind))
     body, kind = form([("brain", None, b"no file")])

@@ -24,6 +24,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _in_head = True
     _in_body = False
     _head_timer: asyncio.TimerHandle | None = None
+    _rest_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -31,6 +32,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()
+        self._rest_came()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -56,7 +58,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_body = False
+        self._rest_came()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_body and self.cycle.response_complete and not self.transport.is_closing():  # refused unread
+            self._rest_timer = self.loop.call_later(self._patience, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(Refusal("bad-request", "This is not HTTP."))
@@ -66,16 +74,25 @@ class GuardedProtocol(HttpToolsProtocol):
         answered = self.cycle is None or self.cycle.response_complete
         return answered and not self._in_body and not self.transport.is_closing()
 
+    @property
+    def _patience(self) -> float:
+        seconds: float = getattr(getattr(self.config.app, "settings", None), "patience", 20.0)
+        return seconds
+
     def _wait_for_head(self) -> None:
-        patience: float = getattr(getattr(self.config.app, "settings", None), "patience", 20.0)
         self._in_head = True
-        self._head_timer = self.loop.call_later(patience, self._give_up)
+        self._head_timer = self.loop.call_later(self._patience, self._give_up)
 
     def _head_came(self) -> None:
         self._in_head = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _rest_came(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():
