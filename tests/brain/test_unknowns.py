@@ -13,7 +13,7 @@ from scipy.spatial.distance import squareform
 
 from engram.brain import Brain
 from engram.brain.unknowns import Unknowns, linked
-from engram.learner import LabelError, NotTaughtError
+from engram.learner import InputError, LabelError, NotTaughtError
 
 
 def cluster(axis: int, count: int, seed: int) -> np.ndarray:
@@ -101,3 +101,12 @@ def test_groups_are_those_of_average_linkage(size: int, seed: int, cut: float) -
     owners = fcluster(tree, 1 - cut, "distance")
     theirs = sorted(np.flatnonzero(owners == owner).tolist() for owner in set(owners))
     assert sorted(ours) == theirs
+
+
+def test_an_unknown_says_where_it_came_from() -> None:
+    brain = Brain()
+    brain.learn([[1, 0, 0.01], [1, 0.01, 0], [0, 1, 0.01], [0.01, 1, 0]], ["a", "a", "b", "b"])
+    brain.predict([[0, 0, -5.0], [0, -5.0, 0]], remember=True, sources=["x.png", "y.png"])
+    assert [unknown.source for unknown in brain.unknowns] == ["x.png", "y.png"]
+    with pytest.raises(InputError, match="2 sources for 1 inputs"):
+        brain.predict([0, 0, -6.0], remember=True, sources=["x.png", "y.png"])

@@ -134,6 +134,7 @@ class Brain(Exchanging):
         among: Iterable[Label] | None = None,
         *,
         remember: bool = False,
+        sources: Sequence[str | None] | None = None,
         progress: Progress | None = None,
     ) -> Predictions:
         """The best label of each input, or None: "Nothing I know".
@@ -141,6 +142,7 @@ class Brain(Exchanging):
         Args:
             inputs: as for `learn`.
             among: the labels in question; None for all.
+            sources: where each input came from, for the inbox; None for the paths given.
             remember: keep what is refused in the inbox of unknowns; it is saved with the next change, or on `save`.
 
         Raises:
@@ -152,7 +154,8 @@ class Brain(Exchanging):
         view = self._view
         answers = (self._taught.total if view is None else view).predict(features, among)
         if remember and not answers.known.all():
-            self._remember(bundle, features, examples, np.flatnonzero(~answers.known))
+            origins = _sources(examples, sources)
+            self._remember(bundle, features, examples, origins, np.flatnonzero(~answers.known))
         return answers
 
     def keep_unknowns(self) -> None:
@@ -322,7 +325,10 @@ class Brain(Exchanging):
             return [None for _ in places]
         return [thumbnail(examples.items[place]) for place in places]
 
-    def _remember(self, bundle: Bundle, features: Any, examples: Examples, places: npt.NDArray[np.intp]) -> None:
+    def _remember(
+        self, bundle: Bundle, features: Any, examples: Examples, sources: Sequence[str | None],
+        places: npt.NDArray[np.intp],
+    ) -> None:
         if self._bundle is None:
             with self._change():
                 adopting = self._adopting(bundle)
@@ -331,7 +337,7 @@ class Brain(Exchanging):
         chosen = places.tolist()
         pictures = self._pictures(bundle, examples, chosen)
         keys = receipts_of(rows_of(bundle, features[places]))
-        self.unknowns.add(features[places], [examples.sources[i] for i in chosen], keys, pictures)
+        self.unknowns.add(features[places], [sources[i] for i in chosen], keys, pictures)
 
     def _parts(self) -> Any:
         with self._lock:

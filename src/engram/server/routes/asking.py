@@ -64,16 +64,16 @@ def ask_brain(served: ServedBrain, given: Given, among: list[Any] | None, *, rem
     """Ask, and count what was asked."""
     check_kind(served, given)
     if remember:
-        answers = served.change(lambda brain: _remembering(brain, given.items, among))
+        answers = served.change(lambda brain: _remembering(brain, given, among))
     else:
         answers = served.brain.predict(given.items, among)
     served.count(asked=len(answers), refused=int(np.count_nonzero(~answers.known)))
     return answers
 
 
-def _remembering(brain: Brain, items: Any, among: list[Any] | None) -> Predictions:
+def _remembering(brain: Brain, given: Given, among: list[Any] | None) -> Predictions:
     """Ask; what is not known is in the inbox, on disk, when this returns."""
-    answers = brain.predict(items, among, remember=True)
+    answers = brain.predict(given.items, among, remember=True, sources=given.sources or None)
     if not answers.known.all():
         brain.keep_unknowns()
     return answers
