@@ -2,8 +2,8 @@
 
     python benchmarks/page.py [--json] [--out results/page.json]
 
-A flow is one test of `tests/page/`: what a person does, from opening the page to what the brain then holds. A flow
-counts when it passed; one that failed, or that was skipped because there is no Chromium, does not.
+A flow is one test of these files of `tests/page/`: what a person does, from opening the page to what the brain then
+holds. It counts when it passed; one that failed, or that was skipped because there is no Chromium, does not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from xml.etree import ElementTree
 from engram.experiments.figures import figures_of
 from engram.experiments.result import build, write_json
 
-FLOWS = Path(__file__).parent.parent / "tests" / "page"
+TESTS = Path(__file__).parent.parent / "tests" / "page"
+FLOWS = [TESTS / f"test_page_{what}.py" for what in ("teaching", "correcting", "lasting")]
 
 
 def drive() -> dict[str, Any]:
@@ -30,7 +31,7 @@ def drive() -> dict[str, Any]:
         report = Path(folder) / "report.xml"
         options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", f"--junitxml={report}"]
         plain = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-        subprocess.run([sys.executable, "-m", "pytest", FLOWS, *options], env=plain, stdout=sys.stderr, check=False)
+        subprocess.run([sys.executable, "-m", "pytest", *FLOWS, *options], env=plain, stdout=sys.stderr, check=False)
         cases = ElementTree.parse(report).getroot().iter("testcase")
         went = {str(case.get("name")): _outcome(case) for case in cases}
     passed = list(went.values()).count("passed")

@@ -39,6 +39,20 @@ def test_control_z_takes_the_last_lesson_back(visitor: Visitor, taught: Brain) -
     until(lambda: taught.counts != {"mug": 6, "sunflower": 6})
 
 
+def test_all_that_was_taught_while_the_button_was_held_is_undone_at_once(visitor: Visitor, taught: Brain) -> None:
+    page = visitor.visit(taught)
+    visitor.camera_on()
+    visitor.show("tent")
+    page.fill("#new-name", "tent")
+    page.hover("#new-hold")
+    page.mouse.down()
+    until(lambda: taught.counts.get("tent", 0) >= 4)
+    page.mouse.up()
+    until(lambda: page.locator("#sending").is_hidden() and page.locator(".card.learning, .held").count() == 0)
+    page.get_by_role("button", name="Undo").first.click()
+    until(lambda: taught.counts == {"mug": 6, "sunflower": 6})
+
+
 def test_an_example_moves_to_where_it_belongs_or_is_forgotten(visitor: Visitor, taught: Brain) -> None:
     taught.teach("tent", count=2, label="mug")
     page = visitor.visit(taught)

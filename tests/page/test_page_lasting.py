@@ -12,10 +12,7 @@ from typing import Any
 import pytest
 from driving import Brain, Server, Visitor, jpeg, until
 
-import engram.server
 from engram.server.tokens import add_token
-
-PAGE = Path(engram.server.__file__).parent / "page"
 
 
 @pytest.fixture
@@ -207,30 +204,6 @@ def test_the_keyboard_reaches_everything_and_its_shortcuts_are_listed(visitor: V
         named = "one => one.ariaLabel || one.textContent.trim()"
         reached.add(page.locator(":focus").evaluate(named) if page.locator(":focus").count() else "")
     assert {"Skip to the content", "History", "Undo", "Hold to teach sunflower", "More about mug"} <= reached
-
-
-def test_everything_has_a_name_for_a_screen_reader(visitor: Visitor, taught: Brain) -> None:
-    taught.ask_about("tent", 2)
-    for view in ("teach", "unknowns", "map", "health", "history"):
-        page = visitor.visit(taught, view)
-        page.locator(f"#{view}").wait_for()
-        until(lambda page=page: page.locator("#brain-size").inner_text() != "")
-        nameless = page.evaluate(
-            """() => [...document.querySelectorAll("button, a, input, textarea, [role=button]")]
-              .filter((one) => one.checkVisibility())
-              .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
-              .map((one) => one.outerHTML)""")
-        assert nameless == []
-    assert page.locator("main, header, nav").count() == 3
-
-
-def test_the_page_is_light_and_asks_nobody_else(visitor: Visitor, server: Server, brain: Brain) -> None:
-    assert sum(file.stat().st_size for file in PAGE.rglob("*") if file.is_file()) < 150_000
-    asked: list[str] = []
-    visitor.page.on("request", lambda request: asked.append(request.url))
-    visitor.visit(brain)
-    visitor.page.wait_for_load_state("load")
-    assert all(url.startswith((server.address, "blob:")) for url in asked)
 
 
 def brightness(colour: str) -> float:

@@ -16,5 +16,8 @@ function speak() {
   const place = byId("announcer");
   if (waiting && waiting !== place.textContent) place.textContent = waiting;
   waiting = "";
-  timer = window.setTimeout(() => { timer = 0; if (waiting) speak(); }, PAUSE);
+  timer = window.setTimeout(() => {
+    timer = 0;
+    if (waiting) speak();
+  }, PAUSE);
 }

@@ -14,8 +14,13 @@ export function mountAnswer() {
   const panel = byId("answer");
   store.on(["answer", "question", "classes"], render);
   // What is being corrected must not change under the hand: it stands still while pointer or focus are on it.
-  const hold = () => { const { answer, paused } = store.state; if (answer && !paused) store.set({ paused: answer.taken }); };
-  const release = () => { if (!panel.matches(":hover") && !panel.contains(document.activeElement)) store.set({ paused: null }); };
+  const hold = () => {
+    const { answer, paused } = store.state;
+    if (answer && !paused) store.set({ paused: answer.taken });
+  };
+  const release = () => {
+    if (!panel.matches(":hover") && !panel.contains(document.activeElement)) store.set({ paused: null });
+  };
   byId("correction").addEventListener("pointerenter", hold);
   byId("correction").addEventListener("focusin", hold);
   panel.addEventListener("pointerleave", release);
@@ -55,8 +60,13 @@ function render({ answer: asked, question, classes }) {
   byId("correct-name").placeholder = kind === "unknown" ? "Name it" : "Something else";
   if (kind === "none") return;
   const shown = new Set(answer.ranked.slice(0, BARS).map(({ label }) => label));
-  keyed(byId("bars"), classes.filter(({ label }) => shown.has(label)), ({ label }) => `${typeof label} ${label}`, bar,
-    (item, { label }) => updateBar(item, label, share.get(label) ?? 0, kind, answer.label));
+  keyed(
+    byId("bars"),
+    classes.filter(({ label }) => shown.has(label)),
+    ({ label }) => `${typeof label} ${label}`,
+    bar,
+    (item, { label }) => updateBar(item, label, share.get(label) ?? 0, kind, answer.label),
+  );
   announce(kind === "known" ? `${answer.label}, ${sureness(kind, answer, share)}` : "Nothing I know");
 }
 
@@ -69,9 +79,17 @@ function sureness(kind, answer, share) {
 }
 
 function bar({ label }) {
-  return h("li", {}, h("button", { type: "button", class: `level teaches-too ${hue(label)}`, on: { click: () => teachIt(label) } },
-    h("span", { class: "bar-label" }, String(label)), h("span", { class: "track" }, h("span", { class: "fill" })),
-    h("span", { class: "percent number" })));
+  return h(
+    "li",
+    {},
+    h(
+      "button",
+      { type: "button", class: `level teaches-too ${hue(label)}`, on: { click: () => teachIt(label) } },
+      h("span", { class: "bar-label" }, String(label)),
+      h("span", { class: "track" }, h("span", { class: "fill" })),
+      h("span", { class: "percent number" }),
+    ),
+  );
 }
 
 function updateBar(item, label, share, kind, best) {
@@ -80,5 +98,8 @@ function updateBar(item, label, share, kind, best) {
   button.classList.toggle("best", kind === "known" && label === best);
   button.style.setProperty("--share", share);
   say(button.querySelector(".percent"), percent);
-  button.setAttribute("aria-label", kind === "known" ? `${label}, ${percent}. Teach: this is ${label}` : `Teach: this is ${label}`);
+  button.setAttribute(
+    "aria-label",
+    kind === "known" ? `${label}, ${percent}. Teach: this is ${label}` : `Teach: this is ${label}`,
+  );
 }

@@ -4,7 +4,7 @@ const BASE = new URL("v1/", document.baseURI);
 const KEY = "engram.token";
 
 /** What the server said against a request. */
-export class Refused extends Error {
+class Refused extends Error {
   /** @param {number} status @param {{title?: string, detail?: string}} problem */
   constructor(status, problem) {
     super(problem.detail || problem.title || `The server answered ${status}.`);
@@ -15,7 +15,9 @@ export class Refused extends Error {
 
 /** The server could not be reached, or is not ready: the same request may succeed later. */
 export class Away extends Error {
-  constructor() { super("The server is not answering. This page tries again by itself."); }
+  constructor() {
+    super("The server is not answering. This page tries again by itself.");
+  }
 }
 
 /** @type {() => Promise<string | null>} asks a person for the token */
@@ -23,45 +25,49 @@ let askToken = async () => null;
 /** @type {Promise<string | null> | null} */
 let asking = null;
 
-export function onTokenNeeded(/** @type {() => Promise<string | null>} */ ask) { askToken = ask; }
+export function onTokenNeeded(/** @type {() => Promise<string | null>} */ ask) {
+  askToken = ask;
+}
 export const token = () => sessionStorage.getItem(KEY);
 export const setToken = (/** @type {string} */ value) => sessionStorage.setItem(KEY, value);
 
-export const address = (/** @type {string} */ path) => new URL(path, BASE).href;
+const address = (/** @type {string} */ path) => new URL(path, BASE).href;
 
 /**
  * One request. A body that is no FormData or Blob travels as JSON.
  * @param {string} method
  * @param {string} path below /v1/
- * @param {{body?: any, headers?: Record<string, string>, signal?: AbortSignal}} [more]
+ * @param {{body?: any, headers?: Record<string, string>, signal?: AbortSignal, cache?: RequestCache}} [more]
  * @returns {Promise<Response>} a successful one
  * @throws {Refused} by the server @throws {Away} not reached
  */
-export async function send(method, path, { body, headers = {}, signal } = {}) {
+export async function send(method, path, more = {}) {
+  const { body, headers = {}, signal, cache } = more;
   const raw = body instanceof FormData || body instanceof Blob || body === undefined;
   const sent = { ...headers };
   if (!raw) sent["Content-Type"] = "application/json";
   if (token()) sent.Authorization = `Bearer ${token()}`;
   let response;
   try {
-    response = await fetch(address(path), { method, body: raw ? body : JSON.stringify(body), headers: sent, signal });
+    const content = raw ? body : JSON.stringify(body);
+    response = await fetch(address(path), { method, body: content, headers: sent, signal, cache });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Away();
   }
   if (response.ok) return response;
-  if (response.status === 401 && await newToken()) return send(method, path, { body, headers, signal });
+  if (response.status === 401 && (await newToken())) return send(method, path, more);
   if (response.status === 429) {
     await new Promise((done) => setTimeout(done, 1000 * (Number(response.headers.get("Retry-After")) || 1)));
-    return send(method, path, { body, headers, signal });
+    return send(method, path, more);
   }
   if ([502, 503, 504].includes(response.status)) throw new Away();
   throw new Refused(response.status, await response.json().catch(() => ({})));
 }
 
-/** The JSON that a request gives. */
-export async function ask(method, path, more) {
-  const response = await send(method, path, more);
+/** The JSON that a request gives, as it is now: what the browser kept of it is not asked for. */
+export async function ask(method, path, more = {}) {
+  const response = await send(method, path, { ...more, cache: "no-store" });
   return response.status === 204 ? null : response.json();
 }
 

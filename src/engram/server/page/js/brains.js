@@ -19,7 +19,10 @@ export function mountBrains() {
     openMenu(button, [...store.state.brains.map(asItem), null, { text: "New brain…", icon: "plus", act: createBrain }]);
   });
   byId("more-button").addEventListener("click", () => openMenu(byId("more-button"), actions()));
-  byId("meld-file").addEventListener("change", (event) => { receive(fromFiles(event.target.files)); event.target.value = ""; });
+  byId("meld-file").addEventListener("change", (event) => {
+    receive(fromFiles(event.target.files));
+    event.target.value = "";
+  });
   byId("first-brain").addEventListener("click", createBrain);
   store.on(["brain", "brains"], ({ brain, brains }) => {
     say(byId("brain-name"), brain ?? "No brain");
@@ -27,7 +30,12 @@ export function mountBrains() {
     const one = current();
     say(byId("brain-size"), one ? `${count(one.examples, "example")} · ${count(one.classes, "class")}` : "");
     byId("no-brain").hidden = brains.length > 0 || brain !== null;
-    const problem = one && one.state !== "ready" ? one.problem ?? "This brain is being opened…" : one?.follower ? "Read only: this page follows what is taught elsewhere." : "";
+    const problem =
+      one && one.state !== "ready"
+        ? (one.problem ?? "This brain is being opened…")
+        : one?.follower
+          ? "Read only: this page follows what is taught elsewhere."
+          : "";
     say(byId("brain-state"), problem);
     byId("brain-state").hidden = !problem;
     document.body.classList.toggle("reading", !mayTeach());
@@ -35,7 +43,12 @@ export function mountBrains() {
 }
 
 function asItem(one) {
-  return { text: one.name, note: count(one.examples, "example"), current: one.name === store.state.brain, act: () => goTo(one.name) };
+  return {
+    text: one.name,
+    note: count(one.examples, "example"),
+    current: one.name === store.state.brain,
+    act: () => goTo(one.name),
+  };
 }
 
 /** Open a brain, in the view that is open. */
@@ -48,7 +61,9 @@ function actions() {
   const others = brains.filter(({ name, takes }) => name !== brain && (takes === null || takes === current()?.takes));
   return [
     { text: "Meld a brain's file…", icon: "meld", act: () => byId("meld-file").click() },
-    ...others.slice(0, 5).map(({ name }) => ({ text: `Meld ${name} into this`, icon: "meld", act: () => meldBrain(name) })),
+    ...others
+      .slice(0, 5)
+      .map(({ name }) => ({ text: `Meld ${name} into this`, icon: "meld", act: () => meldBrain(name) })),
     null,
     { text: "Export the brain (zip)", icon: "export", act: () => download("zip") },
     { text: "Export what was taught (JSON lines)", icon: "export", act: () => download("jsonl") },
@@ -59,15 +74,52 @@ function actions() {
 }
 
 async function createBrain() {
-  const name = h("input", { autofocus: true, required: true, pattern: "[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}", autocomplete: "off",
-    placeholder: "flowers", id: "brain-new-name", title: "Letters, digits, - and _" });
-  const backbone = h("input", { id: "brain-backbone", placeholder: "decided by what is taught first", autocomplete: "off" });
-  const made = await asked((answer) => h("form", { on: { submit: (event) => { event.preventDefault(); answer([name.value, backbone.value.trim() || null]); } } },
-    h("h2", {}, "A new brain"),
-    h("div", {}, h("label", { for: "brain-new-name" }, "Name"), name),
-    h("details", {}, h("summary", {}, "Backbone"), h("p", { class: "soft small" },
-      "Left empty, pictures are described by hand and numbers are taken as they are. `engram backbone list` names those on this machine."), backbone),
-    h("div", { class: "row end" }, h("button", { type: "button", on: { click: () => answer(null) } }, "Cancel"), h("button", { class: "primary" }, "Create"))));
+  const name = h("input", {
+    autofocus: true,
+    required: true,
+    pattern: "[A-Za-z0-9][A-Za-z0-9_\\-]{0,63}",
+    autocomplete: "off",
+    placeholder: "flowers",
+    id: "brain-new-name",
+    title: "Letters, digits, - and _",
+  });
+  const backbone = h("input", {
+    id: "brain-backbone",
+    placeholder: "decided by what is taught first",
+    autocomplete: "off",
+  });
+  const made = await asked((answer) =>
+    h(
+      "form",
+      {
+        on: {
+          submit: (event) => {
+            event.preventDefault();
+            answer([name.value, backbone.value.trim() || null]);
+          },
+        },
+      },
+      h("h2", {}, "A new brain"),
+      h("div", {}, h("label", { for: "brain-new-name" }, "Name"), name),
+      h(
+        "details",
+        {},
+        h("summary", {}, "Backbone"),
+        h(
+          "p",
+          { class: "soft small" },
+          "Left empty, pictures are described by hand and numbers are taken as they are. `engram backbone list` names those on this machine.",
+        ),
+        backbone,
+      ),
+      h(
+        "div",
+        { class: "row end" },
+        h("button", { type: "button", on: { click: () => answer(null) } }, "Cancel"),
+        h("button", { class: "primary" }, "Create"),
+      ),
+    ),
+  );
   if (!made) return;
   try {
     await routes.createBrain(...made);
@@ -93,8 +145,13 @@ async function download(format) {
 
 /** Ask for the token. @returns {Promise<string | null>} */
 export function askToken() {
-  return told({ title: "This server asks for a token", text: "Whoever runs it has one for you. It is kept until this tab is closed.",
-    label: "Token", yes: "Use it", secret: true });
+  return told({
+    title: "This server asks for a token",
+    text: "Whoever runs it has one for you. It is kept until this tab is closed.",
+    label: "Token",
+    yes: "Use it",
+    secret: true,
+  });
 }
 
 async function enterToken() {

@@ -14,9 +14,12 @@ export async function openCamera(video) {
     throw new Error("The browser lends its camera only to pages over HTTPS or on this machine (localhost).");
   }
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { width: 640, height: 480, facingMode: "environment" } });
+    stream = await navigator.mediaDevices.getUserMedia({
+      audio: false,
+      video: { width: 640, height: 480, facingMode: "environment" },
+    });
   } catch (error) {
-    throw new Error(WHY[error.name] ?? `The camera did not start: ${error.message}`);
+    throw new Error(WHY[error.name] ?? `The camera did not start: ${error.message}`, { cause: error });
   }
   video.srcObject = stream;
   await video.play();

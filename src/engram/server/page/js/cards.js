@@ -29,7 +29,7 @@ export function mountCards() {
     const share = answer ? shares(answer.answer.ranked, answer.answer.confidence) : new Map();
     for (const card of /** @type {any} */ (byId("cards").children)) {
       const known = answer?.answer.known ?? false;
-      card.style.setProperty("--share", known ? share.get(card.label) ?? 0 : 0);
+      card.style.setProperty("--share", known ? (share.get(card.label) ?? 0) : 0);
       card.classList.toggle("answer", known && answer?.answer.label === card.label);
       card.classList.toggle("learning", holding === card.label);
     }
@@ -39,14 +39,38 @@ export function mountCards() {
 const keyOf = (/** @type {import("./state.js").Class} */ { label }) => `${typeof label} ${label}`;
 
 function make({ label }) {
-  const button = h("button", { type: "button", class: "hold teaches" }, h("span", { class: "say" }), h("kbd", { "aria-hidden": "true" }));
-  const more = h("button", { type: "button", class: "plain square more", "aria-label": `More about ${label}`, "aria-haspopup": "menu",
-    on: { click: () => openMenu(more, actions(card)) } }, icon("more"));
+  const button = h(
+    "button",
+    { type: "button", class: "hold teaches" },
+    h("span", { class: "say" }),
+    h("kbd", { "aria-hidden": "true" }),
+  );
+  const more = h(
+    "button",
+    {
+      type: "button",
+      class: "plain square more",
+      "aria-label": `More about ${label}`,
+      "aria-haspopup": "menu",
+      on: { click: () => openMenu(more, actions(card)) },
+    },
+    icon("more"),
+  );
   const all = h("button", { type: "button", class: "pictures", on: { click: () => showClass(label) } });
-  const card = /** @type {any} */ (h("li", { class: `card ${hue(label)}`, "data-label": String(label) }, all,
-    h("div", { class: "title" }, h("h3", {}, String(label)), h("span", { class: "count number" }), more), button));
+  const card = /** @type {any} */ (
+    h(
+      "li",
+      { class: `card ${hue(label)}`, "data-label": String(label) },
+      all,
+      h("div", { class: "title" }, h("h3", {}, String(label)), h("span", { class: "count number" }), more),
+      button,
+    )
+  );
   card.label = label;
-  card.hold = onHold(button, teaching(() => label));
+  card.hold = onHold(
+    button,
+    teaching(() => label),
+  );
   return card;
 }
 
@@ -63,8 +87,13 @@ function update(card, { label, count, newest }, place) {
   all.setAttribute("aria-label", `${label}: see all ${count} examples`);
   all.classList.toggle("wordless", !pictures);
   if (!pictures) return say(all, "See all");
-  keyed(all, newest, String, () => h("img", { alt: "", width: 96, height: 96 }),
-    (image, id) => showThumbnail(image, thumbnail(store.state.brain, id)));
+  keyed(
+    all,
+    newest,
+    String,
+    () => h("img", { alt: "", width: 96, height: 96 }),
+    (image, id) => showThumbnail(image, thumbnail(store.state.brain, id)),
+  );
 }
 
 function actions(card) {
@@ -79,7 +108,7 @@ function actions(card) {
 }
 
 /** Ask for another name of a class. */
-export async function askRename({ label }) {
+async function askRename({ label }) {
   const typed = await told({ title: `Rename ${label}`, label: "New name", value: String(label), yes: "Rename" });
   const to = labelFrom(typed ?? "", store.state.classes);
   if (to !== null && to !== label) await rename(label, to);
@@ -94,7 +123,9 @@ function mountNewClass() {
     return label;
   });
   onHold(byId("new-hold"), act);
-  store.on(["brains", "brain", "classes"], () => say(byId("new-say"), takes() === "pictures" ? "Hold to teach" : "Teach this"));
+  store.on(["brains", "brain", "classes"], () =>
+    say(byId("new-say"), takes() === "pictures" ? "Hold to teach" : "Teach this"),
+  );
   let named = /** @type {any} */ (null);
   store.on(["holding"], ({ holding }) => {
     if (named !== null && holding === null && String(named) === field.value.trim()) field.value = "";

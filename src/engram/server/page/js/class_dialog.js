@@ -23,10 +23,21 @@ export function showClass(/** @type {import("./labels.js").Label} */ label) {
   const list = h("ul", { class: "examples", "aria-label": `Examples of ${label}` });
   const more = h("button", { type: "button", hidden: true, on: { click: () => load() } }, "Show more");
   const said = h("p", { class: "soft", role: "status" });
-  const target = h("input", { list: "labels", maxlength: "256", placeholder: "another class", "aria-label": "Move to", autocomplete: "off" });
-  const tools = h("form", { class: "row chosen teaches", hidden: true, on: { submit: move } },
-    h("span", {}, "These are really"), target, h("button", { class: "primary" }, "Move"),
-    h("button", { type: "button", on: { click: forget } }, icon("forget"), "Forget"));
+  const target = h("input", {
+    list: "labels",
+    maxlength: "256",
+    placeholder: "another class",
+    "aria-label": "Move to",
+    autocomplete: "off",
+  });
+  const tools = h(
+    "form",
+    { class: "row chosen teaches", hidden: true, on: { submit: move } },
+    h("span", {}, "These are really"),
+    target,
+    h("button", { class: "primary" }, "Move"),
+    h("button", { type: "button", on: { click: forget } }, icon("forget"), "Forget"),
+  );
 
   async function load() {
     try {
@@ -40,19 +51,52 @@ export function showClass(/** @type {import("./labels.js").Label} */ label) {
   }
 
   function render() {
-    keyed(list, examples, ({ id }) => id, make, (item, { id }) => item.firstChild.setAttribute("aria-pressed", String(chosen.has(id))));
+    keyed(
+      list,
+      examples,
+      ({ id }) => id,
+      make,
+      (item, { id }) => item.firstChild.setAttribute("aria-pressed", String(chosen.has(id))),
+    );
     more.hidden = next === null;
     tools.hidden = !chosen.size || !mayTeach();
-    say(said, chosen.size ? `${chosen.size} chosen` : examples.length ? "Choose those that do not belong here." : "No examples any more.");
+    say(
+      said,
+      chosen.size
+        ? `${chosen.size} chosen`
+        : examples.length
+          ? "Choose those that do not belong here."
+          : "No examples any more.",
+    );
   }
 
   function make(/** @type {Example} */ one) {
     const when = new Date(one.time).toLocaleString();
     const about = [one.source, when, one.teacher && `taught by ${one.teacher}`].filter(Boolean).join(", ");
-    const face = one.thumbnail ? h("img", { alt: "", width: 96, height: 96 }) : h("span", { class: "words" }, one.source ?? `Example ${one.id}`);
+    const face = one.thumbnail
+      ? h("img", { alt: "", width: 96, height: 96 })
+      : h("span", { class: "words" }, one.source ?? `Example ${one.id}`);
     if (one.thumbnail) showThumbnail(face, routes.thumbnail(brain, one.id));
-    return h("li", {}, h("button", { type: "button", title: about, "aria-label": `Example ${one.id}, ${about}`, "aria-pressed": "false",
-      on: { click: () => { if (!chosen.delete(one.id)) chosen.add(one.id); render(); } } }, face));
+    return h(
+      "li",
+      {},
+      h(
+        "button",
+        {
+          type: "button",
+          title: about,
+          "aria-label": `Example ${one.id}, ${about}`,
+          "aria-pressed": "false",
+          on: {
+            click: () => {
+              if (!chosen.delete(one.id)) chosen.add(one.id);
+              render();
+            },
+          },
+        },
+        face,
+      ),
+    );
   }
 
   async function move(event) {
@@ -74,14 +118,47 @@ export function showClass(/** @type {import("./labels.js").Label} */ label) {
   }
 
   load();
-  return asked((answer) => [
-    h("header", { class: "row spread" }, h("h2", { class: `named ${hue(label)}` }, String(label)),
-      h("button", { type: "button", class: "plain square", "aria-label": "Close", autofocus: true, on: { click: () => answer(null) } }, icon("close"))),
-    said, list, more, tools,
-    h("footer", { class: "row end teaches" }, h("button", { type: "button", class: "text", on: {
-      click: async () => {
-        const one = store.state.classes.find((other) => other.label === label);
-        if (one && await forgetClass(one)) answer(null);
-      } } }, `Forget all of ${label}…`)),
-  ], true);
+  return asked(
+    (answer) => [
+      h(
+        "header",
+        { class: "row spread" },
+        h("h2", { class: `named ${hue(label)}` }, String(label)),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "plain square",
+            "aria-label": "Close",
+            autofocus: true,
+            on: { click: () => answer(null) },
+          },
+          icon("close"),
+        ),
+      ),
+      said,
+      list,
+      more,
+      tools,
+      h(
+        "footer",
+        { class: "row end teaches" },
+        h(
+          "button",
+          {
+            type: "button",
+            class: "text",
+            on: {
+              click: async () => {
+                const one = store.state.classes.find((other) => other.label === label);
+                if (one && (await forgetClass(one))) answer(null);
+              },
+            },
+          },
+          `Forget all of ${label}…`,
+        ),
+      ),
+    ],
+    true,
+  );
 }

@@ -11,7 +11,9 @@ export async function fromDrop(data) {
 
 /** @param {FileList | File[]} files @returns {Found[]} */
 export function fromFiles(files) {
-  return [...files].filter(visible).map((file) => ({ file, folder: file.webkitRelativePath.split("/").at(-2) ?? null }));
+  return [...files]
+    .filter(visible)
+    .map((file) => ({ file, folder: file.webkitRelativePath.split("/").at(-2) ?? null }));
 }
 
 export const isPicture = (/** @type {File} */ file) => file.type.startsWith("image/");
@@ -25,9 +27,10 @@ async function walk(entry, folder) {
   if (entry.isFile) return [{ file: await new Promise((give, fail) => entry.file(give, fail)), folder }];
   const reader = entry.createReader();
   const found = [];
-  for (;;) {  // a reader gives a hundred at a time
+  for (;;) {
+    // a reader gives a hundred at a time
     const some = await new Promise((give, fail) => reader.readEntries(give, fail));
     if (!some.length) return found;
-    for (const one of some) found.push(...await walk(one, entry.name));
+    for (const one of some) found.push(...(await walk(one, entry.name)));
   }
 }

@@ -38,7 +38,11 @@ async function read(body, onEvent) {
     const parts = (text + value).replaceAll("\r\n", "\n").split("\n\n");
     text = parts.pop();
     for (const part of parts) {
-      const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5)).join("\n");
+      const data = part
+        .split("\n")
+        .filter((line) => line.startsWith("data:"))
+        .map((line) => line.slice(5))
+        .join("\n");
       if (data.trim()) onEvent(JSON.parse(data));
     }
   }

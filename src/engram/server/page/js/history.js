@@ -8,6 +8,7 @@ import { loadEarlier } from "./sync.js";
 import { count, rollback } from "./teaching.js";
 
 const PATIENCE = 80;
+const ONE_GO = 2000;
 
 let timer = 0;
 let asked = 0;
@@ -19,8 +20,13 @@ export function mountHistory() {
     sayMoment();
     timer = window.setTimeout(showThen, PATIENCE);
   });
-  const toNow = () => { slider.value = slider.max; showThen(); };
-  byId("roll-back").addEventListener("click", async () => { if (await rollback(Number(slider.value))) toNow(); });
+  const toNow = () => {
+    slider.value = slider.max;
+    showThen();
+  };
+  byId("roll-back").addEventListener("click", async () => {
+    if (await rollback(Number(slider.value))) toNow();
+  });
   byId("now").addEventListener("click", toNow);
   byId("earlier").addEventListener("click", loadEarlier);
   store.on(["seq"], ({ seq }) => {
@@ -29,18 +35,45 @@ export function mountHistory() {
     if (atEnd) slider.value = slider.max;
     sayMoment();
   });
-  store.on(["entries", "earlier", "loaded"], ({ entries, earlier, loaded }) => {
+  store.on(["entries", "earlier", "loaded"], ({ entries: all, earlier, loaded }) => {
+    const entries = gathered(all);
     byId("no-history").hidden = !loaded || entries.length > 0;
     byId("then").hidden = !entries.length;
     byId("earlier").hidden = earlier === null;
-    keyed(byId("entries"), entries, ({ seq }) => seq, entry, (item, one) => {
-      item.classList.toggle("undone", one.undone);
-      say(item.querySelector(".what"), told(one));
-      say(item.querySelector(".state"), one.undone ? "undone" : "");
-    });
+    keyed(
+      byId("entries"),
+      entries,
+      ({ seq }) => seq,
+      entry,
+      (item, one) => {
+        item.classList.toggle("undone", one.undone);
+        say(item.querySelector(".what"), told(one));
+        say(item.querySelector(".state"), one.undone ? "undone" : "");
+      },
+    );
   });
   store.on(["entries", "classes"], showThen);
 }
+
+/** What was taught in one go is one line: the frames of a camera travel in several requests. */
+function gathered(entries) {
+  const lines = [];
+  for (const one of entries) {
+    const newer = lines.at(-1);
+    if (newer && goesOn(one, newer))
+      newer.labels = [{ ...newer.labels[0], count: newer.labels[0].count + one.labels[0].count }];
+    else lines.push({ ...one, began: one.time });
+    lines.at(-1).began = one.time;
+  }
+  return lines;
+}
+
+const goesOn = (older, newer) =>
+  [older, newer].every(({ kind, labels }) => kind === "taught" && labels.length === 1) &&
+  older.labels[0].label === newer.labels[0].label &&
+  older.undone === newer.undone &&
+  older.teacher === newer.teacher &&
+  Date.parse(newer.began) - Date.parse(older.time) < ONE_GO;
 
 /** The moment after an event in words. Entries are newest first, and each ends with its `seq`. */
 function momentOf(seq) {
@@ -84,24 +117,50 @@ function showCounts(then, now) {
   for (const { label, count: n } of then) counts.set(label, [n, 0]);
   for (const { label, count: n } of now) counts.set(label, [counts.get(label)[0], n]);
   const most = Math.max(1, ...[...counts.values()].flat());
-  keyed(byId("counts"), [...counts], ([label]) => `${typeof label} ${label}`,
-    ([label]) => h("li", { class: hue(label) }, h("span", { class: "bar-label" }, String(label)),
-      h("span", { class: "track" }, h("span", { class: "ghost" }), h("span", { class: "fill" })), h("span", { class: "number change" })),
+  keyed(
+    byId("counts"),
+    [...counts],
+    ([label]) => `${typeof label} ${label}`,
+    ([label]) =>
+      h(
+        "li",
+        { class: hue(label) },
+        h("span", { class: "bar-label" }, String(label)),
+        h("span", { class: "track" }, h("span", { class: "ghost" }), h("span", { class: "fill" })),
+        h("span", { class: "number change" }),
+      ),
     (item, [, [before, after]]) => {
       item.style.setProperty("--share", String(before / most));
       item.style.setProperty("--now", String(after / most));
       say(item.querySelector(".change"), before === after ? before : `${before} → ${after}`);
-    });
+    },
+  );
 }
 
 function entry({ seq, time }) {
-  return h("li", {}, h("time", { datetime: time, class: "soft small number" }, when(time)), h("span", { class: "what" }),
+  return h(
+    "li",
+    {},
+    h("time", { datetime: time, class: "soft small number" }, when(time)),
+    h("span", { class: "what" }),
     h("span", { class: "state soft small" }),
-    h("button", { type: "button", class: "text small", "aria-label": `See the brain after event ${seq}`, on: { click: () => {
-      byId("time").value = seq;
-      showThen();
-      byId("time").focus();
-    } } }, "See"));
+    h(
+      "button",
+      {
+        type: "button",
+        class: "text small",
+        "aria-label": `See the brain after event ${seq}`,
+        on: {
+          click: () => {
+            byId("time").value = seq;
+            showThen();
+            byId("time").focus();
+          },
+        },
+      },
+      "See",
+    ),
+  );
 }
 
 /** An entry in words: "taught 12 examples of iris". */
@@ -111,4 +170,11 @@ function told({ kind, labels, note, teacher }) {
   return [kind, some.join(", "), note && `(${note})`, teacher && `by ${teacher}`].filter(Boolean).join(" ");
 }
 
-const when = (time) => new Date(time).toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const when = (time) =>
+  new Date(time).toLocaleString([], {
+    month: "short",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });

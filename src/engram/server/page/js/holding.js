@@ -4,7 +4,7 @@ import { announce } from "./announce.js";
 import { byId } from "./dom.js";
 import { seen } from "./looking.js";
 import { store } from "./state.js";
-import { count, teach } from "./teaching.js";
+import { count, newAct, teach } from "./teaching.js";
 import { toast } from "./toasts.js";
 import { typedIn } from "./taken.js";
 
@@ -21,13 +21,14 @@ export function teaching(label) {
       const name = label();
       if (name === null) return;
       const mine = ++held;
+      const act = newAct();
       let taught = 0;
       store.set({ holding: name });
       do {
         const began = performance.now();
         const taken = shownNow();
         if (!taken.length) break;
-        teach(name, ...taken);
+        teach(name, taken, act);
         taught += taken.length;
         flash();
         if (taken[0].kind !== "picture" || store.state.shown || store.state.paused) break;
@@ -36,7 +37,9 @@ export function teaching(label) {
       store.set({ holding: null });
       if (taught) announce(`${count(taught, "example")} of ${name} taught.`);
     },
-    stop() { held++; },
+    stop() {
+      held++;
+    },
   };
 }
 
@@ -64,6 +67,6 @@ function shownNow() {
 function flash() {
   const stage = byId("stage");
   stage.classList.remove("flash");
-  void stage.offsetWidth;  // so that the animation starts anew
+  void stage.offsetWidth; // so that the animation starts anew
   stage.classList.add("flash");
 }

@@ -41,10 +41,28 @@ function focusIfWanted() {
 
 function make({ group }) {
   const field = h("input", { list: "labels", maxlength: "256", placeholder: "What is this?", autocomplete: "off" });
-  const pile = /** @type {any} */ (h("li", { class: "pile" },
-    h("ul", { class: "faces" }), h("p", { class: "small soft alike" }),
-    h("form", { class: "row teaches", on: { submit: (event) => { event.preventDefault(); name(pile, field); } } },
-      field, h("button", { class: "primary" }, "Name"))));
+  const pile = /** @type {any} */ (
+    h(
+      "li",
+      { class: "pile" },
+      h("ul", { class: "faces" }),
+      h("p", { class: "small soft alike" }),
+      h(
+        "form",
+        {
+          class: "row teaches",
+          on: {
+            submit: (event) => {
+              event.preventDefault();
+              name(pile, field);
+            },
+          },
+        },
+        field,
+        h("button", { class: "primary" }, "Name"),
+      ),
+    )
+  );
   pile.group = group;
   return pile;
 }
@@ -53,7 +71,12 @@ function update(pile, one) {
   const { members, likeness } = one;
   pile.one = one;
   const rest = members.length > FACES ? [{ number: 0, rest: members.length - FACES + 1 }] : [];
-  keyed(pile.querySelector(".faces"), [...members.slice(0, FACES - rest.length), ...rest], (one) => one.rest ? `+${one.rest}` : one.number, face);
+  keyed(
+    pile.querySelector(".faces"),
+    [...members.slice(0, FACES - rest.length), ...rest],
+    (one) => (one.rest ? `+${one.rest}` : one.number),
+    face,
+  );
   const alike = members.length === 1 || likeness == null ? "" : `, likeness ${likeness.toFixed(2)}`;
   say(pile.querySelector(".alike"), `${count(members.length, "unknown")}${alike}`);
   pile.querySelector("input").setAttribute("aria-label", `Name this pile of ${members.length}`);
@@ -72,7 +95,7 @@ async function name(pile, field) {
   const label = labelFrom(field.value, store.state.classes);
   if (label === null) return field.focus();
   const next = pile.nextElementSibling ?? pile.previousElementSibling;
-  if (!await namePile(pile.one, label)) return field.focus();
+  if (!(await namePile(pile.one, label))) return field.focus();
   store.set({ piles: store.state.piles.filter(({ group }) => group !== pile.group) });
   (next?.querySelector("input") ?? byId("main")).focus();
 }

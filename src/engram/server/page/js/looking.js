@@ -44,11 +44,12 @@ async function look() {
   if (!live && question === last) return;
   try {
     const remember = mayTeach() && store.state.classes.length > 0 && toRemember(live);
-    const [answer] = await predict(brain, [taken], { remember });
+    const [answer] = await predict(brain, [taken], remember);
     last = question;
     noteUnknown(answer, remember);
     const now = store.state;
-    if (now.brain === brain && now.shown === shown && !now.paused) store.set({ answer: { answer, taken }, question: null });
+    if (now.brain === brain && now.shown === shown && !now.paused)
+      store.set({ answer: { answer, taken }, question: null });
   } catch (error) {
     if (error instanceof Away) return;
     last = question;

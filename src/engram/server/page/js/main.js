@@ -43,7 +43,8 @@ function mountFrame() {
       const link = byId(`to-${name}`);
       byId(name).hidden = name !== view || brain === null;
       link.href = `#/${encodeURIComponent(brain ?? "")}/${name}`;
-      if (name === view) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+      if (name === view) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
     }
   });
   store.on(["online", "waiting"], ({ online, waiting }) => {
@@ -54,17 +55,32 @@ function mountFrame() {
   byId("undo-button").addEventListener("click", undo);
   const theme = byId("theme-button");
   const sayTheme = () => theme.setAttribute("aria-label", isDark() ? "Switch to light" : "Switch to dark");
-  theme.addEventListener("click", () => { switchTheme(); sayTheme(); });
+  theme.addEventListener("click", () => {
+    switchTheme();
+    sayTheme();
+  });
   sayTheme();
 }
 
 async function start() {
-  for (const mount of [mountFrame, mountBrains, mountStage, mountAnswer, mountCards, mountInbox, mountHistory, mountMap,
-    mountHealth, mountShortcuts, receiveEverywhere]) mount();
+  for (const mount of [
+    mountFrame,
+    mountBrains,
+    mountStage,
+    mountAnswer,
+    mountCards,
+    mountInbox,
+    mountHistory,
+    mountMap,
+    mountHealth,
+    mountShortcuts,
+    receiveEverywhere,
+  ])
+    mount();
   onTokenNeeded(askToken);
   addEventListener("hashchange", route);
   keepLooking();
-  while (!await connected()) await new Promise((done) => setTimeout(done, RETRY));
+  while (!(await connected())) await new Promise((done) => setTimeout(done, RETRY));
   route();
 }
 

@@ -9,7 +9,11 @@ import { h, icon } from "./dom.js";
  * @param {Item[]} items
  */
 export function openMenu(anchor, items) {
-  const menu = h("div", { popover: "auto", role: "menu", class: "menu" }, items.map((item) => (item ? entry(item) : h("hr", { role: "separator" }))));
+  const menu = h(
+    "div",
+    { popover: "auto", role: "menu", class: "menu" },
+    items.map((item) => (item ? entry(item) : h("hr", { role: "separator" }))),
+  );
   document.body.append(menu);
   anchor.setAttribute("aria-expanded", "true");
   menu.addEventListener("toggle", (event) => {
@@ -17,7 +21,14 @@ export function openMenu(anchor, items) {
     menu.remove();
     anchor.setAttribute("aria-expanded", "false");
   });
-  menu.addEventListener("click", () => { menu.hidePopover(); anchor.focus(); }, { capture: true });
+  menu.addEventListener(
+    "click",
+    () => {
+      menu.hidePopover();
+      anchor.focus();
+    },
+    { capture: true },
+  );
   menu.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
@@ -32,8 +43,13 @@ export function openMenu(anchor, items) {
 }
 
 function entry({ text, icon: name, act, current, note }) {
-  return h("button", { type: "button", role: "menuitem", "aria-current": current ? "true" : null, on: { click: () => act?.() } },
-    name && icon(name), h("span", {}, text), note && h("span", { class: "soft small note" }, note));
+  return h(
+    "button",
+    { type: "button", role: "menuitem", "aria-current": current ? "true" : null, on: { click: () => act?.() } },
+    name && icon(name),
+    h("span", {}, text),
+    note && h("span", { class: "soft small note" }, note),
+  );
 }
 
 /** Below the anchor, or above it where there is no room; always within the window. */

@@ -9,7 +9,8 @@ const MOST = 8;
 const PAUSE = 1000;
 
 /**
- * @typedef {{brain: string, label: import("./labels.js").Label, taken: import("./taken.js").Taken}} Lesson
+ * @typedef {{brain: string, label: import("./labels.js").Label, taken: import("./taken.js").Taken, act: number}} Lesson
+ *   `act` numbers what a person did: all that is taught while a button is held is one act
  * @param {{send: (lessons: Lesson[], key: string) => Promise<any>, onChange: (waiting: Lesson[]) => void,
  *   onTaught: (lessons: Lesson[], answer: any) => void, onRefused: (lessons: Lesson[], error: Error) => void}} call
  */
@@ -26,7 +27,8 @@ export function createOutbox({ send, onChange, onTaught, onRefused }) {
       const [answer, error] = await delivered(batch, key);
       waiting = waiting.slice(batch.length);
       onChange(waiting);
-      if (error) onRefused(batch, error); else onTaught(batch, answer);
+      if (error) onRefused(batch, error);
+      else onTaught(batch, answer);
     }
     sending = false;
   }
@@ -49,13 +51,15 @@ export function createOutbox({ send, onChange, onTaught, onRefused }) {
       onChange(waiting);
       if (!sending) run();
     },
-    get size() { return waiting.length; },
+    get size() {
+      return waiting.length;
+    },
   };
 }
 
-/** The next lessons for one brain and under one label, as many as go in one request. */
+/** The next lessons of one act for one brain and under one label, as many as go in one request. */
 function first(waiting) {
-  const [{ brain, label }] = waiting;
-  const end = waiting.findIndex((lesson) => lesson.brain !== brain || lesson.label !== label);
+  const [{ brain, label, act }] = waiting;
+  const end = waiting.findIndex((one) => one.brain !== brain || one.label !== label || one.act !== act);
   return waiting.slice(0, Math.min(MOST, end < 0 ? waiting.length : end));
 }

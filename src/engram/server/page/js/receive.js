@@ -6,7 +6,7 @@ import { fromDrop, fromFiles, isPicture, isZip } from "./dropped.js";
 import { labelFrom } from "./labels.js";
 import { shrunk } from "./pictures.js";
 import { store, takes } from "./state.js";
-import { count, meldFile, teach } from "./teaching.js";
+import { count, meldFile, newAct, teach } from "./teaching.js";
 import { toast } from "./toasts.js";
 
 /** @typedef {import("./dropped.js").Found} Found */
@@ -41,7 +41,8 @@ export async function show(/** @type {File} */ file) {
 
 /** Drops anywhere on the page, and pictures pasted. */
 export function receiveEverywhere() {
-  const target = (/** @type {DragEvent} */ event) => /** @type {HTMLElement} */ (event.target).closest?.(".card[data-label]");
+  const target = (/** @type {DragEvent} */ event) =>
+    /** @type {HTMLElement} */ (event.target).closest?.(".card[data-label]");
   const mark = (card) => {
     document.querySelectorAll(".card.over").forEach((other) => other.classList.toggle("over", other === card));
     card?.classList.add("over");
@@ -53,7 +54,12 @@ export function receiveEverywhere() {
     over(true);
     mark(target(event));
   });
-  addEventListener("dragleave", (event) => { if (!event.relatedTarget) { over(false); mark(null); } });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) {
+      over(false);
+      mark(null);
+    }
+  });
   addEventListener("drop", async (event) => {
     event.preventDefault();
     over(false);
@@ -63,44 +69,75 @@ export function receiveEverywhere() {
   });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length) { event.preventDefault(); receive(fromFiles(files)); }
+    if (files.length) {
+      event.preventDefault();
+      receive(fromFiles(files));
+    }
   });
 }
 
 async function teachFolders(/** @type {Found[]} */ pictures) {
   const { classes } = store.state;
   const folders = Map.groupBy(pictures, ({ folder }) => folder);
-  const lines = [...folders].map(([folder, inside]) => h("li", { class: "row" },
-    h("strong", {}, folder), h("span", { class: "soft" }, count(inside.length, "picture"))));
+  const lines = [...folders].map(([folder, inside]) =>
+    h("li", { class: "row" }, h("strong", {}, folder), h("span", { class: "soft" }, count(inside.length, "picture"))),
+  );
   const yes = await asked((answer) => [
     h("h2", {}, `Teach ${count(pictures.length, "picture")} in ${count(folders.size, "class")}?`),
     h("p", { class: "soft" }, "Each folder is a class, and its name is the name of the class."),
     h("ul", { class: "folders" }, lines),
-    h("div", { class: "row end" },
+    h(
+      "div",
+      { class: "row end" },
       h("button", { type: "button", on: { click: () => answer(false) } }, "Cancel"),
-      h("button", { type: "button", class: "primary", autofocus: true, on: { click: () => answer(true) } }, "Teach")),
+      h("button", { type: "button", class: "primary", autofocus: true, on: { click: () => answer(true) } }, "Teach"),
+    ),
   ]);
   if (yes) teachAll(pictures.map(({ file, folder }) => ({ file, label: labelFrom(folder ?? "", classes) })));
 }
 
 async function askName(/** @type {Found[]} */ pictures) {
-  const field = h("input", { list: "labels", autofocus: true, required: true, maxlength: "256", autocomplete: "off",
-    placeholder: "Name of the class", "aria-label": "Name of the class" });
-  const typed = await asked((answer) => h("form", { on: { submit: (event) => { event.preventDefault(); answer(field.value); } } },
-    h("h2", {}, `What are these ${pictures.length} pictures?`),
-    h("p", { class: "soft" }, "All of them are taught under one name."), field,
-    h("div", { class: "row end" },
-      h("button", { type: "button", on: { click: () => answer(null) } }, "Cancel"),
-      h("button", { class: "primary" }, "Teach"))));
+  const field = h("input", {
+    list: "labels",
+    autofocus: true,
+    required: true,
+    maxlength: "256",
+    autocomplete: "off",
+    placeholder: "Name of the class",
+    "aria-label": "Name of the class",
+  });
+  const typed = await asked((answer) =>
+    h(
+      "form",
+      {
+        on: {
+          submit: (event) => {
+            event.preventDefault();
+            answer(field.value);
+          },
+        },
+      },
+      h("h2", {}, `What are these ${pictures.length} pictures?`),
+      h("p", { class: "soft" }, "All of them are taught under one name."),
+      field,
+      h(
+        "div",
+        { class: "row end" },
+        h("button", { type: "button", on: { click: () => answer(null) } }, "Cancel"),
+        h("button", { class: "primary" }, "Teach"),
+      ),
+    ),
+  );
   const label = labelFrom(typed ?? "", store.state.classes);
   if (label !== null) teachAll(pictures.map(({ file }) => ({ file, label })));
 }
 
 /** Shrink and teach one after the other; what is no picture is told and left out. */
 async function teachAll(lessons) {
+  const act = newAct();
   for (const { file, label } of lessons) {
     try {
-      teach(label, { kind: "picture", blob: await shrunk(file), name: file.name });
+      teach(label, [{ kind: "picture", blob: await shrunk(file), name: file.name }], act);
     } catch (error) {
       toast(error.message, { problem: true });
     }

@@ -1,6 +1,6 @@
 /** The server's routes as functions. Shapes of what they give are in its OpenAPI (`/openapi.json`). */
 
-import { address, ask } from "./api.js";
+import { ask } from "./api.js";
 
 const seg = (/** @type {string | number} */ part) => encodeURIComponent(String(part));
 const of = (/** @type {string} */ brain, path = "") => `brains/${seg(brain)}${path}`;
@@ -13,13 +13,13 @@ export const classes = (brain) => ask("GET", of(brain, "/classes"));
 export const unknowns = (brain) => ask("GET", of(brain, "/unknowns"));
 export const map = (brain) => ask("GET", of(brain, "/map"));
 export const health = (brain) => ask("GET", of(brain, "/health"));
-export const history = (brain, before) => ask("GET", of(brain, `/history?limit=50${before == null ? "" : `&before=${before}`}`));
+export const history = (brain, before) =>
+  ask("GET", of(brain, `/history?limit=50${before == null ? "" : `&before=${before}`}`));
 export const examples = (brain, label, after = 0) =>
   ask("GET", of(brain, `/examples?label=${seg(label)}&after=${after}&limit=100`));
 export const eventsPath = (brain) => of(brain, "/events");
 export const thumbnail = (brain, id) => of(brain, `/examples/${id}/thumbnail`);
 export const unknownThumbnail = (brain, number) => of(brain, `/unknowns/${number}/thumbnail`);
-export const exportAddress = (brain, format) => address(of(brain, `/export?format=${format}`));
 export const exportPath = (brain, format) => of(brain, `/export?format=${format}`);
 
 /** @param {import("./taken.js").Taken[]} taken @param {string} key the Idempotency-Key */
@@ -28,19 +28,21 @@ export function teach(brain, label, taken, key) {
 }
 
 /** @param {import("./taken.js").Taken[]} taken */
-export async function predict(brain, taken, { remember = false, signal } = {}) {
-  return (await ask("POST", of(brain, "/predict"), { body: question(taken, remember), signal })).answers;
+export async function predict(brain, taken, remember = false) {
+  return (await ask("POST", of(brain, "/predict"), { body: question(taken, remember) })).answers;
 }
 
 export const rename = (brain, old, to) => ask("POST", of(brain, ":rename"), { body: { old, new: to } });
 export const relabel = (brain, id, label) => ask("POST", of(brain, `/examples/${id}:relabel`), { body: { label } });
 export const forgetExample = (brain, id) => ask("DELETE", of(brain, `/examples/${id}`));
 export const forgetClass = (brain, label) => ask("DELETE", of(brain, `/classes/${seg(label)}`));
-export const nameGroup = (brain, group, label) => ask("POST", of(brain, `/unknowns/${group}:name`), { body: { label } });
+export const nameGroup = (brain, group, label) =>
+  ask("POST", of(brain, `/unknowns/${group}:name`), { body: { label } });
 export const undo = (brain) => ask("POST", of(brain, ":undo"));
 export const rollback = (brain, to) => ask("POST", of(brain, ":rollback"), { body: { to } });
 export const meldBrain = (brain, other) => ask("POST", of(brain, ":meld"), { body: { brain: other } });
-export const meldFile = (brain, file) => ask("POST", of(brain, ":meld"), { body: new Blob([file], { type: "application/zip" }) });
+export const meldFile = (brain, file) =>
+  ask("POST", of(brain, ":meld"), { body: new Blob([file], { type: "application/zip" }) });
 
 /** Pictures travel as a form, everything else and labels that are numbers as JSON, which keeps their type. */
 function lesson(taken, label) {
@@ -64,4 +66,5 @@ function pictures(taken) {
   return form;
 }
 
-const typed = (taken) => (taken[0].kind === "text" ? { texts: taken.map(({ text }) => text) } : { vectors: taken.map(({ values }) => values) });
+const typed = (taken) =>
+  taken[0].kind === "text" ? { texts: taken.map(({ text }) => text) } : { vectors: taken.map(({ values }) => values) };

@@ -16,7 +16,8 @@ export function shares(ranked, confidence) {
   let [low, high] = [0, 1e4 / spread];
   for (let step = 0; step < 50; step++) {
     const middle = (low + high) / 2;
-    if (top(middle) < wanted) low = middle; else high = middle;
+    if (top(middle) < wanted) low = middle;
+    else high = middle;
   }
   return new Map(scored.map(({ label }, i) => [label, top(high) * Math.exp(-high * gaps[i])]));
 }

@@ -13,7 +13,11 @@ const LIST = [
   ["1 … 9", "Hold: teach the class of that number"],
   ["n", "Name something new"],
   ["c", "Camera on or off"],
-  ["t", "Teach"], ["u", "Unknowns: name the next pile"], ["m", "Map"], ["h", "Health"], ["y", "History"],
+  ["t", "Teach"],
+  ["u", "Unknowns: name the next pile"],
+  ["m", "Map"],
+  ["h", "Health"],
+  ["y", "History"],
   ["Ctrl Z", "Undo"],
   ["?", "This list"],
 ];
@@ -27,12 +31,19 @@ export function mountShortcuts() {
   byId("help-button").addEventListener("click", showShortcuts);
   document.addEventListener("shortcuts", showShortcuts);
   addEventListener("keydown", press);
-  addEventListener("keyup", ({ key }) => { held.get(key)?.(); held.delete(key); });
-  addEventListener("blur", () => { for (const release of held.values()) release(); held.clear(); });
+  addEventListener("keyup", ({ key }) => {
+    held.get(key)?.();
+    held.delete(key);
+  });
+  addEventListener("blur", () => {
+    for (const release of held.values()) release();
+    held.clear();
+  });
 }
 
 function press(event) {
-  const writing = event.target.matches?.("input:not([type=range]), textarea, select") || document.querySelector("dialog[open]");
+  const writing =
+    event.target.matches?.("input:not([type=range]), textarea, select") || document.querySelector("dialog[open]");
   if (writing) return;
   if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z") {
     event.preventDefault();
@@ -42,8 +53,12 @@ function press(event) {
   const key = event.key.toLowerCase();
   if (/^[1-9]$/.test(key) && store.state.view === "teach") return hold(key, event);
   if (event.repeat) return;
-  const act = { "?": showShortcuts, n: nameNew, c: () => switchCamera() }[key] ?? (VIEWS[key] && (() => open(VIEWS[key])));
-  if (act) { event.preventDefault(); act(); }
+  const act =
+    { "?": showShortcuts, n: nameNew, c: () => switchCamera() }[key] ?? (VIEWS[key] && (() => open(VIEWS[key])));
+  if (act) {
+    event.preventDefault();
+    act();
+  }
 }
 
 function hold(key, event) {
@@ -66,13 +81,29 @@ function nameNew() {
 }
 
 function showShortcuts() {
-  const on = h("input", { type: "checkbox", id: "keys-on", on: { change: () => localStorage.setItem(KEY, on.checked ? "on" : "off") } });
+  const on = h("input", {
+    type: "checkbox",
+    id: "keys-on",
+    on: { change: () => localStorage.setItem(KEY, on.checked ? "on" : "off") },
+  });
   on.checked = localStorage.getItem(KEY) !== "off";
   asked((answer) => [
     h("h2", {}, "Keyboard shortcuts"),
-    h("dl", { class: "keys" }, LIST.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
-    h("p", { class: "soft small" }, "Space or Enter on a button that says “Hold to teach” teaches as long as you hold it."),
-    h("div", { class: "row spread" }, h("label", { class: "check" }, on, " Single keys are on"),
-      h("button", { type: "button", class: "primary", autofocus: true, on: { click: () => answer(null) } }, "Close")),
+    h(
+      "dl",
+      { class: "keys" },
+      LIST.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]),
+    ),
+    h(
+      "p",
+      { class: "soft small" },
+      "Space or Enter on a button that says “Hold to teach” teaches as long as you hold it.",
+    ),
+    h(
+      "div",
+      { class: "row spread" },
+      h("label", { class: "check" }, on, " Single keys are on"),
+      h("button", { type: "button", class: "primary", autofocus: true, on: { click: () => answer(null) } }, "Close"),
+    ),
   ]);
 }

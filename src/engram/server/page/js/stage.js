@@ -28,7 +28,10 @@ export function mountStage() {
   for (const id of ["camera-on", "camera-off"]) byId(id).addEventListener("click", () => switchCamera());
   byId("shown-off").addEventListener("click", () => store.set({ shown: null, paused: null, answer: null }));
   for (const id of ["choose-files", "choose-folder"]) {
-    byId(id).addEventListener("change", (event) => { receive(fromFiles(event.target.files)); event.target.value = ""; });
+    byId(id).addEventListener("change", (event) => {
+      receive(fromFiles(event.target.files));
+      event.target.value = "";
+    });
   }
   document.querySelectorAll("[data-opens]").forEach((button) => {
     const opens = /** @type {HTMLElement} */ (button).dataset.opens ?? "";
@@ -62,7 +65,8 @@ function picture(blob, name) {
   URL.revokeObjectURL(pictureUrl);
   pictured = blob;
   pictureUrl = blob ? URL.createObjectURL(blob) : "";
-  if (blob) image.src = pictureUrl; else image.removeAttribute("src");
+  if (blob) image.src = pictureUrl;
+  else image.removeAttribute("src");
   image.alt = name ? `The picture ${name}` : "What the camera showed";
 }
 

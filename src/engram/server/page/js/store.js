@@ -20,7 +20,9 @@ export function createStore(state) {
 
   return {
     /** @returns {S} */
-    get state() { return state; },
+    get state() {
+      return state;
+    },
 
     /** Replace parts of the state; who listens to them is called once, when the current task is done. */
     set(/** @type {Partial<S>} */ parts) {

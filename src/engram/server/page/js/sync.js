@@ -34,8 +34,19 @@ export async function loadBrains() {
 /** Show another brain, and follow it from now on. */
 export function openBrain(name) {
   unfollow();
-  store.set({ brain: name, loaded: false, seq: 0, classes: [], piles: [], entries: [], map: null, health: null,
-    answer: null, paused: null, question: null });
+  store.set({
+    brain: name,
+    loaded: false,
+    seq: 0,
+    classes: [],
+    piles: [],
+    entries: [],
+    map: null,
+    health: null,
+    answer: null,
+    paused: null,
+    question: null,
+  });
   unfollow = follow(routes.eventsPath(name), {
     onEvent(event) {
       const brains = store.state.brains.map((one) => (one.name === name ? { ...one, ...event } : one));

@@ -10,12 +10,21 @@
  * @throws {Error} a line that is no row of numbers
  */
 export function typedIn(kind, typed) {
-  const lines = typed.split("\n").map((line) => line.trim()).filter(Boolean);
-  return lines.map((line, place) => (kind === "text" ? { kind: "text", text: line } : { kind: "vector", values: numbers(line, place) }));
+  const lines = typed
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+  return lines.map((line, place) =>
+    kind === "text" ? { kind: "text", text: line } : { kind: "vector", values: numbers(line, place) },
+  );
 }
 
 function numbers(line, place) {
-  const values = line.replace(/^\[|\]$/g, "").split(/[\s,;]+/).filter(Boolean).map(Number);
+  const values = line
+    .replace(/^\[|\]$/g, "")
+    .split(/[\s,;]+/)
+    .filter(Boolean)
+    .map(Number);
   if (values.every(Number.isFinite)) return values;
   throw new Error(`Line ${place + 1} holds something that is not a number. Numbers are separated by commas or spaces.`);
 }

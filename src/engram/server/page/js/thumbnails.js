@@ -6,11 +6,17 @@ const MOST = 600;
 /** @type {Map<string, Promise<string>>} */
 const urls = new Map();
 
-const seen = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
-    if (isIntersecting) { seen.unobserve(target); load(/** @type {HTMLImageElement} */ (target)); }
-  }
-}, { rootMargin: "200px" });
+const seen = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (isIntersecting) {
+        seen.unobserve(target);
+        load(/** @type {HTMLImageElement} */ (target));
+      }
+    }
+  },
+  { rootMargin: "200px" },
+);
 
 /** Show the picture under `path` in an image. */
 export function showThumbnail(/** @type {HTMLImageElement} */ image, /** @type {string} */ path) {
@@ -21,7 +27,13 @@ export function showThumbnail(/** @type {HTMLImageElement} */ image, /** @type {
 
 async function load(image) {
   const { path } = image.dataset;
-  if (!urls.has(path)) urls.set(path, send("GET", path).then((response) => response.blob()).then((blob) => URL.createObjectURL(blob)));
+  if (!urls.has(path))
+    urls.set(
+      path,
+      send("GET", path)
+        .then((response) => response.blob())
+        .then((blob) => URL.createObjectURL(blob)),
+    );
   try {
     const url = await urls.get(path);
     if (image.dataset.path === path) image.src = url;

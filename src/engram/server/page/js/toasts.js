@@ -11,9 +11,26 @@ const LASTS = 6000;
  */
 export function toast(text, { label, act, problem = false } = {}) {
   const close = () => node.remove();
-  const node = h("li", { class: problem ? "toast problem" : "toast" }, h("p", {}, text),
-    label && h("button", { type: "button", on: { click: () => { close(); act?.(); } } }, label),
-    h("button", { type: "button", class: "square", "aria-label": "Dismiss", on: { click: close } }, icon("close")));
+  const node = h(
+    "li",
+    { class: problem ? "toast problem" : "toast" },
+    h("p", {}, text),
+    label &&
+      h(
+        "button",
+        {
+          type: "button",
+          on: {
+            click: () => {
+              close();
+              act?.();
+            },
+          },
+        },
+        label,
+      ),
+    h("button", { type: "button", class: "square", "aria-label": "Dismiss", on: { click: close } }, icon("close")),
+  );
   const place = byId("toasts");
   while (place.children.length > 2) place.firstChild.remove();
   place.append(node);
