@@ -17,7 +17,8 @@ from engram.experiments.small_pictures import SmallPictures
 from engram.pretraining.families import make_network
 from engram.pretraining.photo_views import shown
 
-SETTINGS = {"recipes": "cross-entropy,cosine-margin,rotation", "others": "squeezenet1_1", "multipliers": "0.125,0",
+SETTINGS = {"recipes": "cross-entropy,cosine-margin,rotation", "others": "lenet5", "multipliers": "0.125,0",
+            "other_recipes": "cross-entropy,rotation",
             "classes": 6, "side": 32, "steps": 3, "passes": 16, "splits": 2}
 
 
@@ -48,9 +49,10 @@ def small(tmp_path, monkeypatch):
 def test_a_run_measures_every_network_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
     result = execute("feature-quality", feature_quality, 2, tmp_path, settings=SETTINGS)
     values = result["values"]
-    assert set(values["cells"]) == {"resnet18", "squeezenet1_1"}
-    for family, seeds in (("resnet18", 2), ("squeezenet1_1", 1)):
-        for recipe in ("cross-entropy", "cosine-margin", "rotation"):
+    assert set(values["cells"]) == {"resnet18", "lenet5"}
+    assert set(values["cells"]["lenet5"]) == {"cross-entropy", "rotation"}
+    for family, seeds in (("resnet18", 2), ("lenet5", 1)):
+        for recipe in values["cells"][family]:
             found = values["cells"][family][recipe]
             assert found["probe"]["n"] == seeds
             for target in TARGETS:

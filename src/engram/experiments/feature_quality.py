@@ -53,9 +53,9 @@ class Config:
 
     Attributes:
         main: the family whose recipes are compared with every seed.
-        others: families that are added with the first seed alone.
+        others: families that are added with the first seed alone, trained by `other_recipes`.
         multipliers: of each family's channels, main first; 0 where the family has none.
-        recipes: of RECIPES.
+        recipes, other_recipes: of RECIPES; LeNet-5 takes pictures of one size, so not swav and cpc.
         classes: of Tiny-ImageNet's 200 that are trained on; of the others 50 are held out to choose by.
         side: of the pictures.
         steps, passes, learning_rate: see Training.
@@ -64,9 +64,10 @@ class Config:
     """
 
     main: str = "resnet18"
-    others: tuple[str, ...] = ("squeezenet1_1", "mobilenet_v2")
-    multipliers: tuple[float, ...] = (0.25, 0.0, 0.35)
+    others: tuple[str, ...] = ("lenet5",)
+    multipliers: tuple[float, ...] = (0.25, 0.0)
     recipes: tuple[str, ...] = tuple(RECIPES)
+    other_recipes: tuple[str, ...] = tuple(recipe for recipe in RECIPES if recipe not in ("swav", "cpc"))
     classes: int = 100
     side: int = 32
     steps: int = 700
@@ -91,8 +92,9 @@ FIGURES = {
 
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed: of weights, batches and splits."""
-    families = (config.main, *config.others) if seed == 0 else (config.main,)
-    cells = [(family, recipe) for family in families for recipe in config.recipes]
+    cells = [(config.main, recipe) for recipe in config.recipes]
+    if seed == 0:
+        cells += [(family, recipe) for family in config.others for recipe in config.other_recipes]
     found: dict[str, dict[str, Values]] = {}
     for i, (family, recipe) in enumerate(cells):
         told = partial(_told, progress, i / len(cells), 1 / len(cells), f"{family} by {recipe}")
@@ -120,7 +122,9 @@ def cell(config: Config, family: str, recipe: str, seed: int, progress: Any = No
 def training_of(config: Config, family: str, recipe: str, seed: int) -> Training:
     """How the cell's network is trained."""
     multiplier = dict(zip((config.main, *config.others), config.multipliers, strict=True))[family]
-    options = (("multiplier", multiplier),) if multiplier else ()
+    options: tuple[tuple[str, float], ...] = (("multiplier", multiplier),) if multiplier else ()
+    if family == "lenet5":
+        options = (("channels", 3), ("side", config.side))
     return Training(family, recipe, config.side, options, config.classes, steps=config.steps, passes=config.passes,
                     learning_rate=config.learning_rate, seed=seed)
 
