@@ -36,8 +36,8 @@ KEYS = ("powercut-lost", "powercut-states", "mutation-caught", "faults-wrong", "
 
 def stories(quick: bool) -> dict[str, Any]:
     """Each with how long it is for power cuts, and for faults."""
-    lengths = {"brain": (14, 9), "durable": (14, 9), "log": (13, 10), "folder": (4, 4)} if quick else {
-        "brain": (48, 12), "durable": (32, 9), "log": (32, 10), "folder": (9, 4)}
+    lengths = {"brain": (14, 9), "durable": (14, 9), "log": (13, 10), "folder": (7, 7)} if quick else {
+        "brain": (48, 12), "durable": (32, 9), "log": (32, 10), "folder": (9, 7)}
     kinds = {"brain": BrainStory, "durable": DurableStory, "log": LogStory, "folder": FolderStory}
     return {name: (kinds[name](cut), kinds[name](fault)) for name, (cut, fault) in lengths.items()}
 
@@ -71,8 +71,8 @@ def mutations(quick: bool, scratch: Path) -> dict[str, Any]:
         ("brain, synchronous=NORMAL", BrainStory(14), synced_less),
         ("brain, folders not synced", BrainStory(14), folders_not_synced),
         ("log, synchronous=NORMAL", LogStory(13), synced_less),
-        ("folder, folders not synced", FolderStory(4), folders_not_synced),
-        ("folder, files not synced", FolderStory(4), files_not_synced),
+        ("folder, folders not synced", FolderStory(7), folders_not_synced),
+        ("folder, files not synced", FolderStory(7), files_not_synced),
     ):
         verdict = power_cuts(story, scratch, randoms=2, most=100 if quick else 300, weakened=weakened)
         values[f"losses/{name}"] = verdict.wrong

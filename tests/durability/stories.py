@@ -212,8 +212,9 @@ class FolderStory(_Whole):
 
         def save(folder: Any) -> None:
             name = f"snapshot-{short_hash(content)}.safetensors"
-            inner = f"bundle-{hashlib.sha256(b'%d' % (i // 3)).hexdigest()[:16]}/network.bin"
-            folder.write({"step": i}, {name: content, inner: content[: 32 * (i // 3)]}, {})
+            network = hashlib.sha256(b"network %d" % (i // 3)).digest() * 40
+            inner = f"bundle-{hashlib.sha256(network).hexdigest()[:16]}/network.bin"
+            folder.write({"step": i}, {name: content, inner: network}, {})
 
         return save
 

@@ -15,7 +15,7 @@ from trials import flipped, refused
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the recorded file system is that of POSIX")
 STORIES = {
     "brain": lambda: BrainStory(9), "durable": lambda: DurableStory(10, 4), "log": lambda: LogStory(10),
-    "folder": lambda: FolderStory(4),
+    "folder": lambda: FolderStory(7),
 }  # fmt: skip
 
 

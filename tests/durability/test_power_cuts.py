@@ -16,7 +16,7 @@ from trials import files_not_synced, folders_not_synced, power_cuts, synced_less
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the recorded file system is that of POSIX")
 STORIES = {
     "brain": lambda: BrainStory(14), "durable": lambda: DurableStory(14, 5), "log": lambda: LogStory(13),
-    "folder": lambda: FolderStory(4),
+    "folder": lambda: FolderStory(7),
 }  # fmt: skip
 
 
