@@ -307,6 +307,9 @@ def names() -> Iterator[Case]:
         "examples?label=" + "a" * 257,
     ):
         yield Case(f"query {query[:24]}", http("GET", f"{VECTORS}/{query}"))
+    for query in ("source=" + "a" * 1025, "teacher=" + "a" * 257, "label=" + "a" * 257, "again=maybe", "width=0"):
+        lesson = {"vectors": [RIGHT], "labels": ["a"]}
+        yield Case(f"lesson with {query[:24]}", posting(f"{TEACH}?{query}", lesson))
     for to in (
         -1,
         10**30,

@@ -119,6 +119,9 @@ def check_query(about: Mapping[str, Any]) -> None:
         count(about, name, 1, most)
     for name in ("again", "remember"):
         flag(about, name, False)
+    for name, most in (("label", 256), ("teacher", 256), ("source", 1024)):
+        if len(about.get(name, "")) > most:
+            raise _unfit(name, f"{name}: at most {most} characters.")
 
 
 def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
@@ -131,7 +134,7 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
     about = {name: value for name, value in about.items() if value is not None}
     kinds = [name for name in ("vectors", "texts", "images") if getattr(asked, name) is not None]
     if len(kinds) != 1:
-        raise _missing("body", "Send either vectors, texts or images.")
+        raise _unfit("body", "Send either vectors, texts or images.")
     if asked.vectors is not None:
         if len(set(map(len, asked.vectors))) > 1:
             raise InputError("Vectors of different width: they all have the same number of values.")
@@ -143,7 +146,7 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
     if asked.texts is not None and not getattr(asked, "sources", None):  # a text has no picture: it is shown itself
         return Given(kind, items, [_UNSEEN.sub(" ", text)[:200] for text in items], about)
     if len(sources) != len(items):
-        raise _missing("sources", f"{len(sources)} sources for {len(items)} inputs: give one for each.")
+        raise _unfit("sources", f"{len(sources)} sources for {len(items)} inputs: give one for each.")
     return Given(kind, items, [_source(source) for source in sources], about)
 
 
@@ -153,7 +156,7 @@ async def _of_form(form: FormData, about: Mapping[str, Any]) -> Given:
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             if name != "images":
-                raise _missing("images", f"Files are sent as 'images', not {name[:40]!r}.")
+                raise _unfit("images", f"Files are sent as 'images', not {name[:40]!r}.")
             files.append(await value.read())
             sources.append(_source(value.filename))
         elif name == "label":
@@ -161,7 +164,7 @@ async def _of_form(form: FormData, about: Mapping[str, Any]) -> Given:
         else:
             fields[name] = value
     if not files:
-        raise _missing("images", "There is no file in the form: send one or more as 'images'.")
+        raise _unfit("images", "There is no file in the form: send one or more as 'images'.")
     if labels:
         fields |= {"label": labels[0]} if len(labels) == 1 else {"labels": labels}
     return Given("pictures", files, sources, fields)
@@ -207,7 +210,7 @@ def _source(name: str | None) -> str | None:
     return _UNSEEN.sub("", re.split(r"[/\\]", name)[-1])[:255] or None
 
 
-def _missing(where: str, detail: str) -> Refusal:
+def _unfit(where: str, detail: str) -> Refusal:
     return Refusal("invalid", detail, faults=[(where, detail)])
 
 

@@ -48,7 +48,7 @@ def _query(name: str, kind: str, about: str, **more: Any) -> dict[str, Any]:
 
 
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 256}
-_FLAG = {"type": "string", "enum": ["true", "false"]}
+_FLAG = {"type": "string", "enum": ["true", "false", "1", "0"]}
 _WIDTH = _query("width", "integer", "Values of one vector, if the brain cannot know yet.", minimum=1, maximum=65536)
 
 TEACH_BODY = {
@@ -63,7 +63,7 @@ TEACH_BODY = {
         _query("label", "string", "Of a picture or raw vectors, which have no other place for it.", maxLength=256),
         _query("teacher", "string", "Who teaches, where there are no tokens.", maxLength=256),
         _query("source", "string", "Where a picture came from.", maxLength=1024),
-        _query("again", "string", "Learn also what is held already.", enum=["true", "false"]), _WIDTH,
+        _query("again", "string", "Learn also what is held already.", enum=_FLAG["enum"]), _WIDTH,
     ],
 }
 ASK_BODY = {
@@ -73,7 +73,7 @@ ASK_BODY = {
     }),
     "parameters": [
         _query("top", "integer", "How many ranked labels to answer with.", minimum=1, maximum=1000),
-        _query("remember", "string", "Keep what is not known in the inbox.", enum=["true", "false"]),
+        _query("remember", "string", "Keep what is not known in the inbox.", enum=_FLAG["enum"]),
         _query("among", "string", "The labels in question, with commas between them."), _WIDTH,
     ],
 }
