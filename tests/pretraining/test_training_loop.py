@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file
 
+from engram.learner import InputError
 from engram.pretraining.loop import Schedule, train
 
 SCHEDULE = Schedule(steps=60, learning_rate=0.05, averaging=0.9, bfloat16=False, checkpoint_every=20)
@@ -158,3 +159,16 @@ def test_a_training_runs_where_its_objective_is_and_moves_between_devices(tmp_pa
     train(whole := Line(), draw, SCHEDULE)
     assert weights(line)[0].is_cuda
     assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(weights(whole), weights(again), strict=True))
+
+
+def test_a_training_that_diverges_is_stopped_and_its_last_checkpoint_kept(tmp_path):
+    checkpoint, drawn = tmp_path / "line.checkpoint", []
+
+    def spoilt(generator):
+        drawn.append(1)
+        x, y = draw(generator)
+        return x, y * float("inf") if len(drawn) == 27 else y
+
+    with pytest.raises(InputError, match="at step 27: take a lower learning rate"):
+        train(Line(), spoilt, SCHEDULE, checkpoint=checkpoint)
+    assert int(load_file(checkpoint)["step"]) == 20

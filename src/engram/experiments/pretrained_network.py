@@ -87,8 +87,10 @@ def _train(network: Network, training: Training, progress: Progress | None) -> N
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     draw = from_pictures(recipe, torch.from_numpy(pictures.pixels), classes, training.passes)
     depthwise = any(isinstance(layer, nn.Conv2d) and layer.groups > 1 for layer in network.modules())
-    # Depthwise convolutions are slower in bfloat16 than in float32 on the processors at hand.
-    schedule = Schedule(training.steps, training.learning_rate, bfloat16=not depthwise)
+    # On the processors at hand bfloat16 is slower than float32 for depthwise convolutions, and now and then gives NaN
+    # for maps of one pixel, as small crops leave them.
+    cropped = training.recipe in ("swav", "cpc")
+    schedule = Schedule(training.steps, training.learning_rate, bfloat16=not (depthwise or cropped))
     checkpoint = cache_folder() / f"{training.name}.checkpoint"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     train(recipe, draw, schedule, seed=training.seed, progress=progress, checkpoint=checkpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from engram.learner import InputError
 from engram.pretraining.interruption import waiting_interruption
 
 Batch = tuple[Tensor, ...]
@@ -67,6 +69,9 @@ def train(
 
     Returns:
         Processor seconds that the training took, those before an interruption included.
+
+    Raises:
+        InputError: the loss is no longer a finite number; the last checkpoint stays.
     """
     torch.set_flush_denormal(True)
     run = _Run(objective, schedule, seed)
@@ -78,6 +83,8 @@ def train(
             if before_step is not None:
                 before_step(run.step)
             loss = run.advance(draw)
+            if not math.isfinite(loss):
+                raise InputError(f"The loss is {loss} at step {run.step}: take a lower learning rate, or no bfloat16.")
             if progress is not None and (run.step % 50 == 0 or run.step == schedule.steps):
                 progress(run.step, schedule.steps, loss)
             if checkpoint is not None and run.step % schedule.checkpoint_every == 0:
