@@ -1,7 +1,7 @@
 """Schemathesis (https://schemathesis.io) over the whole OpenAPI document of a real server: no answer may be a 5xx, and
 every answer must be what the document says: its status, content type, headers and body.
 
-    python tests/server/fuzzed_server.py [--out results/fuzz.json] [--examples 30] [--seed 0]
+    python tests/server/fuzzed_server.py [--out results/fuzz.json] [--examples 6] [--seed 0]
 
 Once on a server without tokens, once on one with tokens (asked with one and, as Schemathesis' own check, without).
 Most requests go to a brain that is taught anew every now and then, so that there is something to find, to change and to
@@ -184,7 +184,7 @@ def both(home: Path, examples: int, seed: int, phases: Sequence[str]) -> list[Ve
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="write the result to this file")
-    parser.add_argument("--examples", type=int, default=30)
+    parser.add_argument("--examples", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--phases", nargs="+", default=["examples", "coverage", "fuzzing", "stateful"])
     options = parser.parse_args()
