@@ -38,7 +38,7 @@ export function mountHistory() {
   store.on(["entries", "earlier", "loaded"], ({ entries: all, earlier, loaded }) => {
     const entries = gathered(all);
     byId("no-history").hidden = !loaded || entries.length > 0;
-    byId("then").hidden = !entries.length;
+    byId("then").hidden = byId("past").hidden = !entries.length;
     byId("earlier").hidden = earlier === null;
     keyed(
       byId("entries"),

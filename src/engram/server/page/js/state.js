@@ -49,4 +49,4 @@ export const current = () => store.state.brains.find(({ name }) => name === stor
 export const takes = () => current()?.takes ?? "pictures";
 
 /** Whether whoever looks at this page may teach the open brain. */
-export const mayTeach = () => store.state.scope !== "read" && !current()?.follower;
+export const mayTeach = () => store.state.scope !== "read" && !current()?.follower && current()?.state !== "failed";
