@@ -4,8 +4,8 @@ A small residual network is distilled from MobileNetV2 on 180 of Tiny-ImageNet's
 The other 20 classes are held out: every setting was chosen by how well the fast head learns those from a few examples.
 No photograph and no steel image of the experiments is read here.
 
-It runs on one processor core within two hours, can be interrupted and continued, and is the same for the same seed up
-to what the processor's arithmetic makes of it.
+It runs on one processor core within two hours and can be interrupted and continued. The same seed draws the same
+views; what comes out is as good, but not the same to the bit on another processor or version of PyTorch.
 """
 
 from __future__ import annotations
