@@ -60,6 +60,25 @@ def in_order(edicts: Iterable[Edict]) -> list[Edict]:
     return sorted(edicts, key=lambda edict: (edict.clock, edict.id))
 
 
+def effect(labels: Iterable[Label], edicts: Iterable[Edict]) -> tuple[dict[Label, Label], list[tuple[Label, Edict]]]:
+    """What edicts do to a contribution that holds these labels.
+
+    Returns:
+        The labels that get another name, old -> new; and those that are lost, as they are called before, each with
+        the edict that says so.
+    """
+    before = {label: label for label in labels}  # name by now -> name at first
+    lost = []
+    for edict in in_order(edicts):
+        if edict.label is None or edict.label not in before:
+            continue
+        if edict.kind == "forget label":
+            lost.append((before.pop(edict.label), edict))
+        elif edict.new is not None and edict.new not in before:
+            before[edict.new] = before.pop(edict.label)
+    return {old: new for new, old in before.items() if old != new}, lost
+
+
 def obey(slot: Slot, edicts: Iterable[Edict]) -> tuple[Slot, list[str], bool]:
     """A slot that has obeyed these edicts; what that cost, in words; and whether its contents changed (in a copy).
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from copy import copy
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from safetensors.numpy import save as pack_arrays
 
 from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions, Rows, Ruling
-from engram.brain.edicts import Edict
+from engram.brain.edicts import Edict, effect
 from engram.brain.melding import Union
 from engram.brain.naming import Names
 from engram.brain.receipts import receipts_of
@@ -103,11 +104,11 @@ class Erasing(Recorded):
         others = {device: slot for device, slot in united.slots.items() if device != self.device}
         own = self._taught.own
         replaced = self.device in united.changed and united.slots[self.device].lineage != own.lineage
-        orders = [edict for edict in united.edicts.values() if edict.id not in self._taught.edicts]
-        lost = [edict for edict in orders if edict.kind == "forget label" and edict.label in own.head.labels]
+        orders = [edict for edict in united.edicts.values() if edict.id not in own.applied]
+        renamed, lost = effect(own.head.labels, orders)
         body: dict[str, Any] = {
             "slots": [], "edicts": [edict.as_json() for edict in united.edicts.values()],
-            "notes": list(united.notes), "erased": bool(lost or replaced),
+            "notes": list(united.notes), "erased": bool(lost or replaced), "renamed": list(map(list, renamed.items())),
         }
         if self._journal is None:
             self._record(*adopting, Change(events=[Draft(kind=MELDED, body=body)]))
@@ -122,8 +123,9 @@ class Erasing(Recorded):
             if replaced:
                 self._erase([*adopting, change], self._everything(), None, ())
             elif lost:
-                ids = [seq for edict in lost if edict.label is not None for seq, _ in self._rows_called(edict.label)]
-                self._erase([*adopting, change], ids, None, [Ruling(edict, {}) for edict in lost])
+                ids = [seq for label, _ in lost for seq, _ in self._rows_called(label)]
+                rulings = [Ruling(replace(edict, label=label), {}) for label, edict in lost]
+                self._erase([*adopting, change], ids, None, rulings)
             else:
                 self._record(*adopting, change)
         self._taught.serve(united)
@@ -203,10 +205,16 @@ class Erasing(Recorded):
     def _finish_erasing(self) -> None:
         """A crash may have come between forgetting and the end of the last file: finish it."""
         assert self._journal is not None
-        erased = self._journal.timeline().erased_at
-        if any(seq < erased for seq, _ in self._journal.snapshots):
+        journal = self._journal
+        erased = journal.timeline().erased_at
+        if not erased:
+            return
+        journal.folder.sweep()
+        in_use = self._slots_in_use()
+        left = any(name.startswith("slot-") and name not in in_use for name in journal.files)
+        if left or any(seq < erased for seq, _ in journal.snapshots):
             self._snapshot(alone=True)
-            self._journal.log.finish_erasing()
+            journal.log.finish_erasing()
 
     def _rolled_back(self, timeline: Timeline) -> list[int]:
         """The examples that are not in force, and never will be again after a forget."""

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ from engram.store.event import Change, Event
 from engram.store.event_log import EventLog
 from engram.store.files import make_folder, remove
 from engram.store.folder import Entry, Folder, short_hash
+from engram.store.lock import WriterLock
 
 LOG = "log.sqlite"
 _SNAPSHOTS = 2
@@ -55,15 +57,15 @@ class Journal:
 
     def __init__(self, folder: Folder, manifest: Mapping[str, Any], readonly: bool) -> None:
         self.folder, self.readonly = folder, readonly
-        self.files: dict[str, Entry] = dict(manifest["files"])
-        self.snapshots = [(int(seq), str(name)) for seq, name in manifest["snapshots"]]
-        self.about = {name: manifest[name] for name in ("device", "fingerprint")}
+        self.files: dict[str, Entry] = {}
+        self.snapshots: list[tuple[int, str]] = []
+        self.about: dict[str, Any] = {}
+        self._describe(manifest)
         self.log = EventLog.open(folder.path / LOG, readonly=readonly)
         self.held = False
         self._rare: list[Event] = []
         self._guard = RLock()
         self._saving: Thread | None = None
-        self._failure: BaseException | None = None
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], device: str) -> Journal:
@@ -74,14 +76,17 @@ class Journal:
         """
         folder = Folder(_empty(path))
         about: dict[str, Any] = {"device": device, "fingerprint": None, "snapshots": []}
+        made: Journal | None = None
         try:
-            folder.write(about, {}, {})
             EventLog.create(folder.path / LOG).close()
             made = cls(folder, {**about, "files": {}}, readonly=False)
-            made.hold(0)
+            if made.hold(0):
+                raise InputError(f"{folder.path} is there already: another program has just made it.")
+            folder.write(about, {}, {})
         except BaseException:
-            with suppress(OSError):
-                remove(folder.path)
+            if made is not None:
+                made.log.close()
+            _clear(folder.path)
             raise
         return made
 
@@ -95,7 +100,7 @@ class Journal:
         return cls(folder, manifest, readonly)
 
     def hold(self, seen: int) -> bool:
-        """Become the program that writes, if it is not yet; whether others wrote after event `seen`.
+        """Become the program that writes, if it is not yet; whether others wrote, after event `seen` or beside the log.
 
         Raises:
             EngramError: opened for reading only, or another program writes to it.
@@ -103,8 +108,12 @@ class Journal:
         if self.held:
             return False
         self.log.acquire()
+        stale = self.folder.changed()
+        if stale:
+            self._describe(self.folder.manifest())
         self.held = True
-        return self.log.last != seen
+        self.rewritten()
+        return stale or self.log.last != seen
 
     def commit(self, changes: Sequence[Change], after: int) -> list[range]:
         """The sequence numbers of each change's events; all is on disk when this returns."""
@@ -184,26 +193,23 @@ class Journal:
         self._save(seq, state, wanted, alone)
 
     def snapshot_aside(self, seq: int, state: State, wanted: Mapping[str, Entry]) -> None:
-        """The same in a thread, beside learning; an error shows at the next snapshot or on closing."""
+        """The same in a thread, beside learning. One that fails is only missing: the log holds it all."""
         self.finish_saving()
 
         def save() -> None:
             try:
                 self._save(seq, state, wanted, alone=False)
-            except BaseException as error:
-                self._failure = error
+            except (OSError, EngramError, MemoryError) as error:
+                logging.getLogger("engram").warning("No snapshot could be written: %s", error)
 
         self._saving = Thread(target=save, name="engram-snapshot", daemon=True)
         self._saving.start()
 
     def finish_saving(self) -> None:
-        """Wait for a snapshot under way. Raises OSError where it failed."""
+        """Wait for a snapshot under way."""
         thread, self._saving = self._saving, None
         if thread is not None:
             thread.join()
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            raise failure
 
     def check_swept(self) -> None:
         """Raises OSError where a file that no longer belongs to the brain could not be removed."""
@@ -237,7 +243,13 @@ class Journal:
     def remove(self) -> None:
         """Undo `create`, where nothing was taught."""
         self.close()
-        remove(self.folder.path)
+        _clear(self.folder.path, whole=True)
+
+    def _describe(self, manifest: Mapping[str, Any]) -> None:
+        self.files = dict(manifest["files"])
+        self.snapshots = [(int(seq), str(name)) for seq, name in manifest["snapshots"]]
+        self.about = {name: manifest[name] for name in ("device", "fingerprint")}
+        self.folder.entries = self.files
 
     def _save(self, seq: int, state: State, wanted: Mapping[str, Entry], alone: bool) -> None:
         packed = pack_arrays(state)
@@ -263,6 +275,20 @@ def _empty(path: str | os.PathLike[str]) -> Path:
     if target.exists() and not (target.is_dir() and unborn(target)):
         raise InputError(f"{target} is there already: open that brain, or choose a new folder.")
     return target
+
+
+def _clear(path: Path, *, whole: bool = False) -> None:
+    """Remove a folder in which nothing was taught, unless another program makes or has made a brain there.
+
+    Args:
+        whole: whatever is in it.
+    """
+    lock = WriterLock(path)
+    with suppress(OSError, EngramError):
+        lock.acquire()
+        if whole or unborn(path):
+            remove(path)
+    lock.release()
 
 
 def unborn(path: Path) -> bool:

@@ -44,7 +44,9 @@ class Recorded(Knowledge):
         super().__init__(options, unknowns, device)
         self._journal: Journal | None = None
         self._suspect = False  # a commit failed: what is on disk has to be looked at before the next
+        self._astray = False  # what was committed was not wholly applied: memory is not what the log says
         self._last_time = 0
+        self.settled = 0  # the last event that whoever asks is answered by: not one that is on disk, but not known yet
         self._unsaved_values = 0  # rows x width since the last snapshot
         self.on_sync: Callable[[float], None] | None = None  # called with the seconds that each commit took
         self._published = False
@@ -112,7 +114,7 @@ class Recorded(Knowledge):
             if self._journal is None:
                 return
             try:
-                if self._journal.held and not self._suspect:
+                if self._journal.held and not self._suspect and not self._astray:
                     self._record_inbox()
                     if self._unsaved_values >= _CLOSING:
                         self._snapshot()
@@ -160,8 +162,8 @@ class Recorded(Knowledge):
             if self._bundle is not None and all(isinstance(item, Taught) for item in items):
                 for item in items:
                     self._recovery().replay(self._taught, item)
+                self.seq = self.settled = last
                 self._show()
-                self.seq = last
                 self._read_inbox()
             else:
                 self._reopen()
@@ -183,21 +185,33 @@ class Recorded(Knowledge):
         """Hold the brain, and its folder, for a change."""
         with self._lock:
             self._changing()
-            yield
+            before = self.seq
+            try:
+                yield
+            except BaseException:  # out of memory, say, or a key pressed
+                self._astray |= self.seq != before
+                raise
+            finally:
+                self.settled = self.seq
 
     def _changing(self) -> None:
         """Make sure that memory is what the log says, and that it may be written to."""
         journal = self._journal
         if journal is None:
             return
-        if self._suspect:
-            if not self._is_what_the_log_says():  # else what was refused is overwritten by what comes next
+        if self._astray or self._suspect:
+            if self._astray or not self._is_what_the_log_says():  # else what comes next overwrites what was refused
                 self._reopen()
-            self._suspect = False
-        assert self._journal is not None
-        if not self._journal.held:
-            if self._journal.hold(self.seq):
+            self._suspect = self._astray = False
+        journal = self._journal
+        assert journal is not None
+        if not journal.held:
+            if journal.hold(self.seq):
+                if self._bundle is None:
+                    self._bundle = journal.bundle()
                 self._reload()
+            else:
+                self._read_inbox()  # which another program may have filled without an event
             self._finish_erasing()
 
     def _is_what_the_log_says(self) -> bool:
@@ -285,7 +299,7 @@ class Recorded(Knowledge):
         self._unsaved_values = 0
         try:
             journal.snapshot_aside(self.seq, *self._snapshot_parts())
-        except OSError as error:  # what was learned is in the log all the same
+        except (OSError, EngramError) as error:  # what was learned is in the log all the same
             logging.getLogger("engram").warning("No snapshot could be written: %s", error)
 
     def _snapshot(self, *, alone: bool = False) -> None:
@@ -311,8 +325,14 @@ class Recorded(Knowledge):
         assert self._journal is not None
         others = self._taught.others.values()
         self._journal.keep_slots(others)
-        names = {slot.stored.name for slot in others if slot.stored} | _slot_files(self._journal.timeline())
+        names = self._slots_in_use()
         return {name: entry for name, entry in self._journal.files.items() if name in names}
+
+    def _slots_in_use(self) -> set[str]:
+        """The files of other devices' contributions that the brain or its log refers to."""
+        assert self._journal is not None
+        stored = {slot.stored.name for slot in self._taught.others.values() if slot.stored}
+        return stored | _slot_files(self._journal.timeline())
 
     # How a brain gets into its folder, and out of it
 
@@ -381,22 +401,20 @@ class Recorded(Knowledge):
         assert self._journal is not None
         last = self._journal.log.last
         self._taught = self._recovery().at(last)
-        self._show()
         self.seq = last
         self._last_time = max(self._last_time, self._journal.log.event(last).time)
         self._read_inbox()
         newest = self._journal.snapshots[0][0] if self._journal.snapshots else 0
         self._unsaved_values = max(0, last - newest) * (self._bundle.width if self._bundle else 1)
         self._show()
+        self.settled = last
 
     def _reopen(self) -> None:
-        """Read the folder anew, as another program left it, or a disk that failed."""
+        """Read the folder anew, as another program left it, or a disk that failed; it is not held any more."""
         assert self._journal is not None
-        held, path, readonly = self._journal.held, self._journal.folder.path, self._journal.readonly
+        path, readonly = self._journal.folder.path, self._journal.readonly
         self._journal.close()
         self._journal = Journal.open(path, readonly=readonly)
-        if held:
-            self._journal.hold(self._journal.log.last)
         if self._bundle is None:
             self._bundle = self._journal.bundle()
         self._reload()

@@ -206,8 +206,8 @@ class ServedBrain:
 
     @property
     def seq(self) -> int:
-        """Its sequence number; 0 while it is not open."""
-        return self._brain.seq if self._brain is not None else 0
+        """The sequence number of what it answers by; 0 while it is not open."""
+        return self._brain.settled if self._brain is not None else 0
 
     @property
     def counts(self) -> dict[Label, int]:

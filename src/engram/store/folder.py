@@ -38,7 +38,7 @@ class Folder:
     Attributes:
         path: where it is.
         seen: the manifest that was last read or written through this object, as bytes; None before.
-        entries: the files that were named when it was last written.
+        entries: the files that belong to the brain, as last read or written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -76,7 +76,7 @@ class Folder:
             self.seen, self.entries = manifest, entries  # what is there, whether or not it can be made to last now
             sync_folder(self.path)
             sync_folder(self.path.resolve().parent)
-            self._sweep()
+            self.sweep()
 
     def check_unchanged(self) -> None:
         """Raises EngramError where another program has saved to the folder since this one read it."""
@@ -172,7 +172,7 @@ class Folder:
         keep = {name.split("/")[0] for name in self.entries}
         return [e.name for e in self.path.iterdir() if e.name not in keep and _OURS.fullmatch(e.name)]
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Remove what the manifest no longer names, for good: it may hold what was forgotten. What cannot be removed
         does no harm to what is there.
         """
