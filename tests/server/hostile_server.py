@@ -46,7 +46,7 @@ class Verdict:
 class Target:
     """A server with three brains, and what has to stay as it is."""
 
-    def __init__(self, home: Path, tokens: bool) -> None:
+    def __init__(self, home: Path, other: Path, tokens: bool) -> None:
         self.home = home
         for name in ("brain", "pictures"):
             Brain.create(home / name, device=name).close()
@@ -58,12 +58,12 @@ class Target:
         more = ["--token-file", str(file)] if tokens else []
         self.server = Program("brain", "pictures", *more, "--rate", "0", "--no-access-log", folder=home)
         self.http = self.server.wait_until_ready()
-        self._teach()
+        self._teach(hostile_uploads.packed(other))
         self.port = int(self.server.address.rpartition(":")[2])
         self.before = self.state()
         self.files = self.lying_about()
 
-    def _teach(self) -> None:
+    def _teach(self, other: bytes) -> None:
         vectors = self.http.post("/v1/brains/brain/examples", json=LESSON, headers=self.headers)
         for colour in ((220, 30, 30), (30, 30, 220)):
             taught = self.http.post(
@@ -72,6 +72,9 @@ class Target:
                 headers={"Content-Type": "image/png"} | self.headers,
             )
             assert (vectors.status_code, taught.status_code) == (201, 201), (vectors.text, taught.text)
+        kind = {"Content-Type": "application/zip"}
+        melded = self.http.post("/v1/brains/brain:meld", content=other, headers=kind | self.headers)
+        assert melded.json()["changed"] == 1, melded.text
 
     def state(self) -> Any:
         """All that nobody hostile may change."""
@@ -96,11 +99,11 @@ class Target:
         self.server.stop()
 
 
-def cases(packed: Path, tokens: Mapping[str, str], *, heavy: bool) -> list[Case]:
-    """All of them; `heavy` ones, too, which take long or much memory. `packed` is the folder of a brain."""
+def cases(other: Path, tokens: Mapping[str, str], *, heavy: bool) -> list[Case]:
+    """All of them; `heavy` ones, too, which take long or much memory. `other` is the folder of a brain."""
     found: list[Case] = []
     for some in (
-        hostile_uploads.pictures(), hostile_uploads.forms(), hostile_uploads.zips(packed),
+        hostile_uploads.pictures(), hostile_uploads.forms(), hostile_uploads.zips(other),
         hostile_documents.documents(), hostile_documents.tensors(), hostile_documents.names(),
         hostile_protocol.strangers(), hostile_protocol.bent(),
         hostile_protocol.forgers(tokens), hostile_protocol.endless() if heavy else (),
@@ -164,19 +167,14 @@ def _judged(target: Target, case: Case) -> str:
 
 
 def targets_in(home: Path) -> tuple[Target, Target]:
-    """A server without tokens, and one with."""
-    folders = home / "open", home / "closed"
-    for folder in folders:
-        folder.mkdir()
-    return Target(folders[0], tokens=False), Target(folders[1], tokens=True)
-
-
-def packed_brain(home: Path) -> Path:
-    """The folder of a brain that could be melded."""
+    """A server without tokens, and one with; in `home/other` is a brain that both have melded."""
     with Brain.create(home / "other", device="other") as brain:
         brain.learn(LESSON["vectors"], LESSON["labels"])
         brain.save()
-    return home / "other"
+    folders = home / "open", home / "closed"
+    for folder in folders:
+        folder.mkdir()
+    return Target(folders[0], home / "other", tokens=False), Target(folders[1], home / "other", tokens=True)
 
 
 def main() -> int:
@@ -189,7 +187,7 @@ def main() -> int:
         targets = targets_in(home)
         try:
             some = [
-                case for case in cases(packed_brain(home), targets[1].tokens, heavy=True) if options.only in case.name
+                case for case in cases(home / "other", targets[1].tokens, heavy=True) if options.only in case.name
             ]
             verdict = trial(targets, some, [case for case in hostile_protocol.slow() if options.only in case.name])
         finally:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from hostile_server import Target, cases, packed_brain, targets_in, trial
+from hostile_server import Target, cases, targets_in, trial
 from hostile_wire import TEACH, Case, http, posting
 from served_things import LESSON
 
@@ -23,8 +22,9 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Target, 
         target.close()
 
 
-def test_hostile_input_is_refused_and_changes_nothing(targets: tuple[Target, Target], tmp_path: Path) -> None:
-    some = [case for case in cases(packed_brain(tmp_path), targets[1].tokens, heavy=False) if "GB" not in case.name]
+def test_hostile_input_is_refused_and_changes_nothing(targets: tuple[Target, Target]) -> None:
+    other = targets[0].home.parent / "other"
+    some = [case for case in cases(other, targets[1].tokens, heavy=False) if "GB" not in case.name]
     verdict = trial(targets, some[::EVERY])
     assert verdict.accepted == []
     assert verdict.tried >= 80
@@ -44,17 +44,11 @@ def test_a_path_that_is_too_long_is_refused_as_such(targets: tuple[Target, Targe
     assert targets[0].http.delete(f"{TEACH}/{'9' * 5000}").status_code == 414
 
 
-def test_what_is_let_in_and_changes_something_is_found_out(tmp_path: Path) -> None:
-    (tmp_path / "open").mkdir()
-    target = Target(tmp_path / "open", tokens=False)
-    try:
-        fine = posting(TEACH, LESSON)
-        verdict = trial([target], [Case("a lesson", fine), Case("looking on", http("GET", "/v1/brains"))])
-        quiet = trial([target], [Case("a lesson, called harmless", fine, harmless=lambda answer: answer.status == 201)])
-    finally:
-        target.close()
-    assert [one.partition(":")[0] for one in verdict.accepted] == [
-        "a lesson",
-        "looking on",
-    ]
-    assert quiet.accepted == ["a lesson, called harmless: it changed something"]
+def test_what_is_let_in_and_changes_something_is_found_out(targets: tuple[Target, Target]) -> None:
+    target, fine = targets[0], posting(TEACH, LESSON)
+    verdict = trial([target], [Case("a lesson", fine), Case("looking on", http("GET", "/v1/brains"))])
+    target.before = target.state()
+    quiet = trial([target], [Case("called harmless", fine, harmless=lambda answer: answer.status == 201)])
+    target.before = target.state()
+    assert [one.partition(":")[0] for one in verdict.accepted] == ["something was changed", "a lesson", "looking on"]
+    assert quiet.accepted == ["called harmless: it changed something"]
