@@ -11,6 +11,8 @@ import pytest
 
 from engram.brain import Brain
 from engram.brain.contributions import Contributions
+from engram.brain.lessons import rows_of
+from engram.brain.receipts import receipts_of
 from engram.brain.repair import verify
 from engram.learner import EngramError, FloatArray
 
@@ -182,3 +184,21 @@ def test_a_crash_before_the_last_file_was_swept_is_made_up_for_by_the_next_write
         brain.learn(points(1), "a")
     assert kept
     assert not any((folder / name).exists() for name in kept)
+
+
+def test_what_is_forgotten_leaves_the_inbox_on_the_disk_too(folder: Path) -> None:
+    with Brain.open(folder) as brain:
+        taught, bundle = points(2), brain.bundle
+        assert bundle is not None
+        brain.learn(taught, ["a", "b"])
+        features = bundle.features(taught)
+        keys = receipts_of(rows_of(bundle, features))
+        brain.unknowns.add(features, [None, None], keys)  # refused all the same
+        brain.keep_unknowns()
+        raw = [row.astype("<f4").tobytes() for row in brain.unknowns.features]
+        assert all(content in contents(folder) for content in raw)
+        brain.forget(label="a")
+        assert raw[0] not in contents(folder)
+        brain.forget(taught[1:], "b")
+        assert raw[1] not in contents(folder)
+        assert len(brain.unknowns) == 0

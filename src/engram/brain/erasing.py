@@ -91,13 +91,27 @@ class Erasing(Recorded):
     def _rule(self, ruling: Ruling, ids: Sequence[int]) -> None:
         """Record and carry out a forget."""
         draft = Draft(kind=FORGOT, body={"edict": ruling.edict.as_json()}, time=self._now())
-        if self._journal is None:
-            self._record(Change(events=[draft]))
-        else:
-            self._erase([Change(events=[draft])], ids, ruling.others, [ruling])
+        unknown = self.unknowns.discard(self._receipts(ruling, ids))  # before: the same commit takes them off the disk
+        try:
+            if self._journal is None:
+                self._record(Change(events=[draft]))
+            else:
+                self._erase([Change(events=[draft])], ids, ruling.others, [ruling])
+        except BaseException:
+            self.unknowns.keep(unknown)
+            raise
         self._taught.carry_out(ruling)
-        self.unknowns.discard(receipts_of(ruling.rows) if ruling.labels else ())
         self._forgotten()
+
+    def _receipts(self, ruling: Ruling, ids: Sequence[int]) -> set[bytes]:
+        """Of what is forgotten, those that the inbox may hold."""
+        found = set(receipts_of(ruling.rows)) if ruling.labels else set[bytes]()
+        keys = [unknown.key for unknown in self.unknowns]
+        if self._journal is not None and keys and ids:
+            log = self._journal.log
+            alike = {seq for seq, _ in log.find(receipts=keys)} & set(ids)
+            found |= {log.event(seq).receipt or b"" for seq in alike}
+        return found
 
     def _take_over(self, united: Union, adopting: list[Change]) -> None:
         """Record and serve what a meld brings."""

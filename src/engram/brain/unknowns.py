@@ -90,11 +90,18 @@ class Unknowns:
                     self._next += 1
             del self._kept[: max(0, len(self._kept) - self.limit)]
 
-    def discard(self, keys: Iterable[bytes]) -> None:
-        """Let go of those with these keys: they were taught, or are to be forgotten."""
+    def discard(self, keys: Iterable[bytes]) -> list[Unknown]:
+        """Let go of those with these keys, and return them: they were taught, or are to be forgotten."""
         gone = set(keys)
         with self._lock:
+            found = [unknown for unknown in self._kept if unknown.key in gone]
             self._kept = [unknown for unknown in self._kept if unknown.key not in gone]
+        return found
+
+    def keep(self, unknowns: Iterable[Unknown]) -> None:
+        """Take back what `discard` let go."""
+        with self._lock:
+            self._kept = sorted([*self._kept, *unknowns], key=lambda unknown: unknown.number)
 
     def groups(self, similarity: FloatArray, alike: float, kept: Sequence[Unknown] | None = None) -> list[Group]:
         """Average-linkage groups, largest first (Sokal and Michener 1958).
