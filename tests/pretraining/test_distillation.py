@@ -67,6 +67,13 @@ def test_a_target_has_directions_of_even_variance_and_none_of_noise():
     assert target.directions == 3
 
 
+def test_fewer_examples_than_directions_give_a_target_all_the_same():
+    features = torch.randn(10, 30, generator=torch.Generator().manual_seed(0))
+    target = Target.measure(features, 24)
+    assert torch.isfinite(target.projection).all()
+    assert torch.isfinite(target.of(torch.randn(5, 30))).all()
+
+
 def test_answers_are_softened():
     features = torch.eye(2)
     target = Target(torch.zeros(2), torch.eye(2), (torch.eye(2) * 4, torch.zeros(2)))

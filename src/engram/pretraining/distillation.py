@@ -54,7 +54,8 @@ class Target:
         variances, axes = variances.flip(0)[:directions], axes.flip(1)[:, :directions]
         # Either sign of an axis is as good: the same one each time, or an interrupted training would not fit.
         axes = axes * axes.gather(0, axes.abs().argmax(0)[None]).sign()
-        floor = 0.1 * variances[len(variances) // 2]
+        variances = variances.clamp_min(0)
+        floor = torch.maximum(0.1 * variances[len(variances) // 2], 1e-6 * variances[0])  # fewer examples than axes
         return cls(mean.float(), (axes / (variances + floor).sqrt()).float(), answers)
 
     @property
