@@ -89,3 +89,20 @@ def test_a_lone_caller_does_not_wait_and_an_announced_one_is_waited_for_only_so_
         with group.announced():
             group.commit(2)
         assert 0.15 < time.monotonic() - begun < 2
+
+
+def test_a_leader_that_is_interrupted_while_it_waits_leaves_the_way_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    group: GroupCommit[int, int] = GroupCommit(lambda items: [item * 2 for item in items])
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as pressed:
+        pressed.setattr(group, "_wait_for_announced", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            group.commit(1)
+    answers: list[int] = []
+    later = threading.Thread(target=lambda: answers.append(group.commit(21)), daemon=True)
+    later.start()
+    later.join(5)
+    assert answers == [42]

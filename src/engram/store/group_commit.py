@@ -96,7 +96,13 @@ class GroupCommit(Generic[Item, Result]):
             if place.done:
                 return []
             self._led = True
-            self._wait_for_announced()
+            try:
+                self._wait_for_announced()
+            except BaseException:  # a key pressed: somebody else is to lead
+                self._led = False
+                self._queue.remove(place)
+                self._changed.notify_all()
+                raise
             group, self._queue = self._queue[: self._most], self._queue[self._most :]
             return group
 
