@@ -84,6 +84,18 @@ def test_pretraining_leaves_a_measured_backbone(
     assert not list((home.parent / "cache").rglob("*.checkpoint"))
 
 
+def test_a_network_learns_to_see_as_its_teacher_does(
+    pictures: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ("backbone", "pretrain", pictures, "--recipe", "distillation", "--name", "student", *SMALL)
+    assert app.run([*map(str, line)]) == 1
+    assert "takes a teacher" in capsys.readouterr().err
+    made = answer(capsys, *line, "--teacher", "photos")
+    bundle = Bundle.open(home / "backbones" / "student")
+    assert (bundle.fingerprint, made["covariance"]) == (made["fingerprint"], True)
+    assert bundle.backbone.preprocessing.mean == (120.0,)  # as the student saw them in training
+
+
 def test_the_same_seed_pretrains_the_same_backbone(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ("backbone", "pretrain", pictures, *SMALL, "--name")
     threads = torch.get_num_threads()

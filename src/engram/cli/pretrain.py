@@ -19,8 +19,13 @@ def pretrain_backbone(
     name: Name = None,
     recipe: Annotated[
         str, typer.Option("--recipe", metavar="RECIPE", help="cross-entropy, cosine-margin, supervised-contrastive, "
-                          "rotation-classes, combination; without labels: rotation, swav, cpc.")
+                          "rotation-classes, combination; without labels: rotation, swav, cpc; with a --teacher: "
+                          "distillation.")
     ] = "combination",
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", metavar="BACKBONE", help="For distillation: the name or folder of the"
+                                 " backbone whose features the network learns to give.")
+    ] = None,
     family: Annotated[
         str, typer.Option("--family", metavar="FAMILY", help="lenet5, simplenet, squeezenet1_1, mobilenet_v2, "
                           "resnet18, resnet34, resnet50, small_resnet.")
@@ -51,12 +56,15 @@ def pretrain_backbone(
     """
     target = free_target(name or f"{family}-{recipe}", overwrite)
     check_training()
+    from engram.brain.examples import as_bundle
     from engram.pretraining.pretrain import Plan, pictures_of, pretrain
 
+    wanted = None if teacher is None else as_bundle(teacher)
     plan = Plan(recipe, family, size, steps, batch, rate, multiplier, seed, bfloat16)
     try:
         with progress("reading pictures", quiet=as_json) as report:
-            bundle = pretrain(pictures_of(pictures), plan, name=target.name, device=device, progress=report)
+            bundle = pretrain(pictures_of(pictures), plan, name=target.name, teacher=wanted, device=device,
+                              progress=report)
     except KeyboardInterrupt:
         if not as_json:
             sys.stderr.write("engram: the same command goes on where it stopped\n")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engram.backbones.bundle import Bundle
+from engram.backbones.preprocessing import Preprocessing
 from engram.learner import InputError
 from engram.pretraining.families.network import Network
 from engram.pretraining.loop import Batch
@@ -169,6 +170,11 @@ def distilled_from(
 def prepared(pixels: Tensor) -> Tensor:
     """Pixels from 0 to 255 as a student's input, in the layout that convolutions are fastest in."""
     return ((pixels - CENTRE) / SPREAD).contiguous(memory_format=torch.channels_last)
+
+
+def as_student_sees(side: int) -> Preprocessing:
+    """`prepared`, for pictures of any size: how a student's network is shown whole pictures."""
+    return Preprocessing((side, side), fit="cover", mean=(CENTRE,), scale=(1 / SPREAD,))
 
 
 def taught(teacher: Any, pictures: Tensor, view: View) -> Tensor:

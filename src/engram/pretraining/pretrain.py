@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from engram.inputs.images import scan
 from engram.learner import InputError
 from engram.pretraining import RECIPES, make_recipe
 from engram.pretraining.cache import cache_folder, key_of
+from engram.pretraining.distillation import as_student_sees, distilled_from
 from engram.pretraining.families import make_network
 from engram.pretraining.families.network import Embedding
 from engram.pretraining.loop import Schedule, train
@@ -59,7 +60,7 @@ class Plan:
     """Everything that decides the weights, beside the pictures.
 
     Attributes:
-        recipe, family: of RECIPES and FAMILIES.
+        recipe, family: of RECIPES (or "distillation") and FAMILIES.
         side: of the square pictures that the network is shown.
         steps: batches.
         passes: pictures through the network for each.
@@ -67,6 +68,7 @@ class Plan:
         multiplier: of the family's channels; 1 for the published ones.
         seed: of weights and batches.
         bfloat16: multiply in bfloat16.
+        teacher: fingerprint of the bundle whose features are imitated; "" without distillation.
     """
 
     recipe: str = "cross-entropy"
@@ -78,7 +80,11 @@ class Plan:
     multiplier: float = 1.0
     seed: int = 0
     bfloat16: bool = False
+    teacher: str = ""
 
+
+DISTILLATION = "distillation"
+"""The recipe that takes a teacher too."""
 
 DATA_SETS = ("tiny-imagenet",)
 """Named data sets that stand for a folder."""
@@ -101,7 +107,8 @@ def pictures_of(source: str | os.PathLike[str]) -> Pictures:
 
 
 def pretrain(
-    pictures: Pictures, plan: Plan, *, name: str, device: str = "cpu", progress: Progress | None = None
+    pictures: Pictures, plan: Plan, *, name: str, teacher: Bundle | None = None, device: str = "cpu",
+    progress: Progress | None = None,
 ) -> Bundle:
     """Train a network and make a bundle of it, with the statistics of its features on the pictures it was trained on.
 
@@ -112,6 +119,7 @@ def pretrain(
         pictures: what is trained upon.
         plan: how.
         name: of the bundle.
+        teacher: whose features the network learns to give, for the recipe "distillation".
         device: "cpu", "cuda", …: where the training runs.
         progress: see Progress.
 
@@ -120,11 +128,18 @@ def pretrain(
             that cannot be read or are too many to hold in memory.
     """
     told = progress or (lambda done, total, what: None)
+    plan = replace(plan, teacher=teacher.fingerprint if teacher else "")
     _check(pictures, plan, device)
     names = sorted(set(pictures.labels or ["picture"]))
     network = make_network(plan.family, 0, seed=plan.seed, **_options(plan))
-    recipe = make_recipe(plan.recipe, network, len(names), plan.side, seed=plan.seed).to(device)
     pixels = _decoded(pictures.sources, round(plan.side * ROOM), told)
+    if teacher is None:
+        recipe = make_recipe(plan.recipe, network, len(names), plan.side, seed=plan.seed).to(device)
+    else:
+        told(0, 1, "asking the teacher")
+        truth = 1.0 if pictures.labels else 0.0
+        images = torch.from_numpy(pixels)
+        recipe = distilled_from(teacher, network, images, len(names), plan.side, truth=truth).to(device)
     labels = pictures.labels or ["picture"] * len(pixels)
     classes = torch.from_numpy(np.searchsorted(names, labels).astype(np.int64))
     draw = from_pictures(recipe, torch.from_numpy(pixels), classes, plan.passes)
@@ -133,7 +148,8 @@ def pretrain(
         seed=plan.seed, checkpoint=checkpoint_of(plan, pixels, labels),
         progress=lambda done, steps, loss: told(done, steps, f"training, loss {loss:.3f}"),
     )
-    return _bundle(recipe.network.cpu(), pictures, shown(plan.side), name, told)
+    looks = shown(plan.side) if teacher is None else as_student_sees(plan.side)
+    return _bundle(recipe.network.cpu(), pictures, looks, name, told)
 
 
 def checkpoint_of(plan: Plan, pixels: npt.NDArray[np.uint8], labels: Sequence[str]) -> Path:
@@ -146,6 +162,8 @@ def checkpoint_of(plan: Plan, pixels: npt.NDArray[np.uint8], labels: Sequence[st
 
 
 def _check(pictures: Pictures, plan: Plan, device: str) -> None:
+    if (plan.recipe == DISTILLATION) != bool(plan.teacher):
+        raise InputError(f"The recipe {DISTILLATION} takes a teacher, a backbone of pictures; no other recipe does.")
     if plan.recipe in RECIPES and RECIPES[plan.recipe].labelled and pictures.labels is None:
         free = ", ".join(name for name, entry in RECIPES.items() if not entry.labelled)
         raise InputError(
