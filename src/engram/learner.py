@@ -38,6 +38,10 @@ class CapacityError(EngramError, OverflowError):
     """Learning this would leave the range in which the sums are exact."""
 
 
+class TracesError(EngramError, OSError):
+    """What was to be forgotten is known no longer, but the disk refused to let the last of it go yet."""
+
+
 class MeldError(EngramError, ValueError):
     """Two learners that cannot become one: other backbones, other settings, conflicting labels."""
 

@@ -17,7 +17,7 @@ from engram.brain import Brain, meld
 from engram.brain import tidying as tidying
 from engram.brain.lessons import rows_of
 from engram.brain.repair import repair, verify
-from engram.learner import DamagedError, EngramError, InputError, LabelError, NotTaughtError
+from engram.learner import DamagedError, EngramError, InputError, LabelError, NotTaughtError, TracesError
 from engram.store.event import Answer
 from engram.store.event_log import EventLog
 from engram.store.folder import MANIFEST
@@ -342,6 +342,28 @@ def test_nothing_is_changed_where_the_disk_refuses(folder: Path, monkeypatch: py
     with Brain.open(folder) as brain:
         assert "x" in brain.labels
     assert verify(folder) == []
+
+
+def test_a_forget_whose_traces_cannot_go_yet_says_so_and_they_go_with_the_next_change(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Brain.open(folder) as brain:
+        brain.save()
+        with monkeypatch.context() as patched:
+
+            def full(*_: object) -> bool:
+                raise OSError(28, os.strerror(28))
+
+            patched.setattr(EventLog, "finish_erasing", full)
+            with pytest.raises(TracesError, match="forgotten, but traces remain"):
+                brain.forget(POINTS[0])
+            assert not any(brain.holds(POINTS[:1]))
+            brain.learn(POINTS[1] / 2, "still learning")
+        brain.learn(POINTS[2] / 2, "x")
+        assert holders(folder, brain, POINTS[0]) == []
+        digest = brain.digest()
+    with Brain.open(folder) as brain:
+        assert brain.digest() == digest
 
 
 def _two_brains() -> list[Brain]:

@@ -29,7 +29,7 @@ from engram.brain.saving import slot_entry, taught_state
 from engram.brain.slots import Slot
 from engram.brain.timeline import CHECKPOINT, FORGOT, MELDED, TAUGHT, Timeline
 from engram.brain.unknowns import Unknowns
-from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError
+from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError, TracesError
 from engram.store.event import Change, Draft, Event
 
 Row = tuple[int, Label]
@@ -211,10 +211,18 @@ class Erasing(Recorded):
     def _forgotten(self) -> None:
         """What was forgotten is off the record; now it leaves all that was made of it."""
         self._changed()
-        if self._journal is not None:
+        if self._journal is None:
+            return
+        try:
             self._snapshot(alone=True)
             self._journal.log.finish_erasing()
             self._journal.check_swept()
+        except OSError as error:
+            self._traces = True  # the next change begins by finishing this
+            raise TracesError(
+                f"It is forgotten, but traces remain in {self._journal.folder.path}: {error.strerror or error}. They go "
+                "with the next change, once the disk allows it."
+            ) from error
 
     def _finish_erasing(self) -> None:
         """A crash may have come between forgetting and the end of the last file: finish it."""
@@ -228,7 +236,8 @@ class Erasing(Recorded):
         left = any(name.startswith("slot-") and name not in in_use for name in journal.files)
         if left or any(seq < erased for seq, _ in journal.snapshots):
             self._snapshot(alone=True)
-            journal.log.finish_erasing()
+        journal.log.finish_erasing()
+        journal.check_swept()
 
     def _rolled_back(self, timeline: Timeline) -> list[int]:
         """The examples that are not in force, and never will be again after a forget."""

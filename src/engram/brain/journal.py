@@ -64,6 +64,7 @@ class Journal:
         self.log = EventLog.open(folder.path / LOG, readonly=readonly)
         self.held = False
         self._rare: list[Event] = []
+        self._reading = RLock()
         self._guard = RLock()
         self._saving: Thread | None = None
 
@@ -121,15 +122,15 @@ class Journal:
 
     def timeline(self) -> Timeline:
         """What is in force now."""
-        last = self.log.last
-        with self._guard:
+        with self._reading:
+            last = self.log.last
             seen = self._rare[-1].seq if self._rare else 0
             self._rare += [replace(event, content=None) for event in self.log.read(seen, last, kinds=RARE)]
             return Timeline(self._rare, last)
 
     def rewritten(self) -> None:
         """Events have been rewritten or erased: they are read anew."""
-        with self._guard:
+        with self._reading:
             self._rare = []
 
     # Files beside the log

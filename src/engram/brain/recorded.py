@@ -50,6 +50,7 @@ class Recorded(Knowledge):
         self._unsaved_values = 0  # rows x width since the last snapshot
         self.on_sync: Callable[[float], None] | None = None  # called with the seconds that each commit took
         self._published = False
+        self._traces = False  # something forgotten may still be found in a file
         self._view: HeadView | None = None
 
     # A brain and its folder
@@ -212,7 +213,13 @@ class Recorded(Knowledge):
                 self._reload()
             else:
                 self._read_inbox()  # which another program may have filled without an event
-            self._finish_erasing()
+            self._traces = True
+        if self._traces:
+            try:
+                self._finish_erasing()
+                self._traces = False
+            except OSError as error:
+                logging.getLogger("engram").warning("Traces of what was forgotten remain: %s", error)
 
     def _is_what_the_log_says(self) -> bool:
         try:

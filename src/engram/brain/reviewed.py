@@ -16,6 +16,7 @@ from engram.brain.naming import Names
 from engram.brain.receipts import receipts_of
 from engram.brain.tidying import Tidying
 from engram.brain.timeline import (
+    CONSOLIDATED,
     FORGOT,
     HOUSEKEEPING,
     MELDED,
@@ -134,6 +135,8 @@ class Reviewed(Tidying):
     def undo(self) -> Entry:
         """Take back the last change that is in force; again and again, ever further back. Returns what was undone.
 
+        Consolidations change nothing that is known, so they are passed over.
+
         Raises:
             InputError: there is nothing to undo, or something was forgotten for good since.
         """
@@ -144,7 +147,7 @@ class Reviewed(Tidying):
             events = self._backward(journal, timeline.last + 1)
             for _, together in groupby(events, _together):
                 entry = _entry(list(together), spans)
-                if entry is not None and not entry.undone and entry.kind != ROLLED_BACK:
+                if entry is not None and not entry.undone and entry.kind not in (ROLLED_BACK, CONSOLIDATED):
                     self.rollback(max(min(span.stop, entry.first) - 1 for span in spans if span.start < entry.first))
                     return entry
             raise InputError("There is nothing to undo.")
@@ -209,7 +212,7 @@ class Reviewed(Tidying):
                 for event in events if event.label is not None
             ]
 
-    def newest(self, each: int = 3, among: int = 20_000) -> dict[Label, list[int]]:
+    def newest(self, each: int = 3, among: int = 2_000) -> dict[Label, list[int]]:
         """The numbers of the newest examples of each label, newest first, as far as the last events go.
 
         Args:

@@ -20,6 +20,7 @@ from engram.learner import (
     LabelError,
     MeldError,
     NotTaughtError,
+    TracesError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -47,6 +48,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "internal": (500, "A mistake of Engram's own"),
     "damaged": (500, "The brain's folder is damaged"),
     "disk": (500, "The disk refused"),
+    "traces": (500, "Forgotten, but not gone from the disk yet"),
     "not-ready": (503, "The brain is not open"),
     "disk-full": (507, "The disk is full"),
 }
@@ -56,6 +58,7 @@ STATUSES = {400: "bad-request", 401: "unauthenticated", 403: "forbidden", 404: "
 
 ERRORS: Sequence[tuple[type[EngramError], str]] = (
     (NotTaughtError, "not-taught"),
+    (TracesError, "traces"),
     (InputError, "invalid"),
     (LabelError, "invalid"),
     (CapacityError, "conflict"),
