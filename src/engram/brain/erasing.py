@@ -220,8 +220,8 @@ class Erasing(Recorded):
         except OSError as error:
             self._traces = True  # the next change begins by finishing this
             raise TracesError(
-                f"It is forgotten, but traces remain in {self._journal.folder.path}: {error.strerror or error}. They go "
-                "with the next change, once the disk allows it."
+                f"It is forgotten, but traces remain in {self._journal.folder.path}: {error.strerror or error}. They "
+                "go with the next change, once the disk allows it."
             ) from error
 
     def _finish_erasing(self) -> None:
