@@ -253,6 +253,21 @@ def test_history_can_be_read_compared_and_returned_to_but_not_across_a_forget(fo
             brain.rollback(brain.seq + 1)
 
 
+def test_undo_takes_back_a_rollback_and_then_goes_further_back(folder: Path) -> None:
+    with Brain.open(folder) as brain:
+        start = brain.seq
+        brain.learn(POINTS[:5] + 1, "new")
+        brain.learn(POINTS[5:9] + 1, "newer")
+        brain.rollback(start + 3)  # in the midst of a lesson
+        assert brain.counts().get("newer", 0) == 0
+        assert brain.undo().kind == "rolled back"
+        assert (brain.counts()["new"], brain.counts()["newer"]) == (5, 4)
+        assert brain.undo().labels == {"newer": 4}
+        assert brain.undo().labels == {"new": 5}
+        assert "new" not in brain.labels
+        assert brain.history()[0].note.startswith("undo, to ")
+
+
 def test_a_brain_saved_from_memory_is_whole_and_saved_again_in_place(tmp_path: Path) -> None:
     brain = meld(Brain(), *_two_brains())
     brain.save(tmp_path / "brain")

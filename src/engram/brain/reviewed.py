@@ -118,24 +118,32 @@ class Reviewed(Tidying):
             timeline = journal.timeline()
             seq = to if isinstance(to, int) else _seq_at(journal, to)
             timeline.check_reachable(seq)
-            then = self._recovery().at(seq)
-            own = self._taught.own
-            if not own.live:
-                own.begin()
-            lineage = own.lineage.advanced()
-            edicts = dict(self._taught.edicts)
-            body = {"to": seq, "lineage": lineage.as_json(), "edicts": [edict.as_json() for edict in edicts.values()]}
-            self._record(Change(events=[Draft(kind=ROLLED_BACK, body=body, time=self._now())]))
-            then.returned(lineage, edicts)
-            self._taught = then
-            self._changed()
-            self._snapshot_if_possible()
+            self._return_to(seq, undoing=False)
             return seq
+
+    def _return_to(self, seq: int, *, undoing: bool) -> None:
+        """Record and take up the state after event `seq`."""
+        then = self._recovery().at(seq)
+        own = self._taught.own
+        if not own.live:
+            own.begin()
+        lineage = own.lineage.advanced()
+        edicts = dict(self._taught.edicts)
+        body = {
+            "to": seq, "undoing": undoing, "lineage": lineage.as_json(),
+            "edicts": [edict.as_json() for edict in edicts.values()],
+        }
+        self._record(Change(events=[Draft(kind=ROLLED_BACK, body=body, time=self._now())]))
+        then.returned(lineage, edicts)
+        self._taught = then
+        self._changed()
+        self._snapshot_if_possible()
 
     def undo(self) -> Entry:
         """Take back the last change that is in force; again and again, ever further back. Returns what was undone.
 
-        Consolidations change nothing that is known, so they are passed over.
+        A rollback is taken back like any other change, an earlier undo is not. Consolidations change nothing that is
+        known, so they are passed over.
 
         Raises:
             InputError: there is nothing to undo, or something was forgotten for good since.
@@ -146,10 +154,15 @@ class Reviewed(Tidying):
             spans = timeline.in_force()
             events = self._backward(journal, timeline.last + 1)
             for _, together in groupby(events, _together):
-                entry = _entry(list(together), spans)
-                if entry is not None and not entry.undone and entry.kind not in (ROLLED_BACK, CONSOLIDATED):
-                    self.rollback(max(min(span.stop, entry.first) - 1 for span in spans if span.start < entry.first))
-                    return entry
+                group = list(together)
+                entry = _entry(group, spans)
+                if entry is None or entry.undone or entry.kind == CONSOLIDATED or _is_undo(group[0]):
+                    continue
+                before = max(min(span.stop, entry.first) - 1 for span in spans if span.start < entry.first)
+                seq = entry.first - 1 if entry.kind == ROLLED_BACK else before
+                timeline.check_reachable(seq)
+                self._return_to(seq, undoing=True)
+                return entry
             raise InputError("There is nothing to undo.")
 
     def seq_at(self, moment: datetime) -> int:
@@ -307,7 +320,7 @@ def note_of(kind: str, body: Any) -> str:
         return f"{len(body['ids'])} example(s) corrected to {body['label']}"
     if kind == MELDED:
         return "; ".join([f"{len(body['slots'])} device(s)", *body["notes"]])
-    return f"to {body['to']}" if kind == ROLLED_BACK else ""
+    return ("undo, " if body.get("undoing") else "") + f"to {body['to']}" if kind == ROLLED_BACK else ""
 
 
 def taught_at(event: Event) -> int:
@@ -317,6 +330,10 @@ def taught_at(event: Event) -> int:
 
 def _within(spans: list[range], seq: int) -> bool:
     return any(seq in span for span in spans)
+
+
+def _is_undo(event: Event) -> bool:
+    return event.kind == ROLLED_BACK and bool((event.body or {}).get("undoing"))
 
 
 def _when(time: int) -> datetime:

@@ -14,6 +14,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from engram.heads.head import Positions
 from engram.heads.metric import Centres, Comparison
 from engram.learner import FloatArray
 
@@ -36,14 +37,31 @@ def finite(spread: FloatArray) -> FloatArray:
     return spread if there.all() else np.where(there, spread, spread[there].max())
 
 
-def axes(spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+def likeliest(spread: FloatArray, counts: FloatArray, typical: float) -> Positions:
+    """(N,) the class under which each input is likeliest: the nearest, where all classes have as many examples.
+
+    A mean of few examples is uncertain, which brings everything nearer to it: −2 ln of the normal predictive density is
+    d²/(1 + 1/n) in units of what is typical, and ln(1 + 1/n) for the width of the density (for each dimension alike).
+
+    Args:
+        counts: (C,) examples of each class.
+        typical: the distance of a known input.
+    """
+    places: Positions = (spread / typical + np.log1p(1.0 / np.maximum(counts, 1.0))).argmin(axis=1)
+    return places
+
+
+def axes(spread: FloatArray, nearest: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
     """Focus and familiarity, (N,) each, from (N, C) distances.
 
     Focus is ln of the mean distance to the other classes over that to the nearest (0 where there is no other),
     familiarity −ln of the nearest.
+
+    Args:
+        nearest: (N,) the distance that counts as the least; None for the least.
     """
     count = spread.shape[1]
-    nearest = np.maximum(spread.min(axis=1), 1e-12)
+    nearest = np.maximum(spread.min(axis=1) if nearest is None else nearest, 1e-12)
     familiarity = -np.log(nearest)
     if count < 2:
         return np.zeros(len(spread)), familiarity
@@ -83,6 +101,11 @@ class Novelty:
     few: float
     many: float
     temperature: float
+
+    @property
+    def typical(self) -> float:
+        """The distance of a known input to its class."""
+        return float(np.exp(-self.familiarity.median))
 
     def statistic(self, focus: FloatArray, familiarity: FloatArray, counts: FloatArray) -> FloatArray:
         """(N,) how known each input is, 0 at the threshold; `counts` are the examples of its nearest class."""

@@ -12,7 +12,7 @@ from engram.heads.class_spread import ClassSpread
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Positions
 from engram.heads.metric import Centres, Comparison, Metric
-from engram.heads.novelty import Novelty, axes, distances, finite
+from engram.heads.novelty import Novelty, axes, distances, finite, likeliest
 from engram.learner import FloatArray
 
 ReadOutKind = Literal["auto", "class", "cosine", "linear", "prototypes"]
@@ -79,7 +79,8 @@ class Reading(NamedTuple):
         """
         comparison = self.metric.compare(rows, self.centres)
         spread = distances(comparison, self.centres, self.metric.freedom)
-        return self._read(comparison, spread, self.classes.counts[spread.argmin(axis=1)], columns)
+        nearest = likeliest(spread, self.classes.counts, self.calibration.novelty.typical)
+        return self._read(comparison, spread, nearest, self.classes.counts[nearest], columns)
 
     def answer_without(self, rows: FloatArray, truth: Positions, prototypes: Positions) -> Answer:
         """The same for taught examples, each as if it had never been taught.
@@ -91,15 +92,16 @@ class Reading(NamedTuple):
         own = truth if self.centres.starts is None else prototypes
         comparison = self.metric.compare_without(rows, truth, self.classes, self.centres, own)
         spread = finite(distances(comparison, self.centres, self.metric.freedom))
-        nearest = spread.argmin(axis=1)
-        return self._read(comparison, spread, self.classes.counts[nearest] - (nearest == truth), None)
+        nearest = likeliest(spread, self.classes.counts, self.calibration.novelty.typical)
+        return self._read(comparison, spread, nearest, self.classes.counts[nearest] - (nearest == truth), None)
 
     def _read(
-        self, comparison: Comparison, spread: FloatArray, of_nearest: FloatArray, columns: list[int] | None
+        self, comparison: Comparison, spread: FloatArray, nearest: Positions, of_nearest: FloatArray,
+        columns: list[int] | None,
     ) -> Answer:
         kind, novelty, freedom = self.calibration.kind, self.calibration.novelty, self.metric.freedom
         scores = self.centres.best(score(comparison, kind, freedom, self.calibration.spread))
-        focus, familiarity = axes(spread)
+        focus, familiarity = axes(spread, spread[np.arange(len(spread)), nearest])
         known = novelty.known(focus, familiarity, of_nearest)
         if columns is not None:
             scores = scores[:, columns]
