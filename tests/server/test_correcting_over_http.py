@@ -239,3 +239,17 @@ def test_a_zip_that_unpacks_to_more_than_is_taken_is_refused(serve: Any) -> None
     assert len(bomb) < 10_000
     answer = demo.post(":meld", content=bomb, headers={"Content-Type": "application/zip"})
     assert (answer.status_code, "larger" in answer.json()["detail"]) == (422, True)
+
+
+def test_the_brain_goes_back_to_a_time_and_a_time_that_is_none_is_named(taught: Demo) -> None:
+    entries = taught.get("/history").json()["entries"]
+    before = counts(taught)
+    taught.post("/examples", json={"vectors": [[0.3, 0.3]], "label": "later"})
+    assert taught.post(":rollback", json={"to": entries[0]["time"]}).status_code == 200
+    assert counts(taught) == before
+    refused = taught.post(":rollback", json={"to": "yesterday"})
+    assert refused.status_code == 422
+    assert "2026-11-21T12:00:00Z" in refused.text
+    assert "function" not in refused.text
+    assert taught.post(":undo").status_code == 200
+    assert "later" in counts(taught)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -143,11 +144,16 @@ def invalid(errors: Sequence[Any]) -> Refusal:
     Args:
         errors: pydantic's list of errors.
     """
-    faults = [(".".join(str(part) for part in error["loc"]), str(error["msg"])) for error in errors[:20]]
+    faults = [(_where(error["loc"]), str(error["msg"])) for error in errors[:20]]
     if any(error["type"] in ("json_invalid", "json_type") for error in errors):
         return Refusal("bad-request", "The body is not JSON.", faults=faults)
     where, message = faults[0] if faults else ("", "it does not fit")
     return Refusal("invalid", f"{where}: {message}" if where else message, faults=faults)
+
+
+def _where(parts: Sequence[Any]) -> str:
+    """The place in the request; which of several types pydantic tried there is none of the asker's concern."""
+    return ".".join(str(part) for part in parts if isinstance(part, int) or re.fullmatch(r"[\w-]+", part))
 
 
 def invalid_model(error: ValidationError) -> Refusal:

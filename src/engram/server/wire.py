@@ -6,6 +6,8 @@ Labels keep their type: 7 and "7" are two labels.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, JsonValue, StrictInt, StrictStr
@@ -24,9 +26,12 @@ def _whole(value: object) -> object:
 
 def _moment(value: object) -> object:
     """A date and a time, as RFC 3339 writes them; a number alone is neither."""
-    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", value, re.ASCII):
-        raise ValueError("expected a time such as 2026-11-21T12:00:00Z")
-    return value
+    if not isinstance(value, str):
+        return value
+    if re.match(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", value, re.ASCII):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value.upper())
+    raise ValueError("expected a time such as 2026-11-21T12:00:00Z")
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
