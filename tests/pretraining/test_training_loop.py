@@ -172,3 +172,19 @@ def test_a_training_that_diverges_is_stopped_and_its_last_checkpoint_kept(tmp_pa
     with pytest.raises(InputError, match="at step 27: take a lower learning rate"):
         train(Line(), spoilt, SCHEDULE, checkpoint=checkpoint)
     assert int(load_file(checkpoint)["step"]) == 20
+
+
+def test_the_process_counts_as_before_after_a_training() -> None:
+    smallest = torch.tensor(1e-310, dtype=torch.float64)
+    weight = torch.nn.Linear(1, 1)
+
+    class Objective(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = weight
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return self.weight(batch).square().mean()
+
+    train(Objective(), lambda generator: (torch.rand(4, 1, generator=generator),), Schedule(2, bfloat16=False))
+    assert float(smallest * 1.0) > 0

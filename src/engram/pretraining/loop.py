@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +74,29 @@ def train(
     Raises:
         InputError: the loss is no longer a finite number; the last checkpoint stays.
     """
+    with _denormals_flushed():
+        return _trained(_Run(objective, schedule, seed), draw, before_step, progress, checkpoint)
+
+
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Numbers too small to matter, and very slow on many processors, are taken for 0; the process is left as it was."""
     torch.set_flush_denormal(True)
-    run = _Run(objective, schedule, seed)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _trained(
+    run: _Run,
+    draw: Callable[[torch.Generator], Batch],
+    before_step: Callable[[int], None] | None,
+    progress: Progress | None,
+    checkpoint: Path | None,
+) -> float:
+    """Run the training to its end; the seconds that it took."""
+    objective, schedule = run.objective, run.schedule
     if checkpoint is not None and checkpoint.exists():
         run.restore(load_file(checkpoint))
     objective.train()
