@@ -132,19 +132,19 @@ class Shelf:
 
 
 def named(folders: Iterable[str]) -> dict[str, Path]:
-    """Names for brains given as folders, or as NAME=FOLDER.
+    """Names for brains given as folders (an ending .brain is left out), or as NAME=FOLDER.
 
     Raises:
         InputError: a name that cannot be part of a URL, or is given twice.
 
-    >>> named(["brains/flowers", "test=/srv/two"])
-    {'flowers': PosixPath('brains/flowers'), 'test': PosixPath('/srv/two')}
+    >>> named(["brains/flowers.brain", "test=/srv/two"])
+    {'flowers': PosixPath('brains/flowers.brain'), 'test': PosixPath('/srv/two')}
     """
     found: dict[str, Path] = {}
     for given in folders:
         before, equals, after = given.partition("=")
         path = Path(after if equals else before)
-        name = before if equals else path.resolve().name
+        name = before if equals else path.resolve().name.removesuffix(".brain")
         if not re.fullmatch(NAME_PATTERN.strip("^$"), name):
             raise InputError(
                 f"{name!r} cannot be a brain's name in a URL (letters, digits, - and _): serve it as NAME={path}."
