@@ -8,6 +8,7 @@ from engram.heads.fast import FastHead
 from engram.heads.novelty import likeliest
 
 WIDTH = 64
+NOISE = 1.6  # within classes, as large as it may be for strangers to be told at all
 
 
 def head_and_strangers(seed: int) -> tuple[FastHead, np.ndarray, np.ndarray]:
@@ -16,10 +17,10 @@ def head_and_strangers(seed: int) -> tuple[FastHead, np.ndarray, np.ndarray]:
     centres = rng.normal(size=(15, WIDTH))
 
     def drawn(places: np.ndarray) -> np.ndarray:
-        vectors = centres[places] + 0.6 * rng.normal(size=(len(places), WIDTH))
+        vectors = centres[places] + NOISE * rng.normal(size=(len(places), WIDTH))
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    head = FastHead(covariance=np.eye(WIDTH) * 0.36 / WIDTH)
+    head = FastHead(covariance=np.eye(WIDTH) * NOISE**2 / WIDTH / (1 + NOISE**2))
     classes = np.repeat(np.arange(6), 10)
     head.learn(drawn(classes), [f"class {place}" for place in classes])
     return head, drawn(np.repeat(np.arange(6, 14), 12)), drawn(np.array([14]))
@@ -33,8 +34,8 @@ def test_strangers_are_refused_as_before_once_a_class_of_one_example_is_known() 
         head.learn(one, "once")
         after.append(np.mean(~head.predict(strangers).known))
         assert head.predict(one).best == ["once"]
-    assert np.mean(before) > 0.3
-    assert np.mean(after) > 0.7 * np.mean(before)
+    assert np.mean(before) > 0.7
+    assert np.mean(after) > 0.9 * np.mean(before)
 
 
 def test_where_all_classes_have_as_many_examples_the_nearest_is_the_likeliest() -> None:
