@@ -19,7 +19,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -30,7 +29,7 @@ import numpy as np
 from scipy.linalg import blas
 
 from engram.experiments.figures import figures_of
-from engram.experiments.result import build, write_json
+from engram.experiments.result import build, deliver
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import unit_length
 
@@ -255,13 +254,7 @@ def main() -> None:
     config = {"widths": widths, "classes": classes, "many": many, "threads": 1}
     result = build("heads", "Heads: speed against the floor and peers", command, config,
                    range(options.repeats), runs, figures_of("heads"))
-    if options.out:
-        write_json(options.out, result)
-    if options.json:
-        print(json.dumps(result))
-    else:
-        for name, value in sorted(result["values"].items()):
-            print(f"{name:45s} {value['mean']:10.3f} ± {value['sd']:.3f}")
+    deliver(result, options.out, as_json=options.json)
 
 
 if __name__ == "__main__":

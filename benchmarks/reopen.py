@@ -17,7 +17,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -30,7 +29,7 @@ import numpy as np
 
 from engram.brain import Brain
 from engram.experiments.figures import figures_of
-from engram.experiments.result import build, write_json
+from engram.experiments.result import build, deliver
 from engram.inputs.vectors import unit_length
 from engram.store.event_log import EventLog
 
@@ -144,13 +143,7 @@ def main() -> None:
     config = {"events": options.events, "widths": options.widths, "classes": CLASSES, "threads": 1}
     result = build("reopen", "Opening a brain of a million events", command, config, range(options.repeats), runs,
                    figures_of("brain"))
-    if options.out:
-        write_json(options.out, result)
-    if options.json:
-        print(json.dumps(result))
-    else:
-        for name, value in sorted(result["values"].items()):
-            print(f"{name:35s} {value['mean']:12.3f} ± {value['sd']:.3f}")
+    deliver(result, options.out, as_json=options.json)
 
 
 if __name__ == "__main__":

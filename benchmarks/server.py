@@ -37,7 +37,7 @@ import numpy as np
 
 from engram.brain import Brain
 from engram.experiments.figures import figures_of
-from engram.experiments.result import build, write_json
+from engram.experiments.result import build, deliver
 
 WIDTH, CLASSES, KNOWN = 1280, 100, 2000
 SLOW = 0.2  # seconds
@@ -313,13 +313,7 @@ def report(options: argparse.Namespace) -> None:
     command = "python benchmarks/server.py --out results/server.json"
     result = build("server", "Server: what HTTP costs, and what asking waits for", command, config,
                    range(options.repeats), runs, figures_of("server"))
-    if options.out:
-        write_json(options.out, result)
-    if options.json:
-        print(json.dumps(result))
-    else:
-        for name, value in sorted(result["values"].items()):
-            print(f"{name:30s} {value['mean']:10.3f} ± {value['sd']:.3f}")
+    deliver(result, options.out, as_json=options.json)
 
 
 if __name__ == "__main__":

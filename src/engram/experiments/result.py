@@ -103,6 +103,17 @@ def build(
     }
 
 
+def deliver(result: Mapping[str, Any], out: Path | None, *, as_json: bool) -> None:
+    """Write a benchmark's result to a file, if one is named, and print it: as JSON, or a line for each value."""
+    if out is not None:
+        write_json(out, result)
+    if as_json:
+        print(json.dumps(result))
+        return
+    for name, value in sorted(result["values"].items()):
+        print(f"{name:45s} {value['mean']:12.3f} ± {value['sd']:.3f}")
+
+
 def plain(value: Any) -> Any:
     """The value as JSON knows it: arrays as lists, NaN and infinity as null, floats to 7 digits.
 
