@@ -219,7 +219,8 @@ def _show_answers(lines: list[dict[str, Any]], top: int, right: int | None, trut
     for line in lines:
         ranked = ", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in line["ranked"])
         answer = line["label"] if line["known"] else "Nothing I know"
-        rows.append((line["input"], answer, f"{line['confidence']:.0%}", *([ranked] if top > 1 else [])))
+        sure = f"{line['confidence']:.0%}" if line["known"] else "–"  # among what is known, which this is not
+        rows.append((line["input"], answer, sure, *([ranked] if top > 1 else [])))
     table(("input", "answer", "confidence", *(["best"] if top > 1 else [])), rows)
     refused = sum(not line["known"] for line in lines)
     if refused:

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from engram import __version__
 from engram.server.wire import Whole, about
 
 
 class ServerMetadata(BaseModel):
-    model_config = about({"name": "engram", "version": "0.2.0", "extensions": ["binary_tensor_data"]})
+    model_config = about({"name": "engram", "version": __version__, "extensions": ["binary_tensor_data"]})
 
     name: str
     version: str

@@ -63,7 +63,7 @@ TEACH_BODY = {
         _query("label", "string", "Of a picture or raw vectors, which have no other place for it.", maxLength=256),
         _query("teacher", "string", "Who teaches, where there are no tokens.", maxLength=256),
         _query("source", "string", "Where a picture came from.", maxLength=1024),
-        _query("again", "string", "Learn also what is held already.", enum=_FLAG["enum"]), _WIDTH,
+        _query("again", "string", "Learn also what is held already; true where left out.", enum=_FLAG["enum"]), _WIDTH,
     ],
 }
 ASK_BODY = {

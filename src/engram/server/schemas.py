@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engram import __version__
 from engram.server.wire import WireLabel, about
 
 
@@ -58,7 +59,7 @@ class Brain(BaseModel):
 
 
 class Brains(BaseModel):
-    model_config = about({"brains": [], "scope": "admin", "teacher": None, "version": "0.2.0"})
+    model_config = about({"brains": [], "scope": "admin", "teacher": None, "version": __version__})
 
     brains: list[Brain]
     scope: Literal["read", "teach", "admin"] = Field(description="What whoever asks may do.")
