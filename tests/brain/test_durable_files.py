@@ -381,6 +381,24 @@ def test_a_forget_whose_traces_cannot_go_yet_says_so_and_they_go_with_the_next_c
         assert brain.digest() == digest
 
 
+def test_a_rollback_that_the_disk_refused_leaves_no_trace_in_the_lineage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Brain.open(folder) as brain:
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, os.strerror(28))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(EventLog, "commit", full)
+            with pytest.raises(OSError, match="No space"):
+                brain.rollback(brain.seq - 5)
+        brain.learn(POINTS[0] / 2, "x")
+        lineage = brain.slots()[0].lineage
+    with Brain.open(folder) as brain:
+        assert brain.slots()[0].lineage == lineage
+
+
 def _two_brains() -> list[Brain]:
     brains = [Brain(device="one"), Brain(device="two")]
     for number, brain in enumerate(brains):

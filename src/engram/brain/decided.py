@@ -54,7 +54,7 @@ class Decided:
         spans = timeline.in_force()
         for event in timeline.rare:
             body: Mapping[str, Any] = event.body or {}
-            current = any(event.seq in span for span in spans)
+            current = event.seq in spans
             if event.kind in (FORGOT, RENAMED, MELDED):
                 found = [body["edict"]] if "edict" in body else body.get("edicts", ())
                 fresh = [edict for values in found if (edict := left.pop(values["id"], None)) is not None]

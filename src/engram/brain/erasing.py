@@ -14,20 +14,20 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Self
 
-import numpy as np
 from safetensors.numpy import load
 from safetensors.numpy import save as pack_arrays
 
 from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions, Rows, Ruling
 from engram.brain.edicts import Edict, effect
+from engram.brain.journal import rows_in
 from engram.brain.melding import Union
 from engram.brain.naming import Names
 from engram.brain.receipts import receipts_of
 from engram.brain.recorded import Recorded
 from engram.brain.saving import slot_entry, taught_state
 from engram.brain.slots import Slot
-from engram.brain.timeline import CHECKPOINT, FORGOT, MELDED, TAUGHT, Timeline
+from engram.brain.timeline import FORGOT, MELDED, TAUGHT, Timeline
 from engram.brain.unknowns import Unknowns
 from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError, TracesError
 from engram.store.event import Change, Draft, Event
@@ -57,7 +57,7 @@ class Erasing(Recorded):
         if not wanted:
             raise NotTaughtError("There is nothing to forget: no examples are named.")
         events, labels = self._live(wanted)
-        self._rule(self._taught.rule_forgetting(_rows(events), labels), wanted)
+        self._rule(self._taught.rule_forgetting(rows_in(events), labels), wanted)
 
     def _live(self, ids: Sequence[int]) -> tuple[list[Event], list[Label]]:
         """The examples of these numbers, and what they are called now.
@@ -71,7 +71,7 @@ class Erasing(Recorded):
         names, spans, events = Names(timeline), timeline.in_force(), []
         for seq in ids:
             event = log.event(seq) if 0 < seq <= timeline.last else None
-            if event is None or event.kind != TAUGHT or event.gone or not any(seq in span for span in spans):
+            if event is None or event.kind != TAUGHT or event.gone or seq not in spans:
                 raise NotTaughtError(f"There is no example {seq} any more, or there never was.")
             events.append(event)
         return events, [names.now(event.seq, event.label) for event in events if event.label is not None]
@@ -81,7 +81,7 @@ class Erasing(Recorded):
         if self._journal is None:
             raise InputError("A brain in memory keeps no record of teachers: Brain.create(path) makes one that does.")
         spans = self._journal.timeline().in_force()
-        found = [seq for seq, _ in self._journal.log.find(teacher=teacher) if any(seq in span for span in spans)]
+        found = [seq for seq, _ in self._journal.log.find(teacher=teacher) if seq in spans]
         if not found:
             raise NotTaughtError(f"Nothing that {teacher!r} taught is known.")
         return found
@@ -171,7 +171,7 @@ class Erasing(Recorded):
     def _everything(self) -> list[int]:
         """The examples and checkpoints of the log."""
         assert self._journal is not None
-        earlier = [event.seq for event in self._journal.timeline().rare if event.kind == CHECKPOINT and not event.gone]
+        earlier = [event.seq for event in self._journal.timeline().checkpoints]
         return [*earlier, *(seq for seq, _ in self._journal.log.find())]
 
     def _restart(self, united: Union, place: int) -> Draft:
@@ -269,7 +269,7 @@ class Erasing(Recorded):
         for receipt in {receipt for receipt, _ in wanted}:
             for seq, label in reversed(self._journal.log.find(receipts=[receipt])):
                 key = (receipt, names.now(seq, label))
-                if wanted[key] > 0 and any(seq in span for span in spans):
+                if wanted[key] > 0 and seq in spans:
                     wanted[key] -= 1
                     chosen.append(seq)
         return chosen
@@ -304,10 +304,6 @@ def _print(bundle: Bundle | None) -> str | None:
     return None if bundle is None else bundle.fingerprint
 
 
-def _rows(events: Sequence[Event]) -> Rows:
-    return np.stack([np.frombuffer(event.content or b"", "<i2") for event in events]).astype(np.int16)
-
-
 def _pointing_to(
     others: Mapping[str, Slot], timeline: Timeline
 ) -> dict[int, tuple[Mapping[str, Any] | None, bytes | None]]:
@@ -320,7 +316,7 @@ def _pointing_to(
         body, entries = dict(event.body or {}), []
         for entry in body["slots"]:
             device = entry["device"]
-            if device in others and device not in seen and any(event.seq in span for span in spans):
+            if device in others and device not in seen and event.seq in spans:
                 entries.append(slot_entry(others[device]))
                 seen.add(device)
         if entries != body["slots"]:

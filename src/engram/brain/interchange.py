@@ -179,7 +179,7 @@ class Lines:
             raise InputError("There is nothing to export: the brain was taught nothing yet.")
         self._progress, timeline = progress, self._journal.timeline()
         self._names, self._spans = Names(timeline, brain.seq), timeline.in_force(brain.seq)
-        found = [row for row in self._journal.log.find(upto=brain.seq) if any(row[0] in span for span in self._spans)]
+        found = [row for row in self._journal.log.find(upto=brain.seq) if row[0] in self._spans]
         self._pictured = self._journal.log.pictured([seq for seq, _ in found])
         whole = Counter(self._names.now(*row) for row in found) == Counter(brain._taught.total.counts)
         self.header = Header(

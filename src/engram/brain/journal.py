@@ -19,6 +19,8 @@ from pathlib import Path
 from threading import RLock, Thread
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from safetensors.numpy import load
 from safetensors.numpy import save as pack_arrays
 
@@ -50,14 +52,12 @@ class Journal:
     Attributes:
         folder: where.
         log: the events.
-        files: every file that belongs to the brain beside the log, as the manifest names them.
         snapshots: (event, name) of the snapshots, newest first.
         held: whether this program is the one that writes.
     """
 
     def __init__(self, folder: Folder, manifest: Mapping[str, Any], readonly: bool) -> None:
         self.folder, self.readonly = folder, readonly
-        self.files: dict[str, Entry] = {}
         self.snapshots: list[tuple[int, str]] = []
         self.about: dict[str, Any] = {}
         self._describe(manifest)
@@ -99,6 +99,11 @@ class Journal:
         if "snapshots" not in manifest or not (folder.path / LOG).is_file():
             raise DamagedError(f"{folder.path} lacks its log ({LOG}): restore the folder from a copy.")
         return cls(folder, manifest, readonly)
+
+    @property
+    def files(self) -> dict[str, Entry]:
+        """Every file that belongs to the brain beside the log, as the manifest names them."""
+        return self.folder.entries
 
     def hold(self, seen: int) -> bool:
         """Become the program that writes, if it is not yet; whether others wrote, after event `seen` or beside the log.
@@ -150,8 +155,10 @@ class Journal:
         """Write the backbone that the brain stands on from now on."""
         prefix = f"bundle-{bundle.fingerprint[:16]}"
         self.about["fingerprint"] = bundle.fingerprint
-        self.files = {name: entry for name, entry in self.files.items() if not name.startswith("bundle-")}
-        self.keep({f"{prefix}/{name}": content for name, content in bundle.files().items()})
+        files = {f"{prefix}/{name}": content for name, content in bundle.files().items()}
+        with self._guard:
+            others = {name: entry for name, entry in self.files.items() if not name.startswith("bundle-")}
+            self._write(files, others, self.snapshots)
 
     def keep(self, files: Mapping[str, bytes]) -> None:
         """Write files that belong to the brain from now on."""
@@ -247,10 +254,9 @@ class Journal:
         _clear(self.folder.path, whole=True)
 
     def _describe(self, manifest: Mapping[str, Any]) -> None:
-        self.files = dict(manifest["files"])
+        self.folder.entries = dict(manifest["files"])
         self.snapshots = [(int(seq), str(name)) for seq, name in manifest["snapshots"]]
         self.about = {name: manifest[name] for name in ("device", "fingerprint")}
-        self.folder.entries = self.files
 
     def _save(self, seq: int, state: State, wanted: Mapping[str, Entry], alone: bool) -> None:
         packed = pack_arrays(state)
@@ -266,8 +272,12 @@ class Journal:
     ) -> None:
         about = {**self.about, "snapshots": [list(pair) for pair in snapshots]}
         self.folder.write(about, files, kept)
-        self.files = self.folder.entries
         self.snapshots = list(snapshots)
+
+
+def rows_in(events: Sequence[Event]) -> npt.NDArray[np.int16]:
+    """(N, D) what examples in the log hold: their quantised features."""
+    return np.stack([np.frombuffer(event.content or b"", "<i2") for event in events]).astype(np.int16, copy=False)
 
 
 def _empty(path: str | os.PathLike[str]) -> Path:

@@ -68,7 +68,7 @@ def _log(brain: Brain, folder: Path, width: int, progress: Progress | None) -> t
     """Write the examples and the places of their labels; what was written, and what they add up to."""
     log, timeline = brain._past().log, brain._past().timeline()
     names, spans = Names(timeline, brain.seq), timeline.in_force(brain.seq)
-    count = sum(any(seq in span for span in spans) for seq, _ in log.find(upto=brain.seq))
+    count = sum(seq in spans for seq, _ in log.find(upto=brain.seq))
     place_of: dict[Label, int] = {label: place for place, label in enumerate(brain.labels)}
     sums, done = ExactSums(width), 0
     rows, places = _array(folder / EXAMPLES, "<i2", count, width), _array(folder / LABELS, "<i4", count)

@@ -23,7 +23,7 @@ class Names:
         self._moves: dict[int, list[tuple[int, Label]]] = {}  # example -> event, and what it was corrected to
         for event in timeline.rare:
             body = event.body or {}
-            if event.kind not in (RENAMED, MELDED, RELABELLED) or not any(event.seq in span for span in spans):
+            if event.kind not in (RENAMED, MELDED, RELABELLED) or event.seq not in spans:
                 continue
             if event.kind == RENAMED:
                 self._renames.append((event.seq, {body["edict"]["label"]: body["edict"]["new"]}))

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 from safetensors.numpy import load
 
 from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions
 from engram.brain.edicts import Edict
-from engram.brain.journal import Journal
+from engram.brain.journal import Journal, rows_in
 from engram.brain.lineage import Lineage
 from engram.brain.saving import MISFITS, restore_taught, slot_at, slot_from
 from engram.brain.timeline import (
@@ -24,6 +23,7 @@ from engram.brain.timeline import (
     RELABELLED,
     RENAMED,
     ROLLED_BACK,
+    Spans,
     Timeline,
 )  # fmt: skip
 from engram.learner import DamagedError, EngramError, Label
@@ -84,18 +84,18 @@ class Recovery:
         elif item.kind in _REPLAY:
             _REPLAY[item.kind](self, taught, item.body or {})
 
-    def _base(self, timeline: Timeline, spans: list[range], snapshots: bool) -> tuple[Contributions, int]:
+    def _base(self, timeline: Timeline, spans: Spans, snapshots: bool) -> tuple[Contributions, int]:
         """What to start from, and the last event in it."""
         valid = [
             (seq, name) for seq, name in self.journal.snapshots
-            if snapshots and seq >= timeline.erased_at and any(seq in span for span in spans)
+            if snapshots and seq >= timeline.erased_at and seq in spans
         ]
         for seq, name in valid:
             try:
                 return self.restored(self.journal.arrays(name)), seq
             except (*MISFITS, EngramError):
                 continue  # an older one, or the log alone, tells the same
-        checkpoint = timeline.checkpoint(spans[-1].stop - 1)
+        checkpoint = timeline.checkpoint(spans.last)
         if checkpoint is None:
             return self.new(), 0
         event = self.journal.log.event(checkpoint.seq)
@@ -115,10 +115,9 @@ class Recovery:
 
     def _relabelled(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         events = [(self.journal.log.event(int(seq)), old) for seq, old in zip(body["ids"], body["old"], strict=True)]
-        left = [(event.content, old) for event, old in events if event.content is not None]
+        left = [(event, old) for event, old in events if event.content is not None]
         if left:
-            rows = np.stack([np.frombuffer(content, "<i2") for content, _ in left])
-            taught.relabel(rows, [old for _, old in left], body["label"])
+            taught.relabel(rows_in([event for event, _ in left]), [old for _, old in left], body["label"])
 
     def _melded(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         slots = {entry["device"]: slot_at(entry, self.journal.folder, self.bundle) for entry in body["slots"]}

@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Self
 
-import numpy as np
-
-from engram.brain.journal import Journal
+from engram.brain.journal import Journal, rows_in
 from engram.brain.naming import Names
 from engram.brain.receipts import receipts_of
 from engram.brain.tidying import Tidying
@@ -24,6 +22,7 @@ from engram.brain.timeline import (
     RENAMED,
     ROLLED_BACK,
     TAUGHT,
+    Spans,
 )  # fmt: skip
 from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label
@@ -125,9 +124,7 @@ class Reviewed(Tidying):
         """Record and take up the state after event `seq`."""
         then = self._recovery().at(seq)
         own = self._taught.own
-        if not own.live:
-            own.begin()
-        lineage = own.lineage.advanced()
+        lineage = (own.lineage if own.live else own.lineage.begun()).advanced()
         edicts = dict(self._taught.edicts)
         body = {
             "to": seq, "undoing": undoing, "lineage": lineage.as_json(),
@@ -158,8 +155,7 @@ class Reviewed(Tidying):
                 entry = _entry(group, spans)
                 if entry is None or entry.undone or entry.kind == CONSOLIDATED or _is_undo(group[0]):
                     continue
-                before = max(min(span.stop, entry.first) - 1 for span in spans if span.start < entry.first)
-                seq = entry.first - 1 if entry.kind == ROLLED_BACK else before
+                seq = entry.first - 1 if entry.kind == ROLLED_BACK else spans.before(entry.first)
                 timeline.check_reachable(seq)
                 self._return_to(seq, undoing=True)
                 return entry
@@ -216,7 +212,7 @@ class Reviewed(Tidying):
             timeline = journal.timeline()
             names, spans = Names(timeline), timeline.in_force()
             found = self._rows_called(label) if label is not None else journal.log.find(after=after)
-            ids = [seq for seq, _ in found if seq > after and _within(spans, seq)][:limit]
+            ids = [seq for seq, _ in found if seq > after and seq in spans][:limit]
             events = [journal.log.event(seq) for seq in ids]
             pictured = journal.log.pictured(ids)
             return [
@@ -238,7 +234,7 @@ class Reviewed(Tidying):
             names, spans = Names(timeline), timeline.in_force()
             newest: dict[Label, list[int]] = {}
             for seq, taught in reversed(journal.log.find(after=max(0, self.seq - among))):
-                ids = newest.setdefault(names.now(seq, taught), []) if _within(spans, seq) else [0] * each
+                ids = newest.setdefault(names.now(seq, taught), []) if seq in spans else [0] * each
                 if len(ids) < each:
                     ids.append(seq)
             return newest
@@ -265,7 +261,7 @@ class Reviewed(Tidying):
             moved = [i for i, known in enumerate(old) if known != label]
             if not moved:
                 return
-            rows = np.stack([np.frombuffer(events[i].content or b"", "<i2") for i in moved]).astype(np.int16)
+            rows = rows_in([events[i] for i in moved])
             before = [old[i] for i in moved]
             if self._taught.own.receipts.missing(receipts_of(rows), before):
                 raise InputError("What another device learned cannot be corrected: forget it, then teach it anew.")
@@ -290,7 +286,7 @@ def _together(event: Event) -> tuple[Any, ...]:
     return (event.kind, event.time, event.teacher) if event.kind == TAUGHT else (event.seq,)
 
 
-def _entry(events: list[Event], spans: list[range]) -> Entry | None:
+def _entry(events: list[Event], spans: Spans) -> Entry | None:
     """The entry of events, newest first; None for what changes nothing that a user sees."""
     newest, oldest = events[0], events[-1]
     if newest.kind in HOUSEKEEPING:
@@ -305,7 +301,7 @@ def _entry(events: list[Event], spans: list[range]) -> Entry | None:
         labels[body["edict"]["label"]] = 0
     return Entry(
         newest.seq, oldest.seq, _when(newest.time), newest.kind, newest.teacher, dict(labels),
-        note_of(newest.kind, body), not _within(spans, newest.seq),
+        note_of(newest.kind, body), newest.seq not in spans,
     )
 
 
@@ -328,10 +324,6 @@ def taught_at(event: Event) -> int:
     return int((event.body or {}).get("time", event.time))
 
 
-def _within(spans: list[range], seq: int) -> bool:
-    return any(seq in span for span in spans)
-
-
 def _is_undo(event: Event) -> bool:
     return event.kind == ROLLED_BACK and bool((event.body or {}).get("undoing"))
 
@@ -350,5 +342,3 @@ def _seq_at(journal: Journal, moment: datetime) -> int:
     if not low:
         raise InputError(f"The brain was made after {moment.isoformat()}.")
     return low
-
-

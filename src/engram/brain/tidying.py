@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engram.brain.erasing import Erasing
-from engram.brain.timeline import CHECKPOINT, CONSOLIDATED, RELABELLED, Timeline
-from engram.learner import Consolidation, EngramError, InputError, Label
+from engram.brain.timeline import CONSOLIDATED, RELABELLED, Timeline
+from engram.learner import Consolidation, EngramError, Label
 from engram.store.event import Change, Draft
 
 LOOSE = 1000
@@ -42,7 +42,7 @@ class Tidying(Erasing):
         super()._reload()
         assert self._journal is not None
         self._new = Counter(self._taught.total.loose)
-        self._covered = _covered(self._journal.timeline())
+        self._covered = self._journal.timeline().covered
 
     def _tidy(self, learned: Iterable[Label]) -> None:
         """These were learned: do what has fallen due. What fails is left for later: nothing depends on it."""
@@ -71,15 +71,10 @@ class Tidying(Erasing):
             head.let_go()
         self._journal.keep_slots(base.others.values())
         gone = [seq for seq, _ in self._journal.log.find(upto=covers)]
-        earlier = [event.seq for event in timeline.rare if event.kind == CHECKPOINT and not event.gone]
+        earlier = [event.seq for event in timeline.checkpoints]
         self._record(Change(events=[self._checkpoint(base, covers)]), Change(erase=[*gone, *earlier]))
         self._journal.rewritten()
         self._covered = covers
-
-
-def _covered(timeline: Timeline) -> int:
-    checkpoint = timeline.checkpoint()
-    return int((checkpoint.body or {})["covers"]) if checkpoint else 0
 
 
 def _oldest_but(keep: int, timeline: Timeline) -> int:
@@ -87,10 +82,7 @@ def _oldest_but(keep: int, timeline: Timeline) -> int:
     covers = max(timeline.last - keep, 1)
     spans = timeline.in_force()
     while True:
-        after = next((span for span in spans if covers < span.stop), None)
-        if after is None:
-            raise InputError("The log ends before it begins.")
-        covers = max(covers, after.start)
+        covers = max(covers, next(span.start for span in spans if covers < span.stop))
         late = [
             event.seq for event in timeline.rare
             if event.kind == RELABELLED and event.seq > covers and min((event.body or {})["ids"]) <= covers

@@ -4,7 +4,8 @@ rolled back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engram.learner import InputError
@@ -30,6 +31,36 @@ _BARRIERS = {
 }
 
 
+class Spans:
+    """The sequence numbers of events, as ascending ranges.
+
+    >>> spans = Spans([range(1, 3), range(5, 8)])
+    >>> 2 in spans, 4 in spans, 7 in spans, list(spans)
+    (True, False, True, [range(1, 3), range(5, 8)])
+    """
+
+    def __init__(self, ranges: Iterable[range]) -> None:
+        self._ranges = list(ranges)
+        self._starts = [span.start for span in self._ranges]
+
+    def __iter__(self) -> Iterator[range]:
+        return iter(self._ranges)
+
+    def __contains__(self, seq: int) -> bool:
+        place = bisect_right(self._starts, seq) - 1
+        return place >= 0 and seq in self._ranges[place]
+
+    @property
+    def last(self) -> int:
+        """The greatest."""
+        return self._ranges[-1].stop - 1
+
+    def before(self, seq: int) -> int:
+        """The greatest below `seq`; there must be one."""
+        span = self._ranges[bisect_left(self._starts, seq) - 1]
+        return min(span.stop, seq) - 1
+
+
 class Timeline:
     """What is in force, from the rare events of a log.
 
@@ -39,18 +70,16 @@ class Timeline:
 
     >>> back = Event(seq=5, time=0, kind="rolled back", body={"to": 2})
     >>> timeline = Timeline([back], last=7)
-    >>> timeline.in_force()
-    [range(1, 3), range(5, 8)]
-    >>> timeline.in_force(4)
-    [range(1, 5)]
+    >>> list(timeline.in_force()), list(timeline.in_force(4))
+    ([range(1, 3), range(5, 8)], [range(1, 5)])
     """
 
     def __init__(self, rare: Iterable[Event], last: int) -> None:
         self.rare = list(rare)
         self.last = last
 
-    def in_force(self, upto: int | None = None) -> list[range]:
-        """The sequence numbers that make up the state at `upto`, as ascending ranges."""
+    def in_force(self, upto: int | None = None) -> Spans:
+        """The events that make up the state at `upto`; None for now."""
         end = self.last if upto is None else upto
         spans = []
         for event in reversed(self._of(ROLLED_BACK)):
@@ -58,17 +87,26 @@ class Timeline:
                 spans.append(range(event.seq, end + 1))
                 end = int(_body(event)["to"])
         spans.append(range(1, end + 1))
-        return spans[::-1]
+        return Spans(reversed(spans))
 
     def undone(self, seq: int) -> bool:
         """Whether an event was rolled back, and that not in turn."""
-        return not any(seq in span for span in self.in_force())
+        return seq not in self.in_force()
 
     def checkpoint(self, upto: int | None = None) -> Event | None:
         """The newest one: it stands for everything up to `covers`."""
         end = self.last if upto is None else upto
-        made = [event for event in self._of(CHECKPOINT) if not event.gone]
-        return next((event for event in reversed(made) if int(_body(event)["covers"]) <= end), None)
+        return next((event for event in reversed(self.checkpoints) if int(_body(event)["covers"]) <= end), None)
+
+    @property
+    def checkpoints(self) -> list[Event]:
+        """Those that no later one has taken the place of; but for a moment, one at most."""
+        return [event for event in self._of(CHECKPOINT) if not event.gone]
+
+    @property
+    def covered(self) -> int:
+        """The last event that a checkpoint stands for; 0 where there is none."""
+        return max((int(_body(event)["covers"]) for event in self.checkpoints), default=0)
 
     @property
     def erased_at(self) -> int:
@@ -84,9 +122,7 @@ class Timeline:
                 reason = _BARRIERS[FORGOT]
             if reason:
                 reached = max(reached, (event.seq, reason))
-            if event.kind == CHECKPOINT and not event.gone:
-                reached = max(reached, (int(_body(event)["covers"]), "examples were let go to stay within the budget"))
-        return reached
+        return max(reached, (self.covered, "examples were let go to stay within the budget"))
 
     def check_reachable(self, seq: int) -> None:
         """Raises InputError where the state at `seq` is no more, or not yet."""
