@@ -6,18 +6,18 @@ erased too.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any
 
 from safetensors.numpy import load
 from safetensors.numpy import save as pack_arrays
 
-from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions, Rows, Ruling
 from engram.brain.edicts import Edict, effect
 from engram.brain.journal import rows_in
@@ -28,7 +28,6 @@ from engram.brain.recorded import Recorded
 from engram.brain.saving import slot_entry, taught_state
 from engram.brain.slots import Slot
 from engram.brain.timeline import FORGOT, MELDED, TAUGHT, Timeline
-from engram.brain.unknowns import Unknowns
 from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError, TracesError
 from engram.store.event import Change, Draft, Event
 
@@ -38,6 +37,10 @@ Row = tuple[int, Label]
 
 class Erasing(Recorded):
     """A brain that can forget for good."""
+
+    def __init__(self, options: Mapping[str, Any], unknowns: int, device: str | None) -> None:
+        super().__init__(options, unknowns, device)
+        self._traces = False  # something forgotten may still be found in a file
 
     def _forget_label(self, label: Label) -> None:
         ruling = self._taught.rule_forgetting_label(label)
@@ -87,6 +90,17 @@ class Erasing(Recorded):
         return found
 
     # Carrying it out
+
+    def _changing(self) -> None:
+        before, held = self._journal, self._journal is not None and self._journal.held
+        super()._changing()
+        if self._journal is None or (self._journal is before and held and not self._traces):
+            return
+        try:
+            self._finish_erasing()
+            self._traces = False
+        except OSError as error:
+            logging.getLogger("engram").warning("Traces of what was forgotten remain: %s", error)
 
     def _rule(self, ruling: Ruling, ids: Sequence[int]) -> None:
         """Record and carry out a forget."""
@@ -144,29 +158,6 @@ class Erasing(Recorded):
                 self._record(*adopting, change)
         self._taught.serve(united)
         self._forgotten() if body["erased"] else self._changed()
-
-    def _become(self, later: Self) -> None:
-        """Know what a later version of this very brain knows, from now on.
-
-        Raises:
-            InputError: it is another brain.
-            EngramError: this one knows what that one does not.
-        """
-        assert self._journal is not None
-        mine, theirs, where = self._taught.own, later._taught.own, self._journal.folder.path
-        if mine.device != theirs.device or _print(self._bundle) not in (None, _print(later._bundle)):
-            raise InputError(f"{where} holds another brain: save this one elsewhere.")
-        if not theirs.lineage.continues(mine.lineage):
-            raise EngramError(f"{where} has learned what this brain does not know: save elsewhere, then meld.")
-        adopting = self._adopting(later._bundle) if later._bundle is not None else []
-        with self._standing_on(later._bundle) if later._bundle is not None else nullcontext():
-            covers = self.seq + sum(len(change.events) for change in adopting) + 1 + (not mine.live)
-            self._journal.keep_slots(later._taught.others.values())
-            draft = self._checkpoint(later._taught, covers, erased=True)
-            self._erase([*adopting, Change(events=[draft])], self._everything(), None, ())
-        self.unknowns = Unknowns.from_state(later.unknowns.state())
-        self._reload()
-        self._forgotten()
 
     def _everything(self) -> list[int]:
         """The examples and checkpoints of the log."""
@@ -298,10 +289,6 @@ class Erasing(Recorded):
         body |= {"slots": entries, "digest": base.total.digest()}
         content = pack_arrays(taught_state(base, self._options, int(body["covers"])))
         return {event.seq: (body, content)}
-
-
-def _print(bundle: Bundle | None) -> str | None:
-    return None if bundle is None else bundle.fingerprint
 
 
 def _pointing_to(

@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock, Thread
@@ -205,10 +205,8 @@ class Journal:
         self.finish_saving()
 
         def save() -> None:
-            try:
+            with spared():
                 self._save(seq, state, wanted, alone=False)
-            except (OSError, EngramError, MemoryError) as error:
-                logging.getLogger("engram").warning("No snapshot could be written: %s", error)
 
         self._saving = Thread(target=save, name="engram-snapshot", daemon=True)
         self._saving.start()
@@ -273,6 +271,15 @@ class Journal:
         about = {**self.about, "snapshots": [list(pair) for pair in snapshots]}
         self.folder.write(about, files, kept)
         self.snapshots = list(snapshots)
+
+
+@contextmanager
+def spared() -> Iterator[None]:
+    """Snapshots only save time: where one cannot be written, what was acknowledged is in the log all the same."""
+    try:
+        yield
+    except (OSError, EngramError, MemoryError) as error:
+        logging.getLogger("engram").warning("No snapshot could be written: %s", error)
 
 
 def rows_in(events: Sequence[Event]) -> npt.NDArray[np.int16]:

@@ -6,7 +6,6 @@ that refuses leaves memory and disk as they were. What is in memory is always th
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,16 +16,16 @@ from safetensors.numpy import save as pack_arrays
 
 from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions
-from engram.brain.journal import Journal
+from engram.brain.journal import Journal, spared
 from engram.brain.knowledge import Knowledge
 from engram.brain.recovery import Recovery
 from engram.brain.saving import slot_entry, taught_state
 from engram.brain.timeline import ADOPTED, CHECKPOINT, CREATED, OPENED, Timeline
 from engram.brain.unknowns import Unknowns
 from engram.heads.view import HeadView
-from engram.learner import DamagedError, EngramError, InputError
+from engram.learner import DamagedError, EngramError
 from engram.store.event import Change, Draft, Taught
-from engram.store.folder import MANIFEST, Entry
+from engram.store.folder import Entry
 
 _REPLAYED = 2**23  # values (rows x width) after which a snapshot saves enough time to be worth writing
 _CLOSING = 2**20  # ... when the brain is closed
@@ -50,27 +49,9 @@ class Recorded(Knowledge):
         self._unsaved_values = 0  # rows x width since the last snapshot
         self.on_sync: Callable[[float], None] | None = None  # called with the seconds that each commit took
         self._published = False
-        self._traces = False  # something forgotten may still be found in a file
         self._view: HeadView | None = None
 
     # A brain and its folder
-
-    @classmethod
-    def create(cls, path: str | os.PathLike[str], bundle: Any = None, **options: Any) -> Self:
-        """A new brain in a new folder: from now on whatever it learns is on disk when the call returns.
-
-        Args:
-            path: a folder that does not exist, or is empty.
-            bundle, options: as for the brain itself.
-
-        Raises:
-            InputError: there is something already, or the bundle is none.
-            OSError: the disk refused.
-        """
-        made: Any = cls
-        brain: Self = made(bundle, **options)
-        brain._settle_in(path)
-        return brain
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, readonly: bool = False, **parts: Any) -> Self:
@@ -128,29 +109,6 @@ class Recorded(Knowledge):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def save(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Save to a folder, whole: a copy of the brain that can be opened by itself.
-
-        Args:
-            path: a new folder, or one in which this very brain was saved before. The folder in which the brain lasts
-                (or None) holds all that was learned already; a snapshot of now is added, so that it opens at once.
-
-        Raises:
-            InputError: there is another brain already, or something else.
-            EngramError: that folder's brain has learned what this one does not know, or another program writes to it.
-            OSError: the disk refused; what was there is still there.
-        """
-        with self._lock:
-            home = None if self._journal is None else self._journal.folder.path
-            if home is None:
-                self._save_from_memory(path)
-            elif path is None or os.path.realpath(path) == os.fspath(home):
-                self._changing()
-                self._record_inbox()
-                self._snapshot()
-            else:
-                self._copy_to(path)
 
     def refresh(self) -> bool:
         """Take in what another program has written to the folder since; whether there was anything."""
@@ -213,22 +171,12 @@ class Recorded(Knowledge):
                 self._reload()
             else:
                 self._read_inbox()  # which another program may have filled without an event
-            self._traces = True
-        if self._traces:
-            try:
-                self._finish_erasing()
-                self._traces = False
-            except OSError as error:
-                logging.getLogger("engram").warning("Traces of what was forgotten remain: %s", error)
 
     def _is_what_the_log_says(self) -> bool:
         try:
             return self._journal is not None and self._journal.log.last == self.seq
         except (EngramError, OSError):
             return False
-
-    def _finish_erasing(self) -> None:
-        raise NotImplementedError
 
     def _record(self, *changes: Change) -> list[range]:
         """The sequence numbers of each change's events; where the brain has a folder, all is on disk now.
@@ -304,10 +252,8 @@ class Recorded(Knowledge):
         if journal.snapshots and 2 * _SHARE * self._unsaved_values < journal.files[journal.snapshots[0][1]]["bytes"]:
             return
         self._unsaved_values = 0
-        try:
+        with spared():
             journal.snapshot_aside(self.seq, *self._snapshot_parts())
-        except (OSError, EngramError) as error:  # what was learned is in the log all the same
-            logging.getLogger("engram").warning("No snapshot could be written: %s", error)
 
     def _snapshot(self, *, alone: bool = False) -> None:
         """Write a snapshot of now."""
@@ -315,13 +261,6 @@ class Recorded(Knowledge):
         state, wanted = self._snapshot_parts()
         self._journal.snapshot(self.seq, state, wanted, alone=alone)
         self._unsaved_values = 0
-
-    def _snapshot_if_possible(self) -> None:
-        """A snapshot to save time: where none can be written, what was acknowledged is in the log all the same."""
-        try:
-            self._snapshot()
-        except OSError as error:
-            logging.getLogger("engram").warning("No snapshot could be written: %s", error)
 
     def _snapshot_parts(self) -> tuple[dict[str, Any], dict[str, Entry]]:
         wanted = self._store_slots()
@@ -341,59 +280,12 @@ class Recorded(Knowledge):
         stored = {slot.stored.name for slot in self._taught.others.values() if slot.stored}
         return stored | _slot_files(self._journal.timeline())
 
-    # How a brain gets into its folder, and out of it
-
-    def _save_from_memory(self, path: str | os.PathLike[str] | None) -> None:
-        if path is None:
-            raise InputError("Say where: this brain lives in memory only.")
-        if os.path.isfile(os.path.join(path, MANIFEST)):
-            with type(self).open(path) as saved, saved._change():
-                saved._become(self)
-            return
-        seq, live = self.seq, self._taught.own.live
-        self._settle_in(path)
-        assert self._journal is not None
-        self._journal.close()
-        self._journal, self.seq, self._taught.own.live = None, seq, live
-
-    def _become(self, later: Self) -> None:
-        raise NotImplementedError
-
-    def _settle_in(self, path: str | os.PathLike[str]) -> None:
-        """Last in a new folder from now on; what is known already is its first checkpoint."""
-        journal = Journal.create(path, self.device)
-        self._journal = journal
-        bundle, seq = self._bundle, self.seq
-        try:
-            body = {"device": self.device, "options": self._options, "unknowns": self.unknowns.limit}
-            first = [Change(events=[Draft(kind=CREATED, body=body, time=self._now())])]
-            if bundle is not None:
-                self._bundle = None
-                first += self._adopting(bundle)
-                self._bundle = bundle
-            self.seq = 0
-            if self._taught.own.epoch or self._taught.others or self._taught.edicts:
-                covers = len(first) + 1
-                self._store_slots()
-                first.append(Change(events=[self._checkpoint(self._taught, covers)]))
-            self._commit([*first, self._inbox_change()])
-            self._taught.own.live = False
-        except BaseException:
-            self._journal, self._bundle, self.seq = None, bundle, seq
-            journal.remove()
-            raise
-
     def _checkpoint(self, taught: Contributions, covers: int, **about: Any) -> Draft:
         """An event that stands for all that is known, and for the events up to `covers`."""
         slots = [slot_entry(slot) for slot in taught.others.values()]
         body = {"covers": covers, "digest": taught.total.digest(), "slots": slots, **about}
         content = pack_arrays(taught_state(taught, self._options, covers))
         return Draft(kind=CHECKPOINT, body=body, content=content, time=self._now())
-
-    def _copy_to(self, path: str | os.PathLike[str]) -> None:
-        assert self._journal is not None
-        self._journal.finish_saving()
-        self._journal.copy_to(path)
 
     def _recovery(self) -> Recovery:
         assert self._journal is not None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Self
 
-from engram.brain.journal import Journal, rows_in
+from engram.brain.journal import Journal, rows_in, spared
 from engram.brain.naming import Names
 from engram.brain.receipts import receipts_of
 from engram.brain.tidying import Tidying
@@ -134,7 +134,8 @@ class Reviewed(Tidying):
         then.returned(lineage, edicts)
         self._taught = then
         self._changed()
-        self._snapshot_if_possible()
+        with spared():
+            self._snapshot()
 
     def undo(self) -> Entry:
         """Take back the last change that is in force; again and again, ever further back. Returns what was undone.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engram.brain.erasing import Erasing
+from engram.brain.settling import Settling
 from engram.brain.timeline import CONSOLIDATED, RELABELLED, Timeline
 from engram.learner import Consolidation, EngramError, Label
 from engram.store.event import Change, Draft
@@ -16,7 +16,7 @@ LOOSE = 1000
 """Examples of a label that no prototype holds yet, from which on it is consolidated."""
 
 
-class Tidying(Erasing):
+class Tidying(Settling):
     """Consolidates a label when it has grown, and lets the oldest examples go when the log outgrows its budget."""
 
     def __init__(self, options: Mapping[str, Any], unknowns: int, device: str | None) -> None:
