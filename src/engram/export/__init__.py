@@ -1,0 +1,1 @@
+"""A learner's network, made to run elsewhere: ONNX and C."""

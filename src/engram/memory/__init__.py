@@ -1,0 +1,1 @@
+"""What is kept of the past: buffers of exemplars, in numpy alone."""

@@ -1,0 +1,1 @@
+"""How a slow network learns for a lifetime: one method, one file."""

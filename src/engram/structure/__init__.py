@@ -1,0 +1,1 @@
+"""Networks that change shape: masks, growth, pruning, and sparse execution."""
