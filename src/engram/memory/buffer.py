@@ -1,0 +1,108 @@
+"""A fixed number of places for examples: what every rule of keeping has in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.learner import DamagedError, InputError, State
+
+Array = npt.NDArray[Any]
+
+
+class Buffer(ABC):
+    """Up to `capacity` examples, each a row of every one of several parallel arrays (inputs, labels, …).
+
+    The rules that decide who is kept (`Reservoir`, `ClassBalanced`) differ in `add` alone. The memory is
+    taken at the first `add` and never grows. Random choices come from the generator that is passed in, so
+    that whoever owns the buffer has one generator to save.
+
+    Attributes:
+        capacity: how many examples at most.
+        seen: how many examples were offered so far.
+        columns: the arrays, `capacity` rows each, of which the first `len(buffer)` are in use.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise InputError(f"A buffer holds at least one example: capacity={capacity}.")
+        self.capacity = int(capacity)
+        self.seen = 0
+        self.columns: tuple[Array, ...] = ()
+        self._held = 0
+
+    @abstractmethod
+    def add(self, rng: np.random.Generator, *columns: Array) -> None:
+        """Offer examples in their order of arrival.
+
+        Args:
+            columns: parallel arrays of N rows, of the same number, shapes and dtypes at every call.
+
+        Raises:
+            InputError: arrays of other lengths, shapes or numbers than before; nothing was kept.
+        """
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, ...]:
+        """`count` of the kept examples, drawn with replacement: copies, one array for each column.
+
+        Raises:
+            InputError: nothing is kept yet.
+        """
+        if not self._held:
+            raise InputError("Nothing to draw from: no example was kept yet.")
+        places = rng.integers(self._held, size=count)
+        return tuple(column[places] for column in self.columns)
+
+    def __len__(self) -> int:
+        return self._held
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the arrays take, in bytes."""
+        return sum(column.nbytes for column in self.columns)
+
+    def state(self) -> State:
+        """The kept examples and the counters, as copies."""
+        counters = np.array([self.capacity, self.seen], np.int64)
+        kept = {f"column{i}": column[: self._held].copy() for i, column in enumerate(self.columns)}
+        return {"counters": counters, **kept}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Array]) -> Self:
+        """The buffer that had this state.
+
+        Raises:
+            DamagedError: an entry is missing or does not fit.
+        """
+        try:
+            capacity, seen = (int(value) for value in state["counters"])
+            buffer = cls(capacity)
+            columns = [state[f"column{i}"] for i in range(len(state) - 1)]
+            if columns:
+                buffer._prepare(columns)
+                buffer._put(np.arange(len(columns[0])), columns)
+            buffer.seen = seen
+        except (KeyError, ValueError, IndexError, TypeError) as error:
+            raise DamagedError(f"Not the state of a {cls.__name__}: {error}") from error
+        return buffer
+
+    def _prepare(self, columns: tuple[Array, ...] | list[Array]) -> int:
+        """Check what is offered against what is kept, take the memory at the first time; returns N."""
+        if not columns or len({len(column) for column in columns}) > 1:
+            raise InputError(f"Columns are parallel arrays of one length, not {[len(c) for c in columns]} rows.")
+        if not self.columns:
+            self.columns = tuple(np.zeros((self.capacity, *c.shape[1:]), c.dtype) for c in columns)
+        kept, offered = ([column.shape[1:] for column in group] for group in (self.columns, columns))
+        if kept != offered:
+            raise InputError(f"Rows of shapes {offered} were offered, rows of shapes {kept} are kept.")
+        return len(columns[0])
+
+    def _put(self, places: npt.NDArray[np.intp], rows: tuple[Array, ...] | list[Array]) -> None:
+        """Write rows to places, in order: of two rows for one place, the later one stays."""
+        for column, values in zip(self.columns, rows, strict=True):
+            column[places] = values
+        self._held = max(self._held, int(places.max(initial=-1)) + 1)
