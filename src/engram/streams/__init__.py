@@ -1,1 +1,36 @@
-"""Data sets, and the orders in which their examples arrive."""
+"""Data sets, and how they arrive: class-, task-, domain- and data-incremental, one by one, blurry."""
+
+from engram.streams.blurry import blurry
+from engram.streams.class_incremental import class_incremental, domain_incremental, task_incremental
+from engram.streams.data_incremental import data_incremental, one_by_one
+from engram.streams.data_set import DataSet, Rows, from_arrays
+from engram.streams.data_sets import DATA_SETS, data_set
+from engram.streams.domains import domains
+from engram.streams.labelled_folder import from_folder
+from engram.streams.permuted import permuted
+from engram.streams.preprocessing import channels_first, flattened
+from engram.streams.rotated import rotated
+from engram.streams.stream import Examples, Experience, Stream
+
+__all__ = [
+    "DATA_SETS",
+    "DataSet",
+    "Examples",
+    "Experience",
+    "Rows",
+    "Stream",
+    "blurry",
+    "channels_first",
+    "class_incremental",
+    "data_incremental",
+    "data_set",
+    "domain_incremental",
+    "domains",
+    "flattened",
+    "from_arrays",
+    "from_folder",
+    "one_by_one",
+    "permuted",
+    "rotated",
+    "task_incremental",
+]
