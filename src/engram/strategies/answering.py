@@ -1,0 +1,60 @@
+"""Asking a network while it learns: every answer is from before or after, never from between."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from engram.learner import FloatArray, Label
+from engram.strategies.growing_network import GrowingNetwork, Knowledge
+
+AT_ONCE = 1024  # inputs in one pass, so that asking about many needs no memory for all of them
+
+
+class Answering:
+    """The door to a network for those who ask, and for the one that changes it.
+
+    Args:
+        whole: the network; whoever changes it does so within `changing`.
+    """
+
+    def __init__(self, whole: GrowingNetwork) -> None:
+        self._whole = whole
+        self._body = copy.deepcopy(whole).eval()  # lends its structure; the tensors come from what is known
+        self._before: Knowledge | None = None
+        self._lock, self._change = RLock(), RLock()
+
+    @contextmanager
+    def changing(self) -> Iterator[Knowledge]:
+        """The network may change here, one caller at a time; yields what it knew, which is what others are told."""
+        with self._change:
+            with self._lock:
+                self._before = before = self._whole.knowledge()
+            try:
+                yield before
+            finally:
+                with self._lock:
+                    self._before = None
+
+    @torch.no_grad()
+    def logits(self, inputs: Tensor) -> tuple[tuple[Label, ...], FloatArray]:
+        """The labels (C) and their logits, (N, C) float64, for inputs (N, *shape)."""
+        with self._lock:
+            before = self._before
+            if before is None:  # under the lock: nothing may begin to change meanwhile
+                return self._whole.labels, self._asked(inputs, self._whole.state_dict())
+        return before.labels, self._asked(inputs, before.tensors)
+
+    def _asked(self, inputs: Tensor, tensors: dict[str, Tensor]) -> FloatArray:
+        known = self._body.state_dict().keys()
+        tensors = {name: tensor for name, tensor in tensors.items() if name in known}
+        device = tensors["outputs.weight"].device
+        parts = [functional_call(self._body, tensors, (part.to(device),)) for part in torch.split(inputs, AT_ONCE)]
+        answers: FloatArray = torch.cat(parts).double().cpu().numpy()
+        return answers

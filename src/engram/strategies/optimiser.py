@@ -1,0 +1,82 @@
+"""The optimiser: made by name, carried over when parameters get rows, saved as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from engram.learner import InputError, State
+
+Optimiser = torch.optim.Optimizer
+
+# name -> class and its settings beside the learning rate.
+OPTIMISERS: dict[str, tuple[type[Optimiser], dict[str, Any]]] = {
+    "adam": (torch.optim.Adam, {}),
+    "adamw": (torch.optim.AdamW, {"weight_decay": 0.01}),
+    "sgd": (torch.optim.SGD, {}),
+    "momentum": (torch.optim.SGD, {"momentum": 0.9}),
+}
+
+
+def make(name: str, parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimiser:
+    """The optimiser of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in OPTIMISERS:
+        raise InputError(f"No optimiser {name!r}. There are: {', '.join(OPTIMISERS)}.")
+    kind, settings = OPTIMISERS[name]
+    made: Optimiser = kind(parameters, lr=learning_rate, **settings)  # type: ignore[call-arg]
+    return made
+
+
+def parameters_of(optimiser: Optimiser) -> list[nn.Parameter]:
+    """Every parameter it trains, in order."""
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+def carry(old: Optimiser, new: Optimiser) -> None:
+    """Give a new optimiser the running averages of an old one; what grew begins with zeros where it is new."""
+    for before, after in zip(parameters_of(old), parameters_of(new), strict=True):
+        if before in old.state:
+            new.state[after] = {key: _padded(value, after) for key, value in old.state[before].items()}
+
+
+def arrays_of(optimiser: Optimiser) -> State:
+    """The running averages as arrays, named by the place of their parameter."""
+    return {
+        f"{place}.{key}": np.array(torch.as_tensor(value).cpu().numpy())
+        for place, parameter in enumerate(parameters_of(optimiser))
+        for key, value in optimiser.state.get(parameter, {}).items()
+        if value is not None
+    }
+
+
+def restore(optimiser: Optimiser, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Take back what `arrays_of` gave.
+
+    Raises:
+        ValueError: it belongs to parameters of other shapes.
+    """
+    trained = parameters_of(optimiser)
+    for name, array in state.items():
+        place, _, key = name.partition(".")
+        parameter = trained[int(place)]
+        value = torch.from_numpy(np.array(array))
+        if value.ndim and value.shape != parameter.shape:
+            raise ValueError(f"{name} has the shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")
+        optimiser.state[parameter][key] = value.to(parameter.device) if value.ndim else value
+
+
+def _padded(value: Any, like: Tensor) -> Any:
+    if not isinstance(value, Tensor) or not value.ndim or value.shape == like.shape:
+        return value
+    larger = torch.zeros_like(like)
+    larger[: len(value)] = value
+    return larger

@@ -1,0 +1,74 @@
+"""A strategy as a dictionary of arrays, and back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from engram.heads.head import from_json_array, json_array
+from engram.learner import DamagedError, InputError, State
+from engram.strategies import optimiser as optimisers
+from engram.strategies.growing_network import Knowledge
+
+if TYPE_CHECKING:
+    from engram.strategies.base import Strategy
+
+S = TypeVar("S", bound="Strategy")
+
+
+def config(strategy: Strategy) -> dict[str, Any]:
+    """The arguments of the constructor but the network, as JSON values: each is an attribute of the same name."""
+    constructors = [vars(kind)["__init__"] for kind in type(strategy).__mro__[:-1] if "__init__" in vars(kind)]
+    parameters = [p for constructor in constructors for p in inspect.signature(constructor).parameters.values()]
+    names = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"self", "network"}
+    return {name: getattr(strategy, name) for name in sorted(names)}
+
+
+def pack(strategy: Strategy) -> State:
+    """Everything that `unpack` needs; no pickle."""
+    about = {"strategy": type(strategy).__name__, "config": config(strategy), "labels": list(strategy.labels),
+             "network": getattr(strategy.network, "spec", None)}
+    parts = {
+        "network": {name: tensor.cpu().numpy().copy() for name, tensor in strategy.whole.state_dict().items()},
+        "optimiser": optimisers.arrays_of(strategy.steps),
+        "remembered": strategy.remembered(),
+    }
+    arrays = {f"{part}/{name}": array for part, content in parts.items() for name, array in content.items()}
+    return {"about": json_array(about), "companions": strategy.companions.cpu().numpy().copy(),
+            "generator": strategy.generator.get_state().numpy().copy(), **arrays}
+
+
+def unpack(kind: type[S], state: Mapping[str, npt.NDArray[Any]], network: nn.Module | None = None) -> S:
+    """The strategy that was packed. See `Strategy.from_state`."""
+    try:
+        about = from_json_array(state["about"])
+        if about["strategy"] != kind.__name__:
+            raise DamagedError(f"This is a saved {about['strategy']}, not a {kind.__name__}.")
+        if network is None and about["network"] is None:
+            raise InputError(f"{kind.__name__}.from_state needs the network it was made with: pass network=...")
+        made = kind(about["network"] if network is None else network, **about["config"])
+        _restore(made, about["labels"], state)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, RecursionError) as error:
+        raise DamagedError(f"Not a saved {kind.__name__}: {error}") from error
+    return made
+
+
+def _restore(strategy: Strategy, labels: list[Any], state: Mapping[str, npt.NDArray[Any]]) -> None:
+    def part(name: str) -> State:
+        return {key.removeprefix(f"{name}/"): np.array(array) for key, array in state.items()
+                if key.startswith(f"{name}/")}
+
+    tensors = {name: torch.from_numpy(array).to(strategy.device) for name, array in part("network").items()}
+    strategy.recall(part("remembered"))
+    strategy.become(Knowledge(tuple(labels), tensors))
+    strategy.companions = torch.from_numpy(np.array(state["companions"])).to(strategy.device)
+    strategy.generator.set_state(torch.from_numpy(np.array(state["generator"])))
+    optimisers.restore(strategy.steps, part("optimiser"))
