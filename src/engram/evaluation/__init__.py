@@ -1,5 +1,6 @@
 """Learner x stream -> accuracy, curves, confusion, recognition of the unknown; plots in one style."""
 
+from engram.evaluation.evaluate import evaluate
 from engram.evaluation.intervals import Interval, interval
 from engram.evaluation.learning_curve import LearningCurve, learning_curve
 from engram.evaluation.measures import (
@@ -12,13 +13,16 @@ from engram.evaluation.measures import (
     share_refused,
     threshold_refusing,
 )
+from engram.evaluation.report import Report
 
 __all__ = [
     "Interval",
     "LearningCurve",
+    "Report",
     "accuracy",
     "auroc",
     "confusion_matrix",
+    "evaluate",
     "interval",
     "learning_curve",
     "precision",
