@@ -1,0 +1,140 @@
+"""Networks with connections that are alive or dormant: one binary mask for each weight tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from engram.learner import InputError
+
+SUFFIX = "_mask"
+
+
+class Masks(Mapping[str, Tensor]):
+    """The masks of a module, in the order of its layers: name of the weight tensor -> mask, 1 alive and 0 dormant.
+
+    Any module can be masked, once or again: every parameter of two or more dimensions (linear, convolutional,
+    recurrent) gets a buffer beside it, `weight` the buffer `weight_mask`, which is saved and copied with the module. A
+    dormant connection is exactly zero and gets no gradient. A bias lives as long as its neuron has a live connection.
+
+    Args:
+        module: masked in place; masks it has already are kept, and a tensor that got new rows has them alive.
+        skip: names of weight tensors to leave alone.
+
+    Raises:
+        InputError: nothing to mask.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> masks = Masks(layer)
+    >>> masks["weight"] = torch.tensor([[1, 0, 1], [0, 0, 0]])
+    >>> layer.weight[0, 1].item(), layer.bias[1].item(), masks.live, masks.total
+    (0.0, 0.0, 3, 8)
+    """
+
+    def __init__(self, module: nn.Module, skip: Iterable[str] = ()) -> None:
+        self.module = module
+        self._left_alone = frozenset(skip)
+        self._places: dict[str, tuple[nn.Module, str, str | None]] = {}
+        for prefix, layer in module.named_modules():
+            for name, weight in list(layer.named_parameters(recurse=False)):
+                whole = f"{prefix}.{name}" if prefix else name
+                if weight.ndim >= 2 and whole not in self._left_alone:
+                    self._attach(whole, layer, name)
+        if not self._places:
+            raise InputError(f"{type(module).__name__} has no weights to mask.")
+
+    def __getitem__(self, name: str) -> Tensor:
+        layer, weight, _ = self._places[name]
+        mask: Tensor = getattr(layer, weight + SUFFIX)
+        return mask
+
+    def __setitem__(self, name: str, mask: Tensor) -> None:
+        own = self[name]
+        if mask.shape != own.shape:
+            raise InputError(f"The mask of {name} has the shape {tuple(own.shape)}, not {tuple(mask.shape)}.")
+        own.copy_(mask != 0)
+        self.enforce([name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def weight(self, name: str) -> nn.Parameter:
+        """The weight tensor of that name."""
+        layer, weight, _ = self._places[name]
+        parameter: nn.Parameter = getattr(layer, weight)
+        return parameter
+
+    def bias(self, name: str) -> nn.Parameter | None:
+        """The bias that belongs to the weight tensor, if there is one."""
+        layer, _, bias = self._places[name]
+        return None if bias is None else getattr(layer, bias)
+
+    def layer(self, name: str) -> nn.Module:
+        """The layer that holds the weight tensor."""
+        return self._places[name][0]
+
+    @property
+    def live(self) -> int:
+        """Parameters alive: connections, biases of neurons that have one, and whatever is not masked."""
+        connections = sum(int(mask.sum()) for mask in self.values())
+        biases = sum(int(rows(self[name]).sum()) for name in self if self.bias(name) is not None)
+        return connections + biases + self._unmasked
+
+    @property
+    def total(self) -> int:
+        """All parameters, alive or dormant."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @torch.no_grad()
+    def enforce(self, names: Iterable[str] | None = None) -> None:
+        """Set what is dormant to zero again; due after a step of an optimiser that keeps running averages."""
+        for name in self if names is None else names:
+            mask, bias = self[name], self.bias(name)
+            self.weight(name).mul_(mask)
+            if bias is not None:
+                bias.mul_(rows(mask))
+
+    def guard(self, optimiser: torch.optim.Optimizer) -> None:
+        """Have `enforce` called after each of the optimiser's steps, for as long as the optimiser lives."""
+        optimiser.register_step_post_hook(lambda *_: self.enforce())
+
+    @property
+    def _unmasked(self) -> int:
+        masked = {id(self.weight(name)) for name in self} | {id(self.bias(name)) for name in self}
+        return sum(p.numel() for p in self.module.parameters() if id(p) not in masked)
+
+    def _attach(self, whole: str, layer: nn.Module, name: str) -> None:
+        weight: nn.Parameter = getattr(layer, name)
+        known: Tensor | None = getattr(layer, name + SUFFIX, None)
+        if known is None or known.shape != weight.shape:
+            mask = torch.ones_like(weight, requires_grad=False)
+            if known is not None and known.shape[1:] == mask.shape[1:]:
+                mask[: len(known)] = known[: len(mask)]
+            layer.register_buffer(name + SUFFIX, mask)
+        bias = getattr(layer, name.replace("weight", "bias"), None)
+        self._places[whole] = layer, name, None
+        _close(weight, layer, name)
+        if isinstance(bias, nn.Parameter) and bias.ndim == 1:
+            self._places[whole] = layer, name, name.replace("weight", "bias")
+            _close(bias, layer, name)
+        self.enforce([whole])
+
+
+def _close(parameter: nn.Parameter, layer: nn.Module, name: str) -> None:
+    """From now on the parameter's gradients are zero where the mask of the weight `name` is."""
+    def hook(parameter: Tensor) -> None:
+        mask: Tensor = getattr(layer, name + SUFFIX)
+        if parameter.grad is not None:
+            parameter.grad.mul_(mask if parameter.ndim > 1 else rows(mask))
+
+    parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+
+
+def rows(mask: Tensor) -> Tensor:
+    """(rows,): 1 for every neuron that has a live connection from below."""
+    return mask.flatten(1).amax(1)
