@@ -1,5 +1,6 @@
 """Learner x stream -> accuracy, curves, confusion, recognition of the unknown; plots in one style."""
 
+from engram.evaluation.comparison import Comparison, compare
 from engram.evaluation.evaluate import evaluate
 from engram.evaluation.intervals import Interval, interval
 from engram.evaluation.learning_curve import LearningCurve, learning_curve
@@ -16,11 +17,13 @@ from engram.evaluation.measures import (
 from engram.evaluation.report import Report
 
 __all__ = [
+    "Comparison",
     "Interval",
     "LearningCurve",
     "Report",
     "accuracy",
     "auroc",
+    "compare",
     "confusion_matrix",
     "evaluate",
     "interval",

@@ -39,7 +39,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         OSError: the disk refused; the earlier checkpoint is still there.
     """
     make_folder(folder)
-    arrays = {name: np.ascontiguousarray(array) for name, array in checkpoint.state.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in checkpoint.state.items()}
     about = json.dumps({"report": checkpoint.report.to_json(), "begun": checkpoint.begun})
     header = {"about": about, "sha256": digest(arrays, about)}
     write_atomically(folder / FILE, save(arrays, metadata=header))

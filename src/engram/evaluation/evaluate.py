@@ -192,7 +192,7 @@ def _cost(
 
 
 def _empty(learner: Learner, stream: Stream, asked: _Asked, name: str) -> Report:
-    about: dict[str, Any] = {"name": name, "kind": f"{type(learner).__module__}.{type(learner).__qualname__}"}
+    about: dict[str, Any] = {"name": name, "kind": type(learner).__qualname__}
     config = getattr(learner, "config", None)
     if callable(config):
         about["config"] = config()

@@ -82,6 +82,29 @@ def draw_confusion(axes: Any, matrix: Any, labels: Sequence[str], title: str = "
     _finish(axes, "predicted", "true", title)
 
 
+def draw_matrix(axes: Any, matrix: Any, after: Sequence[str], on: Sequence[str], title: str = "") -> None:
+    """Accuracies in percent as a grid: rows what was learned last, columns what was asked; NaN stays empty."""
+    values = np.asarray(matrix, dtype=float)
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=115, aspect="auto")
+    axes.set_xticks(range(len(on)), on, rotation=30 if max(map(len, on)) > 6 else 0)
+    axes.set_yticks(range(len(after)), after)
+    if values.size <= 144:
+        for (i, j), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=6.5,
+                          color="white" if value > 60 else "#333333")
+    axes.grid(False)
+    _finish(axes, "accuracy (%) on", "after", title)
+
+
+def save_svg(figure: Any, path: Any) -> None:
+    """A figure as SVG with its text as text, the same bytes for the same figure."""
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.hashsalt": "engram", "svg.fonttype": "none"}):
+        figure.savefig(path, format="svg", metadata={"Date": None}, bbox_inches="tight")
+
+
 def draw_scatter(
     axes: Any,
     groups: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[str]]],
