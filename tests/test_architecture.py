@@ -17,7 +17,7 @@ PLAN = re.compile(r"^(?:floor (\d+)| {7})   (\w+)(?:/|\.py) +\S", re.MULTILINE)
 
 CORE = ("learner", "checks", "inputs", "heads", "backbones", "store", "streams", "evaluation", "brain", "cli")
 NOT_IN_CORE = ("torch", "sklearn", "scipy", "matplotlib", "onnx", "river")
-ADAPTERS = {"engram.backbones.torch_module", "engram.heads.scikit_learn"}  # to a package that only an extra brings
+ADAPTERS = {"engram.backbones.torch_module", "engram.heads.scikit_learn", "engram.streams.augmentation"}  # to a package that only an extra brings
 
 
 def floor_plan(text: str) -> dict[str, int]:

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engram.learner import InputError
-from engram.pretraining.augmentation import Affine
 from engram.pretraining.composite_classes import compose, whole_class
 from engram.pretraining.loop import Progress, Schedule, train
 from engram.pretraining.networks import CharacterNetwork, CosineClassifier
 from engram.pretraining.supervised_contrastive import supervised_contrastive
 from engram.pretraining.views import Views
+from engram.streams.augmentation import Affine
 
 
 @dataclass(frozen=True)

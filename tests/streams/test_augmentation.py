@@ -3,8 +3,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engram.pretraining.augmentation import Affine
 from engram.pretraining.composite_classes import compose, whole_class
+from engram.streams.augmentation import Affine
 
 STILL = Affine(degrees=0, stretch=0, shear=0, shift=0)
 
