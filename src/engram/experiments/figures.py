@@ -36,6 +36,13 @@ BENCHMARK_FIGURES = {
     "server.overhead-json-ms": Figure("overhead-json-ms", "ms", at_most=1.5),
     "brain.reopen-s": Figure("reopen-s", "s", at_most=3),
     "brain.replay-events-per-s": Figure("replay-events-per-s", "1/s", at_least=50_000),
+    "sparse.gain-21k-1": Figure("gain-21k-1", "ratio", at_least=2),
+    "sparse.gain-21k-128": Figure("gain-21k-128", "ratio", at_least=4),
+    "sparse.gain-10k-1": Figure("gain-10k-1", "ratio", at_least=3.5),
+    "sparse.gain-10k-128": Figure("gain-10k-128", "ratio", at_least=10),
+    "sparse.gain-21k-1-blas": Figure("gain-21k-1-blas", "ratio"),
+    "sparse.gain-4096-1": Figure("gain-4096-1", "ratio", at_least=8),
+    "sparse.gain-4096-64": Figure("gain-4096-64", "ratio", at_least=6),
     "page.flows-driven": Figure("flows-driven", "flows", at_least=12),
 }
 
