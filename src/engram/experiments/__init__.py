@@ -34,6 +34,10 @@ EXPERIMENTS = {
                        "the photo backbone that ships: few photographs, steel defects, its speed and its size"),
     "feature-quality": ("engram.experiments.feature_quality",
                         "which training of a backbone makes the fast head good: recipes on families of networks"),
+    "split-mnist": ("engram.experiments.split_mnist",
+                    "digits two by two, task-, domain- and class-incremental: replay, EWC, LwF and their bounds"),
+    "growprune-deepspeech2": ("engram.experiments.growprune_deepspeech2",
+                              "speech that arrives in portions: a recogniser with H-LSTM layers that grows and prunes"),
 }
 
 __all__ = [

@@ -43,6 +43,8 @@ BENCHMARK_FIGURES = {
     "sparse.gain-21k-1-blas": Figure("gain-21k-1-blas", "ratio"),
     "sparse.gain-4096-1": Figure("gain-4096-1", "ratio", at_least=8),
     "sparse.gain-4096-64": Figure("gain-4096-64", "ratio", at_least=6),
+    "strategies.loop-overhead-10": Figure("loop-overhead-10", "ratio", at_most=1.10),
+    "strategies.loop-overhead-128": Figure("loop-overhead-128", "ratio", at_most=1.10),
     "page.flows-driven": Figure("flows-driven", "flows", at_least=12),
 }
 
