@@ -22,7 +22,6 @@ from engram.streams import (
     rotated,
     task_incremental,
 )
-from engram.streams.arrival import class_by_class
 from engram.streams.location import MissingDataError
 from engram.streams.rotated import turned
 
@@ -32,7 +31,7 @@ ONCE = {  # every training example arrives in one experience
     "domain": domain_incremental,
     "blurry": blurry,
     "data": lambda data, **options: data_incremental(data, 3, **options),
-    "one by one": lambda data, **options: one_by_one(data, 4, order=class_by_class, **options),
+    "one by one": lambda data, **options: one_by_one(data, 4, order="class-by-class", **options),
 }
 AGAIN = {  # and here in every one
     "permuted": lambda data, **options: permuted(data, 3, **options),
@@ -164,7 +163,7 @@ def test_portions_differ_by_one_example_at_most_and_share_their_test_part():
 
 
 def test_one_by_one_teaches_single_examples_in_the_order_asked_for():
-    stream = one_by_one(numbered(), 4, order=class_by_class)
+    stream = one_by_one(numbered(), 4, order="class-by-class")
     assert stream.batch == 1
     labels = np.concatenate([experience.labels for experience in stream])
     assert (np.diff(labels) != 0).sum() == 3
@@ -240,6 +239,7 @@ def test_what_learners_take_is_flat_or_channels_first_with_bytes_from_0_to_1():
         (lambda: data_incremental(numbered(), 0), "0 portions"),
         (lambda: data_incremental(numbered(), 37), "37 portions"),
         (lambda: one_by_one(numbered(), 0), "0 times"),
+        (lambda: one_by_one(numbered(), order="backwards"), "Orders: shuffled"),
         (lambda: permuted(numbered(), 0), "one experience"),
         (lambda: rotated(numbered(), ()), "angle"),
         (lambda: rotated(numbered(), (0, 0)), "angle"),

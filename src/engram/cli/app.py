@@ -56,6 +56,7 @@ COMMANDS: Commands = {
         "pretrain": "engram.cli.pretrain:pretrain_backbone",
         "evaluate": "engram.cli.evaluate:evaluate_backbone",
     },
+    "evaluate": "engram.cli.continual:evaluate",
     "demo": "engram.cli.demo:demo",
     "experiment": {
         "list": "engram.cli.experiment:list_experiments",

@@ -1,5 +1,7 @@
 """Data sets, and how they arrive: class-, task-, domain- and data-incremental, one by one, blurry."""
 
+from collections.abc import Callable
+
 from engram.streams.blurry import blurry
 from engram.streams.class_incremental import class_incremental, domain_incremental, task_incremental
 from engram.streams.data_incremental import data_incremental, one_by_one
@@ -12,7 +14,20 @@ from engram.streams.preprocessing import channels_first, flattened
 from engram.streams.rotated import rotated
 from engram.streams.stream import Examples, Experience, Stream
 
+ARRIVALS: dict[str, Callable[..., Stream]] = {
+    "class": class_incremental,
+    "task": task_incremental,
+    "domain": domain_incremental,
+    "permuted": permuted,
+    "rotated": rotated,
+    "data": data_incremental,
+    "one-by-one": one_by_one,
+    "blurry": blurry,
+}
+"""How a data set can arrive, by name: each is called with it, `seed` and what else it takes."""
+
 __all__ = [
+    "ARRIVALS",
     "DATA_SETS",
     "DataSet",
     "Examples",

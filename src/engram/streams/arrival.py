@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,3 +55,9 @@ def by_class(labels: Sequence[Any] | npt.NDArray[Any]) -> list[Indices]:
     """Where each class stands, classes sorted."""
     array = np.asarray(list(labels))
     return [np.flatnonzero(array == label) for label in np.unique(array)]
+
+
+ORDERS: dict[str, Callable[..., Iterator[Indices]]] = {
+    "shuffled": shuffled, "class-by-class": class_by_class, "one-per-class": one_per_class,
+}
+"""From labels and a seed to batches of places, by name."""

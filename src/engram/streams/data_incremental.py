@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from engram.learner import InputError
-from engram.streams.arrival import Indices, shuffled
-from engram.streams.data_set import Array, DataSet
+from engram.streams.arrival import ORDERS, Indices, shuffled
+from engram.streams.data_set import DataSet
 from engram.streams.stream import Experience, Stream, hold_out
-
-Order = Callable[[Array, int], Iterator[Indices]]
-"""From labels and a seed to places, such as `shuffled`, `class_by_class` and `one_per_class` of `arrival`."""
 
 
 def data_incremental(data: DataSet, portions: int = 10, *, held_out: float | int = 0, seed: int = 0) -> Stream:
@@ -40,7 +37,7 @@ def data_incremental(data: DataSet, portions: int = 10, *, held_out: float | int
 
 
 def one_by_one(
-    data: DataSet, looks: int = 10, *, order: Order = shuffled, held_out: float | int = 0, seed: int = 0
+    data: DataSet, looks: int = 10, *, order: str = "shuffled", held_out: float | int = 0, seed: int = 0
 ) -> Stream:
     """Every example taught on its own, in some order; asked about the whole test part `looks` times on the way.
 
@@ -48,20 +45,22 @@ def one_by_one(
 
     Args:
         looks: how many experiences the examples are cut into.
-        order: of the examples; see `arrival`.
+        order: of the examples: "shuffled", "class-by-class" or "one-per-class"; see `arrival`.
         held_out, seed: see `data_incremental`.
 
     Raises:
-        InputError: no look, or more looks than examples.
+        InputError: no look, more looks than examples, or an order there is not.
     """
+    if order not in ORDERS:
+        raise InputError(f"There is no order {order!r}. Orders: {', '.join(ORDERS)}.")
     parts = hold_out(data, held_out, seed)
     if not 1 <= looks <= len(parts.taught):
         raise InputError(f"{len(parts.taught)} examples cannot be looked at {looks} times on the way.")
-    arriving = np.concatenate(list(order(data.train_labels[parts.taught], seed)))
+    arriving = np.concatenate(list(ORDERS[order](data.train_labels[parts.taught], seed)))
     return Stream(
         f"{data.name}, one by one",
         _sharing_tests(parts.all_of, np.array_split(parts.taught[arriving], looks), "look"),
-        {"data": data.name, "arrival": "one-by-one", "order": getattr(order, "__name__", str(order)), "looks": looks,
+        {"data": data.name, "arrival": "one-by-one", "order": order, "looks": looks,
          "held_out": held_out, "seed": seed},
         batch=1,
     )

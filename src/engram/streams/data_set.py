@@ -16,6 +16,9 @@ Indices = npt.NDArray[np.intp]
 Change = Callable[[Array], Array]
 """From (N, ...) inputs to as many others."""
 
+AT_ONCE = 256
+"""Inputs made together where all are."""
+
 
 @runtime_checkable
 class Rows(Protocol):
@@ -107,11 +110,24 @@ class DataSet:
         """The same inputs under other labels."""
         return replace(self, train_labels=train_labels, test_labels=test_labels)
 
-    def in_memory(self) -> DataSet:
-        """The same data, decoded and changed once, now: faster where inputs are asked for again and again."""
-        train, test = (rows if isinstance(rows, np.ndarray) else rows[np.arange(len(rows))]
-                       for rows in (self.train_inputs, self.test_inputs))
-        return replace(self, train_inputs=train, test_inputs=test)
+    def in_memory(self, progress: Callable[[int, int], None] | None = None) -> DataSet:
+        """The same data, decoded and changed once, now: faster where inputs are asked for again and again.
+
+        Args:
+            progress: called with the inputs made, and how many there are.
+        """
+        total = len(self.train_labels) + len(self.test_labels)
+
+        def made(rows: Rows, before: int) -> Array:
+            parts = []
+            for start in range(0, len(rows), AT_ONCE):
+                parts.append(rows[np.arange(start, min(start + AT_ONCE, len(rows)))])
+                if progress is not None:
+                    progress(before + start + len(parts[-1]), total)
+            return np.concatenate(parts)
+
+        return replace(self, train_inputs=made(self.train_inputs, 0),
+                       test_inputs=made(self.test_inputs, len(self.train_labels)))
 
 
 def label_array(labels: Any) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -27,19 +28,26 @@ SMALL_TEST = 0.3
 """Of a data set that has no test part of its own, the share of each class that is asked about; drawn with seed 0."""
 
 
-def data_set(name: str) -> DataSet:
+def data_set(name: str, *, side: int | None = None) -> DataSet:
     """A data set by its name.
 
+    Args:
+        side: pixels of pictures that come in many sizes ("photos", "steel-defects"); 64 otherwise.
+
     Raises:
-        InputError: there is no data set of this name.
+        InputError: there is no data set of this name, or its pictures all have one size.
         MissingDataError: it is not on this computer; says how to get it.
         DamagedError: a file is truncated or altered.
     """
     if name not in DATA_SETS:
         raise InputError(f"There is no data set {name!r}. Data sets: {', '.join(DATA_SETS)}.")
     module, _, function = DATA_SETS[name].partition(":")
-    make: Callable[[], DataSet] = getattr(import_module(module), function)
-    return make()
+    make: Callable[..., DataSet] = getattr(import_module(module), function)
+    if side is None:
+        return make()
+    if "side" not in signature(make).parameters:
+        raise InputError(f"The pictures of {name} have one size: leave the side away.")
+    return make(side=side)
 
 
 def mnist() -> DataSet:

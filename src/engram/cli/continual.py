@@ -1,0 +1,156 @@
+"""`engram evaluate`: learners side by side on a stream; see `engram.evaluation`."""
+
+from __future__ import annotations
+
+from functools import partial
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engram.cli import learners
+from engram.cli.output import Json, emit, progress, say, table
+
+if TYPE_CHECKING:
+    from engram.backbones.bundle import Bundle
+    from engram.cli.output import Progress
+    from engram.evaluation.comparison import Comparison
+    from engram.learner import Learner
+    from engram.streams.data_set import Change, DataSet
+    from engram.streams.stream import Stream
+
+LARGE = 256
+"""Pixels of the pictures that a backbone is shown, where they come in many sizes."""
+
+PICTURES_CHANGE = ("permuted", "rotated")
+"""Arrivals for which features cannot be made once, beforehand."""
+
+
+def evaluate(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="mnist, digits, photos, steel-defects, omniglot or tiny-imagenet; or a"
+                            " folder that holds a folder of pictures for each class.")
+    ],
+    names: Annotated[
+        list[str], typer.Argument(metavar="LEARNER...", help=f"One or more of {', '.join(learners.LEARNERS)}; with"
+                                  " settings as in ridge:penalty=1,step=0.01.")
+    ],
+    arrival: Annotated[
+        str, typer.Option("--arrival", metavar="HOW", help="How the data arrive: class, task, domain, permuted,"
+                          " rotated, data, one-by-one or blurry.")
+    ] = "class",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of the arrival, such as per=5 or"
+                                       " held_out=0.1; may be given several times.")
+    ] = None,
+    validation: Annotated[
+        bool, typer.Option("--validation", help="Ask about examples held out of the training part (a tenth, unless set"
+                           " otherwise), for choosing settings.")
+    ] = False,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", metavar="NAME", help="Learn from the features of this backbone; without"
+                                 " it, from raw pixels.")
+    ] = None,
+    side: Annotated[
+        int | None, typer.Option("--side", metavar="PIXELS", min=1, help="Of pictures that come in many sizes: 64, or"
+                                 f" {LARGE} before a backbone.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Run seeds 0 to N - 1.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Leave comparison.json, a plot, every report and what"
+                                  " an interrupted run goes on from.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start from the beginning, whatever is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Evaluate learners on a data set that arrives piece by piece.
+
+    After every experience all test parts are asked about: accuracy, forgetting, transfer, memory and time. With --out,
+    an interrupted command goes on where it stopped when it is repeated.
+    """
+    from engram.evaluation.comparison import compare
+
+    wanted = [learners.parse(name) for name in names]
+    made_with = learners.settings(settings or [])
+    if validation:
+        made_with.setdefault("held_out", 0.1)
+    with progress("reading", quiet=as_json) as report:
+        bundle, inputs, change = _inputs(data, arrival, backbone, side, report)
+
+        def stream(seed: int) -> Stream:
+            found = _arriving(inputs, arrival, {"seed": seed, **made_with}).map(change)
+            return found.validation() if validation else found
+
+        first = stream(0)
+        makers = {_called(name, chosen): partial(_made, name, chosen, first, bundle) for name, chosen in wanted}
+        found = compare(makers, stream, seeds=seeds, out=out, resume=not fresh,
+                        progress=lambda done, total, what: report(done, total, what))
+    if out is not None:
+        _leave(found, out)
+    if as_json:
+        emit(found.to_json())
+        return
+    columns, rows = found.table()
+    table(columns, rows, title=first.name)
+    if len(found.reports) == 1 and seeds == 1:
+        table(*next(iter(found.reports.values()))[0].table(), title="accuracy (%)")
+
+
+def _made(name: str, chosen: dict[str, Any], stream: Stream, bundle: Bundle | None, seed: int) -> Learner:
+    return learners.make(name, chosen, stream, seed, bundle)
+
+
+def _inputs(
+    data: str, arrival: str, backbone: str | None, side: int | None, report: Progress
+) -> tuple[Bundle | None, DataSet, Change]:
+    """The data, and what makes vectors of them as they arrive: pixels from 0 to 1, or a backbone's features."""
+    from engram.streams import DATA_SETS, data_set, flattened, from_folder
+
+    if backbone is not None and side is None and (data not in DATA_SETS or data in ("photos", "steel-defects")):
+        side = LARGE
+    if data in DATA_SETS:
+        raw = data_set(data, side=side)
+    elif Path(data).is_dir():
+        raw = from_folder(data, side=side or 64)
+    else:
+        raise typer.BadParameter(f"{data!r} is neither a folder nor a data set. Data sets: {', '.join(DATA_SETS)}.")
+    if backbone is None:
+        return None, raw, flattened
+    from engram.backbones.bundle import Bundle
+    from engram.backbones.catalogue import folder_of
+
+    bundle = Bundle.open(folder_of(backbone))
+    if arrival in PICTURES_CHANGE:
+        return bundle, raw, bundle.features
+    seen = raw.map(bundle.features).in_memory(lambda done, total: report(done, total, "looking at pictures"))
+    return bundle, seen, flattened
+
+
+def _arriving(data: DataSet, arrival: str, settings: dict[str, Any]) -> Stream:
+    from engram.streams import ARRIVALS
+
+    if arrival not in ARRIVALS:
+        raise typer.BadParameter(f"--arrival is one of {', '.join(ARRIVALS)}, not {arrival!r}.")
+    taken = [name for name in signature(ARRIVALS[arrival]).parameters if name != "data"]
+    unknown = sorted(set(settings) - set(taken))
+    if unknown:
+        raise typer.BadParameter(f"{arrival} takes no {', '.join(unknown)}. It takes {', '.join(taken)}.")
+    return ARRIVALS[arrival](data, **settings)
+
+
+def _called(name: str, chosen: dict[str, Any]) -> str:
+    return name + "".join(f"-{key}={value}" for key, value in chosen.items())
+
+
+def _leave(found: Comparison, out: Path) -> None:
+    import json
+
+    from engram.evaluation.plots import save_svg
+    from engram.store.files import write_atomically
+
+    write_atomically(out / "comparison.json", (json.dumps(found.to_json(), indent=1) + "\n").encode())
+    try:
+        save_svg(found.plot(), out / "comparison.svg")
+    except ImportError:
+        say("Install matplotlib (engram[experiments]) for the plot.")

@@ -1,0 +1,155 @@
+"""`engram evaluate`: learners by name on a data set that arrives piece by piece."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from terminal import Terminal
+
+from engram.cli import learners
+from engram.evaluation import Report
+from engram.heads import HEADS
+from engram.learner import Learner, Saves
+from engram.streams import ARRIVALS, DATA_SETS, class_incremental, flattened, from_arrays, task_incremental
+
+pytest.importorskip("sklearn")
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(capsys)
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Path:
+    """Ten pictures of each of four shades, a folder for each."""
+    rng = np.random.default_rng(0)
+    for label, shade in zip("abcd", (20, 90, 160, 230), strict=True):
+        (tmp_path / "shades" / label).mkdir(parents=True)
+        for number in range(10):
+            pixels = (rng.integers(0, 9, (12, 12)) + shade * np.tri(12)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "shades" / label / f"{number}.png")
+    return tmp_path / "shades"
+
+
+def test_learners_stand_side_by_side_in_a_table(terminal: Terminal) -> None:
+    shown = terminal.says("evaluate", "digits", "fast", "nearest_neighbors:k=1", "--seeds", 2)
+    assert "digits, class-incremental" in shown
+    assert "nearest_neighbors-k=1" in shown
+    assert "accuracy (%)" in shown
+
+
+def test_one_learner_shows_its_matrix(terminal: Terminal) -> None:
+    shown = terminal.says("evaluate", "digits", "nearest_class_mean", "--set", "per=5")
+    assert "on 5, 6, 7, 8, 9" in shown
+
+
+def test_a_folder_of_pictures_is_data(terminal: Terminal, shapes: Path) -> None:
+    found = terminal.answers("evaluate", shapes, "nearest_class_mean:normalise=false,step=0.01", "--side", 8,
+                             "--set", "per=1")
+    assert found["stream"]["settings"]["groups"] == [["a"], ["b"], ["c"], ["d"]]
+    report = found["learners"]["nearest_class_mean-normalise=False-step=0.01"]["reports"][0]
+    assert report["figures"]["accuracy"] > 0.9
+
+
+def test_what_was_measured_is_left_and_not_measured_again(terminal: Terminal, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    line = ("evaluate", "digits", "nearest_class_mean", "streaming_lda", "--out", tmp_path / "out")
+    first = terminal.answers(*line)
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == first
+    assert "streaming_lda" in (tmp_path / "out" / "comparison.svg").read_text()
+    assert Report.read(tmp_path / "out" / "streaming_lda" / "seed-0" / "report.json").complete
+    assert terminal.answers(*line) == first
+    assert terminal.answers(*line, "--fresh") != first  # other seconds
+    assert "another stream" in terminal.refuses(*line, "--arrival", "domain")
+
+
+def test_settings_are_chosen_on_what_is_held_out(terminal: Terminal) -> None:
+    asked = terminal.answers("evaluate", "digits", "nearest_class_mean", "--validation")
+    assert asked["stream"]["name"] == "digits, class-incremental, validation"
+    report = asked["learners"]["nearest_class_mean"]["reports"][0]
+    assert sum(map(sum, report["totals"])) == 130
+    assert sum(cost["examples"] for cost in report["costs"]) == 1297 - 130
+
+
+def test_a_backbone_gives_the_features(terminal: Terminal) -> None:
+    raw, seen = (terminal.answers("evaluate", "digits", "fast", *more)["learners"]["fast"]["figures"]["accuracy"]
+                 for more in ((), ("--backbone", "digits")))
+    assert seen["mean"] > raw["mean"] + 0.01
+
+
+def test_what_is_turned_is_the_picture_not_its_features(terminal: Terminal) -> None:
+    line = ("evaluate", "digits", "fast", "--backbone", "digits", "--arrival", "rotated", "--set", "angles=[0,90]")
+    report = terminal.answers(*line)["learners"]["fast"]["reports"][0]
+    assert report["matrix"][0][0] > 0.95
+    assert report["matrix"][0][1] < 0.6
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS)
+def test_every_arrival_can_be_asked_for(terminal: Terminal, arrival: str) -> None:
+    found = terminal.answers("evaluate", "digits", "nearest_class_mean", "--arrival", arrival)
+    assert found["stream"]["settings"]["arrival"] == arrival
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["digits", "nosuch"], "Learners: fast"),
+        (["nosuch", "fast"], "Data sets: mnist"),
+        (["digits", "fast:colour=red"], "fast takes no colour"),
+        (["digits", "fast:gate"], "KEY=VALUE"),
+        (["digits", "fast", "--arrival", "sideways"], "--arrival is one of class"),
+        (["digits", "fast", "--set", "portions=3"], "class takes no portions. It takes per"),
+    ],
+)
+def test_wrong_usage_names_what_there_is(terminal: Terminal, more: list[str], says: str) -> None:
+    assert says in terminal.refuses("evaluate", *more, code=2)
+
+
+def test_a_value_that_cannot_be_is_a_refusal(terminal: Terminal) -> None:
+    assert "at least one class" in terminal.refuses("evaluate", "digits", "fast", "--set", "per=0")
+    assert "one size" in terminal.refuses("evaluate", "digits", "fast", "--side", 9)
+
+
+def test_the_help_names_every_data_set_arrival_and_learner(terminal: Terminal) -> None:
+    shown = " ".join(terminal.says("evaluate", "--help").split()).replace("- ", "-")
+    for name in (*DATA_SETS, *ARRIVALS, *learners.LEARNERS):
+        assert name in shown
+
+
+def test_every_head_is_in_the_table() -> None:
+    assert set(HEADS) <= set(learners.LEARNERS)
+    assert all(learners.LEARNERS[name].path == path for name, path in HEADS.items())
+
+
+@pytest.mark.parametrize("name", learners.LEARNERS)
+def test_every_learner_in_the_table_can_be_made_saved_and_taught(name: str) -> None:
+    if learners.LEARNERS[name].network:
+        pytest.importorskip("torch")
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 4, 4), np.uint8)
+    stream = task_incremental(from_arrays(pictures, [0, 1, 2, 3] * 2, test=0.5).map(flattened))
+    learner = learners.make(name, {}, stream, seed=1)
+    assert isinstance(learner, Learner)
+    assert isinstance(learner, Saves)
+    learner.learn(stream[0].inputs, stream[0].labels)
+    assert set(learner.predict(stream[0].test.inputs, among=(0, 1)).best) <= {0, 1}
+
+
+def test_a_network_is_made_for_the_inputs_and_lets_the_task_compete_where_it_is_told() -> None:
+    pytest.importorskip("torch")
+    data = from_arrays(np.random.default_rng(0).random((8, 5)), [0, 1, 2, 3] * 2, test=0.5)
+    told = learners.make("naive", {"epochs": 2}, task_incremental(data), seed=3)
+    untold = learners.make("naive", {}, class_incremental(data), seed=3)
+    assert (told.active, untold.active, told.epochs, told.seed) == ("experience", "all", 2, 3)  # type: ignore[attr-defined]
+    assert list(told.shape) == [5]  # type: ignore[attr-defined]
+
+
+def test_settings_are_read_as_json_where_they_can_be() -> None:
+    assert learners.settings(["a=1", "b=true", "c=text", "d=[1,2]"]) == {"a": 1, "b": True, "c": "text", "d": [1, 2]}
+    with pytest.raises(typer.BadParameter):
+        learners.settings(["=1"])
