@@ -1,0 +1,124 @@
+"""What was said, from the probabilities of a network trained with connectionist temporal classification.
+
+CTC (Graves et al. 2006) gives each frame a probability over an alphabet and a blank; a text's probability is that of
+all paths which become the text when repetitions are merged and blanks removed. Symbol 0 is the blank, symbol k the
+k-th character of the alphabet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.learner import InputError
+
+NEVER = -math.inf
+LogProbabilities = npt.NDArray[np.floating]
+
+
+class Language(Protocol):
+    """What is known of texts before anything is heard, told character by character."""
+
+    def reward(self, text: str, character: str | None) -> float:
+        """What the score gains when a text goes on with a character, or ends (None); -inf forbids it."""
+
+
+def greedy(log_probabilities: LogProbabilities, alphabet: str) -> str:
+    """The text of the single most probable path.
+
+    Args:
+        log_probabilities: (T, 1 + len(alphabet)).
+
+    Raises:
+        InputError: another shape.
+
+    >>> greedy(np.log([[0.1, 0.9], [0.1, 0.9], [0.8, 0.2], [0.3, 0.7]]), "A")
+    'AA'
+    """
+    path = _checked(log_probabilities, alphabet).argmax(1)
+    fresh = path[np.flatnonzero(np.diff(path, prepend=0))]
+    return "".join(alphabet[symbol - 1] for symbol in fresh if symbol)
+
+
+def prefix_beam_search(
+    log_probabilities: LogProbabilities, alphabet: str, width: int = 16, language: Language | None = None,
+    least: float = 1e-5,
+) -> list[tuple[str, float]]:
+    """The most probable texts, each summed over the paths that the beam has met (Hannun et al. 2014).
+
+    Args:
+        log_probabilities: (T, 1 + len(alphabet)).
+        width: texts kept after each frame.
+        language: adds its reward to the score of a text.
+        least: a symbol less probable than this in a frame starts nothing there.
+
+    Returns:
+        At most `width` texts with their scores: the natural logarithm of the probability, plus rewards; best first.
+        Texts that the language does not let end stand there only if all are such.
+
+    Raises:
+        InputError: another shape, or a width below 1.
+
+    >>> frames = np.log([[0.6, 0.4], [0.6, 0.4]])
+    >>> greedy(frames, "A"), prefix_beam_search(frames, "A")[0][0]
+    ('', 'A')
+    """
+    frames = _checked(log_probabilities, alphabet)
+    if width < 1:
+        raise InputError(f"A beam keeps at least 1 text, not {width}.")
+    symbols = {character: k + 1 for k, character in enumerate(alphabet)}
+    earned = {"": 0.0}
+    beam = {"": (0.0, NEVER)}
+    for frame, likely in zip(frames.tolist(), frames > math.log(max(least, 1e-300)), strict=True):
+        starts = [(alphabet[k - 1], frame[k]) for k in np.flatnonzero(likely).tolist() if k]
+        grown = _grow(beam, frame, starts, symbols, earned, language)
+        best = sorted(grown, key=lambda text: _either(*grown[text]) + earned[text], reverse=True)[:width]
+        beam = {text: grown[text] for text in best}
+    scores = {text: _either(*paths) + earned[text] for text, paths in beam.items()}
+    if language is not None:
+        ended = {text: score + language.reward(text, None) for text, score in scores.items()}
+        scores = {text: score for text, score in ended.items() if score > NEVER} or scores
+    return sorted(scores.items(), key=lambda item: item[1], reverse=True)
+
+
+def _grow(
+    beam: Mapping[str, tuple[float, float]], frame: list[float], starts: list[tuple[str, float]],
+    symbols: Mapping[str, int], earned: dict[str, float], language: Language | None,
+) -> dict[str, tuple[float, float]]:
+    """One frame more: text -> log-probability of its paths that end in a blank, and of those that do not."""
+    grown: dict[str, tuple[float, float]] = {}
+    for text, (blank, other) in beam.items():
+        both = _either(blank, other)
+        silent, spoken = grown.get(text, (NEVER, NEVER))
+        held = other + frame[symbols[text[-1]]] if text else NEVER
+        grown[text] = (_either(silent, both + frame[0]), _either(spoken, held))
+        for character, chance in starts:
+            longer = text + character
+            if longer not in earned:
+                earned[longer] = earned[text] + (0.0 if language is None else language.reward(text, character))
+            if earned[longer] == NEVER:
+                continue
+            # The same character again is a new one only after a blank.
+            reach = chance + (blank if text[-1:] == character else both)
+            if reach == NEVER:
+                continue
+            silent, spoken = grown.get(longer, (NEVER, NEVER))
+            grown[longer] = (silent, _either(spoken, reach))
+    return grown
+
+
+def _either(a: float, b: float) -> float:
+    """log(exp a + exp b)."""
+    high, low = (a, b) if a > b else (b, a)
+    return high if low == NEVER else high + math.log1p(math.exp(low - high))
+
+
+def _checked(log_probabilities: LogProbabilities, alphabet: str) -> LogProbabilities:
+    frames = np.asarray(log_probabilities)
+    if frames.ndim != 2 or frames.shape[1] != 1 + len(alphabet):
+        raise InputError(f"Log-probabilities have the shape (T, {1 + len(alphabet)}), not {frames.shape}.")
+    return frames
