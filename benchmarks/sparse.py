@@ -26,6 +26,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def network(seed: int) -> nn.Sequential:
     """LeNet-300-100 with leaky ReLU."""
     torch.manual_seed(seed)
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(SIZES[:-1], SIZES[1:], strict=True):
+    for inputs, outputs in pairwise(SIZES):
         layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(SLOPE)]
     return nn.Sequential(*layers[:-1])
 
@@ -80,7 +81,9 @@ def cut(module: nn.Sequential, total: int, scores: Callable[[torch.Tensor], torc
     return masks
 
 
-def train(module: nn.Sequential, pixels: torch.Tensor, labels: torch.Tensor, masks: list[torch.Tensor] | None = None) -> None:
+def train(
+    module: nn.Sequential, pixels: torch.Tensor, labels: torch.Tensor, masks: list[torch.Tensor] | None = None
+) -> None:
     """One epoch, in which the weights outside the masks stay zero."""
     optimiser = torch.optim.Adam(module.parameters(), lr=1e-3)
     for batch in torch.randperm(len(pixels)).split(128):
@@ -147,7 +150,9 @@ def fastest(rivals: dict[str, Rival], rounds: int, calls: int) -> dict[str, floa
     return {name: 1e6 * spent for name, spent in best.items()}
 
 
-def compare(module: nn.Sequential, inputs: np.ndarray, batches: tuple[int, ...], rounds: int, case: str) -> dict[str, float]:
+def compare(
+    module: nn.Sequential, inputs: np.ndarray, batches: tuple[int, ...], rounds: int, case: str
+) -> dict[str, float]:
     """Times of all rivals on one network, and how often our time goes into theirs."""
     entry = inputs.shape[1]
     ours = SparseNetwork.of(module, (entry,))

@@ -20,6 +20,8 @@
 #endif
 
 typedef float floats __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef int32_t four_ints __attribute__((vector_size(16)));
 typedef int32_t ints __attribute__((vector_size(64), aligned(4), may_alias));
 
 enum { ROWS, LOOKUP_32, LOOKUP_64, DENSE };
@@ -31,10 +33,10 @@ typedef struct {
     float slope;                           /* of the activation below zero: 1 none, 0 ReLU */
     const float *bias, *weight;
     const uint16_t *column; /* ROWS: relative to the panel */
-    const uint32_t *start;  /* ROWS: panel after panel, a row's first weight; one more at the end */
+    const uint32_t *start;  /* ROWS: panel after panel, the first weight of each row; one more at the end */
     const uint8_t *place;   /* LOOKUP: of each weight's input within its block */
     const uint8_t *count;   /* LOOKUP: steps of 16 weights in each block and group */
-    const int32_t *order;   /* LOOKUP: the row of each lane */
+    const int32_t *order;   /* LOOKUP: the row of each lane; ROWS: panel after panel, the rows as they come */
 } Layer;
 
 typedef struct {
@@ -59,6 +61,7 @@ typedef struct {
     int64_t buffer; /* floats in each of the three buffers of the scratch space */
     const Map *map;
     const Program *program;
+    const uint8_t *live; /* whether anything reads a block of 16 features */
     const uint8_t *plan; /* the program for the next inputs where 0..limit are left, limit standing for more */
 } Network;
 
@@ -85,18 +88,19 @@ static inline void put(float *y, floats x) { *(floats *)y = x; }
 /* ---- one input ---- */
 
 static void rows_1(const Layer *l, const float *x, float *y) {
+    const float *w = l->weight;
+    const uint16_t *column = l->column;
     for (int32_t p = 0; p < l->pieces; p++, x += l->span) {
         const uint32_t *start = l->start + (int64_t)p * l->rows;
-        for (int32_t r = 0; r < l->rows; r++) {
+        for (int32_t i = 0; i < l->rows; i++) {
+            const int32_t r = l->order[(int64_t)p * l->rows + i];
             float a = p ? y[r] : l->bias[r], b = 0, c = 0, d = 0;
-            uint32_t i = start[r], end = start[r + 1];
-            for (; i + 4 <= end; i += 4) {
-                a += l->weight[i] * x[l->column[i]];
-                b += l->weight[i + 1] * x[l->column[i + 1]];
-                c += l->weight[i + 2] * x[l->column[i + 2]];
-                d += l->weight[i + 3] * x[l->column[i + 3]];
+            for (uint32_t n = start[i + 1] - start[i]; n; n -= 4, w += 4, column += 4) {
+                a += w[0] * x[column[0]];
+                b += w[1] * x[column[1]];
+                c += w[2] * x[column[2]];
+                d += w[3] * x[column[3]];
             }
-            for (; i < end; i++) a += l->weight[i] * x[l->column[i]];
             a = (a + b) + (c + d);
             y[r] = p + 1 < l->pieces ? a : bent(a, l->slope);
         }
@@ -188,25 +192,24 @@ static void one(const Layer *l, const float *x, float *y, float *sum) {
 
 #define TILE(K, U, G)                                                                                       \
     static void rows_tile_##K(const Layer *l, const float *x, float *y) {                                   \
+        const float *w = l->weight;                                                                         \
+        const uint16_t *column = l->column;                                                                 \
         for (int32_t p = 0; p < l->pieces; p++, x += (int64_t)l->span * 16 * K) {                           \
             const uint32_t *start = l->start + (int64_t)p * l->rows;                                        \
+            const int32_t *order = l->order + (int64_t)p * l->rows;                                         \
             const int last = p + 1 == l->pieces;                                                            \
-            for (int32_t r = 0; r < l->rows; r++) {                                                         \
+            for (int32_t i = 0; i < l->rows; i++) {                                                         \
+                const int32_t r = order[i];                                                                 \
                 float *out = y + (int64_t)r * 16 * K;                                                       \
                 floats a[U][K];                                                                             \
                 for (int k = 0; k < K; k++) a[0][k] = p ? at(out + 16 * k) : all(l->bias[r]);               \
                 for (int u = 1; u < U; u++)                                                                 \
                     for (int k = 0; k < K; k++) a[u][k] = all(0);                                           \
-                uint32_t i = start[r], end = start[r + 1];                                                  \
-                for (; i + U <= end; i += U)                                                                \
+                for (uint32_t n = start[i + 1] - start[i]; n; n -= U, w += U, column += U)                  \
                     for (int u = 0; u < U; u++) {                                                           \
-                        const float *in = x + (int64_t)l->column[i + u] * 16 * K;                           \
-                        for (int k = 0; k < K; k++) a[u][k] += l->weight[i + u] * at(in + 16 * k);          \
+                        const float *in = x + (int64_t)column[u] * 16 * K;                                  \
+                        for (int k = 0; k < K; k++) a[u][k] += w[u] * at(in + 16 * k);                      \
                     }                                                                                       \
-                for (; i < end; i++) {                                                                      \
-                    const float *in = x + (int64_t)l->column[i] * 16 * K;                                   \
-                    for (int k = 0; k < K; k++) a[0][k] += l->weight[i] * at(in + 16 * k);                  \
-                }                                                                                           \
                 for (int k = 0; k < K; k++) {                                                               \
                     for (int u = 1; u < U; u++) a[0][k] += a[u][k];                                         \
                     put(out + 16 * k, last ? bent16(a[0][k], l->slope) : a[0][k]);                          \
@@ -244,34 +247,45 @@ static void tile(const Layer *l, int32_t width, const float *x, float *y) {
     }
 }
 
-#if defined(__clang__) || __GNUC__ >= 12
-#define PAIRS(a, b, n) __builtin_shufflevector(a, b, n, n + 16, n + 1, n + 17, n + 2, n + 18, n + 3, n + 19, n + 4, \
-                                               n + 20, n + 5, n + 21, n + 6, n + 22, n + 7, n + 23)
-
-/* Four rounds of interleaving line i with line i + 8 turn 16 x 16 over. */
-static void turn16(const float *in, int64_t pitch, float *out, int64_t out_pitch) {
-    floats a[16], b[16];
-    for (int i = 0; i < 16; i++) a[i] = at(in + i * pitch);
-    for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < 8; i++) b[2 * i] = PAIRS(a[i], a[i + 8], 0), b[2 * i + 1] = PAIRS(a[i], a[i + 8], 8);
-        for (int i = 0; i < 8; i++) a[2 * i] = PAIRS(b[i], b[i + 8], 0), a[2 * i + 1] = PAIRS(b[i], b[i + 8], 8);
-    }
-    for (int i = 0; i < 16; i++) put(out + i * out_pitch, a[i]);
-}
+#ifdef __clang__
+#define PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
 #else
-static void turn16(const float *in, int64_t pitch, float *out, int64_t out_pitch) {
-    for (int i = 0; i < 16; i++)
-        for (int j = 0; j < 16; j++) out[j * out_pitch + i] = in[i * pitch + j];
-}
+#define PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (four_ints){i, j, k, l})
 #endif
 
-/* (lines, columns) becomes (columns, lines). */
-static void turn(const float *in, int64_t lines, int64_t columns, int64_t pitch, float *out, int64_t out_pitch) {
-    const int64_t whole_lines = lines & ~15, whole_columns = columns & ~15;
-    for (int64_t j = 0; j < whole_columns; j += 16)
-        for (int64_t i = 0; i < whole_lines; i += 16) turn16(in + i * pitch + j, pitch, out + j * out_pitch + i, out_pitch);
+static inline void turn4(const float *in, int64_t pitch, float *out, int64_t out_pitch) {
+    four a = *(const four *)in, b = *(const four *)(in + pitch);
+    four c = *(const four *)(in + 2 * pitch), d = *(const four *)(in + 3 * pitch);
+    four ab = PICK(a, b, 0, 4, 1, 5), cd = PICK(c, d, 0, 4, 1, 5);
+    *(four *)out = PICK(ab, cd, 0, 1, 4, 5), *(four *)(out + out_pitch) = PICK(ab, cd, 2, 3, 6, 7);
+    ab = PICK(a, b, 2, 6, 3, 7), cd = PICK(c, d, 2, 6, 3, 7);
+    *(four *)(out + 2 * out_pitch) = PICK(ab, cd, 0, 1, 4, 5), *(four *)(out + 3 * out_pitch) = PICK(ab, cd, 2, 3, 6, 7);
+}
+
+/* (lines, columns) becomes (columns, lines), but for the blocks of 16 columns that `live`, if given, has as zero. */
+static void turn(const float *in, int64_t lines, int64_t columns, const uint8_t *live, float *out, int64_t out_pitch) {
+    for (int64_t i = 0; i < lines; i += 16)
+        for (int64_t j = 0; j < columns; j += 16) {
+            const float *from = in + i * columns + j;
+            float *to = out + j * out_pitch + i;
+            if (live && !live[j / 16]) continue;
+            if (i + 16 <= lines && j + 16 <= columns) {
+                for (int v = 0; v < 16; v += 4)
+                    for (int u = 0; u < 16; u += 4) turn4(from + u * columns + v, columns, to + v * out_pitch + u, out_pitch);
+                continue;
+            }
+            for (int64_t u = 0; u < 16 && i + u < lines; u++)
+                for (int64_t v = 0; v < 16 && j + v < columns; v++) to[v * out_pitch + u] = from[u * columns + v];
+        }
+}
+
+/* (lines, width), of whose columns `count` are wanted, becomes (count, lines). */
+static void unturn(const float *in, int64_t lines, int64_t count, int64_t width, float *out) {
+    int64_t whole = lines & ~3, wanted = count & ~3;
+    for (int64_t j = 0; j < wanted; j += 4)
+        for (int64_t i = 0; i < whole; i += 4) turn4(in + i * width + j, width, out + j * lines + i, lines);
     for (int64_t i = 0; i < lines; i++)
-        for (int64_t j = i < whole_lines ? whole_columns : 0; j < columns; j++) out[j * out_pitch + i] = in[i * pitch + j];
+        for (int64_t j = i < whole ? wanted : 0; j < count; j++) out[j * lines + i] = in[i * width + j];
 }
 
 static void run_layers(const Program *p, const Network *net, const float *x, int64_t count, float *out, float *scratch) {
@@ -285,9 +299,9 @@ static void run_layers(const Program *p, const Network *net, const float *x, int
         }
         return;
     }
-    turn(x, count, net->features, net->features, buffers[1], p->width);
+    turn(x, count, net->features, net->live, buffers[1], p->width);
     for (int32_t i = 0; i < n; i++) tile(&p->layer[i], p->width, buffers[(i + 1) & 1], buffers[i & 1]);
-    turn(buffers[(n + 1) & 1], net->outputs, count, p->width, out, net->outputs);
+    unturn(buffers[(n + 1) & 1], net->outputs, count, p->width, out);
 }
 
 /* ---- maps ---- */

@@ -41,7 +41,7 @@ class Linear:
 
     def run(self, x: Floats) -> Floats:
         """(N, ...) -> (N, outputs)."""
-        return bent(x.reshape(len(x), -1) @ self.weight.T + self.bias, self.slope)
+        return bent(x.reshape(len(x), self.weight.shape[1]) @ self.weight.T + self.bias, self.slope)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ class Flatten:
 
     def run(self, x: Floats) -> Floats:
         """(N, ...) -> (N, values)."""
-        return x.reshape(len(x), -1)
+        return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 Layer = Linear | Convolution | Pool | Flatten
@@ -186,7 +186,8 @@ class Chain:
     @property
     def live(self) -> int:
         """Weights that are not zero; biases are not counted."""
-        return sum(int(np.count_nonzero(layer.weight)) for layer in self.layers if isinstance(layer, Linear | Convolution))
+        weighty = (layer for layer in self.layers if isinstance(layer, Linear | Convolution))
+        return sum(int(np.count_nonzero(layer.weight)) for layer in weighty)
 
     def run(self, x: Floats) -> Floats:
         """(N, *input_shape) -> (N, *output_shape), in numpy alone."""

@@ -14,6 +14,8 @@ from engram.structure.sparse_layers import Convolution, Floats, Linear, Pool, Sh
 
 ROWS, LOOKUP_32, LOOKUP_64, DENSE = range(4)
 CONVOLUTION, MAXIMUM, AVERAGE, LAYOUT = range(4)
+STEPS = ("sparse convolution", "maximum pooling", "average pooling", "copying")
+IN_FLIGHT = {1: 4, 16: 4, 32: 2, 64: 1}  # weights at once in the kernel for so many inputs
 WIDEST_PANEL = 1 << 16  # columns are 16 bits
 
 _int, _pointer = ctypes.c_int32, ctypes.c_void_p
@@ -44,7 +46,7 @@ class NetworkStruct(ctypes.Structure):
     _fields_: ClassVar = [
         *((name, _int) for name in ("maps", "inputs", "features", "outputs", "limit")),
         ("buffer", ctypes.c_int64),
-        *((name, _pointer) for name in ("map", "program", "plan")),
+        *((name, _pointer) for name in ("map", "program", "live", "plan")),
     ]
 
 
@@ -67,7 +69,8 @@ def aligned(shape: int | Sequence[int], dtype: Any = np.float32) -> npt.NDArray[
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + 128, np.uint8)
     start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
+    values: npt.NDArray[Any] = raw[start : start + size].view(dtype).reshape(shape)
+    return values
 
 
 def packed(struct: Any, arrays: dict[str, npt.NDArray[Any]], **numbers: float) -> Packed:
@@ -80,19 +83,31 @@ def packed(struct: Any, arrays: dict[str, npt.NDArray[Any]], **numbers: float) -
     return Packed(struct(**addresses, **numbers), tuple(own.values()))
 
 
-def rows(layer: Linear, span: int = WIDEST_PANEL) -> Packed:
-    """Compressed rows, panel after panel of `span` columns."""
+def rows(layer: Linear, width: int, span: int = WIDEST_PANEL) -> Packed:
+    """Compressed rows, panel after panel of `span` columns.
+
+    In each the shortest rows come first, so that where a row ends is no surprise to the processor, and zeros fill
+    each up to a multiple of the weights that the kernel has in flight.
+    """
     outputs, inputs = layer.weight.shape
     span = min(span, inputs, WIDEST_PANEL)
-    row, column = np.nonzero(layer.weight)
-    panel = column // span
-    order = np.lexsort((column, row, panel))
     pieces = -(-inputs // span)
-    sizes = np.bincount(panel * outputs + row, minlength=pieces * outputs)
+    row, column = np.nonzero(layer.weight)
+    run = column // span * outputs + row  # the row within its panel
+    sizes = np.bincount(run, minlength=pieces * outputs).reshape(pieces, outputs)
+    order = np.argsort(sizes, axis=1, kind="stable")
+    filled = -(-np.take_along_axis(sizes, order, axis=1) // IN_FLIGHT[width]) * IN_FLIGHT[width]
+    start = np.concatenate([[0], np.cumsum(filled)])
+    first = np.empty(pieces * outputs, np.int64)  # of each row within its panel
+    first[(np.arange(pieces)[:, None] * outputs + order).ravel()] = start[:-1]
+    sequence = np.argsort(run, kind="stable")
+    rank = np.arange(len(run)) - (np.cumsum(sizes) - sizes.ravel())[run[sequence]]
+    spot = first[run[sequence]] + rank
+    weight, place = np.zeros(start[-1], np.float32), np.zeros(start[-1], np.uint16)
+    weight[spot], place[spot] = layer.weight[row, column][sequence], (column % span)[sequence]
     arrays = {
-        "bias": layer.bias, "weight": layer.weight[row, column][order],
-        "column": (column % span)[order].astype(np.uint16),
-        "start": np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint32),
+        "bias": layer.bias, "weight": weight, "column": place, "start": start.astype(np.uint32),
+        "order": order.astype(np.int32),
     }
     return packed(LayerStruct, arrays, kernel=ROWS, rows=outputs, columns=inputs, pieces=pieces, span=span,
                   slope=layer.slope)
@@ -159,7 +174,8 @@ def maps(layers: Sequence[Convolution | Pool], entry: Shape) -> tuple[list[Packe
 
     The first copies the input into our own memory, since convolutions read a little beyond what they need.
     """
-    done, sizes = [], []
+    done: list[Packed] = []
+    sizes: list[int] = []
     grid = Grid.close(entry)
     for layer in layers:
         if isinstance(layer, Pool):
@@ -202,8 +218,8 @@ def _convolution(layer: Convolution, grid: Grid) -> tuple[Packed, Grid]:
     """Over maps that are laid out for its padding and stride already."""
     (step_y, step_x), (gap_y, gap_x) = layer.stride, layer.dilation
     filters, each, high, wide = layer.weight.shape
-    height, width = ((n - gap * (k - 1) - 1) // step + 1
-                     for n, k, step, gap in zip(grid.shape[1:], (high, wide), layer.stride, layer.dilation, strict=True))
+    height = (grid.shape[1] - gap_y * (high - 1) - 1) // step_y + 1
+    width = (grid.shape[2] - gap_x * (wide - 1) - 1) // step_x + 1
     places = (height - 1) * grid.pitch + width
     filter_, channel, i, j = np.nonzero(layer.weight)
     y, x = i * gap_y, j * gap_x
