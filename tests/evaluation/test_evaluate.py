@@ -173,6 +173,13 @@ def test_a_report_survives_json(arrival, tmp_path):
     assert all(len(row) == len(columns) for row in rows)
 
 
+def test_the_table_of_a_long_stream_stays_narrow():
+    report = evaluate(make("nearest_class_mean"), class_incremental(blobs(11), per=1))
+    columns, rows = report.table()
+    assert columns == ("after", "on it", "so far", "bytes", "seconds")
+    assert [row[1] for row in rows] == [f"{100 * x:.1f}" for x in report.matrix.diagonal()]
+
+
 def test_text_labels_stay_texts(tmp_path):
     data = from_arrays(np.repeat(np.eye(4), 5, axis=0), np.repeat(["a", "b", "c", "d"], 5))
     report = evaluate(make("fast"), class_incremental(data), out=tmp_path)

@@ -22,6 +22,7 @@ from engram.learner import DamagedError, FloatArray, Label, Learner
 from engram.store.files import make_folder, write_atomically
 
 FORMAT = 1
+WIDE = 10
 
 
 @dataclass(frozen=True)
@@ -191,14 +192,19 @@ class Report:
         write_atomically(Path(path), (json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n").encode())
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        """Columns and rows for people: the accuracy matrix in percent, any-time accuracy and costs."""
-        columns = ("after", *(f"on {name}" for name in self.experiences), "so far", "bytes", "seconds")
-        rows = [
-            (self.experiences[i], *(None if math.isnan(x) else f"{100 * x:.1f}" for x in accuracies),
-             f"{100 * so_far:.1f}", cost.bytes, f"{cost.learning + cost.consolidating:.2f}")
-            for i, (accuracies, so_far, cost) in enumerate(zip(self.matrix, self.any_time, self.costs, strict=True))
-        ]
-        return columns, rows
+        """Columns and rows for people: accuracies in percent, after each experience, and costs.
+
+        Of streams longer than `WIDE` not the whole matrix, but the accuracy on what was learned last.
+        """
+        wide = len(self.experiences) > WIDE
+        asked = ("on it",) if wide else tuple(f"on {name}" for name in self.experiences)
+        rows = []
+        for i, (accuracies, so_far, cost) in enumerate(zip(self.matrix, self.any_time, self.costs, strict=True)):
+            shown = accuracies[i : i + 1] if wide else accuracies
+            cells = (None if math.isnan(share) else f"{100 * share:.1f}" for share in shown)
+            rows.append((self.experiences[i], *cells, f"{100 * so_far:.1f}", cost.bytes,
+                         f"{cost.learning + cost.consolidating:.2f}"))
+        return ("after", *asked, "so far", "bytes", "seconds"), rows
 
 
 def _share(right: FloatArray, totals: Sequence[Sequence[int]]) -> FloatArray:
