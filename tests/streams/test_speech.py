@@ -10,6 +10,7 @@ import pytest
 
 from engram.learner import DamagedError, InputError
 from engram.streams.an4 import FILE, an4, normalise, read_cepstra
+from engram.streams.data_sets import data_set
 from engram.streams.location import MissingDataError
 from engram.streams.spoken_digits import of_length, spoken_digits
 
@@ -116,3 +117,11 @@ def test_a_recording_stands_in_the_middle():
     frames = np.arange(5, dtype=np.float32)[:, None]
     assert of_length(frames, 3)[:, 0].tolist() == [1, 2, 3]
     assert of_length(frames, 8)[:, 0].tolist() == [0, 0, 1, 2, 3, 4, 0, 0]
+
+
+def test_spoken_digits_are_a_data_set_with_nine_hundred_to_learn(digits):
+    data = data_set("spoken-digits")
+    assert data.classes == tuple(range(10))
+    assert data.train_inputs.shape == (900, 64, 40)
+    assert np.bincount(data.test_labels).tolist() == [30] * 10
+    assert np.array_equal(data.test_inputs, digits.images()[digits.test])

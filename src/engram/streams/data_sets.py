@@ -21,6 +21,7 @@ DATA_SETS = {
     "photos": "engram.streams.data_sets:photos",
     "steel-defects": "engram.streams.data_sets:steel_defects",
     "omniglot": "engram.streams.data_sets:omniglot",
+    "spoken-digits": "engram.streams.data_sets:spoken_digits",
 }
 """Where each is made, by its name."""
 
@@ -96,6 +97,16 @@ def omniglot(part: str = "background") -> DataSet:
 
     drawings = read(part)
     return _divided("omniglot", Decoded(len(drawings), drawings.__getitem__), drawings.labels)
+
+
+def spoken_digits() -> DataSet:
+    """Digits said by six people: 900 + 300 of (64, 40) float32, log-mel frames; takes 0 to 4 are the test part."""
+    from engram.streams.spoken_digits import spoken_digits as read
+
+    data = read()
+    images = data.images()
+    taught = np.setdiff1d(np.arange(len(images)), data.test)
+    return DataSet("spoken-digits", images[taught], data.labels[taught], images[data.test], data.labels[data.test])
 
 
 def _from_pictures(name: str, pictures: LabelledPictures, side: int) -> DataSet:
