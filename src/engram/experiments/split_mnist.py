@@ -56,21 +56,23 @@ class Config:
         trial_seed: of these trials; no seed that is tested.
         ewc_strength: the λ tried.
         lwf_temperature, lwf_weight: what LwF tries; weight 0 stands for 1/n in the n-th experience.
-        er_epochs, er_replayed: passes over an experience, and old examples in a step, that replay tries.
+        er_epochs: passes over an experience: replay. More of them wear the few kept examples out.
+        er_replayed, er_learning_rate: old examples in a step, and the learning rates, that replay tries.
     """
 
     data: str = "mnist"
     hidden: tuple[int, ...] = (400, 400)
     epochs: int = 5
-    joint_epochs: int = 3
+    joint_epochs: int = 2
     capacity: int = 200
     held_out: int = 6000
     trial_seed: int = 100
-    ewc_strength: tuple[float, ...] = (1e2, 1e3, 1e4, 1e5, 1e6, 1e7)
+    ewc_strength: tuple[float, ...] = (1e3, 1e4, 1e5, 1e6, 1e7)
     lwf_temperature: tuple[float, ...] = (1.0, 2.0)
     lwf_weight: tuple[float, ...] = (0.0, 0.5)
-    er_epochs: tuple[int, ...] = (1, 2)
+    er_epochs: int = 1
     er_replayed: tuple[int, ...] = (128, 512)
+    er_learning_rate: tuple[float, ...] = (1e-3, 5e-4, 2.5e-4)
 
 
 class Method(NamedTuple):
@@ -89,8 +91,8 @@ METHODS = {
         {"epochs": c.epochs, "temperature": temperature, "weight": weight or None}
         for temperature in c.lwf_temperature for weight in c.lwf_weight]),
     "er": Method("replay, 200 examples", "experience_replay:ExperienceReplay", lambda c: [
-        {"epochs": epochs, "capacity": c.capacity, "replayed": replayed}
-        for epochs in c.er_epochs for replayed in c.er_replayed]),
+        {"epochs": c.er_epochs, "capacity": c.capacity, "replayed": replayed, "learning_rate": rate}
+        for replayed in c.er_replayed for rate in c.er_learning_rate]),
     "joint": Method("joint", "joint:Joint", lambda c: [{"epochs": c.joint_epochs}]),
 }
 HEADS = {"fast": "fast head on pixels", "streaming_lda": "streaming LDA on pixels"}
