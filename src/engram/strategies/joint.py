@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engram.learner import State
 from engram.strategies.base import Strategy
+from engram.strategies.kept import Kept
 
 
 class Joint(Strategy):
@@ -26,29 +26,27 @@ class Joint(Strategy):
     """
 
     memory_limit = math.inf
-    _inputs: Tensor | None = None
-    _targets: Tensor | None = None
+
+    def __init__(self, network: nn.Module | Mapping[str, Any], **settings: Any) -> None:
+        super().__init__(network, **settings)
+        self.kept = Kept()
 
     @property
     def samples_stored(self) -> int:
         """Examples kept: all."""
-        return 0 if self._targets is None else len(self._targets)
+        return len(self.kept)
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
         """The loop over everything that ever arrived."""
-        if self._inputs is not None and self._targets is not None:
-            inputs, targets = torch.cat([self._inputs, inputs]), torch.cat([self._targets, targets])
-        super().train(inputs, targets)
-        self._inputs, self._targets = inputs, targets
+        everything = Kept(self.kept.inputs, self.kept.targets)
+        everything.add(inputs, targets)
+        super().train(everything.inputs, everything.targets)
+        self.kept = everything
 
     def remembered(self) -> State:
         """All examples."""
-        if self._inputs is None or self._targets is None:
-            return {}
-        return {"inputs": self._inputs.cpu().numpy().copy(), "targets": self._targets.cpu().numpy().copy()}
+        return self.kept.state()
 
     def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back all examples."""
-        if state:
-            self._inputs = torch.from_numpy(state["inputs"]).to(self.device)
-            self._targets = torch.from_numpy(state["targets"]).to(self.device)
+        self.kept = Kept.from_state(state, self.device)

@@ -46,15 +46,34 @@ class OutputLayer(nn.Module):
         """
         new = [label for label in dict.fromkeys(labels) if label not in self.book]
         if new:
-            limit = 1 / math.sqrt(self.width)
-            rows = self.weight.new_empty(len(new), self.width).uniform_(-limit, limit)
+            rows = _drawn(self.weight.new_empty(len(new), self.width), self.width)
             self.weight = nn.Parameter(torch.cat([self.weight.detach(), rows]))
-            self.bias = nn.Parameter(torch.cat([self.bias.detach(), rows.new_empty(len(new)).uniform_(-limit, limit)]))
+            self.bias = nn.Parameter(torch.cat([self.bias.detach(), _drawn(rows.new_empty(len(new)), self.width)]))
             self.book.update({label: len(self.book) + i for i, label in enumerate(new)})
+            self._match_mask()
         return new
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw all rows anew."""
+        _drawn(self.weight, self.width)
+        _drawn(self.bias, self.width)
 
     def resize(self, labels: Iterable[Label]) -> None:
         """Have rows for these labels and no others; their values are to be loaded."""
         self.book = {label: place for place, label in enumerate(labels)}
         self.weight = nn.Parameter(self.weight.new_zeros(len(self.book), self.width))
         self.bias = nn.Parameter(self.bias.new_zeros(len(self.book)))
+        self._match_mask()
+
+    def _match_mask(self) -> None:
+        """Where the layer is masked, new rows are alive."""
+        mask: Tensor | None = getattr(self, "weight_mask", None)
+        if mask is not None:
+            self.weight_mask = torch.ones_like(self.weight, requires_grad=False)
+            self.weight_mask[: len(mask)] = mask[: len(self.book)]
+
+
+def _drawn(values: Tensor, width: int) -> Tensor:
+    limit = 1 / math.sqrt(width)
+    return values.uniform_(-limit, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from engram.heads.head import from_json_array, json_array
 from engram.learner import DamagedError, InputError, State
 from engram.strategies import optimiser as optimisers
 from engram.strategies.growing_network import Knowledge
+from engram.structure.compact import compact, expand
 
 if TYPE_CHECKING:
     from engram.strategies.base import Strategy
@@ -27,7 +29,9 @@ def config(strategy: Strategy) -> dict[str, Any]:
     constructors = [vars(kind)["__init__"] for kind in type(strategy).__mro__[:-1] if "__init__" in vars(kind)]
     parameters = [p for constructor in constructors for p in inspect.signature(constructor).parameters.values()]
     names = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"self", "network"}
-    return {name: getattr(strategy, name) for name in sorted(names)}
+    values = {name: getattr(strategy, name) for name in sorted(names)}
+    return {name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+            for name, value in values.items()}
 
 
 def pack(strategy: Strategy) -> State:
@@ -35,7 +39,7 @@ def pack(strategy: Strategy) -> State:
     about = {"strategy": type(strategy).__name__, "config": config(strategy), "labels": list(strategy.labels),
              "network": getattr(strategy.network, "spec", None)}
     parts = {
-        "network": {name: tensor.cpu().numpy().copy() for name, tensor in strategy.whole.state_dict().items()},
+        "network": compact({name: tensor.cpu().numpy() for name, tensor in strategy.whole.state_dict().items()}),
         "optimiser": optimisers.arrays_of(strategy.steps),
         "remembered": strategy.remembered(),
     }
@@ -66,7 +70,7 @@ def _restore(strategy: Strategy, labels: list[Any], state: Mapping[str, npt.NDAr
         return {key.removeprefix(f"{name}/"): np.array(array) for key, array in state.items()
                 if key.startswith(f"{name}/")}
 
-    tensors = {name: torch.from_numpy(array).to(strategy.device) for name, array in part("network").items()}
+    tensors = {name: torch.from_numpy(array).to(strategy.device) for name, array in expand(part("network")).items()}
     strategy.recall(part("remembered"))
     strategy.become(Knowledge(tuple(labels), tensors))
     strategy.companions = torch.from_numpy(np.array(state["companions"])).to(strategy.device)

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from engram.learner import InputError
+from engram.structure import masked
 from engram.structure.growth import percentile
 from engram.structure.masked import Masks
 
 Scores = Mapping[str, Tensor]
+ATTEMPTS = 8
 
 
 def magnitudes(masks: Masks) -> dict[str, Tensor]:
@@ -80,12 +82,15 @@ def prune_percentile(masks: Masks, beta: float, scores: Scores | None = None, *,
         alive = scores[name][mask != 0]
         threshold = percentile(alive, beta) if len(alive) else 0.0
         kept[name] = (mask != 0) & (scores[name] >= threshold)
-    return _apply(masks, kept, scores, recoverable)
+    if recoverable:
+        keep_ways(masks, kept, scores)
+    return _apply(masks, kept)
 
 
 @torch.no_grad()
 def prune_to(masks: Masks, live: int, scores: Scores | None = None, *, recoverable: bool = True) -> int:
-    """Leave about `live` parameters: those connections of all layers together that have the largest scores.
+    """Leave no more than `live` parameters, as far as `recoverable` allows: the connections of all layers together that
+    have the largest scores.
 
     Args:
         live: parameters to stay alive, biases counted.
@@ -96,12 +101,20 @@ def prune_to(masks: Masks, live: int, scores: Scores | None = None, *, recoverab
     """
     scores = magnitudes(masks) if scores is None else scores
     alive = torch.cat([scores[name][mask != 0] for name, mask in masks.items()])
-    connections = len(alive) - (masks.live - live)
-    if connections >= len(alive):
+    wanted = len(alive) - (masks.live - live)
+    if wanted >= len(alive):
         return 0
-    threshold = alive.kthvalue(len(alive) - max(connections, 1) + 1).values
-    kept = {name: (mask != 0) & (scores[name] >= threshold) for name, mask in masks.items()}
-    return _apply(masks, kept, scores, recoverable)
+    kept: dict[str, Tensor] = {}
+    for _ in range(ATTEMPTS):  # those kept for the sake of their neurons make others go
+        threshold = alive.kthvalue(len(alive) - max(wanted, 1) + 1).values
+        kept = {name: (mask != 0) & (scores[name] >= threshold) for name, mask in masks.items()}
+        if recoverable:
+            keep_ways(masks, kept, scores)
+        over = _parameters(masks, kept) - live
+        if over <= 0 or wanted <= 1:
+            break
+        wanted -= over
+    return _apply(masks, kept)
 
 
 def cubic(share: float, start: float, end: float) -> float:
@@ -114,10 +127,18 @@ def cubic(share: float, start: float, end: float) -> float:
     return end + (start - end) * (1 - min(max(share, 0.0), 1.0)) ** 3
 
 
-def _apply(masks: Masks, kept: dict[str, Tensor], scores: Scores, recoverable: bool) -> int:
+def _parameters(masks: Masks, kept: dict[str, Tensor]) -> int:
+    """What would be alive."""
+    change = 0
+    for name, mask in kept.items():
+        change += int(mask.sum()) - int(masks[name].sum())
+        if masks.bias(name) is not None:
+            change += int(mask.flatten(1).any(1).sum()) - int(masked.rows(masks[name]).sum())
+    return masks.live + change
+
+
+def _apply(masks: Masks, kept: dict[str, Tensor]) -> int:
     before = sum(int(mask.sum()) for mask in masks.values())
-    if recoverable:
-        keep_ways(masks, kept, scores)
     for name, mask in kept.items():
         masks[name] = mask
     return before - sum(int(mask.sum()) for mask in masks.values())

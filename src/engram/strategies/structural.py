@@ -1,0 +1,284 @@
+"""What all methods share that change a network's connections: kept data, training of what is alive, growth, pruning."""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engram.learner import InputError, Label, State
+from engram.strategies import optimiser as optimisers
+from engram.strategies.averaging import Average
+from engram.strategies.growing_network import Knowledge
+from engram.strategies.joint import Joint
+from engram.strategies.kept import Kept
+from engram.strategies.recipe import Recipe
+from engram.streams.augmentation import Affine
+from engram.structure import dynamic_sparsity, growth, pruning
+from engram.structure.masked import Masks
+
+AUGMENTATIONS: dict[str, Affine | None] = {
+    "none": None,
+    "affine": Affine(degrees=15, stretch=0.15, shear=0.2, shift=2 / 14),
+}
+PRUNE_EVERY = 50  # steps
+JUDGED_AT_ONCE = 1000
+SCORED_ON = 512  # examples that tell how active the connections are
+WARM_UP = 0.05  # share of the steps in which the learning rate rises
+PATIENCE = 4  # half epochs in which what was pruned must be as accurate as before
+
+OnStep = Callable[[int, int], None]
+
+
+class Structural(Joint):
+    """A network whose connections come and go with the data. Each `learn` is one update, after which the network rests
+    with no more than `parameters` alive, ready to be asked and to be updated again.
+
+    All that arrives is kept, a part of it for validation, as the published methods want it.
+
+    Args:
+        parameters: the most that may be alive at rest, biases counted.
+        recipe: the settings of an update: a `Recipe`, or its fields.
+        held_out: share of what arrives that is not trained on but judges the pruning.
+        augmentation: one of `AUGMENTATIONS`, for images (N, 1, H, W).
+        settings: as of `Strategy`; `epochs` and `learning_rate` are the recipe's.
+
+    Attributes:
+        masks: which connections are alive.
+        judged: what was held out.
+        report: what the last update did: examples `shown`; parameters `before`, `grown` and `live`; `grown-accuracy`
+            and `accuracy` on what was held out; neurons `isolated`; and whether it was `recoverable`: no neuron cut off
+            and no accuracy lost.
+        progress: called with the share of an update that is done, and what is going on.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module | Mapping[str, Any],
+        *,
+        parameters: int = 12_000,
+        recipe: Recipe | Mapping[str, Any] = Recipe(),  # noqa: B008 - it is frozen
+        held_out: float = 1 / 12,
+        augmentation: str = "none",
+        **settings: Any,
+    ) -> None:
+        super().__init__(network, **settings)
+        if augmentation not in AUGMENTATIONS or not 0 <= held_out < 1 or parameters < 1:
+            raise InputError(f"augmentation: {', '.join(AUGMENTATIONS)}; held_out in [0, 1); parameters above 0.")
+        self.parameters, self.held_out, self.augmentation = parameters, held_out, augmentation
+        self.recipe = recipe if isinstance(recipe, Recipe) else Recipe(**recipe)
+        self.masks = Masks(self.whole)
+        self.judged = Kept()
+        self.report: dict[str, Any] = {}
+        self.progress: Callable[[float, str], None] = lambda share, what: None
+        self._shown = 0
+        self._teacher: nn.Module | None = None
+
+    @abstractmethod
+    def restructure(self, new: Kept, everything: Kept) -> None:
+        """One update: what is new arrived, everything is at hand. Ends with the network at rest."""
+
+    def train(self, inputs: Tensor, targets: Tensor) -> None:
+        """Hold some examples out, keep the others, and update."""
+        held = torch.rand(len(inputs), generator=self.generator) < self.held_out
+        if held.all():
+            held[:] = False
+        new, everything = Kept(inputs[~held], targets[~held]), Kept(self.kept.inputs, self.kept.targets)
+        everything.add(new.inputs, new.targets)
+        judged = Kept(self.judged.inputs, self.judged.targets)
+        if held.any():
+            judged.add(inputs[held], targets[held])
+        previous, self.judged, self._shown = self.judged, judged, 0
+        try:
+            self.report = {"before": self.masks.live}
+            self.restructure(new, everything)
+            self._close_report(everything)
+        except BaseException:
+            self.judged = previous
+            raise
+        finally:
+            self._teacher = None
+        self.kept = everything
+
+    def fit(self, data: Kept, epochs: float, rate: float, on_step: OnStep = lambda step, steps: None) -> None:
+        """Train what is alive for the recipe's epochs; the averaged weights stay."""
+        size = min(self.batch, len(data))
+        steps = max(round(epochs * self.recipe.repeats(len(data)) * len(data) / self.batch), 1 if epochs else 0)
+        self.steps = optimisers.make(self.optimiser, self.whole.parameters(), rate)
+        self.masks.guard(self.steps)
+        average = Average(self.whole, self.recipe.averaging) if self.recipe.averaging else None
+        self.whole.train()
+        for step, rows in enumerate(islice(self._passes(len(data), size), steps)):
+            for group in self.steps.param_groups:
+                group["lr"] = rate * (annealed(step / steps) if self.recipe.anneal else 1.0)
+            self.observe(*data.at(rows))
+            on_step(step, steps)
+            if average is not None and 2 * step >= steps:
+                average.take()
+            if step % PRUNE_EVERY == 0:
+                self.progress(step / steps, f"{self.masks.live:,} of {self.masks.total:,} parameters alive")
+        if average is not None and average.taken:
+            average.give()
+        self.masks.enforce()
+
+    def grow_connections(self, data: Kept) -> int:
+        """One growth: gradients of all connections over the data, updates paused; what the loss asks for wakes."""
+        self.whole.train()
+        batches = torch.split(torch.randperm(len(data), generator=self.generator), self.batch)
+        found = growth.mean_gradients(self.masks, batches, lambda rows: self.loss(*self._seen(*data.at(rows))))
+        self._shown += len(data)
+        return growth.grow(self.masks, found, self.recipe.alpha, self.recipe.eta)
+
+    def gradients_on_some(self, data: Kept) -> growth.Gradients:
+        """The gradients of all connections on a few hundred examples."""
+        rows = [self._some(data)]
+        return growth.mean_gradients(self.masks, rows, lambda some: self.loss(*self._seen(*data.at(some))))
+
+    def begin_anew(self) -> None:
+        """Fresh weights, all connections alive; labels stay."""
+        for layer in self.whole.modules():
+            if callable(fresh := getattr(layer, "reset_parameters", None)):
+                fresh()
+        for name, mask in self.masks.items():
+            self.masks[name] = torch.ones_like(mask)
+
+    def prune(self, data: Kept) -> None:
+        """Put connections to rest by the recipe until the network is small, training what remains."""
+        self.report |= {"grown": self.masks.live, "grown-accuracy": self.accuracy(data)}
+        if self.recipe.distillation:
+            self._teacher = copy.deepcopy(self.whole).eval().requires_grad_(False)
+        if self.recipe.pruning == "percentile":
+            self._prune_while_accurate(data)
+        else:
+            start = self.masks.live
+            self.fit(data, self.recipe.prune_epochs, self.recipe.prune_rate,
+                     lambda step, steps: self._thin(data, step, steps, start))
+            self._limit(data, self.parameters)
+
+    def observe(self, inputs: Tensor, targets: Tensor) -> None:
+        """One step on augmented examples."""
+        self._shown += len(inputs)
+        super().observe(*self._seen(inputs, targets))
+
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy; while pruning, mostly agreement with the grown network (Hinton, Vinyals, Dean 2015)."""
+        if self._teacher is None:
+            return super().loss(inputs, targets)
+        with torch.no_grad():
+            wanted = functional.log_softmax(self._teacher(inputs) / self.recipe.temperature, 1)
+        logits = self.whole(inputs)
+        given = functional.log_softmax(logits / self.recipe.temperature, 1)
+        agreement = functional.kl_div(given, wanted, log_target=True, reduction="batchmean")
+        own = functional.cross_entropy(self.competing(logits, targets), targets)
+        share = self.recipe.distillation
+        return share * self.recipe.temperature**2 * agreement + (1 - share) * own
+
+    @torch.no_grad()
+    def accuracy(self, data: Kept) -> float:
+        """In percent, on what was held out; on the data themselves where nothing was."""
+        judged = self.judged if len(self.judged) else data
+        self.whole.eval()
+        parts = torch.split(torch.arange(len(judged)), JUDGED_AT_ONCE)
+        right = [self.whole(inputs).argmax(1) == targets for inputs, targets in map(judged.at, parts)]
+        return 100 * torch.cat(right).double().mean().item()
+
+    def grow(self, labels: list[Label]) -> list[Label]:
+        """Outputs for new labels, all of their connections alive."""
+        new = super().grow(labels)
+        if new:
+            self.masks = Masks(self.whole)
+        return new
+
+    def become(self, knowledge: Knowledge) -> None:
+        """Know this and nothing else, masks included."""
+        super().become(knowledge)
+        self.masks = Masks(self.whole)
+
+    def remembered(self) -> State:
+        """All examples: those trained on, and those held out."""
+        return super().remembered() | {f"judged-{name}": array for name, array in self.judged.state().items()}
+
+    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take back all examples."""
+        super().recall(state)
+        self.judged = Kept.from_state(
+            {name.removeprefix("judged-"): array for name, array in state.items() if name.startswith("judged-")},
+            self.device)
+
+    def _seen(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        change = AUGMENTATIONS[self.augmentation]
+        return (inputs if change is None else change(inputs, self.generator)), targets
+
+    def _passes(self, count: int, size: int) -> Iterator[Tensor]:
+        """Rows of one full batch after another, every example once in a pass but for the last few."""
+        while True:
+            order = torch.randperm(count, generator=self.generator)
+            yield from torch.split(order[: count // size * size], size)
+
+    def _thin(self, data: Kept, step: int, steps: int, start: int) -> None:
+        """Gradual pruning: every few steps down to what the cubic schedule leaves, some connections exchanged."""
+        share = step / (steps * self.recipe.prune_share or 1)
+        if step % PRUNE_EVERY or share > 1:
+            return
+        self._limit(data, int(pruning.cubic(share, start, self.parameters)))
+        if self.recipe.regrowth and share < 1:
+            dynamic_sparsity.exchange(self.masks, self.recipe.regrowth * (1 - share),
+                                      self.gradients_on_some(data).magnitude)
+
+    def _limit(self, data: Kept, live: int) -> None:
+        pruning.prune_to(self.masks, live, self._scores(data), recoverable=self.recipe.recoverable)
+
+    def _scores(self, data: Kept) -> dict[str, Tensor]:
+        if self.recipe.scores == "magnitude":
+            return pruning.magnitudes(self.masks)
+        self.whole.eval()
+        inputs, _ = self._seen(*data.at(self._some(data)))
+        scores = pruning.activation_scaled(self.masks, [inputs], self.whole)
+        self.whole.train()
+        return scores
+
+    def _some(self, data: Kept) -> Tensor:
+        return torch.randint(len(data), (min(SCORED_ON, len(data)),), generator=self.generator)
+
+    def _prune_while_accurate(self, data: Kept) -> None:
+        """A few percent of each layer at a time, for as long as training brings the accuracy back."""
+        wanted = self.accuracy(data) - self.recipe.tolerance
+        most = self._shown + self.recipe.prune_epochs * self.recipe.repeats(len(data)) * len(data)
+        while self.masks.live > self.parameters and self._shown < most:
+            before = self.whole.knowledge()
+            pruning.prune_percentile(self.masks, self.recipe.beta, self._scores(data),
+                                     recoverable=self.recipe.recoverable)
+            if not self._recovers(data, wanted):
+                self.become(before)
+                break
+
+    def _recovers(self, data: Kept, wanted: float) -> bool:
+        for _ in range(PATIENCE):
+            if self.accuracy(data) >= wanted:
+                return True
+            self.fit(data, 0.5 / self.recipe.repeats(len(data)), self.recipe.prune_rate)
+        return self.accuracy(data) >= wanted
+
+    def _close_report(self, data: Kept) -> None:
+        cut = pruning.isolated(self.masks)
+        accuracy = self.accuracy(data)
+        kept = accuracy >= self.report.get("grown-accuracy", accuracy)
+        self.report |= {"live": self.masks.live, "accuracy": accuracy, "shown": self._shown,
+                        "isolated": sum(cut), "recoverable": kept and not sum(cut)}
+
+
+def annealed(share: float) -> float:
+    """Share of the full learning rate: a short rise, then half a cosine to zero (Loshchilov, Hutter 2017).
+
+    >>> [round(annealed(share), 2) for share in (0, 0.025, 0.05, 0.525, 1)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    return min(share / WARM_UP, 0.5 * (1 + math.cos(math.pi * max(share - WARM_UP, 0) / (1 - WARM_UP))))
