@@ -51,7 +51,7 @@ def finished(name: str, folder: str | None = None) -> tuple[object, State]:
 
 
 @pytest.mark.parametrize(("name", "asked", "what"), [
-    ("ExperienceReplay", 3, "learning"), ("ElasticWeightConsolidation", 2, "asking"),
+    ("ExperienceReplay", 3, "learning"), ("ElasticWeightConsolidation", 3, "asking"),
     ("LearningWithoutForgetting", 3, "learning"),
 ])
 def test_killed_and_resumed_it_ends_the_same(name, asked, what, tmp_path):
