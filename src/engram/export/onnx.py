@@ -1,0 +1,86 @@
+"""A PyTorch network as an ONNX file that any runtime can load: no masks, no code, no trace of how it was trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engram.learner import InputError, Label
+from engram.store.files import write_atomically
+
+if TYPE_CHECKING:
+    import torch
+
+TOLERANCE = 1e-4
+"""The exported network's answers may differ from the original's by this share of the largest."""
+
+
+def to_onnx(
+    network: torch.nn.Module,
+    path: str | os.PathLike[str],
+    input_shape: Sequence[int],
+    labels: Sequence[Label] | None = None,
+) -> None:
+    """Write the network as it is in evaluation mode: one input "inputs" (N, *input_shape), one output "outputs".
+
+    What a mask has cut is zero in the file. That ONNX Runtime gives the same answers is tried before anything is
+    written. Needs `pip install engram[train,export]`.
+
+    Args:
+        network: takes one float32 tensor and returns one. It is left in the mode it was in.
+        path: where to; a file that is there is replaced, whole or not at all.
+        input_shape: of one input, such as (1, 28, 28).
+        labels: what each output means, a `labels` entry of the file's metadata: a JSON list.
+
+    Raises:
+        InputError: it cannot be exported, or answers otherwise then; as many labels as outputs are wanted.
+    """
+    import torch
+
+    from engram.pretraining.onnx_network import to_onnx as content_of
+    from engram.structure.sparse_modules import evaluating
+
+    shape = tuple(int(side) for side in input_shape)
+    probes = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    with evaluating(network), torch.no_grad():
+        home = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+        try:
+            expected = network(torch.from_numpy(probes).to(home)).cpu().numpy()
+            content = content_of(network, shape, names=("inputs", "outputs"))
+        except ImportError as error:
+            raise InputError(f"Export needs `pip install engram[export]`: {error}") from error
+        except Exception as error:  # the network and the exporter raise whatever they meet
+            raise InputError(f"This network cannot be exported to ONNX: {error}") from error
+    if labels is not None:
+        content = _with_labels(content, labels, expected.shape[1])
+    _compare(content, probes, expected)
+    write_atomically(Path(path), content)
+
+
+def _with_labels(content: bytes, labels: Sequence[Label], outputs: int) -> bytes:
+    import json
+
+    import onnx
+
+    if len(labels) != outputs:
+        raise InputError(f"{len(labels)} labels do not name {outputs} outputs.")
+    model = onnx.load_from_string(content)
+    onnx.helper.set_model_props(model, {"labels": json.dumps(list(labels), ensure_ascii=False)})
+    written: bytes = model.SerializeToString()
+    return written
+
+
+def _compare(content: bytes, probes: np.ndarray, expected: np.ndarray) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    for count in (1, len(probes)):
+        (given,) = session.run(None, {"inputs": probes[:count]})
+        if given.shape != expected[:count].shape or (
+            np.abs(given - expected[:count]).max() > TOLERANCE * max(1, np.abs(expected).max())
+        ):
+            raise InputError("ONNX Runtime answers otherwise than this network: it was not exported.")
