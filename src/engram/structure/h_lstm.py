@@ -75,8 +75,7 @@ class HLSTM(nn.Module):
         each = torch.arange(len(frames), device=frames.device)
         onward = frames.transpose(0, 1)
         sides = [side for side in self.directions if isinstance(side, _Direction)]
-        driven = torch.stack([side.from_input(onward[mirror, each] if i else onward)
-                              for i, side in enumerate(sides)], 1)
+        driven = torch.stack([side.from_input(onward[mirror, each] if i else onward) for i, side in enumerate(sides)])
         recurrent = torch.stack([side.from_state.weight for side in sides])
         keep, deeper = [], []
         for depth in range(sides[0].depth):
@@ -84,7 +83,7 @@ class HLSTM(nn.Module):
             deeper += [torch.stack([layer.weight for layer in layers]), torch.stack([layer.bias for layer in layers])]
             keep.append(self._resting(len(layers), len(frames), layers[0].in_features, frames))
         states: Tensor = _Recurrence.apply(driven, recurrent, len(keep), *keep, *deeper)  # type: ignore[no-untyped-call]
-        ways = [states[mirror, i, each] if i else states[:, i] for i in range(len(sides))]
+        ways = [states[i][mirror, each] if i else states[i] for i in range(len(sides))]
         return (torch.cat(ways, 2) * alive).transpose(0, 1)
 
     def _resting(self, groups: int, count: int, neurons: int, like: Tensor) -> Tensor:
@@ -142,36 +141,36 @@ def _places(frames: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 class _Recurrence(torch.autograd.Function):
-    """The loop over time: (T, D, N, 4 k) from the frames -> states (T, D, N, width).
+    """The loop over time: (D, T, N, 4 k) from the frames -> states (D, T, N, width).
 
-    Shapes: D directions, N sequences, k neurons of a gate's first layer; recurrent (D, 4 k, width); for each
-    deeper layer: what rests (4 D, N, fan_in), weights (4 D, fan_out, fan_in) and biases (4 D, fan_out).
+    Shapes: D directions, T steps, N sequences, k neurons of a gate's first layer; recurrent (D, 4 k, width); for each
+    deeper layer what rests (4 D, N, fan_in), then weights (4 D, fan_out, fan_in) and biases (4 D, fan_out). Steps stand
+    behind what is multiplied together, so that all steps of it are one matrix.
     """
 
     @staticmethod
     def forward(ctx: Any, driven: Tensor, recurrent: Tensor, depth: int, *rest: Tensor) -> Tensor:
-        steps, sides, count, _ = driven.shape
+        sides, steps, count, _ = driven.shape
         width = recurrent.shape[2]
         keep, weights, biases = rest[:depth], rest[depth::2], rest[depth + 1::2]
         to_hidden = recurrent.transpose(1, 2)
         onward = [weight.transpose(1, 2) for weight in weights]
         offsets = [bias[:, None] for bias in biases]
-        state = driven.new_zeros(sides, count, width)
-        cell = torch.zeros_like(state)
-        states, cells = driven.new_empty(steps, sides, count, width), driven.new_empty(steps, sides, count, width)
-        gates = driven.new_empty(steps, sides, GATES, count, width)
-        hidden = [driven.new_empty(steps, *k.shape) for k in keep]
+        state = cell = driven.new_zeros(sides, count, width)
+        states = driven.new_empty(sides, steps, count, width)
+        cells = torch.empty_like(states)
+        gates = driven.new_empty(sides, GATES, steps, count, width)
+        hidden = [driven.new_empty(len(k), steps, *k.shape[1:]) for k in keep]
         for t in range(steps):
-            flow = torch.baddbmm(driven[t], state, to_hidden)
-            flow = flow.view(sides, count, GATES, -1).transpose(1, 2)
+            flow = torch.baddbmm(driven[:, t], state, to_hidden).view(sides, count, GATES, -1).transpose(1, 2)
             for layer in range(depth):
                 active = nn.functional.leaky_relu(flow, SLOPE).reshape(keep[layer].shape)
-                torch.mul(active, keep[layer], out=hidden[layer][t])
-                flow = torch.baddbmm(offsets[layer], hidden[layer][t], onward[layer]).view(sides, GATES, count, -1)
-            gate = torch.sigmoid(flow, out=gates[t])
+                rested = torch.mul(active, keep[layer], out=hidden[layer][:, t])
+                flow = torch.baddbmm(offsets[layer], rested, onward[layer]).view(sides, GATES, count, -1)
+            gate = torch.sigmoid(flow, out=gates[:, :, t])
             torch.tanh(flow[:, 2], out=gate[:, 2])
-            cell = torch.addcmul(gate[:, 1] * cell, gate[:, 0], gate[:, 2], out=cells[t])
-            state = torch.mul(gate[:, 3], cell.tanh(), out=states[t])
+            cell = torch.addcmul(gate[:, 1] * cell, gate[:, 0], gate[:, 2], out=cells[:, t])
+            state = torch.mul(gate[:, 3], cell.tanh(), out=states[:, t])
         ctx.depth = depth
         ctx.save_for_backward(recurrent, *rest, states, cells, gates, *hidden)
         return states
@@ -182,49 +181,43 @@ class _Recurrence(torch.autograd.Function):
         recurrent, *saved = ctx.saved_tensors
         keep, weights = saved[:depth], saved[depth:3 * depth:2]
         states, cells, gates, *hidden = saved[3 * depth:]
-        steps, sides, count, width = states.shape
-        by_cell, by_output, by_state = _slopes(gates, cells)
-        passing = [_passing(hidden[layer], keep[layer]) for layer in range(depth)]
+        sides, steps, count, width = states.shape
         first = recurrent.shape[1] // GATES
-        to_driven = states.new_empty(steps, sides, count, GATES * first)
-        errors = [states.new_empty(steps, GATES * sides, count, weight.shape[1]) for weight in weights]
-        at_gates = states.new_empty(sides, GATES, count, width)
-        to_cell = torch.zeros_like(states[0])
-        to_state = incoming[0][-1]
+        by_cell, by_output, by_state = _slopes(gates, cells)
+        driven = states.new_empty(sides, steps, count, GATES * first)
+        errors = [states.new_empty(sides, GATES, steps, count, weight.shape[1]) for weight in weights]
+        at_gates = errors[-1] if depth else driven.view(sides, steps, count, GATES, width).permute(0, 3, 1, 2, 4)
+        to_cell = torch.zeros_like(states[:, 0])
+        to_state = incoming[0][:, -1]
         for t in reversed(range(steps)):
-            to_cell = torch.addcmul(to_cell, to_state, by_state[t])
-            error = errors[-1][t].view(sides, GATES, count, width) if depth else at_gates
-            torch.mul(to_cell[:, None], by_cell[t], out=error[:, :3])
-            torch.mul(to_state, by_output[t], out=error[:, 3])
+            to_cell = torch.addcmul(to_cell, to_state, by_state[:, t])
+            error = at_gates[:, :, t]
+            torch.mul(to_cell[:, None], by_cell[:, :, t], out=error[:, :3])
+            torch.mul(to_state, by_output[:, t], out=error[:, 3])
             for layer in reversed(range(depth)):
-                error = torch.bmm(error.view(GATES * sides, count, -1), weights[layer])
+                error = torch.bmm(error.flatten(0, 1), weights[layer])
+                error = torch.ops.aten.leaky_relu_backward(error, hidden[layer][:, t], SLOPE, True).mul_(keep[layer])
+                error = error.view(sides, GATES, count, -1)
                 if layer:
-                    error = torch.mul(error, passing[layer][t], out=errors[layer - 1][t])
+                    errors[layer - 1][:, :, t] = error
                 else:
-                    error = error.mul_(passing[0][t]).view(sides, GATES, count, first)
-            to_driven[t].view(sides, count, GATES, first).copy_(error.transpose(1, 2))
+                    driven[:, t].view(sides, count, GATES, first).copy_(error.transpose(1, 2))
             if t:
-                to_state = torch.baddbmm(incoming[0][t - 1], to_driven[t], recurrent)
-                to_cell = to_cell * gates[t, :, 1]
-        along = to_driven[1:].transpose(0, 1).reshape(sides, (steps - 1) * count, GATES * first)
-        before = states[:-1].transpose(0, 1).reshape(sides, (steps - 1) * count, width)
+                to_state = torch.baddbmm(incoming[0][:, t - 1], driven[:, t], recurrent)
+                to_cell = to_cell * gates[:, 1, t]
+        later = driven[:, 1:].reshape(sides, (steps - 1) * count, GATES * first)
+        earlier = states[:, :-1].reshape(sides, (steps - 1) * count, width)
         grads: list[Tensor | None] = [None] * depth
         for layer in range(depth):
-            fall = errors[layer].transpose(0, 1).reshape(GATES * sides, steps * count, -1)
-            rise = hidden[layer].transpose(0, 1).reshape(GATES * sides, steps * count, -1)
-            grads += [fall.transpose(1, 2) @ rise, fall.sum(1)]
-        return (to_driven, along.transpose(1, 2) @ before, None, *grads)
+            fall = errors[layer].view(GATES * sides, steps * count, -1)
+            grads += [fall.transpose(1, 2) @ hidden[layer].flatten(1, 2), fall.sum(1)]
+        return (driven, later.transpose(1, 2) @ earlier, None, *grads)
 
 
 def _slopes(gates: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Derivatives of all steps at once: by the cell for gates i, f, g; by the state for gate o and for the cell."""
-    enter, hold, new, leave = gates.unbind(2)
+    enter, hold, new, leave = gates.unbind(1)
     squashed = cells.tanh()
-    earlier = torch.cat([torch.zeros_like(cells[:1]), cells[:-1]])
-    by_cell = torch.stack([new * enter * (1 - enter), earlier * hold * (1 - hold), enter * (1 - new * new)], 2)
+    earlier = torch.cat([torch.zeros_like(cells[:, :1]), cells[:, :-1]], 1)
+    by_cell = torch.stack([new * enter * (1 - enter), earlier * hold * (1 - hold), enter * (1 - new * new)], 1)
     return by_cell, squashed * leave * (1 - leave), leave * (1 - squashed * squashed)
-
-
-def _passing(hidden: Tensor, keep: Tensor) -> Tensor:
-    """How much of an error a hidden neuron lets through: its slope, and whether it rests."""
-    return torch.where(hidden > 0, 1.0, SLOPE) * keep
