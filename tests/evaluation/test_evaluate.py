@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from engram.evaluation import Report, compare, evaluate
 from engram.heads import HEADS, make
 from engram.learner import InputError, LabelError, Learner
 from engram.streams import (
+    Stream,
     blurry,
     class_incremental,
     data_incremental,
@@ -127,6 +129,15 @@ def test_a_test_part_that_is_shared_is_asked_about_once():
     assert (report.matrix == report.matrix[:, :1]).all()
 
 
+def test_what_two_experiences_share_counts_once_in_what_was_seen():
+    first, second, third = STREAMS["class"]()
+    arriving = Stream("shared", (first, second, replace(third, test=first.test)))
+    report = evaluate(make("nearest_class_mean"), arriving)
+    hits, sizes = np.array(report.right)[2].sum(axis=1), [len(first.test), len(second.test)]
+    assert report.any_time[2] == pytest.approx(hits.sum() / sum(sizes))
+    assert (report.matrix[:, 0] == report.matrix[:, 2]).all()
+
+
 def test_without_forward_the_future_is_not_asked_about():
     learner = Recording()
     report = evaluate(learner, STREAMS["class"](), forward=False)
@@ -227,6 +238,12 @@ def test_many_learners_side_by_side_over_seeds(tmp_path):
                     progress=lambda *call: told.append(call))
     assert again == found
     assert [done for done, _, _ in told] == [167, 333, 500, 667, 833, 1000]
+
+
+def test_every_seed_makes_a_learner_of_its_own_and_a_stream_may_stay():
+    seeds = []
+    compare({"mean": lambda seed: seeds.append(seed) or make("nearest_class_mean")}, STREAMS["class"](), seeds=[4, 7])
+    assert seeds == [4, 7]
 
 
 def test_a_picture_shows_every_learner_and_experience():
