@@ -38,6 +38,10 @@ EXPERIMENTS = {
                     "digits two by two, task-, domain- and class-incremental: replay, EWC, LwF and their bounds"),
     "growprune-deepspeech2": ("engram.experiments.growprune_deepspeech2",
                               "speech that arrives in portions: a recogniser with H-LSTM layers that grows and prunes"),
+    "growprune-lenet300": ("engram.experiments.growprune_lenet300",
+                           "ten portions of MNIST to LeNet-300-100: small, accurate and cheap to update after each"),
+    "growprune-lenet5": ("engram.experiments.growprune_lenet5",
+                         "the same with LeNet-5, and how small it gets when it need not grow again"),
 }
 
 __all__ = [

@@ -6,6 +6,7 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engram.inputs.arrays import as_batch
+from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label, State
 from engram.strategies import optimiser as optimisers
 from engram.strategies.averaging import Average
@@ -88,13 +91,12 @@ class Structural(Joint):
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
         """Hold some examples out, keep the others, and update."""
-        held = torch.rand(len(inputs), generator=self.generator) < self.held_out
-        if held.all():
-            held[:] = False
-        new, everything = Kept(inputs[~held], targets[~held]), Kept(self.kept.inputs, self.kept.targets)
-        everything.add(new.inputs, new.targets)
+        held, taught = torch.tensor_split(torch.randperm(len(inputs), generator=self.generator),
+                                          [int(len(inputs) * self.held_out)])
+        new, everything = Kept(inputs[taught], targets[taught]), Kept(self.kept.inputs, self.kept.targets)
+        everything.add(*new.at(torch.arange(len(new))))
         judged = Kept(self.judged.inputs, self.judged.targets)
-        if held.any():
+        if len(held):
             judged.add(inputs[held], targets[held])
         previous, self.judged, self._shown = self.judged, judged, 0
         try:
@@ -107,6 +109,44 @@ class Structural(Joint):
         finally:
             self._teacher = None
         self.kept = everything
+
+    def judge_by(self, inputs: Any, targets: Any) -> None:
+        """Hold these out too: pruning is judged by them, nothing is trained on them.
+
+        Raises:
+            InputError, LabelError: nothing was changed.
+        """
+        batch = as_batch(inputs, self.shape)
+        labels = as_labels(targets, len(batch), next(iter(self.labels), None))
+        with self.changing():
+            self.grow(labels)
+            self.judged.add(torch.from_numpy(batch).to(self.device), self.places(labels))
+
+    def compress(self, parameters: int, *, recoverable: bool = False) -> dict[str, Any]:
+        """Prune further, to no more than `parameters` alive: the smallest network for a device that only answers.
+
+        Args:
+            recoverable: whether every neuron keeps a way in and a way out, so that the network can grow again well.
+
+        Returns:
+            The report, as after an update.
+
+        Raises:
+            InputError: nothing was taught, or no parameter is to be left.
+        """
+        if not len(self.kept) or parameters < 1:
+            raise InputError("There is nothing to compress before something was taught; parameters above 0.")
+        usual = self.recipe, self.parameters
+        with self.changing():
+            self.recipe, self.parameters, self._shown = replace(self.recipe, recoverable=recoverable), parameters, 0
+            self.report = {"before": self.masks.live}
+            try:
+                self.prune(self.kept)
+                self._close_report(self.kept)
+            finally:
+                self.recipe, self.parameters = usual
+                self._teacher = None
+        return self.report
 
     def fit(self, data: Kept, epochs: float, rate: float, on_step: OnStep = lambda step, steps: None) -> None:
         """Train what is alive for the recipe's epochs; the averaged weights stay."""

@@ -1,0 +1,218 @@
+"""Ten portions of MNIST to a network that changes shape: what the experiments on LeNet-300-100 and LeNet-5 share."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from engram.evaluation.plots import canvas, draw_curves
+from engram.experiments.experiment import Progress
+from engram.experiments.growprune_published import Table, steps_beaten
+from engram.experiments.result import Values, fingerprint, plain
+from engram.learner import EngramError
+from engram.pretraining.cache import cache_folder
+from engram.strategies.dynamic_sparse_training import DynamicSparseTraining
+from engram.strategies.grow_and_prune import GrowAndPrune
+from engram.strategies.nest import NeST
+from engram.strategies.network_fine_tuning import NetworkFineTuning
+from engram.strategies.networks import build
+from engram.strategies.recipe import Recipe
+from engram.strategies.structural import Structural
+from engram.strategies.train_from_scratch import TrainFromScratch
+from engram.streams import Stream, channels_first, data_incremental, data_set
+
+# name -> class and its settings beside those of all.
+METHODS: dict[str, tuple[type[Structural], dict[str, Any]]] = {
+    "grow-and-prune": (GrowAndPrune, {}),
+    "tfs": (TrainFromScratch, {}),
+    "nft": (NetworkFineTuning, {}),
+    "nest": (NeST, {}),
+    "set": (DynamicSparseTraining, {"wake": "random", "anew": True}),
+    "rigl": (DynamicSparseTraining, {"wake": "gradient", "anew": True}),
+}
+PORTIONS = 10
+TRAINING, VALIDATION = 55_000, 5_000
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One method on the ten portions.
+
+    Attributes:
+        method: one of METHODS.
+        network: its `spec` but for the seed.
+        parameters: the most alive at rest.
+        recipe: of every update.
+        seed: of the portions, the network and the training.
+        last: how many of the portions; those before the first one taught come with it.
+        first: the portion that is taught first, with all before it.
+        compressed: the most alive after a last pruning without heed to recovery; 0 leaves it out.
+        device: of the training.
+    """
+
+    method: str
+    network: dict[str, Any]
+    parameters: int
+    recipe: Recipe
+    seed: int
+    first: int = 1
+    last: int = PORTIONS
+    compressed: int = 0
+    device: str = "cpu"
+
+    def make(self) -> Structural:
+        """The learner, before anything arrived."""
+        kind, settings = METHODS[self.method]
+        network = build({**self.network, "seed": self.seed})
+        return kind(network, parameters=self.parameters, recipe=self.recipe, held_out=0, augmentation="affine",
+                    batch=BATCH, seed=self.seed, device=self.device, **settings)
+
+
+def portions(seed: int) -> Stream:
+    """Ten portions of 5,500 images, (1, 28, 28) float32 from 0 to 1, and 5,000 held out."""
+    return data_incremental(data_set("mnist").map(channels_first), PORTIONS, held_out=VALIDATION, seed=seed)
+
+
+def run_chain(chain: Chain, progress: Progress) -> list[Values]:
+    """Teach portion after portion; what each update did, and the error afterwards on MNIST's test images.
+
+    Going on after an interruption: the learner and what was measured are in the cache after every update.
+    """
+    stream = portions(chain.seed)
+    store = Progressed(chain)
+    learner, steps = store.load()
+    if not steps:
+        held = stream[0].held_out
+        learner.judge_by(held.inputs, held.labels.tolist())
+    for portion in range(chain.first + len(steps), chain.last + 1):
+        share = (portion - chain.first) / (chain.last - chain.first + 1)
+        learner.progress = part_of(progress, share, 1 / (chain.last - chain.first + 1),
+                                   f"{chain.method}, {10 * portion}% of the data: ")
+        steps.append(_update(learner, stream, portion, chain.first))
+        if portion == chain.last and chain.compressed:
+            learner.compress(chain.compressed)
+            measured = _measured(learner, stream)
+            steps[-1] |= {f"compressed-{name}": measured[name] for name in ("error", "parameters", "isolated", "shown")}
+        store.save(learner, steps)
+    return steps
+
+
+def _update(learner: Structural, stream: Stream, portion: int, first: int) -> Values:
+    """Teach a portion (the first one with all before it) and measure."""
+    arriving = [stream[i].train for i in (range(portion) if portion == first else [portion - 1])]
+    inputs = np.concatenate([part.inputs for part in arriving])
+    labels = np.concatenate([part.labels for part in arriving]).tolist()
+    begun, used = time.perf_counter(), time.process_time()
+    learner.learn(inputs, labels)
+    seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - used
+    measured = _measured(learner, stream)
+    return measured | {
+        "data": 100 * portion / PORTIONS,
+        "epochs": measured["shown"] / (TRAINING * portion / PORTIONS),
+        "all-data-epochs": measured["shown"] / TRAINING,
+        "seconds": seconds,
+        "cpu-seconds": cpu_seconds,
+    }
+
+
+def _measured(learner: Structural, stream: Stream) -> Values:
+    test, report = stream[0].test, learner.report
+    right = np.mean([best == label for best, label in zip(learner.predict(test.inputs).best, test.labels, strict=True)])
+    return {
+        "error": 100 - 100 * float(right),
+        "validation-error": 100 - report["accuracy"],
+        "grown-validation-error": 100 - report.get("grown-accuracy", report["accuracy"]),
+        "parameters": report["live"],
+        "grown": report.get("grown", report["live"]),
+        "isolated": report["isolated"],
+        "recoverable": report["recoverable"],
+        "shown": report["shown"],
+        "multiply-adds": learner.multiply_adds,
+    }
+
+
+class Progressed:
+    """What a chain has come to, in the cache: gone on with after an interruption, removed by nobody but its owner."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._path = cache_folder() / "growprune" / f"{chain.method}-{fingerprint(asdict(chain))[:16]}.safetensors"
+
+    def load(self) -> tuple[Structural, list[Values]]:
+        """The learner and the values of its updates; a fresh one where there is nothing, or nothing sound."""
+        try:
+            with safe_open(self._path, framework="numpy") as file:
+                steps = json.loads(file.metadata()["steps"])
+                kind, _ = METHODS[self._chain.method]
+                return kind.from_state({name: file.get_tensor(name) for name in file.keys()}), steps  # noqa: SIM118
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, EngramError):
+            return self._chain.make(), []
+
+    def save(self, learner: Structural, steps: list[Values]) -> None:
+        """Keep this in place of what was kept before, whole or not at all; a finished chain keeps its values alone."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self._path.with_suffix(f".{os.getpid()}")
+        state = learner.state()
+        if steps[-1]["data"] == 100 * self._chain.last / PORTIONS:
+            state = {name: array for name, array in state.items() if not name.startswith("remembered/")}
+        save_file(state, unfinished, {"steps": json.dumps(plain(steps))})
+        os.replace(unfinished, self._path)
+
+
+def part_of(progress: Progress, begin: float, length: float, prefix: str = "") -> Progress:
+    """Progress of a part that begins there and takes this share of the whole."""
+    return lambda share, what: progress(begin + share * length, prefix + what)
+
+
+def summary(found: Mapping[str, list[Values]], table: Any) -> Values:
+    """What is published of the chains: our last step and whole chain, and every method's steps as curves."""
+    ours = found["grow-and-prune"]
+    last = ours[-1]
+    beaten, worst = steps_beaten(ours, table)
+    return {
+        **{name: last[name] for name in ("error", "parameters", "epochs", "multiply-adds", "isolated")},
+        "steps-beaten": beaten,
+        "worst-step": worst,
+        "chain-epochs": sum(step["all-data-epochs"] for step in ours),
+        "minutes": sum(step["cpu-seconds"] for step in ours) / 60,
+        **{f"{name}-error": steps[-1]["error"] for name, steps in found.items() if name != "grow-and-prune"},
+        "tfs-cost": cost_of_equal(last, [steps[-1] for name, steps in found.items() if name.startswith("tfs")]),
+        **{key: value for key, value in last.items() if key.startswith("compressed-")},
+        "steps": {name: {key: [step[key] for step in steps] for key in steps[0]} for name, steps in found.items()},
+    }
+
+
+def cost_of_equal(ours: Values, scratch: list[Values]) -> float | None:
+    """Epochs in which training from scratch is as accurate, over ours; None where it is not with any of its budgets."""
+    enough = [one["epochs"] for one in scratch if one["error"] <= ours["error"]]
+    return min(enough) / ours["epochs"] if enough else None
+
+
+def draw_steps(result: Mapping[str, Any], table: Table) -> Any:
+    """Error, parameters and cost of every step, ours beside the published ones, as a figure."""
+    steps = result["values"]["steps"]
+    figure, axes = canvas(3, width=4.4, height=3.4)
+    panels = {"error": "test error (%)", "parameters": "parameters (thousands)", "epochs": "epochs over data so far"}
+    for panel, (key, y) in zip(axes, panels.items(), strict=True):
+        unit = 1000 if key == "parameters" else 1
+        curves = {"grow and prune (ours)": _curve(steps["grow-and-prune"], key, unit)}
+        for name, label in {"grow-and-prune": "grow and prune (patent)", "tfs": "from scratch (patent)"}.items():
+            known = [(10 * (i + 1), value) for i, value in enumerate(table[name][key]) if value is not None]
+            shares, heights = zip(*known, strict=True)
+            curves[label] = shares, heights, [0.0] * len(heights)
+        draw_curves(panel, curves, "data (%)", y)
+    return figure
+
+
+def _curve(steps: Mapping[str, Any], key: str, unit: float) -> tuple[Any, Any, Any]:
+    measured = steps[key]
+    return steps["data"]["mean"], np.asarray(measured["mean"]) / unit, np.asarray(measured["sd"]) / unit

@@ -1,0 +1,88 @@
+"""Grow and prune as data arrive: LeNet-300-100 on ten portions of MNIST, beside training from scratch and fine-tuning.
+
+After every portion the network has to be compact and accurate again. Compared: error, parameters, and what the update
+cost, in epochs. The rivals learn the last step with the same recipe (augmentation, schedule), and training from scratch
+also with more epochs, until it is as accurate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engram.experiments.experiment import Progress
+from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, part_of, run_chain, summary
+from engram.experiments.growprune_published import LENET_300_100
+from engram.experiments.result import Figure, Values
+from engram.strategies.recipe import PATENT, Recipe
+
+NETWORK = {"name": "perceptron", "inputs": [1, 28, 28], "hidden": [300, 100]}
+SOURCE = "US 12,393,842 B2, FIG. 10"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the published run.
+
+    Attributes:
+        recipe: "ours", or "patent" for the published recipe of all four methods, in its own length.
+        parameters: the most alive at rest, biases counted.
+        methods: the whole chains.
+        rivals: methods that are measured in the last step, from all the data.
+        scratch_budgets: how many times our epochs training from scratch is given in the last step.
+        device: of the training.
+    """
+
+    recipe: str = "ours"
+    parameters: int = 11_900
+    methods: tuple[str, ...] = ("grow-and-prune",)
+    rivals: tuple[str, ...] = ("nest", "set", "rigl")
+    scratch_budgets: tuple[int, ...] = (1, 2, 4)
+    device: str = "cpu"
+
+
+PUBLISHED: Mapping[str, Any] = {"LeNet-300-100": LENET_300_100, "source": SOURCE}
+FIGURES = {
+    "growprune-lenet300.error": Figure("error", "%", at_most=1.20, published=1.33, source=SOURCE),
+    "growprune-lenet300.parameters": Figure("parameters", "count", at_most=12_000, published=21_700, source=SOURCE),
+    "growprune-lenet300.epochs": Figure("epochs", "epochs", at_most=16, published=49, source=SOURCE),
+    "growprune-lenet300.steps-beaten": Figure("steps-beaten", "steps", at_least=9),
+    "growprune-lenet300.worst-step": Figure("worst-step", "points", at_most=0.05),
+    "growprune-lenet300.chain-epochs": Figure("chain-epochs", "epochs", at_most=160, published=386, source=SOURCE),
+    "growprune-lenet300.minutes": Figure("minutes", "min", at_most=10),
+    "growprune-lenet300.tfs-error": Figure("tfs-error", "%"),
+    "growprune-lenet300.nft-error": Figure("nft-error", "%"),
+    "growprune-lenet300.tfs-cost": Figure("tfs-cost", "ratio"),
+}
+
+
+def run(config: Config, seed: int, progress: Progress) -> Values:
+    """The chains of one seed, and the last step of the rivals."""
+    recipe = PATENT if config.recipe == "patent" else Recipe()
+    parameters = 1 if config.recipe == "patent" else config.parameters
+    chain = Chain("grow-and-prune", NETWORK, parameters, recipe, seed, device=config.device)
+    rivals = _rivals(config, chain)
+    parts = len(config.methods) + len(rivals)
+    found: dict[str, list[Values]] = {}
+    for i, (name, one) in enumerate([(m, replace(chain, method=m)) for m in config.methods] + list(rivals.items())):
+        found[name] = run_chain(one, part_of(progress, i / parts, 1 / parts))
+    return summary(found, LENET_300_100)
+
+
+def _rivals(config: Config, chain: Chain) -> dict[str, Chain]:
+    """The last step alone, from all the data."""
+    last = replace(chain, first=PORTIONS)
+    longer = {"tfs" if times == 1 else f"tfs-{times}x":
+              replace(last, method="tfs", recipe=_lengthened(chain.recipe, times)) for times in config.scratch_budgets}
+    return longer | {name: replace(last, method=name) for name in config.rivals}
+
+
+def _lengthened(recipe: Recipe, times: int) -> Recipe:
+    return replace(recipe, new_epochs=times * recipe.new_epochs, all_epochs=times * recipe.all_epochs,
+                   prune_epochs=times * recipe.prune_epochs)
+
+
+def plot(result: Mapping[str, Any]) -> Any:
+    """Error, parameters and cost of every step, beside the published ones."""
+    return draw_steps(result, LENET_300_100)

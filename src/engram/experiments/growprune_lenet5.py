@@ -1,0 +1,76 @@
+"""Grow and prune as data arrive: LeNet-5 on ten portions of MNIST, and what is left when it need not recover.
+
+After the last portion the network is pruned further, without heed to neurons that are cut off: the size for a device
+that only answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engram.experiments.experiment import Progress
+from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, part_of, run_chain, summary
+from engram.experiments.growprune_published import LENET_5
+from engram.experiments.result import Figure, Values
+from engram.strategies.recipe import PATENT, Recipe
+
+NETWORK = {"name": "lenet-5"}
+SOURCE = "US 12,393,842 B2, FIGS. 7 and 11"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the published run.
+
+    Attributes:
+        recipe: "ours", or "patent" for the published recipe.
+        parameters: the most alive at rest, biases counted.
+        compressed: the most alive after the last step without heed to recovery.
+        constant_budget: examples at which the recipe's epochs are meant.
+        methods: the whole chains.
+        rivals: methods that are measured in the last step alone, from all the data.
+        device: of the training.
+    """
+
+    recipe: str = "ours"
+    parameters: int = 5_900
+    compressed: int = 3_950
+    constant_budget: int = 55_000
+    methods: tuple[str, ...] = ("grow-and-prune",)
+    rivals: tuple[str, ...] = ("tfs",)
+    device: str = "cpu"
+
+
+PUBLISHED: Mapping[str, Any] = {"LeNet-5": LENET_5, "source": SOURCE}
+FIGURES = {
+    "growprune-lenet5.error": Figure("error", "%", at_most=0.75, published=0.83, source=SOURCE),
+    "growprune-lenet5.parameters": Figure("parameters", "count", at_most=6_000, published=7_900, source=SOURCE),
+    "growprune-lenet5.error-4000": Figure("compressed-error", "%", at_most=0.80, published=0.88, source=SOURCE),
+    "growprune-lenet5.parameters-4000": Figure("compressed-parameters", "count", at_most=4_000, published=5_400,
+                                               source=SOURCE),
+    "growprune-lenet5.epochs": Figure("epochs", "epochs", published=43, source=SOURCE),
+    "growprune-lenet5.steps-beaten": Figure("steps-beaten", "steps"),
+    "growprune-lenet5.chain-epochs": Figure("chain-epochs", "epochs"),
+    "growprune-lenet5.tfs-error": Figure("tfs-error", "%"),
+}
+
+
+def run(config: Config, seed: int, progress: Progress) -> Values:
+    """The chain of one seed, what it compresses to, and the last step of the rivals."""
+    ours = config.recipe == "ours"
+    recipe = Recipe(constant_budget=config.constant_budget) if ours else PATENT
+    chain = Chain("grow-and-prune", NETWORK, config.parameters if ours else 1, recipe, seed, device=config.device,
+                  compressed=config.compressed if ours else 0)
+    chains = {method: replace(chain, method=method, compressed=chain.compressed if method == "grow-and-prune" else 0)
+              for method in config.methods}
+    chains |= {method: replace(chain, method=method, first=PORTIONS, compressed=0) for method in config.rivals}
+    found = {method: run_chain(one, part_of(progress, i / len(chains), 1 / len(chains)))
+             for i, (method, one) in enumerate(chains.items())}
+    return summary(found, LENET_5)
+
+
+def plot(result: Mapping[str, Any]) -> Any:
+    """Error, parameters and cost of every step, beside the published ones."""
+    return draw_steps(result, LENET_5)
