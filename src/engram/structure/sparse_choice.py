@@ -17,6 +17,7 @@ from engram.structure.sparse_library import Library
 
 WIDTHS = (1, 16, 32, 64)  # inputs that a kernel takes at once
 CACHED_FLOATS = 1 << 14  # of a panel's activations
+ROUNDS = 3  # in which all are timed in turn, so that a disturbance does not decide
 HARDLY_SPARSE, HARDLY_DENSE = 0.6, 0.1  # beyond these densities the other kernel is not tried
 _measured: dict[tuple[bytes, int], dict[str, float]] = {}  # microseconds of each kernel for a layer and a width
 
@@ -49,7 +50,9 @@ def choose(layer: Linear, width: int, kernels: Library) -> tuple[packing.Packed,
     formats = candidates(layer, width, kernels.lanes)
     key = (digest(layer), width)
     if key not in _measured:
-        _measured[key] = {name: _time(pack(), width, kernels) for name, pack in formats.items()}
+        forms = {name: pack() for name, pack in formats.items()}
+        rounds = [{name: _time(form, width, kernels) for name, form in forms.items()} for _ in range(ROUNDS)]
+        _measured[key] = {name: min(times[name] for times in rounds) for name in forms}
     tried = _measured[key]
     fastest = min(tried, key=tried.__getitem__)
     density = float(np.count_nonzero(layer.weight) / layer.weight.size)
@@ -65,7 +68,7 @@ def candidates(layer: Linear, width: int, lanes: int) -> dict[str, Callable[[], 
         panel = CACHED_FLOATS // width
         if width > 1 and 2 * panel < layer.weight.shape[1]:
             found[f"rows in panels of {panel}"] = lambda: packing.rows(layer, width, panel)
-        if width == 1 and lanes:
+        if width == 1 and lanes and len(layer.weight) <= packing.MOST_ROWS:
             found["lookup in 32"] = lambda: packing.lookup(layer, 32)
             found["lookup in 64"] = lambda: packing.lookup(layer, 64)
     if density >= HARDLY_DENSE:
@@ -88,7 +91,7 @@ def _time(form: packing.Packed, width: int, kernels: Library) -> float:
     return microseconds(lambda times: kernels.repeat(*place, times))
 
 
-def microseconds(run: Callable[[int], Any], batches: int = 7, least: float = 30e-6) -> float:
+def microseconds(run: Callable[[int], Any], batches: int = 3, least: float = 30e-6) -> float:
     """The time of one run: the fastest of some batches that are long enough to be timed."""
     times = 1
     while True:
@@ -98,7 +101,7 @@ def microseconds(run: Callable[[int], Any], batches: int = 7, least: float = 30e
             break
         times *= 2
     best = spent
-    for _ in range(batches if spent < 1e-3 else 2):
+    for _ in range(batches if spent < 1e-3 else 1):
         start = time.perf_counter()
         run(times)
         best = min(best, time.perf_counter() - start)

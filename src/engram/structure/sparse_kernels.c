@@ -2,7 +2,7 @@
  *
  * Two ways through the linear layers:
  *   one input    ROWS    compressed rows, a dot product each;
- *                LOOKUP  16 rows abreast: a block of 32 or 64 inputs lies in registers and each weight takes
+ *                LOOKUP  16 rows abreast: a window of 32 or 64 inputs lies in registers and each weight takes
  *                        its input by a permutation of them, so that nothing is gathered from memory (AVX-512);
  *                DENSE   64 rows abreast, every weight.
  *   many inputs  the activations of 16, 32 or 64 inputs lie side by side, features x tile, and each weight is one
@@ -28,14 +28,15 @@ enum { ROWS, LOOKUP_32, LOOKUP_64, DENSE };
 enum { CONVOLUTION, MAXIMUM, AVERAGE, LAYOUT };
 
 typedef struct {
-    int32_t kernel, rows, columns, pieces; /* pieces: panels, or blocks of the lookup */
+    int32_t kernel, rows, columns, pieces; /* pieces: panels, or windows of the lookup */
     int32_t span, groups;                  /* columns of a panel; groups of 16 rows */
     float slope;                           /* of the activation below zero: 1 none, 0 ReLU */
     const float *bias, *weight;
     const uint16_t *column; /* ROWS: relative to the panel */
     const uint32_t *start;  /* ROWS: panel after panel, the first weight of each row; one more at the end */
-    const uint8_t *place;   /* LOOKUP: of each weight's input within its block */
-    const uint8_t *count;   /* LOOKUP: steps of 16 weights in each block and group */
+    const uint8_t *place;   /* LOOKUP: of each weight's input within its window */
+    const uint8_t *count;   /* LOOKUP: steps of 16 weights in each window and group, most first */
+    const uint16_t *group;  /* LOOKUP: of each count */
     const int32_t *order;   /* LOOKUP: the row of each lane; ROWS: panel after panel, the rows as they come */
 } Layer;
 
@@ -136,41 +137,47 @@ static void bring_home(const Layer *l, const float *sum, float *y) {
 
 static void lookup_32(const Layer *l, const float *x, float *y, float *sum) {
     const uint8_t *count = l->count, *place = l->place;
+    const uint16_t *group = l->group;
     const float *w = l->weight;
     memset(sum, 0, sizeof(float) * 16 * l->groups);
     for (int32_t b = 0; b < l->pieces; b++) {
-        __m512 first = within(x, 32 * b, l->columns), second = within(x, 32 * b + 16, l->columns);
-        for (int32_t g = 0; g < l->groups; g++) {
-            __m512 a = _mm512_loadu_ps(sum + 16 * g);
-            for (int n = *count++; n; n--, place += 16, w += 16) {
+        __m512 first = within(x, 16 * b, l->columns), second = within(x, 16 * b + 16, l->columns);
+        for (int32_t i = 0; i < l->groups && count[i]; i++) {
+            float *own = sum + 16 * (int64_t)group[i];
+            __m512 a = _mm512_loadu_ps(own);
+            for (int n = count[i]; n; n--, place += 16, w += 16) {
                 __m512i which = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)place));
                 a = _mm512_fmadd_ps(_mm512_permutex2var_ps(first, which, second), _mm512_loadu_ps(w), a);
             }
-            _mm512_storeu_ps(sum + 16 * g, a);
+            _mm512_storeu_ps(own, a);
         }
+        count += l->groups, group += l->groups;
     }
     bring_home(l, sum, y);
 }
 
 static void lookup_64(const Layer *l, const float *x, float *y, float *sum) {
     const uint8_t *count = l->count, *place = l->place;
+    const uint16_t *group = l->group;
     const float *w = l->weight;
     const __m512i upper = _mm512_set1_epi32(32);
     memset(sum, 0, sizeof(float) * 16 * l->groups);
     for (int32_t b = 0; b < l->pieces; b++) {
-        __m512 first = within(x, 64 * b, l->columns), second = within(x, 64 * b + 16, l->columns);
-        __m512 third = within(x, 64 * b + 32, l->columns), fourth = within(x, 64 * b + 48, l->columns);
-        for (int32_t g = 0; g < l->groups; g++) {
-            __m512 a = _mm512_loadu_ps(sum + 16 * g);
-            for (int n = *count++; n; n--, place += 16, w += 16) {
+        __m512 first = within(x, 32 * b, l->columns), second = within(x, 32 * b + 16, l->columns);
+        __m512 third = within(x, 32 * b + 32, l->columns), fourth = within(x, 32 * b + 48, l->columns);
+        for (int32_t i = 0; i < l->groups && count[i]; i++) {
+            float *own = sum + 16 * (int64_t)group[i];
+            __m512 a = _mm512_loadu_ps(own);
+            for (int n = count[i]; n; n--, place += 16, w += 16) {
                 __m512i which = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)place));
                 __mmask16 high = _mm512_test_epi32_mask(which, upper);
                 __m512 found = _mm512_mask_mov_ps(_mm512_permutex2var_ps(first, which, second), high,
                                                   _mm512_permutex2var_ps(third, which, fourth));
                 a = _mm512_fmadd_ps(found, _mm512_loadu_ps(w), a);
             }
-            _mm512_storeu_ps(sum + 16 * g, a);
+            _mm512_storeu_ps(own, a);
         }
+        count += l->groups, group += l->groups;
     }
     bring_home(l, sum, y);
 }

@@ -17,6 +17,7 @@ CONVOLUTION, MAXIMUM, AVERAGE, LAYOUT = range(4)
 STEPS = ("sparse convolution", "maximum pooling", "average pooling", "copying")
 IN_FLIGHT = {1: 4, 16: 4, 32: 2, 64: 1}  # weights at once in the kernel for so many inputs
 WIDEST_PANEL = 1 << 16  # columns are 16 bits
+MOST_ROWS = 16 << 16  # of a lookup: groups of 16 rows are 16 bits
 
 _int, _pointer = ctypes.c_int32, ctypes.c_void_p
 
@@ -25,7 +26,7 @@ class LayerStruct(ctypes.Structure):
     _fields_: ClassVar = [
         *((name, _int) for name in ("kernel", "rows", "columns", "pieces", "span", "groups")),
         ("slope", ctypes.c_float),
-        *((name, _pointer) for name in ("bias", "weight", "column", "start", "place", "count", "order")),
+        *((name, _pointer) for name in ("bias", "weight", "column", "start", "place", "count", "group", "order")),
     ]
 
 
@@ -114,29 +115,57 @@ def rows(layer: Linear, width: int, span: int = WIDEST_PANEL) -> Packed:
 
 
 def lookup(layer: Linear, width: int) -> Packed:
-    """Blocks of `width` inputs (32 or 64), in each the groups of 16 rows, in each steps of one weight per row.
+    """Windows of `width` inputs (32 or 64), each half a window further; in each the groups of 16 rows; in each of
+    these steps of one weight per row.
 
-    Rows with about as many weights share a group, since the longest decides how many steps it takes.
+    Rows with about as many weights share a group. The row with most weights in a window decides how many steps the
+    group takes there, and the others use what is left to get ahead: to weights of the window's second half, which
+    are otherwise due in the next. Groups with as many steps come one after the other, so that where they end is no
+    surprise to the processor.
     """
     outputs, inputs = layer.weight.shape
-    blocks, groups = -(-inputs // width), -(-outputs // 16)
+    half = width // 2
+    windows, groups = -(-inputs // half), -(-outputs // 16)
     order = np.argsort(np.count_nonzero(layer.weight, axis=1), kind="stable")
     row, column = np.nonzero(layer.weight[order])
-    block = column // width
-    run = row * blocks + block  # row-major, so the weights of a row within a block stand together
-    sizes = np.bincount(run, minlength=groups * 16 * blocks)
+    run = row * windows + column // half  # row-major, so the weights of a row within half a window stand together
+    sizes = np.bincount(run, minlength=groups * 16 * windows)
     rank = np.arange(len(run)) - (np.cumsum(sizes) - sizes)[run]
-    steps = sizes.reshape(groups, 16, blocks).max(axis=1).T  # (blocks, groups)
-    first = (np.cumsum(steps) - steps.ravel()).reshape(steps.shape)
-    spot = (first[block, row // 16] + rank) * 16 + row % 16
+    steps, ahead, own = _ahead(sizes.reshape(groups, 16, windows))
+    early = rank < ahead.ravel()[run]
+    window = column // half - early
+    rank = np.where(early, rank + own.ravel()[row * windows + window], rank - ahead.ravel()[run])
+    group = np.argsort(-steps, axis=1, kind="stable")
+    count = np.take_along_axis(steps, group, axis=1)
+    first = np.empty_like(steps)
+    np.put_along_axis(first, group, (np.cumsum(count) - count.ravel()).reshape(steps.shape), axis=1)
+    spot = (first[window, row // 16] + rank) * 16 + row % 16
     place, weight = np.zeros(steps.sum() * 16, np.uint8), np.zeros(steps.sum() * 16, np.float32)
-    place[spot], weight[spot] = column % width, layer.weight[order[row], column]
+    place[spot], weight[spot] = column - half * window, layer.weight[order[row], column]
     arrays = {
-        "bias": layer.bias, "weight": weight, "place": place, "count": steps.ravel().astype(np.uint8),
-        "order": order.astype(np.int32),
+        "bias": layer.bias, "weight": weight, "place": place, "count": count.astype(np.uint8),
+        "group": group.astype(np.uint16), "order": order.astype(np.int32),
     }
     return packed(LayerStruct, arrays, kernel=LOOKUP_32 if width == 32 else LOOKUP_64, rows=outputs, columns=inputs,
-                  pieces=blocks, groups=groups, slope=layer.slope)
+                  pieces=windows, groups=groups, slope=layer.slope)
+
+
+def _ahead(sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], ...]:
+    """How a group's weights are spread over its windows, from how many each row has in each half of one.
+
+    Args:
+        sizes: (groups, 16, windows).
+
+    Returns:
+        Steps (windows, groups); and (groups, 16, windows) the weights of each half taken in the window before its
+        own, and those left for its own.
+    """
+    own, ahead = sizes.copy(), np.zeros_like(sizes)
+    for window in range(1, sizes.shape[2]):
+        idle = own[:, :, window - 1].max(axis=1, keepdims=True) - own[:, :, window - 1]
+        ahead[:, :, window] = np.minimum(idle, own[:, :, window])
+        own[:, :, window] -= ahead[:, :, window]
+    return own.max(axis=1).T, ahead, own
 
 
 def dense(layer: Linear, width: int) -> Packed:

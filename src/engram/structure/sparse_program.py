@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.structure import sparse_packing as packing
-from engram.structure.sparse_choice import WIDTHS, choose, digest, microseconds
+from engram.structure.sparse_choice import ROUNDS, WIDTHS, choose, digest, microseconds
 from engram.structure.sparse_layers import Chain, Floats, Shape
 from engram.structure.sparse_library import Library
 
@@ -112,7 +112,8 @@ class Program:
     def _make_plan(self, key: bytes) -> None:
         """The cheapest way to make up any number of inputs from tiles, by their measured times."""
         if key not in _costs:
-            _costs[key] = [self._cost(index) for index in range(len(WIDTHS))]
+            rounds = [[self._cost(index) for index in range(len(WIDTHS))] for _ in range(ROUNDS)]
+            _costs[key] = [min(times) for times in zip(*rounds, strict=True)]
         cost, least = _costs[key], [0.0]
         for left in range(1, len(self._plan)):
             ways = [spent + least[max(left - width, 0)] for width, spent in zip(WIDTHS, cost, strict=True)]
