@@ -24,8 +24,8 @@ Progress = Callable[[int, int, str], None]
 
 Rebuild = Callable[[State], Learner]
 
-ASKED_AT_ONCE = 2048
-"""Test inputs made and asked about together."""
+MADE_AT_ONCE = 2048
+"""Inputs made together, where they are asked about or taught in smaller batches."""
 
 
 def evaluate(
@@ -93,11 +93,9 @@ def evaluate(
         done = len(asked.parts) + i * (len(asked.parts) + 1)
         told(done, f"learning {stream[i].name}")
         learning, consolidating = _teach(learner, stream[i], stream.batch)
-        started = time.perf_counter()
         right = asked.ask(learner, i + 1, forward, partial(_shifted, told, done + 1))
-        asking = time.perf_counter() - started
         state = learner.state() if begun and isinstance(learner, Saves) else None
-        cost = _cost(learner, state, learning, consolidating, asking, len(stream[i].train))
+        cost = _cost(learner, state, learning, consolidating, asked.seconds, len(stream[i].train))
         report = replace(report, right=(*report.right, _counts(right)), costs=(*report.costs, cost))
         if folder is not None and state is not None:
             checkpoint.write(folder, Checkpoint(report, state, begun))
@@ -136,12 +134,17 @@ class _Asked:
         labels = np.unique(np.concatenate([part.examples.labels for part in self.parts]))
         self.classes: tuple[Label, ...] = tuple(labels.tolist())
         self._truths = [np.searchsorted(labels, part.examples.labels) for part in self.parts]
+        self.seconds = 0.0
         self.totals = np.stack([np.bincount(truth, minlength=len(labels)) for truth in self._truths])
 
     def ask(
         self, learner: Learner, learned: int, forward: bool, progress: Callable[[int], None]
     ) -> npt.NDArray[np.int64]:
-        """(J, C) examples recognised after `learned` experiences; −1 for parts that are not asked about."""
+        """(J, C) examples recognised after `learned` experiences; −1 for parts that are not asked about.
+
+        `seconds` is then what the learner took to answer.
+        """
+        self.seconds = 0.0
         right = np.full(self.totals.shape, -1, np.int64)
         for number, (part, truth) in enumerate(zip(self.parts, self._truths, strict=True)):
             if forward or part.first < learned:
@@ -152,13 +155,16 @@ class _Asked:
 
     def _hits(self, learner: Learner, part: _Part, met: bool) -> npt.NDArray[np.bool_]:
         found: list[bool] = []
-        for batch in part.examples.batches(ASKED_AT_ONCE):
+        for batch in part.examples.batches(MADE_AT_ONCE):
+            inputs = batch.inputs
+            started = time.perf_counter()
             try:
-                best = learner.predict(batch.inputs, among=part.among).best
+                best = learner.predict(inputs, among=part.among).best
             except LabelError:
                 if met or part.among is None:
                     raise
                 best = [None] * len(batch)  # none of the task's labels was taught yet
+            self.seconds += time.perf_counter() - started
             found += [answer == label for answer, label in zip(best, batch.labels.tolist(), strict=True)]
         return np.array(found, bool)
 
@@ -166,10 +172,12 @@ class _Asked:
 def _teach(learner: Learner, experience: Experience, batch: int | None) -> tuple[float, float]:
     """Seconds inside `learn`, and inside `consolidate`."""
     learning = consolidating = 0.0
-    for part in experience.train.batches(batch or max(1, len(experience.train))):
+    size = batch or max(1, len(experience.train))
+    for part in experience.train.batches(size * max(1, MADE_AT_ONCE // size)):
         inputs = part.inputs
         started = time.perf_counter()
-        learner.learn(inputs, part.labels)
+        for start in range(0, len(part), size):
+            learner.learn(inputs[start : start + size], part.labels[start : start + size])
         learning += time.perf_counter() - started
     if learner.boundaries:
         started = time.perf_counter()
