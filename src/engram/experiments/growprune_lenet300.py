@@ -38,7 +38,7 @@ class Config:
     parameters: int = 11_900
     methods: tuple[str, ...] = ("grow-and-prune",)
     rivals: tuple[str, ...] = ("nest", "set", "rigl")
-    scratch_budgets: tuple[int, ...] = (1, 2, 4)
+    scratch_budgets: tuple[int, ...] = (1, 3)
     device: str = "cpu"
 
 

@@ -11,8 +11,8 @@ class GrowAndPrune(Structural):
     """What is new comes first: the compact network grows where the new data ask for it, is trained on them, then on
     everything, and is pruned until it is compact again.
 
-    With the default recipe, pruning is gradual, scores are scaled by activations, the grown network teaches the small
-    one, and every update costs the same however many data there are; `recipe=PATENT` does it as published.
+    With the default recipe, pruning is gradual, scores are scaled by activations, weights are averaged, and every update
+    costs the same however many data there are; `recipe=PATENT` does it as published.
 
     >>> import numpy as np
     >>> learner = GrowAndPrune({"name": "perceptron", "inputs": [2], "hidden": [20]}, parameters=70, batch=4,

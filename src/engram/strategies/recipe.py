@@ -42,7 +42,7 @@ class Recipe:
     constant_budget: int = 55_000
     new_epochs: float = 1.0
     growths: int = 1
-    alpha: float = 0.0
+    alpha: float = 30.0
     eta: float = 0.1
     all_epochs: float = 5.0
     prune_epochs: float = 9.0
@@ -52,8 +52,8 @@ class Recipe:
     tolerance: float = 0.0
     scores: Literal["magnitude", "activation"] = "activation"
     regrowth: float = 0.0
-    distillation: float = 0.95
-    temperature: float = 3.0
+    distillation: float = 0.0
+    temperature: float = 2.0
     learning_rate: float = 2e-3
     prune_rate: float = 3e-3
     anneal: bool = True
