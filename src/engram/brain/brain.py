@@ -7,7 +7,6 @@ brains on the same backbone. It is a Learner, so it keeps the laws in `engram.ch
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from engram.backbones.backbone import Progress
 from engram.backbones.bundle import Bundle
-from engram.brain.conflicts import Classes, Conflict, find_conflicts
+from engram.brain.conflicts import Classes, all_conflicts
 from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
 from engram.brain.interchange import Exchanging
 from engram.brain.lessons import Learned, Lesson, rows_of
@@ -260,7 +259,10 @@ class Brain(Exchanging):
         """
         _check_meldable([self, *others])
         parts = [other._parts() for other in others]
-        conflicts = _conflicts([self, *others])
+        brains = [self, *others]
+        bundle = next((brain.bundle for brain in brains if brain.bundle), None)
+        covariance = None if bundle is None or bundle.covariance is None else bundle.covariance / bundle.step**2
+        conflicts = all_conflicts([(brain.device, brain._classes()) for brain in brains], covariance)
         if strict and conflicts:
             raise MeldError("Labels conflict: " + "; ".join(map(str, conflicts)) + ". Rename or forget one, then meld.")
         with self._change():
@@ -391,15 +393,3 @@ def _check_meldable(brains: list[Any]) -> None:
                 f"These brains stand on different backbones ({mine.name!r} {mine.fingerprint[:12]}, {theirs.name!r} "
                 f"{theirs.fingerprint[:12]}): what their features mean differs. Teach one anew on the other's."
             )
-
-
-def _conflicts(brains: list[Brain]) -> list[Conflict]:
-    """Labels that any two of the brains use differently."""
-    bundle = next((brain.bundle for brain in brains if brain.bundle), None)
-    covariance = None if bundle is None or bundle.covariance is None else bundle.covariance / bundle.step**2
-    found: list[Conflict] = []
-    for one, two in combinations(brains, 2):
-        if one.device != two.device:
-            names = (one.device[:8], two.device[:8])
-            found += find_conflicts(one._classes(), two._classes(), covariance, names)
-    return found

@@ -7,7 +7,9 @@ examples. Two classes with means d apart are confused for a share Φ(−d/2) of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -60,6 +62,17 @@ class Classes(NamedTuple):
 
     labels: tuple[Label, ...]
     sums: ExactSums
+
+
+def all_conflicts(brains: Sequence[tuple[str, Classes]], covariance: FloatArray | None = None) -> list[Conflict]:
+    """Labels that any two brains on one bundle use differently.
+
+    Args:
+        brains: the device of each, and its classes; those of one device are not compared.
+        covariance: as in `find_conflicts`.
+    """
+    return [conflict for (here, one), (there, two) in combinations(brains, 2) if here != there
+            for conflict in find_conflicts(one, two, covariance, (here[:8], there[:8]))]
 
 
 def find_conflicts(
