@@ -3,23 +3,26 @@ arXiv 1707.04780; RigL: Evci et al. 2020, arXiv 1911.11134)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from engram.learner import InputError
+from engram.structure import pruning
 from engram.structure.masked import Masks
 
 
 @torch.no_grad()
-def exchange(masks: Masks, share: float, wanted: Mapping[str, Tensor]) -> int:
+def exchange(masks: Masks, share: float, wanted: Mapping[str, Tensor], *, recoverable: bool = False) -> int:
     """In each layer, the share of live connections with the smallest |w| gives place to as many dormant ones.
 
     Args:
         share: 0 to 1.
         wanted: for each weight tensor, how much a connection is wanted: the magnitude of its gradient (RigL), or random
             numbers (SET). Connections wake with the weight zero.
+        recoverable: every neuron keeps its largest connection on either side; the published methods do not mind.
 
     Returns:
         How many connections were exchanged.
@@ -35,43 +38,47 @@ def exchange(masks: Masks, share: float, wanted: Mapping[str, Tensor]) -> int:
     """
     if not 0 <= share <= 1:
         raise InputError(f"A share is from 0 to 1, not {share}.")
-    moved = 0
+    sizes = pruning.magnitudes(masks)
+    staying: dict[str, Tensor] = {}
     for name, mask in masks.items():
         alive = (mask != 0).flatten()
-        count = min(int(share * alive.sum()), int((~alive).sum()))
-        if not count:
-            continue
-        weights = masks.weight(name).detach().abs().flatten()
-        leaving = torch.where(alive, weights, torch.inf).topk(count, largest=False).indices
-        waking = torch.where(alive, -torch.inf, wanted[name].flatten()).topk(count).indices
-        alive[leaving] = False
-        alive[waking] = True
-        masks[name] = alive.view_as(mask)
+        count = min(int(share * int(alive.sum())), int((~alive).sum()))
+        leaving = torch.where(alive, sizes[name].flatten(), torch.inf).topk(count, largest=False).indices
+        staying[name] = alive.index_fill(0, leaving, False).reshape(mask.shape)
+    if recoverable:
+        pruning.keep_ways(masks, staying, sizes)
+    moved = 0
+    for name, stay in staying.items():
+        alive = masks[name] != 0
+        count = int(alive.sum()) - int(stay.sum())
+        waking = torch.where(alive, -torch.inf, wanted[name]).flatten().topk(count).indices
+        masks[name] = stay.flatten().index_fill(0, waking, True).reshape(stay.shape)
         moved += count
     return moved
 
 
 @torch.no_grad()
 def sparsify(masks: Masks, live: int, generator: torch.Generator) -> None:
-    """Keep about `live` parameters, connections drawn at random: in each layer in proportion to its units in and out
-    (Erdős–Rényi, as SET and RigL begin)."""
+    """Keep `live` parameters, or a few less: connections drawn at random, in each layer in proportion to its units in
+    and out (Erdős–Rényi, as SET and RigL begin), but one for every neuron at least."""
     sizes = {name: mask.numel() for name, mask in masks.items()}
-    edges = {name: sum(mask.shape[:2]) * mask[0, 0].numel() for name, mask in masks.items()}
-    spent = masks.total - sum(sizes.values())
+    edges = {name: sum(mask.shape[:2]) * math.prod(mask.shape[2:]) for name, mask in masks.items()}
+    spare = live - (masks.total - sum(sizes.values()))
+
+    def counts(scale: float) -> dict[str, int]:
+        return {name: min(size, max(len(masks[name]), int(scale * edges[name]))) for name, size in sizes.items()}
+
     low, high = 0.0, float(max(sizes.values()))
     for _ in range(60):  # bisection: a full layer leaves its share to the others
         scale = (low + high) / 2
-        count = sum(min(sizes[name], scale * edges[name]) for name in sizes)
-        low, high = (scale, high) if count < live - spent else (low, scale)
-    for name, mask in masks.items():
-        density = min(1.0, low * edges[name] / sizes[name])
-        chosen = torch.rand(mask.shape, generator=generator).to(mask.device) < density
-        masks[name] = chosen | _one_each(mask, generator)
+        low, high = (scale, high) if sum(counts(scale).values()) <= spare else (low, scale)
+    for name, count in counts(low).items():
+        masks[name] = _drawn(masks[name], count, generator)
 
 
-def _one_each(mask: Tensor, generator: torch.Generator) -> Tensor:
-    """One random connection for every neuron, so that none begins cut off."""
-    chosen = torch.zeros_like(mask, dtype=torch.bool)
-    flat = chosen.view(len(mask), -1)
-    flat[torch.arange(len(mask)), torch.randint(flat.shape[1], (len(mask),), generator=generator)] = True
-    return chosen
+def _drawn(mask: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """So many random connections; one of every neuron's among them, so that none begins cut off."""
+    lots = torch.rand(len(mask), mask[0].numel(), generator=generator)
+    lots.scatter_(1, lots.argmax(1, keepdim=True), 2.0)
+    chosen = torch.zeros(mask.numel()).index_fill(0, lots.flatten().topk(count).indices, 1.0)
+    return chosen.reshape(mask.shape).to(mask.device)

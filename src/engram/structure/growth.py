@@ -32,12 +32,12 @@ def mean_gradients(masks: Masks, batches: Iterable[Batch], loss: Callable[[Batch
     Raises:
         InputError: no batches.
     """
-    weights = {name: masks.weight(name) for name in masks}
-    mean = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    magnitude = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    weights = {name: masks.weight(name) for name in masks if masks.weight(name).requires_grad}
+    mean = {name: torch.zeros_like(masks.weight(name), requires_grad=False) for name in masks}
+    magnitude = {name: torch.zeros_like(zeros) for name, zeros in mean.items()}
     count = 0
     for batch in batches:
-        gradients = torch.autograd.grad(loss(batch), list(weights.values()))
+        gradients = torch.autograd.grad(loss(batch), list(weights.values()), materialize_grads=True)
         for name, gradient in zip(weights, gradients, strict=True):
             mean[name] += gradient
             magnitude[name] += gradient.abs()
@@ -88,6 +88,6 @@ def grow(masks: Masks, gradients: Gradients, alpha: float, rate: float) -> int:
 
 
 def percentile(values: Tensor, percent: float) -> Tensor:
-    """The value that `percent` of the values are below (nearest rank)."""
-    rank = min(int(percent / 100 * len(values)), len(values) - 1)
+    """The value that `percent` of the values come before in ascending order (rounded down); for 100 the largest."""
+    rank = min(int(percent * len(values) / 100), len(values) - 1)
     return values.kthvalue(rank + 1).values

@@ -18,6 +18,8 @@ class Masks(Mapping[str, Tensor]):
     Any module can be masked, once or again: every parameter of two or more dimensions (linear, convolutional,
     recurrent) gets a buffer beside it, `weight` the buffer `weight_mask`, which is saved and copied with the module. A
     dormant connection is exactly zero and gets no gradient. A bias lives as long as its neuron has a live connection.
+    Transposed convolutions, whose weights are laid out the other way, are left alone; a tensor that layers share has
+    one mask. A copy of the module (`copy.deepcopy`) has the masks, but is to be masked again before it is trained.
 
     Args:
         module: masked in place; masks it has already are kept, and a tensor that got new rows has them alive.
@@ -37,11 +39,14 @@ class Masks(Mapping[str, Tensor]):
         self.module = module
         self._left_alone = frozenset(skip)
         self._places: dict[str, tuple[nn.Module, str, str | None]] = {}
+        seen: set[int] = set()
         for prefix, layer in module.named_modules():
             for name, weight in list(layer.named_parameters(recurse=False)):
                 whole = f"{prefix}.{name}" if prefix else name
-                if weight.ndim >= 2 and whole not in self._left_alone:
+                wanted = weight.ndim >= 2 and whole not in self._left_alone and not getattr(layer, "transposed", False)
+                if wanted and id(weight) not in seen:
                     self._attach(whole, layer, name)
+                    seen.add(id(weight))
         if not self._places:
             raise InputError(f"{type(module).__name__} has no weights to mask.")
 
@@ -127,8 +132,9 @@ class Masks(Mapping[str, Tensor]):
 
 def _close(parameter: nn.Parameter, layer: nn.Module, name: str) -> None:
     """From now on the parameter's gradients are zero where the mask of the weight `name` is."""
-    if getattr(parameter, "_follows_mask", False):
+    if getattr(parameter, "_follows_mask", False) or not parameter.requires_grad:
         return
+
     def hook(parameter: Tensor) -> None:
         mask: Tensor = getattr(layer, name + SUFFIX)
         if parameter.grad is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from engram.structure.h_lstm import HLSTM
 
 
 @torch.no_grad()
@@ -14,7 +16,7 @@ def multiply_adds(module: nn.Module, shape: Sequence[int]) -> int:
     """Multiply-adds for one input, every zero weight left out.
 
     A weight of a linear layer counts once for each vector that goes through, one of a convolution once for each place
-    of its map, one of a recurrent layer once for each step of the sequence.
+    of its map, one of a recurrent layer once for each step of the sequence; a table that is looked up costs nothing.
 
     Args:
         shape: of one input.
@@ -24,27 +26,43 @@ def multiply_adds(module: nn.Module, shape: Sequence[int]) -> int:
     """
     total = 0
 
-    def count(layer: nn.Module, _: Any, output: Any) -> None:
+    def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal total
-        for name, weight in layer.named_parameters(recurse=False):
-            if weight.ndim >= 2:
-                result = output[0] if isinstance(output, tuple) else output
-                total += int(torch.count_nonzero(weight)) * _uses(layer, name, result)
+        weights = sum(int(torch.count_nonzero(w)) for w in layer.parameters(recurse=_whole(layer)) if w.ndim >= 2)
+        if weights:
+            total += weights * _uses(layer, inputs[0], output[0] if isinstance(output, tuple) else output)
 
-    hooks = [layer.register_forward_hook(count) for layer in module.modules()]
-    training = module.training
+    hooks = [layer.register_forward_hook(count) for layer in _counted(module)]
+    training = {layer: layer.training for layer in module.modules()}
     try:
         first = next(module.parameters(), torch.zeros(0))
         module.eval()(torch.zeros(1, *shape, device=first.device))
     finally:
-        module.train(training)
+        for layer, was in training.items():
+            layer.training = was
         for hook in hooks:
             hook.remove()
     return total
 
 
-def _uses(layer: nn.Module, name: str, output: Tensor) -> int:
+def _whole(layer: nn.Module) -> bool:
+    """Whether a layer uses the weights of those inside it, without asking them."""
+    return isinstance(layer, HLSTM | nn.MultiheadAttention)
+
+
+def _counted(module: nn.Module) -> Iterator[nn.Module]:
+    yield module
+    if not _whole(module):
+        for inner in module.children():
+            yield from _counted(inner)
+
+
+def _uses(layer: nn.Module, given: Tensor, result: Tensor) -> int:
     """How often a weight multiplies: places of a map, vectors of a batch, steps of a sequence."""
+    if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
+        return 0  # it is looked up
+    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        return given[0, 0].numel()
     if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-        return output[0, 0].numel()
-    return output[..., 0].numel()
+        return result[0, 0].numel()
+    return result.shape[:-1].numel()

@@ -16,7 +16,6 @@ from engram.structure.growth import percentile
 from engram.structure.masked import Masks
 
 Scores = Mapping[str, Tensor]
-ATTEMPTS = 8
 
 
 def magnitudes(masks: Masks) -> dict[str, Tensor]:
@@ -34,10 +33,10 @@ def activation_scaled(masks: Masks, batches: Iterable[Any], ask: Callable[[Any],
         batches: what `ask` takes; a few hundred inputs will do.
         ask: runs the module on a batch.
     """
-    squares = {name: torch.zeros(masks.weight(name).shape[1]) for name in masks}
+    squares: dict[str, Tensor] = {}
     seen = dict.fromkeys(masks, 0)
-    hooks = [masks.layer(name).register_forward_pre_hook(_squares(name, squares, seen)) for name in masks
-             if isinstance(masks.layer(name), nn.Linear | nn.Conv1d | nn.Conv2d) or name.endswith("outputs.weight")]
+    hooks = [masks.layer(name).register_forward_pre_hook(_squares(name, squares, seen))
+             for name in masks if _seen_by(masks.layer(name), name)]
     try:
         for batch in batches:
             ask(batch)
@@ -47,16 +46,24 @@ def activation_scaled(masks: Masks, batches: Iterable[Any], ask: Callable[[Any],
     scores = magnitudes(masks)
     for name, count in seen.items():
         if count:
-            size = (squares[name] / count).sqrt()
-            scores[name] *= size.view(1, -1, *[1] * (scores[name].ndim - 2))
+            groups, filters = getattr(masks.layer(name), "groups", 1), len(scores[name])
+            size = (squares[name] / count).sqrt().view(groups, -1).repeat_interleave(filters // groups, 0)
+            scores[name] *= size.view(*size.shape, *[1] * (scores[name].ndim - 2))
     return scores
+
+
+def _seen_by(layer: nn.Module, name: str) -> bool:
+    """Whether the layer multiplies this tensor, and no other, with its input."""
+    return isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) or (
+        name.endswith("outputs.weight") and not isinstance(layer, nn.Embedding))
 
 
 def _squares(name: str, squares: dict[str, Tensor], seen: dict[str, int]) -> Callable[..., None]:
     def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         channels = inputs[0] if isinstance(layer, nn.Linear) else inputs[0].movedim(1, -1)
         flat = channels.reshape(-1, channels.shape[-1])
-        squares[name] = squares[name].to(flat.device) + flat.square().sum(0)
+        total = flat.square().sum(0)
+        squares[name] = total + squares[name] if seen[name] else total
         seen[name] += len(flat)
 
     return hook
@@ -89,8 +96,8 @@ def prune_percentile(masks: Masks, beta: float, scores: Scores | None = None, *,
 
 @torch.no_grad()
 def prune_to(masks: Masks, live: int, scores: Scores | None = None, *, recoverable: bool = True) -> int:
-    """Leave no more than `live` parameters, as far as `recoverable` allows: the connections of all layers together that
-    have the largest scores.
+    """Leave no more than `live` parameters, unless `recoverable` needs more: of all layers together the connections of
+    the largest scores, beside those that keep the neurons connected.
 
     Args:
         live: parameters to stay alive, biases counted.
@@ -99,22 +106,43 @@ def prune_to(masks: Masks, live: int, scores: Scores | None = None, *, recoverab
     Returns:
         How many connections were put to rest.
     """
-    scores = magnitudes(masks) if scores is None else scores
-    alive = torch.cat([scores[name][mask != 0] for name, mask in masks.items()])
-    wanted = len(alive) - (masks.live - live)
-    if wanted >= len(alive):
+    if masks.live <= live:
         return 0
-    kept: dict[str, Tensor] = {}
-    for _ in range(ATTEMPTS):  # those kept for the sake of their neurons make others go
-        threshold = alive.kthvalue(len(alive) - max(wanted, 1) + 1).values
-        kept = {name: (mask != 0) & (scores[name] >= threshold) for name, mask in masks.items()}
-        if recoverable:
-            keep_ways(masks, kept, scores)
-        over = _parameters(masks, kept) - live
-        if over <= 0 or wanted <= 1:
-            break
-        wanted -= over
+    scores = magnitudes(masks) if scores is None else scores
+    kept = {name: torch.zeros(mask.shape, dtype=torch.bool, device=mask.device) for name, mask in masks.items()}
+    if recoverable:
+        keep_ways(masks, kept, scores)
+    _keep_best(masks, kept, scores, live - _parameters(masks, kept))
     return _apply(masks, kept)
+
+
+def _keep_best(masks: Masks, kept: dict[str, Tensor], scores: Scores, spare: int) -> None:
+    """Add to `kept` the other connections in the order of their scores, for as long as `spare` parameters pay for them
+    and for the biases that come alive with them."""
+    free = {name: (masks[name] != 0) & ~mask for name, mask in kept.items()}
+    values = torch.cat([scores[name][mask] for name, mask in free.items()])
+    best = values.topk(min(max(spare, 0), len(values))).indices
+    price = torch.ones_like(best) + _opens_neuron(masks, kept, free, best)
+    chosen = torch.zeros_like(values, dtype=torch.bool)
+    chosen[best[price.cumsum(0) <= spare]] = True
+    parts = torch.split(chosen, [int(mask.sum()) for mask in free.values()])
+    for (name, mask), part in zip(free.items(), parts, strict=True):
+        kept[name][mask] = part
+
+
+def _opens_neuron(masks: Masks, kept: Mapping[str, Tensor], free: Mapping[str, Tensor], best: Tensor) -> Tensor:
+    """For the free connections of the places `best`, in this order: 1 where a neuron with a bias gets its first."""
+    neurons, closed, count = [], [], 0
+    for name, mask in free.items():
+        neurons.append(mask.nonzero()[:, 0] + count)
+        closed.append(~kept[name].flatten(1).any(1) & (masks.bias(name) is not None))
+        count += len(mask)
+    order = torch.arange(len(best), device=best.device)
+    first = torch.full((count,), len(best), device=best.device)
+    first.scatter_reduce_(0, torch.cat(neurons)[best], order, "amin")
+    opens = torch.zeros(len(best) + 1, dtype=best.dtype, device=best.device)
+    opens[first[torch.cat(closed)]] = 1
+    return opens[:-1]
 
 
 def cubic(share: float, start: float, end: float) -> float:
@@ -157,47 +185,83 @@ def isolated(masks: Masks) -> Isolated:
     Neurons are the units and filters of every layer; the network's inputs are none, and its outputs lead nowhere.
     """
     no_input = sum(int((~alive.flatten(1).any(1)).sum()) for alive in (mask != 0 for mask in masks.values()))
-    no_output = sum(int((~_columns(masks[name] != 0, width).any(0)).sum())
-                    for name, width in _fan_out(masks).items())
+    no_output = sum(int((~_columns(masks[name] != 0, way).any(0)).sum())
+                    for name, way in _fan_out(masks).items())
     return Isolated(no_input, no_output)
+
+
+@torch.no_grad()
+def trim(masks: Masks) -> int:
+    """Put to rest what is alive for nothing after non-recoverable pruning: what leads into a neuron without a way out,
+    and what comes from one without a way in. The answers stay as they are where an activation makes 0 of 0, as all
+    rectifiers do.
+
+    Returns:
+        How many connections were put to rest.
+
+    Raises:
+        InputError: the layers do not follow each other, as in a residual network.
+    """
+    widths = _fan_out(masks)
+    pairs = list(pairwise(masks))
+    if any(masks[above].shape[1] != widths[above] * len(masks[below]) for below, above in pairs):
+        raise InputError("Only layers that follow each other can be trimmed.")
+    live = sum(int(mask.sum()) for mask in masks.values())
+    while True:
+        before = sum(int(mask.sum()) for mask in masks.values())
+        for below, above in pairs:
+            low, high = masks[below] != 0, _columns(masks[above] != 0, widths[above])
+            used = low.flatten(1).any(1) & high.any(0)
+            masks[below] = low & used.view(-1, *[1] * (low.ndim - 1))
+            masks[above] = _uncolumns(high & used, masks[above].shape, widths[above])
+        if before == sum(int(mask.sum()) for mask in masks.values()):
+            return live - before
 
 
 def keep_ways(masks: Masks, kept: dict[str, Tensor], scores: Scores) -> None:
     """Add to `kept`, for each neuron that would be cut off, the best of its connections that are alive."""
     for name, mask in kept.items():
-        alive = masks[name] != 0
-        best = torch.where(alive, scores[name], -1.0).flatten(1)
-        cut = ~mask.flatten(1).any(1) & alive.flatten(1).any(1)
-        mask.view(len(mask), -1)[cut, best.argmax(1)[cut]] = True
-    for name, width in _fan_out(masks).items():
-        alive = _columns(masks[name] != 0, width)
-        best = torch.where(alive, _columns(scores[name], width), -1.0)
-        columns = _columns(kept[name], width)
+        alive, flat = (masks[name] != 0).flatten(1), mask.flatten(1)
+        best = torch.where(alive, scores[name].flatten(1), -1.0)
+        cut = ~flat.any(1) & alive.any(1)
+        flat[cut, best.argmax(1)[cut]] = True
+        kept[name] = flat.reshape(mask.shape)
+    for name, way in _fan_out(masks).items():
+        alive = _columns(masks[name] != 0, way)
+        best = torch.where(alive, _columns(scores[name], way), -1.0)
+        columns = _columns(kept[name], way)
         cut = ~columns.any(0) & alive.any(0)
         columns[best.argmax(0)[cut], cut.nonzero()[:, 0]] = True
-        kept[name] = _uncolumns(columns, kept[name].shape, width)
+        kept[name] = _uncolumns(columns, kept[name].shape, way)
 
 
-def _fan_out(masks: Masks) -> dict[str, int]:
-    """For each weight tensor above another: the values that one neuron below sends into it.
+class _Way(NamedTuple):
+    """How a weight tensor sees the neurons below: each as so many inputs, and only those of its own group."""
 
-    That is 1, but for a linear layer that sees the flattened maps of a convolution.
+    inputs: int
+    groups: int
+
+
+def _fan_out(masks: Masks) -> dict[str, _Way]:
+    """For each weight tensor above another: how it sees the neurons below.
+
+    Each is one input, but for a linear layer that sees the flattened maps of a convolution.
     """
-    names = list(masks)
-    widths = {}
-    for below, name in pairwise(names):
+    ways = {}
+    for below, name in pairwise(masks):
         inputs, neurons = masks[name].shape[1], masks[below].shape[0]
-        flattened = masks[below].ndim > 2 and masks[name].ndim == 2 and inputs % neurons == 0
-        widths[name] = inputs // neurons if flattened else 1
-    return widths
+        flattened = masks[below].ndim > 2 and masks[name].ndim == 2 and neurons and inputs % neurons == 0
+        ways[name] = _Way(inputs // neurons if flattened else 1, getattr(masks.layer(name), "groups", 1))
+    return ways
 
 
-def _columns(values: Tensor, width: int) -> Tensor:
+def _columns(values: Tensor, way: _Way) -> Tensor:
     """(connections, neurons below): all that one neuron below sends, in one column."""
-    by_input = values.transpose(0, 1).reshape(values.shape[1] // width, -1)
-    return by_input.T.contiguous()
+    inputs = way.groups * values.shape[1]
+    by_input = values.reshape(way.groups, -1, *values.shape[1:]).transpose(1, 2)
+    return by_input.reshape(inputs // way.inputs, -1).T.contiguous()
 
 
-def _uncolumns(columns: Tensor, shape: torch.Size, width: int) -> Tensor:
-    by_input = columns.T.reshape(shape[1], shape[0], *shape[2:])
-    return by_input.transpose(0, 1).contiguous()
+def _uncolumns(columns: Tensor, shape: torch.Size, way: _Way) -> Tensor:
+    by_input = columns.T.reshape(way.groups, shape[1], shape[0] // way.groups, *shape[2:])
+    return by_input.transpose(1, 2).reshape(shape)
