@@ -71,10 +71,10 @@ class Config:
     gate_dropout: float = 0.1
     batch: int = 16
     between: float = 0.3
-    dense_epochs: float = 50.0
+    dense_epochs: float = 45.0
     rate: float = 2e-3
     retrain_epochs: float = 4.0
-    retrain_rate: float = 1e-3
+    retrain_rate: float = 5e-4
     prune: float = 0.3
     slack: float = 0.5
     size: float = 0.65
@@ -83,13 +83,13 @@ class Config:
     eta: float = 0.01
     first_epochs: float = 60.0
     new_epochs: float = 3.0
-    update_epochs: float = 18.0
+    update_epochs: float = 14.0
     update_rate: float = 1e-3
     grown: float = 0.2
     settled: float = 0.25
     beam: int = 16
     word_weight: float = 1.0
-    word_bonus: float = 1.0
+    word_bonus: float = 0.0
     device: str = "cpu"
 
 
