@@ -25,9 +25,7 @@ def test_gradients_are_averaged_over_the_batches_for_all_connections(made, share
     batches = list(torch.split(inputs, 2))
     found = mean_gradients(masks, batches, lambda batch: network(batch).square().sum())
     for name in masks:
-        slow = []
-        for batch in batches:  # without a mask in the way
-            slow.append(torch.autograd.grad(network(batch).square().sum(), masks.weight(name))[0])
+        slow = [torch.autograd.grad(network(batch).square().sum(), masks.weight(name))[0] for batch in batches]
         assert torch.allclose(found.mean[name], torch.stack(slow).mean(0), atol=1e-6)
         assert torch.allclose(found.magnitude[name], torch.stack(slow).abs().mean(0), atol=1e-6)
     assert all(torch.equal(parameter, before[name]) for name, parameter in network.named_parameters())
