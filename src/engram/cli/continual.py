@@ -31,8 +31,8 @@ PICTURES_CHANGE = ("permuted", "rotated")
 
 def evaluate(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="mnist, digits, photos, steel-defects, omniglot or tiny-imagenet; or a"
-                            " folder that holds a folder of pictures for each class.")
+        str, typer.Argument(metavar="DATA", help="mnist, digits, photos, steel-defects, omniglot, tiny-imagenet or"
+                            " spoken-digits; or a folder that holds a folder of pictures for each class.")
     ],
     names: Annotated[
         list[str], typer.Argument(metavar="LEARNER...", help=f"One or more of {', '.join(learners.LEARNERS)}; with"
