@@ -22,7 +22,6 @@ DATA_SETS = {
     "steel-defects": "engram.streams.data_sets:steel_defects",
     "omniglot": "engram.streams.data_sets:omniglot",
     "spoken-digits": "engram.streams.data_sets:spoken_digits",
-    "spoken-digits": "engram.streams.data_sets:spoken_digits",
 }
 """Where each is made, by its name."""
 
@@ -108,16 +107,6 @@ def spoken_digits() -> DataSet:
     images = data.images()
     taught = np.setdiff1d(np.arange(len(images)), data.test)
     return DataSet("spoken-digits", images[taught], data.labels[taught], images[data.test], data.labels[data.test])
-
-
-def spoken_digits() -> DataSet:
-    """Spoken digits: 900 + 300 log-mel pictures (64, 40) float32, 10 ms × bands; labels 0 to 9."""
-    from engram.streams.spoken_digits import spoken_digits as read
-
-    data = read()
-    images, asked = data.images(), data.test
-    taught = np.setdiff1d(np.arange(len(images)), asked)
-    return DataSet("spoken-digits", images[taught], data.labels[taught], images[asked], data.labels[asked])
 
 
 def _from_pictures(name: str, pictures: LabelledPictures, side: int) -> DataSet:
