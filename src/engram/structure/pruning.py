@@ -193,8 +193,8 @@ def isolated(masks: Masks) -> Isolated:
 @torch.no_grad()
 def trim(masks: Masks) -> int:
     """Put to rest what is alive for nothing after non-recoverable pruning: what leads into a neuron without a way out,
-    and what comes from one without a way in. The answers stay as they are where an activation makes 0 of 0, as all
-    rectifiers do.
+    and what comes from one without a way in. A neuron that would lose its last way in, and with it its bias, keeps it.
+    The answers stay as they are where an activation makes 0 of 0, as all rectifiers do.
 
     Returns:
         How many connections were put to rest.
@@ -202,20 +202,26 @@ def trim(masks: Masks) -> int:
     Raises:
         InputError: the layers do not follow each other, as in a residual network.
     """
-    widths = _fan_out(masks)
+    ways = _fan_out(masks)
     pairs = list(pairwise(masks))
-    if any(masks[above].shape[1] != widths[above] * len(masks[below]) for below, above in pairs):
+    follow = [ways[above].groups * masks[above].shape[1] == ways[above].inputs * len(masks[below])
+              for below, above in pairs]
+    if not all(follow):
         raise InputError("Only layers that follow each other can be trimmed.")
-    live = sum(int(mask.sum()) for mask in masks.values())
+    live = _connections(masks)
     while True:
-        before = sum(int(mask.sum()) for mask in masks.values())
+        before = _connections(masks)
         for below, above in pairs:
-            low, high = masks[below] != 0, _columns(masks[above] != 0, widths[above])
-            used = low.flatten(1).any(1) & high.any(0)
-            masks[below] = low & used.view(-1, *[1] * (low.ndim - 1))
-            masks[above] = _uncolumns(high & used, masks[above].shape, widths[above])
-        if before == sum(int(mask.sum()) for mask in masks.values()):
+            low, high = masks[below] != 0, _columns(masks[above] != 0, ways[above])
+            fed = _uncolumns(high & low.flatten(1).any(1), masks[above].shape, ways[above])
+            masks[above] = torch.where(fed.flatten(1).any(1).view(-1, *[1] * (fed.ndim - 1)), fed, masks[above] != 0)
+            masks[below] = low & high.any(0).view(-1, *[1] * (low.ndim - 1))
+        if _connections(masks) == before:
             return live - before
+
+
+def _connections(masks: Masks) -> int:
+    return sum(int(mask.sum()) for mask in masks.values())
 
 
 def keep_ways(masks: Masks, kept: dict[str, Tensor], scores: Scores) -> None:
