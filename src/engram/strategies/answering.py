@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import RLock
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from engram.learner import FloatArray, Label
+from engram.heads.head import columns_of, focus, nothing_known, softmax
+from engram.learner import FloatArray, Label, Predictions
 from engram.strategies.growing_network import GrowingNetwork, Knowledge
 
 AT_ONCE = 1024  # inputs in one pass, so that asking about many needs no memory for all of them
@@ -41,6 +43,20 @@ class Answering:
             finally:
                 with self._lock:
                     self._before = None
+
+    def predictions(self, inputs: Tensor, among: Iterable[Label] | None) -> Predictions:
+        """The answers to inputs (N, *shape); `among` limits the candidates.
+
+        Raises:
+            LabelError: `among` names a label that was never taught.
+        """
+        labels, logits = self.logits(inputs)
+        if not labels:
+            return nothing_known(len(inputs))
+        columns = columns_of(among, {label: place for place, label in enumerate(labels)})
+        if columns is not None:
+            labels, logits = tuple(labels[i] for i in columns), logits[:, columns]
+        return Predictions(labels, logits, np.ones(len(logits), bool), softmax(logits).max(axis=1), focus(logits))
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> tuple[tuple[Label, ...], FloatArray]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from engram.learner import Label
+from engram.learner import InputError, Label
 from engram.strategies.output_layer import OutputLayer
 
 
@@ -27,6 +27,9 @@ class GrowingNetwork(nn.Module):
         shape: of one input.
         device: where it lives.
 
+    Raises:
+        InputError: no such device here; a network that does not take such inputs, or gives no vectors.
+
     >>> whole = GrowingNetwork(nn.Flatten(), (2, 2))
     >>> whole.outputs.grow(["cat", "dog"])
     ['cat', 'dog']
@@ -36,12 +39,11 @@ class GrowingNetwork(nn.Module):
 
     def __init__(self, network: nn.Module, shape: Sequence[int], device: str = "cpu") -> None:
         super().__init__()
-        self.network = network.to(device)
-        training = network.training
-        with torch.no_grad():
-            width = network.eval()(torch.zeros(1, *shape, device=device)).shape[1]
-        network.train(training)
-        self.outputs = OutputLayer(width).to(device)
+        try:
+            self.network = network.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"Device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        self.outputs = OutputLayer(_width(network, shape, device)).to(device)
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -68,6 +70,21 @@ class GrowingNetwork(nn.Module):
             raise RuntimeError(f"{rows[0]} labels need outputs of the shape {rows}")
         self.outputs.resize(knowledge.labels)
         self.load_state_dict(knowledge.tensors)
+
+
+@torch.no_grad()
+def _width(network: nn.Module, shape: Sequence[int], device: str) -> int:
+    training = {layer: layer.training for layer in network.modules()}
+    try:
+        features = network.eval()(torch.zeros(1, *shape, device=device))
+    except RuntimeError as error:
+        raise InputError(f"The network does not take inputs of the shape {tuple(shape)}: {error}") from error
+    finally:
+        for layer, was in training.items():
+            layer.training = was
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        raise InputError("The network has to give one vector of features for each input: end it with nn.Flatten().")
+    return features.shape[1]
 
 
 def shape_of(network: nn.Module, given: Sequence[int] | None) -> list[int] | None:

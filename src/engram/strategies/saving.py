@@ -19,12 +19,12 @@ from engram.strategies.growing_network import Knowledge
 from engram.structure.compact import compact, expand
 
 if TYPE_CHECKING:
-    from engram.strategies.base import Strategy
+    from engram.strategies.network_learner import NetworkLearner
 
-S = TypeVar("S", bound="Strategy")
+S = TypeVar("S", bound="NetworkLearner")
 
 
-def config(strategy: Strategy) -> dict[str, Any]:
+def config(strategy: NetworkLearner) -> dict[str, Any]:
     """The arguments of the constructor but the network, as JSON values: each is an attribute of the same name."""
     constructors = [vars(kind)["__init__"] for kind in type(strategy).__mro__[:-1] if "__init__" in vars(kind)]
     parameters = [p for constructor in constructors for p in inspect.signature(constructor).parameters.values()]
@@ -34,7 +34,7 @@ def config(strategy: Strategy) -> dict[str, Any]:
             for name, value in values.items()}
 
 
-def pack(strategy: Strategy) -> State:
+def pack(strategy: NetworkLearner) -> State:
     """Everything that `unpack` needs; no pickle."""
     about = {"strategy": type(strategy).__name__, "config": config(strategy), "labels": list(strategy.labels),
              "network": getattr(strategy.network, "spec", None)}
@@ -65,7 +65,7 @@ def unpack(kind: type[S], state: Mapping[str, npt.NDArray[Any]], network: nn.Mod
     return made
 
 
-def _restore(strategy: Strategy, labels: list[Any], state: Mapping[str, npt.NDArray[Any]]) -> None:
+def _restore(strategy: NetworkLearner, labels: list[Any], state: Mapping[str, npt.NDArray[Any]]) -> None:
     def part(name: str) -> State:
         return {key.removeprefix(f"{name}/"): np.array(array) for key, array in state.items()
                 if key.startswith(f"{name}/")}

@@ -1,0 +1,125 @@
+"""A network with outputs that grow, as a learner apart from how it learns: it answers, changes safely and is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Self
+
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from engram.inputs.arrays import as_batch
+from engram.learner import InputError, Label, Predictions, State
+from engram.strategies import optimiser as optimisers
+from engram.strategies import saving
+from engram.strategies.answering import Answering
+from engram.strategies.growing_network import GrowingNetwork, Knowledge, shape_of
+from engram.strategies.networks import build, seeded
+from engram.structure.multiply_adds import multiply_adds
+
+
+class NetworkLearner:
+    """What `Strategy` stands on; see there for the arguments."""
+
+    def __init__(
+        self,
+        network: nn.Module | Mapping[str, Any],
+        *,
+        epochs: int = 1,
+        batch: int = 128,
+        learning_rate: float = 1e-3,
+        optimiser: str = "adam",
+        active: Literal["all", "experience"] = "all",
+        seed: int = 0,
+        device: str = "cpu",
+        shape: Sequence[int] | None = None,
+    ) -> None:
+        network = network if isinstance(network, nn.Module) else build(network)
+        found = shape_of(network, shape)
+        if found is None:
+            raise InputError("The network does not say the shape of an input: pass shape=(...).")
+        if not (epochs >= 1 and batch >= 1 and learning_rate > 0 and active in ("all", "experience")):
+            raise InputError("epochs and batch are 1 or more, learning_rate above 0, active 'all' or 'experience'.")
+        self.epochs, self.batch, self.learning_rate, self.optimiser = epochs, batch, learning_rate, optimiser
+        self.active, self.seed, self.device, self.shape = active, seed, device, found
+        self.whole = GrowingNetwork(network, found, device)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.companions = torch.zeros(0, 0, dtype=torch.bool, device=device)  # which labels arrived together
+        self.steps = self.fresh_steps()
+        self._answering = Answering(self.whole)
+
+    @property
+    def network(self) -> nn.Module:
+        """Inputs to features."""
+        return self.whole.network
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels taught so far, in the order of their first arrival."""
+        return self.whole.labels
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiplications with a weight that is not zero, for one input."""
+        return multiply_adds(self.whole, self.shape)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of the whole state: network, optimiser and whatever the method remembers."""
+        return sum(array.nbytes for array in self.state().values())
+
+    def predict(self, inputs: Any, among: Iterable[Label] | None = None) -> Predictions:
+        """Answer (N, *shape) inputs, or one; `among` limits the candidates (task-incremental use).
+
+        Raises:
+            InputError: wrong shape, NaN or infinity.
+            LabelError: `among` names a label that was never taught.
+        """
+        return self._answering.predictions(torch.from_numpy(as_batch(inputs, self.shape)), among)
+
+    def fresh_steps(self) -> torch.optim.Optimizer:
+        """An optimiser for the network as it is, that has taken no step."""
+        return optimisers.make(self.optimiser, self.whole.parameters(), self.learning_rate)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """The network may change here, seeded; others are answered from before, and an exception takes it back."""
+        with self._answering.changing() as before:
+            try:
+                with seeded(int(torch.randint(2**62, (), generator=self.generator))):
+                    yield
+            except BaseException:
+                self.become(before)
+                raise
+
+    def become(self, knowledge: Knowledge) -> None:
+        """Know this and nothing else; the optimiser starts anew."""
+        self.whole.become(knowledge)
+        self.companions = self.companions[: len(self.labels), : len(self.labels)]
+        self.steps = self.fresh_steps()
+
+    def remembered(self) -> State:
+        """What the method keeps beside the network and the optimiser, as arrays."""
+        return {}
+
+    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take back what `remembered` gave."""
+
+    def state(self) -> State:
+        """The whole learner as arrays: what `from_state` needs, no pickle."""
+        return saving.pack(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[Any]], network: nn.Module | None = None) -> Self:
+        """The learner that `state` described.
+
+        Args:
+            network: one of the same structure, where it was not made by `networks`.
+
+        Raises:
+            DamagedError: another method's, or entries are missing or do not fit each other.
+            InputError: the network has to be passed.
+        """
+        return saving.unpack(cls, state, network)
