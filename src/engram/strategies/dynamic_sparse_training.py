@@ -13,6 +13,7 @@ from engram.learner import InputError
 from engram.strategies.kept import Kept
 from engram.strategies.structural import Structural, annealed
 from engram.structure.dynamic_sparsity import exchange, sparsify
+from engram.structure.pruning import prune_to
 
 EXCHANGE_EVERY = 100  # steps
 
@@ -37,9 +38,10 @@ class DynamicSparseTraining(Structural):
 
     def restructure(self, new: Kept, everything: Kept) -> None:
         """Train and exchange; there is nothing to prune."""
-        if self.anew or self.masks.live > self.parameters:
+        if self.anew or len(everything) == len(new):
             self.begin_anew()
             sparsify(self.masks, self.parameters, self.generator)
+        prune_to(self.masks, self.parameters)  # outputs of new labels came with all their connections
         epochs = self.recipe.new_epochs + self.recipe.all_epochs + self.recipe.prune_epochs
         self.fit(everything, epochs, self.recipe.learning_rate,
                  lambda step, steps: self._move(everything, step, steps))

@@ -73,6 +73,9 @@ def _restore(strategy: NetworkLearner, labels: list[Any], state: Mapping[str, np
     tensors = {name: torch.from_numpy(array).to(strategy.device) for name, array in expand(part("network")).items()}
     strategy.recall(part("remembered"))
     strategy.become(Knowledge(tuple(labels), tensors))
-    strategy.companions = torch.from_numpy(np.array(state["companions"])).to(strategy.device)
+    companions = np.array(state["companions"], bool)
+    if companions.shape != (len(labels), len(labels)):
+        raise ValueError(f"{companions.shape} companions of {len(labels)} labels")
+    strategy.companions = torch.from_numpy(companions).to(strategy.device)
     strategy.generator.set_state(torch.from_numpy(np.array(state["generator"])))
     optimisers.restore(strategy.steps, part("optimiser"))

@@ -98,13 +98,14 @@ class Structural(Joint):
         judged = Kept(self.judged.inputs, self.judged.targets)
         if len(held):
             judged.add(inputs[held], targets[held])
-        previous, self.judged, self._shown = self.judged, judged, 0
+        previous = self.judged, self.report
+        self.judged, self._shown = judged, 0
         try:
             self.report = {"before": self.masks.live}
             self.restructure(new, everything)
             self._close_report(everything)
         except BaseException:
-            self.judged = previous
+            self.judged, self.report = previous
             raise
         finally:
             self._teacher = None
@@ -168,6 +169,7 @@ class Structural(Joint):
         if average is not None and average.taken:
             average.give()
         self.masks.enforce()
+        self.steps = self.fresh_steps()  # its running averages have no more to do, and need not be saved
 
     def grow_connections(self, data: Kept) -> int:
         """One growth: gradients of all connections over the data, updates paused; what the loss asks for wakes."""
@@ -271,7 +273,7 @@ class Structural(Joint):
         self._limit(data, int(pruning.cubic(share, start, self.parameters)))
         if self.recipe.regrowth and share < 1:
             dynamic_sparsity.exchange(self.masks, self.recipe.regrowth * (1 - share),
-                                      self.gradients_on_some(data).magnitude)
+                                      self.gradients_on_some(data).magnitude, recoverable=self.recipe.recoverable)
 
     def _limit(self, data: Kept, live: int) -> None:
         pruning.prune_to(self.masks, live, self._scores(data), recoverable=self.recipe.recoverable)
