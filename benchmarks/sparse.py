@@ -228,10 +228,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small, few turns, nothing trained: does it run?")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rounds, side, data = (20, 512, None) if options.quick else (3_000, 4096, digits())
+    rounds, side, data = (20, 512, None) if options.quick else (1_000, 4096, digits())
     runs = []
     for seed in range(options.repeats):
-        values = lenet(seed, rounds, data) | wide(seed, side, rounds // 40)
+        values = lenet(seed, rounds, data) | wide(seed, side, max(5, rounds // 40))
         runs.append(values | headlines(values))
         print(f"repeat {seed + 1} of {options.repeats}", file=sys.stderr)
     config = {"counts": COUNTS, "densities": PUBLISHED, "side": side, "density": 0.05, "rounds": rounds, "threads": 1}

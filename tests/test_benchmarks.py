@@ -1,4 +1,4 @@
-"""The benchmark runs, and reports what figures.json asks of it. Its speeds are no test's business."""
+"""The benchmarks run, and report what figures.json asks of them. Their speeds are no test's business."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 
 from engram.experiments.figures import figures_of
 
-BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "heads.py"
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 def test_the_benchmark_of_heads_reports_every_ratio_in_the_layout_of_a_result():
     done = subprocess.run(
-        [sys.executable, BENCHMARK, "--quick", "--repeats", "1", "--json"], capture_output=True, text=True, check=True
+        [sys.executable, BENCHMARKS / "heads.py", "--quick", "--repeats", "1", "--json"],
+        capture_output=True, text=True, check=True,
     )
     result = json.loads(done.stdout)
     assert result["experiment"] == "heads"
@@ -22,3 +23,16 @@ def test_the_benchmark_of_heads_reports_every_ratio_in_the_layout_of_a_result():
     assert measured <= set(result["figures"])
     for key in measured:
         assert result["figures"][key]["mean"] > 0
+
+
+def test_the_benchmark_of_sparse_execution_reports_every_ratio_and_how_far_the_answers_are_away():
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "sparse.py", "--quick", "--repeats", "1", "--json"],
+        capture_output=True, text=True, check=True,
+    )
+    result = json.loads(done.stdout)
+    assert set(result["figures"]) == set(figures_of("sparse"))
+    assert all(figure["mean"] > 0 for figure in result["figures"].values())
+    away = [value["mean"] for name, value in result["values"].items() if name.startswith("away/")]
+    assert len(away) == 6
+    assert max(away) < 1e-5
