@@ -52,7 +52,10 @@ FIGURES = {
     "growprune-lenet300.chain-epochs": Figure("chain-epochs", "epochs", at_most=160, published=386, source=SOURCE),
     "growprune-lenet300.minutes": Figure("minutes", "min", at_most=10),
     "growprune-lenet300.tfs-error": Figure("tfs-error", "%"),
-    "growprune-lenet300.nft-error": Figure("nft-error", "%"),
+    "growprune-lenet300.tfs-3x-error": Figure("tfs-3x-error", "%"),
+    "growprune-lenet300.nest-error": Figure("nest-error", "%"),
+    "growprune-lenet300.set-error": Figure("set-error", "%"),
+    "growprune-lenet300.rigl-error": Figure("rigl-error", "%"),
     "growprune-lenet300.tfs-cost": Figure("tfs-cost", "ratio"),
 }
 
