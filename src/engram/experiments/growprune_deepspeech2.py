@@ -45,8 +45,8 @@ class Config:
         channels, width, hidden: of the network; see `DeepSpeech`.
         dropout, gate_dropout, batch, between: of the training; see `DeepSpeech` and `Teacher`.
         dense_epochs, rate: of the dense network, and the highest learning rate of a training from scratch.
-        retrain_epochs, retrain_rate: after each pruning of TFS, once more where the target is missed at first.
-        prune: share of its parameters that TFS loses at a time.
+        prune: share of its parameters that TFS loses in a round, little by little in the first half of its retraining.
+        retrain_epochs, retrain_rate: of a round of TFS; once more where the target is missed at first.
         slack: points of word error rate that TFS may lose on the speakers held back, against the dense network.
         size: parameters of ours, as a share of those of TFS.
         seed_density: share of all connections that ours begins with.
@@ -73,17 +73,17 @@ class Config:
     between: float = 0.3
     dense_epochs: float = 45.0
     rate: float = 2e-3
-    retrain_epochs: float = 4.0
+    retrain_epochs: float = 6.0
     retrain_rate: float = 5e-4
     prune: float = 0.3
-    slack: float = 0.5
+    slack: float = 1.0
     size: float = 0.65
     seed_density: float = 0.5
     alpha: float = 50.0
     eta: float = 0.01
     first_epochs: float = 60.0
     new_epochs: float = 3.0
-    update_epochs: float = 14.0
+    update_epochs: float = 18.0
     update_rate: float = 1e-3
     grown: float = 0.2
     settled: float = 0.25
@@ -203,9 +203,10 @@ class Story:
         target = self._error(teacher) + config.slack
         best = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
         while True:
-            prune_to(teacher.masks, round((1 - config.prune) * teacher.masks.live))
-            for _ in range(2):
-                teacher.train(self.order, config.retrain_epochs, config.retrain_rate)
+            before = teacher.masks.live
+            for attempt in range(2):
+                teacher.train(self.order, config.retrain_epochs, config.retrain_rate, live=None if attempt else (
+                    lambda share, before=before: before * (1 - config.prune * min(1.0, 2 * share))))
                 error = self._error(teacher)
                 self._tell("tfs", 0.0, f"{teacher.masks.live:,} parameters, WER {error:.1f}%, target {target:.1f}%")
                 if error <= target:
