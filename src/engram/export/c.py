@@ -30,7 +30,7 @@ def to_c(
 ) -> None:
     """Write the network as a C99 file that needs no library, not even for mathematics.
 
-    It defines, for the name `digits`:
+    It defines, for the name `digits`::
 
         #define DIGITS_INPUTS 784
         #define DIGITS_OUTPUTS 10

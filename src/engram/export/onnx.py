@@ -25,7 +25,7 @@ def to_onnx(
     input_shape: Sequence[int],
     labels: Sequence[Label] | None = None,
 ) -> None:
-    """Write the network as it is in evaluation mode: one input "inputs" (N, *input_shape), one output "outputs".
+    """Write the network as it is in evaluation mode: one input "inputs" `(N, *input_shape)`, one output "outputs".
 
     What a mask has cut is zero in the file. That ONNX Runtime gives the same answers is tried before anything is
     written. Needs `pip install engram[train,export]`.

@@ -85,7 +85,7 @@ class SparseNetwork:
         return self.chain.layers
 
     def __call__(self, inputs: npt.ArrayLike) -> Floats:
-        """(N, *input_shape) of any real dtype -> (N, *output_shape) float32.
+        """`(N, *input_shape)` of any real dtype -> `(N, *output_shape)` float32.
 
         Raises:
             InputError: another shape, or nothing that is a number.
