@@ -1,4 +1,5 @@
-"""Writes what must not be typed by hand: the command reference, and every number in README and docs.
+"""Writes what must not be typed by hand: the command reference, every number in README and docs, and the animation of
+a growing network.
 
     python docs/generate.py            writes
     python docs/generate.py --check    names what is stale; exit code 1 if anything is
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from growing_network import film_of, growing_network
 from http_reference import http_reference
 
 from engram.cli import app
@@ -34,6 +36,8 @@ from engram.cli import app
 ROOT = Path(__file__).parents[1]
 COMMANDS = ROOT / "docs" / "commands.md"
 HTTP = ROOT / "docs" / "http.md"
+FILM = ROOT / "results" / "growprune-connectivity.json"
+ANIMATION = ROOT / "docs" / "growing-network.svg"
 ROUTES = re.compile(r"(<!-- routes -->\n).*?(<!-- /routes -->)", re.DOTALL)
 TABLE = re.compile(r"(<!-- figures\n(.*?)-->\n).*?(<!-- /figures -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- figure (\S+) -->).*?(<!-- /figure -->)", re.DOTALL)
@@ -51,6 +55,9 @@ def pages() -> dict[Path, str]:
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         if path != COMMANDS:
             wanted[path] = with_plots(with_numbers(path.read_text(encoding="utf-8"), figures), path.parent)
+    film = film_of(json.loads(FILM.read_text(encoding="utf-8"))) if FILM.exists() else None
+    if film:
+        wanted[ANIMATION] = growing_network(film)
     wanted[HTTP] = ROUTES.sub(lambda found: f"{found[1]}\n{http_reference()}\n{found[2]}", wanted[HTTP])
     return wanted
 
