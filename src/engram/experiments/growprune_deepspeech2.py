@@ -3,7 +3,9 @@
 The dense network and the one trained from scratch and then pruned (TFS) see all data at once. Ours begins with 40% of
 it and takes six updates of 10% each; at every update connections grow where the new portion asks for them, learn it
 first, and the network is pruned to its old size while it learns all data so far. Eight speakers of the training part
-are held back: they say how far TFS can be pruned. Ours is pruned to a fixed share of what TFS comes down to.
+are held back: they say how far TFS can be pruned, in rounds, until two retrainings in a row do not bring its accuracy
+back. Ours is pruned to a fixed share of what TFS comes down to; beside it stands the dense network pruned to the same
+size, on all data, with the recipe of ours.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +116,7 @@ FIGURES = {
     "growprune-deepspeech2.wer-dense": Figure("wer-dense", "%"),
     "growprune-deepspeech2.wer-over-dense": Figure("wer-over-dense", "points", at_most=1.0),
     "growprune-deepspeech2.wer-tfs": Figure("wer-tfs", "%", published=12.4, source=PATENT),
+    "growprune-deepspeech2.wer-tfs-recipe": Figure("wer-tfs-recipe", "%"),
     "growprune-deepspeech2.wer-greedy": Figure("wer-greedy", "%"),
     "growprune-deepspeech2.wer-bigram": Figure("wer-bigram", "%"),
     "growprune-deepspeech2.parameters-over-tfs": Figure("parameters-over-tfs", "ratio", at_most=0.70,
@@ -134,6 +138,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     for i, share in enumerate(config.portions):
         before = None if i == 0 else f"ours-{round(100 * config.portions[i - 1])}"
         ours.append(story.step(f"ours-{round(100 * share)}", before, story.update(i, live)))
+    recipe = story.step("tfs-recipe", "dense", story.recipe(live))
     last = ours[-1]
     tfs_epochs = dense["epochs"] + tfs["epochs"]
     return {
@@ -144,7 +149,8 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
         "parameters-over-dense": last["parameters"] / dense["parameters"],
         "epochs-over-tfs": last["epochs"] / tfs_epochs,
         "tfs-epochs": tfs_epochs,
-        "dense": dense, "tfs": tfs,
+        "wer-tfs-recipe": recipe["wer"], "tfs-recipe-epochs": dense["epochs"] + recipe["epochs"],
+        "dense": dense, "tfs": tfs, "tfs-recipe": recipe,
         "ours": {key: [step[key] for step in ours] for key in last if not isinstance(last[key], list)},
         "ours-chain-epochs": sum(step["epochs"] for step in ours),
     }
@@ -164,7 +170,7 @@ class Story:
         self.order: Places = rng.permutation(np.flatnonzero(~np.isin(speakers, held)))
         said = [corpus.train.transcripts[i] for i in self.order]
         self.language = WordBigram(said, corpus.dictionary, weight=config.word_weight, bonus=config.word_bonus)
-        self.steps = 2 + len(config.portions)
+        self.steps = 3 + len(config.portions)
         self.done = 0
         settings = {**asdict(config), "device": None, "seed": seed}
         self.folder = f"growprune-deepspeech2/{key_of(settings)}"
@@ -203,10 +209,9 @@ class Story:
         target = self._error(teacher) + config.slack
         best = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
         while True:
-            before = teacher.masks.live
-            for attempt in range(2):
-                teacher.train(self.order, config.retrain_epochs, config.retrain_rate, live=None if attempt else (
-                    lambda share, before=before: before * (1 - config.prune * min(1.0, 2 * share))))
+            losing = partial(_falling, teacher.masks.live, config.prune)
+            for live in (losing, None):
+                teacher.train(self.order, config.retrain_epochs, config.retrain_rate, live=live)
                 error = self._error(teacher)
                 self._tell("tfs", 0.0, f"{teacher.masks.live:,} parameters, WER {error:.1f}%, target {target:.1f}%")
                 if error <= target:
@@ -235,14 +240,25 @@ class Story:
                               told=lambda share, loss: self._tell(name, share / 3, f"loss {loss:.3f}"))
                 self._grow(teacher, places)
                 epochs *= 2 / 3
-            grown = teacher.masks.live
-            span = 1 - config.grown - config.settled
-            teacher.train(places, epochs, rate,
-                          live=lambda share: cubic((share - config.grown) / span, grown, live),
-                          told=lambda share, loss: self._tell(
-                              name, share, f"loss {loss:.3f}, {teacher.masks.live:,} parameters"))
+            self._prune(teacher, name, places, epochs, rate, live, begun=0.0 if len(known) else 1 / 3)
 
         return take
+
+    def recipe(self, live: int) -> Callable[[Teacher], None]:
+        """The dense network, pruned to the size of ours as an update of ours does it."""
+        config = self.config
+        return lambda teacher: self._prune(
+            teacher, "tfs-recipe", self.order, config.update_epochs, config.update_rate, live)
+
+    def _prune(
+        self, teacher: Teacher, name: str, places: Places, epochs: float, rate: float, live: int, begun: float = 0.0,
+    ) -> None:
+        """Learn, be pruned from what is alive to `live` parameters, and settle."""
+        config = self.config
+        start, span = teacher.masks.live, 1 - config.grown - config.settled
+        teacher.train(places, epochs, rate, live=lambda share: cubic((share - config.grown) / span, start, live),
+                      told=lambda share, loss: self._tell(
+                          name, begun + (1 - begun) * share, f"loss {loss:.3f}, {teacher.masks.live:,} parameters"))
 
     def _sow(self, teacher: Teacher) -> None:
         """The seed of ours: connections drawn at random; a neuron keeps those it needs."""
@@ -288,6 +304,11 @@ class Story:
         self.progress((self.done + share) / self.steps, f"{name}: {what}" if what else name)
 
 
+def _falling(start: int, lost: float, share: float) -> float:
+    """Parameters that are alive while a share of a retraining is done: all are lost by its middle."""
+    return start * (1 - lost * min(1.0, 2 * share))
+
+
 def _some(utterances: Utterances, places: Sequence[int] | Places) -> Utterances:
     return Utterances(
         tuple(utterances.frames[i] for i in places), tuple(utterances.transcripts[i] for i in places),
@@ -305,7 +326,8 @@ def plot(result: Mapping[str, Any]) -> Any:
                        "best path": (shares, ours["wer-greedy"]["mean"], ours["wer-greedy"]["sd"]),
                        "with a word bigram": (shares, ours["wer-bigram"]["mean"], ours["wer-bigram"]["sd"])},
                 "data that have arrived (%)", "word error rate (%)", "AN4, ten speakers never heard",
-                references={"dense": values["dense"]["wer"]["mean"], "TFS": values["tfs"]["wer"]["mean"]})
+                references={"dense": values["dense"]["wer"]["mean"], "TFS": values["tfs"]["wer"]["mean"],
+                            "dense, pruned to the size of ours": values["tfs-recipe"]["wer"]["mean"]})
     draw_curves(right, {"grow and prune": (shares, ours["epochs"]["mean"], ours["epochs"]["sd"])},
                 "data that have arrived (%)", "epochs over all data", "Cost of each update",
                 references={"TFS": values["tfs-epochs"]["mean"]})
