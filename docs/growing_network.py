@@ -20,7 +20,7 @@ BARS = (446, 492, 470, 52)  # left, bottom, width, height
 GLOW = ("#2b1457", "#6a1f80", "#b33a7b", "#ec6461", "#fdac74", "#fdf6c4")  # few connections to many
 DOTS = ("#31507e", "#4f86c6", "#7cc0f4", "#d3f0ff")
 BLUE, AMBER, DIM, INK, BACK = "#63b7f2", "#ffb454", "#1a2742", "#e8eefb", "#0b1222"
-REST, PASS, FADE = 2.2, 0.85, 0.35  # seconds of a frame at rest, of one in passing, of a change
+REST, PASS, FADE = 2.6, 1.0, 0.4  # seconds of a frame at rest, of one in passing, of a change
 
 
 class Life(NamedTuple):
@@ -42,12 +42,12 @@ def growing_network(film: Mapping[str, Any]) -> str:
     drawn = [f'<path class="{kind} {_name(life)}{last(life, frames)}" d="{"".join(paths)}"/>'
              for (kind, life), paths in sorted(parts.items(), key=lambda item: (ORDER.index(item[0][0][0]), item[0]))]
     texts = list(captions(frames))
-    lives = {life for _, life in parts} | {life for life, _ in texts}
-    drawn += [f'<g class="{_name(life)}{last(life, frames)}">{text}</g>' for life, text in texts]
+    lives = {life for _, life in parts}
+    drawn += [f'<g class="{_name(life, "t")}{last(life, frames)}">{text}</g>' for life, text in texts]
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         'aria-label="A neural network whose connections grow and are pruned as more digits arrive">',
-        f"<style>{style(lives, times)}</style>", *ground(film), *drawn, "</svg>", ""])
+        f"<style>{style(lives, {life for life, _ in texts}, times)}</style>", *ground(film), *drawn, "</svg>", ""])
 
 
 ORDER = "lpnb"  # of drawing: lines, pixels, neurons, bars
@@ -104,7 +104,7 @@ def captions(frames: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Life, str]]:
         before = frames[number - 1]["live"] if number else 0
         arrived = _listed(frame["new"]) + (" arrive" if len(frame["new"]) > 1 else " arrives")
         if frame["rests"]:
-            says = "at rest: compact, and as ready to be asked as to learn more"
+            says = "at rest: compact, ready to be asked, and ready to learn more"
         elif number == 0:
             says = f"{arrived}; every connection is alive"
         elif frame["live"] > before:
@@ -147,8 +147,8 @@ def ground(film: Mapping[str, Any]) -> Iterator[str]:
         yield f'<text class="small" x="{x}" y="92">{text}</text>'
 
 
-def style(lives: set[Life], times: Sequence[float]) -> str:
-    """Colours, and a fading in and out for every life there is."""
+def style(lives: set[Life], read: set[Life], times: Sequence[float]) -> str:
+    """Colours, and a fading in and out for every life there is: what follows overlaps what goes; texts do not."""
     whole = times[-1]
     rules = [
         "text{font-family:system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif}",
@@ -163,16 +163,22 @@ def style(lives: set[Life], times: Sequence[float]) -> str:
           for i, opacity in enumerate((0.3, 0.38, 0.5))),
         *(f".p{i}{{fill:{colour}}}" for i, colour in enumerate(GLOW)),
         *(f".n{i}{{stroke:{colour}}}" for i, colour in enumerate(DOTS)),
-        "[class^=k],[class*=\" k\"]{opacity:0}.z{opacity:1}", "@media (prefers-reduced-motion:no-preference){",
+        "g,[class*=\" k\"]{opacity:0}.z{opacity:1}", "@media (prefers-reduced-motion:no-preference){",
     ]
     for life in sorted(lives):
         begin, end = times[life.begin], times[life.end]
-        stops = [(0.0, 0), (begin, 0), (begin + FADE, 1)]
-        stops += [(whole - FADE, 1), (whole, 0)] if end == whole else [(end, 1), (end + FADE, 0), (whole, 0)]
-        shown = "".join(f"{_percent(at / whole)}{{opacity:{opacity}}}" for at, opacity in dict(stops).items())
-        name = _name(life)
-        rules.append(f"@keyframes {name}{{{shown}}}.{name}{{animation:{name} {whole:.2f}s infinite}}")
+        rules.append(_fading(_name(life), begin, begin + FADE, end, end + FADE, whole))
+    for life in sorted(read):
+        begin, end = times[life.begin], times[life.end]
+        rules.append(_fading(_name(life, "t"), begin + FADE / 2, begin + FADE, end, end + FADE / 2, whole))
     return "".join(rules) + "}"
+
+
+def _fading(name: str, appears: float, is_there: float, goes: float, is_gone: float, whole: float) -> str:
+    goes, is_gone = min(goes, whole - FADE), min(is_gone, whole)
+    stops = {0.0: 0, appears: 0, is_there: 1, goes: 1, is_gone: 0, whole: 0}
+    shown = "".join(f"{_percent(at / whole)}{{opacity:{opacity}}}" for at, opacity in stops.items())
+    return f"@keyframes {name}{{{shown}}}.{name}{{animation:{name} {whole:.2f}s infinite}}"
 
 
 def place(film: Mapping[str, Any], layer: int, neuron: int) -> tuple[float, float]:
@@ -228,8 +234,8 @@ def _bar(frames: Sequence[Mapping[str, Any]], number: int) -> str:
     return f"M{left + number * step:.1f} {bottom}v-{tall:.1f}h{step - 4:.1f}v{tall:.1f}z"
 
 
-def _name(life: Life) -> str:
-    return f"k{life.begin}_{life.end}"
+def _name(life: Life, kind: str = "k") -> str:
+    return f"{kind}{life.begin}_{life.end}"
 
 
 def _percent(share: float) -> str:

@@ -53,7 +53,7 @@ def test_every_line_is_there_while_its_connection_is_alive_and_amber_until_the_n
 def test_whoever_wants_no_motion_sees_the_last_frame(picture):
     for element in picture.iter():
         words = element.get("class", "").split()
-        life = next((word for word in words if re.fullmatch(r"k\d+_\d+", word)), None)
+        life = next((word for word in words if re.fullmatch(r"[kt]\d+_\d+", word)), None)
         assert ("z" in words) == (life is not None and life.endswith("_4"))
     style = picture.findtext(f"{SVG}style") or ""
     still, motion = style.split("@media (prefers-reduced-motion:no-preference){")

@@ -94,8 +94,8 @@ def test_recoverable_pruning_cuts_no_neuron_off_and_an_interrupted_seed_goes_on(
 
 
 def test_connections_wake_where_the_new_digits_are_and_the_film_shows_it(tmp_path):
-    config = growprune_connectivity.Config(data="digits", hidden=(20, 10), parameters=(150, 250, 400), examples=400,
-                                           alpha=80, augmentation="none")
+    config = growprune_connectivity.Config(data="digits", hidden=(20, 10), parameters=(150, 250, 400),
+                                           examples=(400, 400, 400), alpha=80, augmentation="none")
     values = growprune_connectivity.run(config, 0, silent)
     assert values["woken"] > 0.6
     assert abs(values["woken-at-random"]) < 0.3

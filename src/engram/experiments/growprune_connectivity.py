@@ -9,7 +9,7 @@ arrive; the first seed keeps how the network looked all along, which is what the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -46,7 +46,8 @@ class Config:
         hidden: units of each layer.
         parameters: alive at rest, after each of the three arrivals.
         alpha: percentile of the gradients from which a dormant connection wakes.
-        examples, new_epochs, all_epochs, prune_epochs: of each update; epochs are meant at so many examples.
+        examples: at which the epochs of each of the three updates are meant.
+        new_epochs, all_epochs, prune_epochs: of each update.
         augmentation: of the images.
         device: of the training.
     """
@@ -55,7 +56,7 @@ class Config:
     hidden: tuple[int, ...] = (300, 100)
     parameters: tuple[int, ...] = (2_000, 4_000, 8_000)
     alpha: float = 90.0
-    examples: int = 25_600
+    examples: tuple[int, ...] = (19_200, 25_600, 102_400)
     new_epochs: float = 1.0
     all_epochs: float = 1.5
     prune_epochs: float = 4.0
@@ -129,8 +130,8 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 
 def story(config: Config, seed: int, arrivals: Stream, at_random: bool, filmed: bool, progress: Progress) -> Values:
     """A network to which the digits arrive: maps before and after the second arrival, errors after each."""
-    recipe = Recipe(constant_budget=config.examples, new_epochs=config.new_epochs, all_epochs=config.all_epochs,
-                    prune_epochs=config.prune_epochs, alpha=config.alpha, distillation=0)
+    recipe = Recipe(new_epochs=config.new_epochs, all_epochs=config.all_epochs, prune_epochs=config.prune_epochs,
+                    alpha=config.alpha, distillation=0)
     learner = Watched(perceptron(arrivals.input_shape, config.hidden, seed=seed), recipe=recipe, held_out=0,
                       augmentation=config.augmentation, seed=seed, device=config.device)
     learner.at_random = at_random
@@ -138,6 +139,7 @@ def story(config: Config, seed: int, arrivals: Stream, at_random: bool, filmed: 
     taught = len(arrivals) if filmed else 2
     for number, portion in enumerate(arrivals[:taught]):
         learner.parameters = config.parameters[number]
+        learner.recipe = replace(recipe, constant_budget=config.examples[number])
         asked = arrivals[:number + 1]
         share = sum(len(one.train) for one in asked) / sum(len(one.train) for one in arrivals)
         about = partial(_about, learner, asked, share)

@@ -65,18 +65,16 @@ class Film:
 def _chosen(alive: Bools, order: npt.NDArray[np.float64], budget: int, rests: Sequence[bool]) -> list[Any]:
     """(to, from, alive in which frames) of the connections to draw: of those that outlast a rest, the first in a random
     order, and beside them others that are only passing where there are many."""
-    lasting = np.zeros(alive.shape[1:], bool)
+    chosen = np.zeros(alive.shape[1:], bool)
     for rest in np.flatnonzero(rests):
-        lasting |= alive[rest] & (order <= _nth(order[alive[rest]], budget))
-    drawn = np.zeros_like(alive)
-    drawn[:, lasting] = alive[:, lasting]
+        chosen |= alive[rest] & (order <= _nth(order[alive[rest]], budget))
     least = min(int(frame.sum()) for frame in alive[np.flatnonzero(rests)])
-    for frame, now in enumerate(alive):
-        passing = now & ~lasting
-        wanted = int(min(DENSER, (now.sum() / least) ** 0.5) * budget - drawn[frame].sum())
+    for now in alive:
+        passing = now & ~chosen
+        wanted = int(min(DENSER, (now.sum() / least) ** 0.5) * budget - (now & chosen).sum())
         if wanted > 0 and passing.any():
-            drawn[frame] |= passing & (order <= _nth(order[passing], wanted))
-    return [(to, source, drawn[:, to, source]) for to, source in np.argwhere(drawn.any(0))]
+            chosen |= passing & (order <= _nth(order[passing], wanted))
+    return [(to, source, alive[:, to, source]) for to, source in np.argwhere(chosen)]
 
 
 def _nth(values: npt.NDArray[np.float64], count: int) -> float:
