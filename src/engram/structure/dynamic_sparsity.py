@@ -60,25 +60,24 @@ def exchange(masks: Masks, share: float, wanted: Mapping[str, Tensor], *, recove
 @torch.no_grad()
 def sparsify(masks: Masks, live: int, generator: torch.Generator) -> None:
     """Keep `live` parameters, or a few less: connections drawn at random, in each layer in proportion to its units in
-    and out (Erdős–Rényi, as SET and RigL begin), but one for every neuron at least."""
+    and out (Erdős–Rényi, as SET and RigL begin), but one at least into every neuron and out of it."""
+    for name, mask in masks.items():
+        masks[name] = torch.ones_like(mask)
+    lots = {name: torch.rand(mask.shape, generator=generator).to(mask.device) for name, mask in masks.items()}
+    needed = {name: torch.zeros_like(mask, dtype=torch.bool) for name, mask in masks.items()}
+    pruning.keep_ways(masks, needed, lots)
+    least = {name: int(ways.sum()) for name, ways in needed.items()}
     sizes = {name: mask.numel() for name, mask in masks.items()}
     edges = {name: sum(mask.shape[:2]) * math.prod(mask.shape[2:]) for name, mask in masks.items()}
     spare = live - (masks.total - sum(sizes.values()))
 
     def counts(scale: float) -> dict[str, int]:
-        return {name: min(size, max(len(masks[name]), int(scale * edges[name]))) for name, size in sizes.items()}
+        return {name: min(size, max(least[name], int(scale * edges[name]))) for name, size in sizes.items()}
 
     low, high = 0.0, float(max(sizes.values()))
     for _ in range(60):  # bisection: a full layer leaves its share to the others
         scale = (low + high) / 2
         low, high = (scale, high) if sum(counts(scale).values()) <= spare else (low, scale)
     for name, count in counts(low).items():
-        masks[name] = _drawn(masks[name], count, generator)
-
-
-def _drawn(mask: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """So many random connections; one of every neuron's among them, so that none begins cut off."""
-    lots = torch.rand(len(mask), mask[0].numel(), generator=generator)
-    lots.scatter_(1, lots.argmax(1, keepdim=True), 2.0)
-    chosen = torch.zeros(mask.numel()).index_fill(0, lots.flatten().topk(count).indices, 1.0)
-    return chosen.reshape(mask.shape).to(mask.device)
+        drawn = (lots[name] + needed[name]).flatten().topk(count).indices
+        masks[name] = torch.zeros_like(lots[name]).flatten().index_fill(0, drawn, 1.0).reshape(lots[name].shape)

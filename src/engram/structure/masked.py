@@ -100,9 +100,9 @@ class Masks(Mapping[str, Tensor]):
         """Set what is dormant to zero again; due after a step of an optimiser that keeps running averages."""
         for name in self if names is None else names:
             mask, bias = self[name], self.bias(name)
-            self.weight(name).mul_(mask)
+            self.weight(name).mul_(mask).add_(0.0)  # -0.0 becomes 0.0: what is saved and loaded has the same bits
             if bias is not None:
-                bias.mul_(rows(mask))
+                bias.mul_(rows(mask)).add_(0.0)
 
     def guard(self, optimiser: torch.optim.Optimizer) -> None:
         """Have `enforce` called after each of the optimiser's steps, for as long as the optimiser lives."""
