@@ -73,7 +73,8 @@ def test_what_an_accuracy_costs_is_read_off_the_smoothed_curve():
 
 def test_recoverable_pruning_cuts_no_neuron_off_and_an_interrupted_seed_goes_on(small_portions, tmp_path, monkeypatch):
     config = growprune_recoverable.Config(hidden=(20, 10), grown_epochs=8, recoverable=500, sizes=(250, 120),
-                                          rate=1e-2, prune_epochs=8, prune_rate=1e-2, again_epochs=1, averaging=0.9)
+                                          rate=1e-2, prune_epochs=(8, 8, 8), prune_rate=1e-2, again_epochs=1,
+                                          averaging=0.9)
 
     def stop(share: float, message: str) -> None:
         if message.startswith("250: "):

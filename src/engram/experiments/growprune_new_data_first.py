@@ -61,8 +61,8 @@ class Config:
     alpha: float = 40.0
     growths: int = 3
     merged_epochs: float = 3.0
-    new_epochs: float = 3.0
-    epochs: float = 8.0
+    new_epochs: float = 1.5
+    epochs: float = 6.0
     rate: float = 1e-3
     averaging: float = 0.99
     look_every: float = 0.25

@@ -39,7 +39,7 @@ class Config:
         hidden: units of each layer.
         grown_epochs, rate: of the training before all pruning.
         recoverable, sizes: parameters to be left by recoverable, and by non-recoverable pruning.
-        prune_epochs: of each pruning, passes over everything.
+        prune_epochs: of each of these prunings in turn, passes over everything.
         prune_rate, prune_share, distillation, temperature, averaging: see `Recipe`.
         alpha, again_epochs, again_rate: of growing again.
         device: of the training.
@@ -50,14 +50,14 @@ class Config:
     rate: float = 2e-3
     recoverable: int = 12_000
     sizes: tuple[int, ...] = (7_500, 4_000)
-    prune_epochs: float = 20.0
+    prune_epochs: tuple[float, ...] = (10.0, 14.0, 18.0)
     prune_rate: float = 3e-3
     prune_share: float = 0.6
     distillation: float = 0.8
     temperature: float = 2.0
     averaging: float = 0.999
     alpha: float = 40.0
-    again_epochs: float = 4.0
+    again_epochs: float = 2.0
     again_rate: float = 1e-3
     device: str = "cpu"
 
@@ -145,11 +145,11 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 
     found = {"grown": step(0, "grown", learner.masks.total, recipe)}
     learner.whole_before = copy.deepcopy(learner.whole).eval().requires_grad_(False)
-    pruning = replace(recipe, prune_epochs=config.prune_epochs, prune_rate=config.prune_rate,
-                      prune_share=config.prune_share, distillation=config.distillation,
-                      temperature=config.temperature)
-    found["recoverable"] = step(1, "recoverable", config.recoverable, pruning)
-    for number, size in enumerate(config.sizes, 2):
+    first, *further = [
+        replace(recipe, prune_epochs=epochs, prune_rate=config.prune_rate, prune_share=config.prune_share,
+                distillation=config.distillation, temperature=config.temperature) for epochs in config.prune_epochs]
+    found["recoverable"] = step(1, "recoverable", config.recoverable, first)
+    for number, (size, pruning) in enumerate(zip(config.sizes, further, strict=True), 2):
         found[f"non-recoverable-{size}"] = step(number, str(size), size, replace(pruning, recoverable=False))
     for size in config.sizes:
         small = found[f"non-recoverable-{size}"]
