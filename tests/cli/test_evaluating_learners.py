@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +134,8 @@ def test_every_learner_in_the_table_can_be_made_saved_and_taught(name: str) -> N
         pytest.importorskip("torch")
     pictures = np.random.default_rng(0).integers(0, 256, (8, 4, 4), np.uint8)
     stream = task_incremental(from_arrays(pictures, [0, 1, 2, 3] * 2, test=0.5).map(flattened))
-    learner = learners.make(name, {}, stream, seed=1)
+    brief = {"recipe": {"constant_budget": 0}} if "recipe" in learners.parameters(learners.kind_of(name)) else {}
+    learner = learners.make(name, brief, stream, seed=1)
     assert isinstance(learner, Learner)
     assert isinstance(learner, Saves)
     learner.learn(stream[0].inputs, stream[0].labels)
@@ -149,7 +151,36 @@ def test_a_network_is_made_for_the_inputs_and_lets_the_task_compete_where_it_is_
     assert list(told.shape) == [5]  # type: ignore[attr-defined]
 
 
+def test_what_the_papers_call_it_will_do() -> None:
+    assert [learners.parse(name)[0] for name in ("er", "ewc", "lwf", "tfs", "nft", "grow-and-prune", "naive")] == [
+        "experience_replay", "elastic_weight_consolidation", "learning_without_forgetting", "train_from_scratch",
+        "network_fine_tuning", "grow_and_prune", "naive"]
+
+
+def test_a_network_that_grows_and_prunes_stands_beside_the_others(terminal: Terminal) -> None:
+    pytest.importorskip("torch")
+    brief = "parameters=6000,batch=32,recipe.constant_budget=2000,recipe.all_epochs=3,recipe.prune_epochs=4"
+    found = terminal.answers("evaluate", "digits", "naive", f"grow-and-prune:{brief}", "fast")
+    figures = {name: entry["figures"] for name, entry in found["learners"].items()}
+    naive, grown, fast = figures.values()
+    assert grown["accuracy"]["mean"] > naive["accuracy"]["mean"] + 0.5
+    assert 0 < grown["multiply-adds"]["mean"] <= 6000
+    assert fast["accuracy"]["mean"] > 0.9
+
+
+@pytest.mark.parametrize("name", [name for name, entry in learners.LEARNERS.items() if entry.network])
+def test_without_pytorch_a_network_says_what_to_install(
+    terminal: Terminal, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [module for module in sys.modules if module.startswith(("engram.strategies", "engram.structure"))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "engram[train]" in terminal.refuses("evaluate", "digits", name)
+
+
 def test_settings_are_read_as_json_where_they_can_be() -> None:
     assert learners.settings(["a=1", "b=true", "c=text", "d=[1,2]"]) == {"a": 1, "b": True, "c": "text", "d": [1, 2]}
-    with pytest.raises(typer.BadParameter):
-        learners.settings(["=1"])
+    assert learners.settings(["a.b=1", "a.c=x"]) == {"a": {"b": 1, "c": "x"}}
+    for wrong in (["=1"], ["a=1", "a.b=2"]):
+        with pytest.raises(typer.BadParameter):
+            learners.settings(wrong)

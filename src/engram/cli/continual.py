@@ -74,6 +74,8 @@ def evaluate(
     from engram.evaluation.comparison import compare
 
     wanted = [learners.parse(name) for name in names]
+    for name, _ in wanted:
+        learners.kind_of(name)
     made_with = learners.settings(settings or [])
     if validation:
         made_with.setdefault("held_out", 0.1)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from engram.learner import InputError
+
 if TYPE_CHECKING:
     from engram.backbones.bundle import Bundle
     from engram.learner import Learner
@@ -33,6 +35,7 @@ class Entry:
 
 
 PERCEPTRON = {"name": "perceptron", "hidden": [400, 400]}  # that of van de Ven, Tolias 2018 for Split-MNIST
+LENET = {"name": "perceptron", "hidden": [300, 100]}  # LeNet-300-100: LeCun et al. 1998
 
 LEARNERS = {
     "fast": Entry("engram.heads.fast:FastHead"),
@@ -54,26 +57,42 @@ LEARNERS = {
     "learning_without_forgetting": Entry(
         "engram.strategies.learning_without_forgetting:LearningWithoutForgetting", network=PERCEPTRON
     ),
+    "grow_and_prune": Entry("engram.strategies.grow_and_prune:GrowAndPrune", network=LENET),
+    "train_from_scratch": Entry("engram.strategies.train_from_scratch:TrainFromScratch", network=LENET),
+    "network_fine_tuning": Entry("engram.strategies.network_fine_tuning:NetworkFineTuning", network=LENET),
+    "nest": Entry("engram.strategies.nest:NeST", network=LENET),
+    "dynamic_sparse_training": Entry(
+        "engram.strategies.dynamic_sparse_training:DynamicSparseTraining", network=LENET
+    ),
 }
+
+SHORT = {"er": "experience_replay", "ewc": "elastic_weight_consolidation", "lwf": "learning_without_forgetting",
+         "tfs": "train_from_scratch", "nft": "network_fine_tuning"}
+"""What the papers call them."""
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
     """Name and settings out of NAME or NAME:KEY=VALUE,KEY=VALUE; values are read as JSON where they can be.
+
+    A name may be a short one, and have hyphens.
 
     Raises:
         BadParameter: no such learner, or no settings.
 
     >>> parse("nearest_neighbors:k=3,weights=distance")
     ('nearest_neighbors', {'k': 3, 'weights': 'distance'})
+    >>> parse("grow-and-prune:parameters=9000,recipe.all_epochs=3")
+    ('grow_and_prune', {'parameters': 9000, 'recipe': {'all_epochs': 3}})
     """
-    name, _, rest = text.partition(":")
+    given, _, rest = text.partition(":")
+    name = SHORT.get(given, given.replace("-", "_"))
     if name not in LEARNERS:
-        raise typer.BadParameter(f"There is no learner {name!r}. Learners: {', '.join(LEARNERS)}.")
+        raise typer.BadParameter(f"There is no learner {given!r}. Learners: {', '.join(LEARNERS)}.")
     return name, settings(rest.split(",") if rest else [])
 
 
 def settings(texts: list[str]) -> dict[str, Any]:
-    """KEY=VALUE texts as a dictionary; values are read as JSON where they can be.
+    """KEY=VALUE texts as a dictionary; values are read as JSON where they can be. KEY.KEY=VALUE is within a dictionary.
 
     Raises:
         BadParameter: a text without an equals sign.
@@ -83,11 +102,32 @@ def settings(texts: list[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise typer.BadParameter(f"A setting is KEY=VALUE, not {text!r}.")
+        *outer, last = key.split(".")
+        inside = found
+        for name in outer:
+            inside = inside.setdefault(name, {})
+            if not isinstance(inside, dict):
+                raise typer.BadParameter(f"{name} is set both as a whole and in part: {text!r}.")
         try:
-            found[key] = json.loads(value)
+            inside[last] = json.loads(value)
         except ValueError:
-            found[key] = value
+            inside[last] = value
     return found
+
+
+def kind_of(name: str) -> Any:
+    """The class of a learner in the table, imported now.
+
+    Raises:
+        InputError: it needs a package that is not installed.
+    """
+    module, _, attribute = LEARNERS[name].path.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise InputError(f"{name} trains a network, which needs PyTorch: pip install engram[train]") from error
 
 
 def make(name: str, chosen: Mapping[str, Any], stream: Stream, seed: int, bundle: Bundle | None = None) -> Learner:
@@ -100,9 +140,7 @@ def make(name: str, chosen: Mapping[str, Any], stream: Stream, seed: int, bundle
         BadParameter: a setting that it does not take.
         EngramError: a value that it refuses.
     """
-    entry = LEARNERS[name]
-    module, _, attribute = entry.path.partition(":")
-    kind = getattr(import_module(module), attribute)
+    entry, kind = LEARNERS[name], kind_of(name)
     offered: dict[str, Any] = {"seed": seed}
     if entry.network is not None:
         offered["network"] = {**entry.network, "inputs": list(stream.input_shape), "seed": seed}
