@@ -29,6 +29,7 @@ class Config:
         recipe: "ours", or "patent" for the published recipe of all four methods, in its own length.
         parameters: the most alive at rest, biases counted.
         methods: the whole chains.
+        branches: methods that learn the last portion from where growing and pruning stands before it.
         rivals: methods that are measured in the last step, from all the data.
         scratch_budgets: how many times our epochs training from scratch is given in the last step.
         device: of the training.
@@ -37,6 +38,7 @@ class Config:
     recipe: str = "ours"
     parameters: int = 11_900
     methods: tuple[str, ...] = ("grow-and-prune",)
+    branches: tuple[str, ...] = ("nft",)
     rivals: tuple[str, ...] = ("nest", "set", "rigl")
     scratch_budgets: tuple[int, ...] = (1, 3)
     device: str = "cpu"
@@ -51,6 +53,9 @@ FIGURES = {
     "growprune-lenet300.worst-step": Figure("worst-step", "points", at_most=0.05),
     "growprune-lenet300.chain-epochs": Figure("chain-epochs", "epochs", at_most=160, published=386, source=SOURCE),
     "growprune-lenet300.minutes": Figure("minutes", "min", at_most=10),
+    "growprune-lenet300.isolated": Figure("isolated", "count", at_most=0),
+    "growprune-lenet300.accuracy-lost": Figure("accuracy-lost", "points"),
+    "growprune-lenet300.nft-error": Figure("nft-error", "%"),
     "growprune-lenet300.tfs-error": Figure("tfs-error", "%"),
     "growprune-lenet300.tfs-3x-error": Figure("tfs-3x-error", "%"),
     "growprune-lenet300.nest-error": Figure("nest-error", "%"),
@@ -64,18 +69,19 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     """The chains of one seed, and the last step of the rivals."""
     recipe = PATENT if config.recipe == "patent" else Recipe()
     parameters = 1 if config.recipe == "patent" else config.parameters
-    chain = Chain("grow-and-prune", NETWORK, parameters, recipe, seed, device=config.device)
+    chain = Chain("grow-and-prune", NETWORK, parameters, recipe, seed, branches=config.branches, device=config.device)
     rivals = _rivals(config, chain)
     parts = len(config.methods) + len(rivals)
     found: dict[str, list[Values]] = {}
-    for i, (name, one) in enumerate([(m, replace(chain, method=m)) for m in config.methods] + list(rivals.items())):
+    chains = {m: chain if m == chain.method else replace(chain, method=m, branches=()) for m in config.methods}
+    for i, (name, one) in enumerate((chains | rivals).items()):
         found[name] = run_chain(one, part_of(progress, i / parts, 1 / parts))
     return summary(found, LENET_300_100)
 
 
 def _rivals(config: Config, chain: Chain) -> dict[str, Chain]:
     """The last step alone, from all the data."""
-    last = replace(chain, first=PORTIONS)
+    last = replace(chain, first=PORTIONS, branches=())
     longer = {"tfs" if times == 1 else f"tfs-{times}x":
               replace(last, method="tfs", recipe=_lengthened(chain.recipe, times)) for times in config.scratch_budgets}
     return longer | {name: replace(last, method=name) for name in config.rivals}

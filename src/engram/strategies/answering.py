@@ -30,7 +30,7 @@ class Answering:
         self._whole = whole
         self._body = copy.deepcopy(whole).eval()  # lends its structure; the tensors come from what is known
         self._before: Knowledge | None = None
-        self._lock, self._change = RLock(), RLock()
+        self._lock, self._change, self._lent = RLock(), RLock(), RLock()
 
     @contextmanager
     def changing(self) -> Iterator[Knowledge]:
@@ -43,6 +43,12 @@ class Answering:
             finally:
                 with self._lock:
                     self._before = None
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Nobody changes the network here; waits for whoever does."""
+        with self._change:
+            yield
 
     def predictions(self, inputs: Tensor, among: Iterable[Label] | None) -> Predictions:
         """The answers to inputs (N, *shape); `among` limits the candidates.
@@ -71,6 +77,7 @@ class Answering:
         known = self._body.state_dict().keys()
         tensors = {name: tensor for name, tensor in tensors.items() if name in known}
         device = tensors["outputs.weight"].device
-        parts = [functional_call(self._body, tensors, (part.to(device),)) for part in torch.split(inputs, AT_ONCE)]
+        with self._lent:  # the tensors are put into the body and taken out again: one caller at a time
+            parts = [functional_call(self._body, tensors, (part.to(device),)) for part in torch.split(inputs, AT_ONCE)]
         answers: FloatArray = torch.cat(parts).double().cpu().numpy()
         return answers

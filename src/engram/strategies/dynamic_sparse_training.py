@@ -45,6 +45,7 @@ class DynamicSparseTraining(Structural):
         epochs = self.recipe.new_epochs + self.recipe.all_epochs + self.recipe.prune_epochs
         self.fit(everything, epochs, self.recipe.learning_rate,
                  lambda step, steps: self._move(everything, step, steps))
+        prune_to(self.masks, self.parameters)  # a neuron that got connections again got its bias too
 
     def _move(self, data: Kept, step: int, steps: int) -> None:
         share = step / (steps * self.recipe.prune_share or 1)
@@ -54,4 +55,5 @@ class DynamicSparseTraining(Structural):
     def _wanted(self, data: Kept) -> dict[str, Tensor]:
         if self.wake == "gradient":
             return self.gradients_on_some(data).magnitude
-        return {name: torch.rand(mask.shape, generator=self.generator) for name, mask in self.masks.items()}
+        return {name: torch.rand(mask.shape, generator=self.generator).to(mask.device)
+                for name, mask in self.masks.items()}

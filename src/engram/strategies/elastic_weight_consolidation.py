@@ -74,8 +74,10 @@ class ElasticWeightConsolidation(Strategy):
         count = len(self._recent)
         if count:
             inputs, targets = (torch.from_numpy(column[:count]).to(self.device) for column in self._recent.columns)
-            fisher = self.fisher(inputs, targets)
-            for name, parameter in self.whole.named_parameters():
+            with self._answering.at_rest():
+                fisher = self.fisher(inputs, targets)
+            importance, centres = dict(self.importance), dict(self.centre)
+            for name, parameter in self._trained():
                 now = parameter.detach().clone()
                 before, centre = torch.zeros_like(now), now.clone()
                 if name in self.importance:
@@ -83,11 +85,11 @@ class ElasticWeightConsolidation(Strategy):
                     before[rows], centre[rows] = self.importance[name], self.centre[name]
                 if self.decay is None:
                     total = before + fisher[name]
-                    self.centre[name] = torch.where(total > 0, (before * centre + fisher[name] * now) / total, now)
+                    centres[name] = torch.where(total > 0, (before * centre + fisher[name] * now) / total, now)
                 else:
-                    total, self.centre[name] = self.decay * before + fisher[name], now
-                self.importance[name] = total
-            self._recent = Reservoir(self.samples)
+                    total, centres[name] = self.decay * before + fisher[name], now
+                importance[name] = total
+            self.importance, self.centre, self._recent = importance, centres, Reservoir(self.samples)
         return Consolidation(details={"measured on": count})
 
     def fisher(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -98,16 +100,20 @@ class ElasticWeightConsolidation(Strategy):
         as its mean: one backward pass, however many labels there are and for several examples at once.
         """
         self.whole.eval()
-        names, parameters = zip(*self.whole.named_parameters(), strict=True)
+        names, parameters = zip(*self._trained(), strict=True)
         totals = [torch.zeros_like(parameter) for parameter in parameters]
         for some, theirs in zip(torch.split(inputs, AT_ONCE), torch.split(targets, AT_ONCE), strict=True):
             logits = self.competing(self.whole(some), theirs)
             root = logits.detach().softmax(dim=1).sqrt()
             signs = torch.randint(2, root.shape, generator=self.generator).to(root) * 2 - 1
             direction = root * (signs - root * (root * signs).sum(dim=1, keepdim=True))
-            for total, slope in zip(totals, torch.autograd.grad(logits, parameters, direction), strict=True):
+            for total, slope in zip(totals, torch.autograd.grad(logits, parameters, direction, materialize_grads=True),
+                                    strict=True):
                 total.addcmul_(slope, slope)
         return {name: total / len(inputs) for name, total in zip(names, totals, strict=True)}
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        return [(name, parameter) for name, parameter in self.whole.named_parameters() if parameter.requires_grad]
 
     def remembered(self) -> State:
         """The springs, and the examples since the last `consolidate`."""

@@ -11,7 +11,7 @@ class GrowAndPrune(Structural):
     """What is new comes first: the compact network grows where the new data ask for it, is trained on them, then on
     everything, and is pruned until it is compact again.
 
-    With the default recipe, pruning is gradual, scores are scaled by activations, weights are averaged, and every update
+    With the default recipe, pruning is gradual, scores are scaled by activations, weights are averaged, and an update
     costs the same however many data there are; `recipe=PATENT` does it as published.
 
     >>> import numpy as np

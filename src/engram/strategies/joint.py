@@ -49,4 +49,4 @@ class Joint(Strategy):
 
     def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back all examples."""
-        self.kept = Kept.from_state(state, self.device)
+        self.kept = Kept.from_state(state, self.shape, len(self.labels), self.device)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -45,8 +46,23 @@ class Kept:
         return {"inputs": self.inputs.cpu().numpy().copy(), "targets": self.targets.cpu().numpy().copy()}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[Any]], device: str) -> Kept:
-        """What `state` described."""
+    def from_state(
+        cls, state: Mapping[str, npt.NDArray[Any]], shape: Sequence[int], labels: int, device: str = "cpu"
+    ) -> Kept:
+        """What `state` described.
+
+        Args:
+            shape: of one input.
+            labels: how many there are.
+
+        Raises:
+            ValueError: no examples of this shape with these labels.
+        """
         if "targets" not in state:
             return cls()
+        inputs, targets = state["inputs"], state["targets"]
+        if inputs.shape != (len(targets), *shape) or inputs.dtype != np.float32 or not np.isfinite(inputs).all():
+            raise ValueError(f"kept examples of the shape {inputs.shape[1:]}, {inputs.dtype}, or not finite")
+        if targets.dtype != np.int64 or targets.ndim != 1 or ((targets < 0) | (targets >= labels)).any():
+            raise ValueError(f"kept examples of labels that are not among the {labels}")
         return cls(*(torch.from_numpy(state[name]).to(device) for name in ("inputs", "targets")))

@@ -68,9 +68,10 @@ class LearningWithoutForgetting(Strategy):
     def consolidate(self) -> Consolidation:
         """The network as it is now is the teacher of what comes."""
         if self.labels:
-            self.experiences += 1
-            together = self.companions if self.active == "experience" else torch.ones_like(self.companions)
-            self._appoint(copy.deepcopy(self.whole), torch.unique(together, dim=0))
+            with self._answering.at_rest():
+                together = self.companions if self.active == "experience" else torch.ones_like(self.companions)
+                self._appoint(copy.deepcopy(self.whole), torch.unique(together, dim=0))
+                self.experiences += 1
         return Consolidation(details={"experiences": self.experiences})
 
     def _appoint(self, teacher: GrowingNetwork, together: Tensor) -> None:

@@ -63,7 +63,8 @@ class NetworkLearner:
     @property
     def multiply_adds(self) -> int:
         """Multiplications with a weight that is not zero, for one input."""
-        return multiply_adds(self.whole, self.shape)
+        with self._answering.at_rest():
+            return multiply_adds(self.whole, self.shape)
 
     @property
     def memory_bytes(self) -> int:
@@ -87,11 +88,14 @@ class NetworkLearner:
     def changing(self) -> Iterator[None]:
         """The network may change here, seeded; others are answered from before, and an exception takes it back."""
         with self._answering.changing() as before:
+            companions, generator = self.companions.clone(), self.generator.get_state()
             try:
                 with seeded(int(torch.randint(2**62, (), generator=self.generator))):
                     yield
             except BaseException:
                 self.become(before)
+                self.companions = companions
+                self.generator.set_state(generator)
                 raise
 
     def become(self, knowledge: Knowledge) -> None:
@@ -108,18 +112,22 @@ class NetworkLearner:
         """Take back what `remembered` gave."""
 
     def state(self) -> State:
-        """The whole learner as arrays: what `from_state` needs, no pickle."""
-        return saving.pack(self)
+        """The whole learner as arrays: what `from_state` needs, no pickle. Waits while it learns."""
+        with self._answering.at_rest():
+            return saving.pack(self)
 
     @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[Any]], network: nn.Module | None = None) -> Self:
+    def from_state(
+        cls, state: Mapping[str, npt.NDArray[Any]], network: nn.Module | None = None, device: str | None = None
+    ) -> Self:
         """The learner that `state` described.
 
         Args:
             network: one of the same structure, where it was not made by `networks`.
+            device: where it is to live; None for where it lived.
 
         Raises:
             DamagedError: another method's, or entries are missing or do not fit each other.
             InputError: the network has to be passed.
         """
-        return saving.unpack(cls, state, network)
+        return saving.unpack(cls, state, network, device)

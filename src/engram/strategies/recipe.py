@@ -27,6 +27,8 @@ class Recipe:
         prune_share: share of the prune_epochs in which connections go; the rest is for what remains.
         beta: percent of each layer's connections that go at a time.
         tolerance: points of validation accuracy that pruning may cost ("percentile").
+        gate: points of validation accuracy below the grown network's at which gradual pruning waits for training to
+            catch up; what is not pruned when the epochs are over stays. None: down to the size whatever it costs.
         scores: "magnitude", or "activation": magnitude scaled by what comes in.
         regrowth: share of the connections that is exchanged for dormant ones of large gradient at each pruning.
         distillation: weight of the grown network's answers in the loss while pruning (Hinton et al. 2015); 0: none.
@@ -51,6 +53,7 @@ class Recipe:
     prune_share: float = 0.6
     beta: float = 5.0
     tolerance: float = 0.0
+    gate: float | None = None
     scores: Literal["magnitude", "activation"] = "activation"
     regrowth: float = 0.0
     distillation: float = 0.0

@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from engram.heads.head import from_json_array, json_array
+from engram.inputs.vectors import as_labels
 from engram.learner import DamagedError, InputError, State
 from engram.strategies import optimiser as optimisers
 from engram.strategies.growing_network import Knowledge
+from engram.strategies.networks import build
 from engram.structure.compact import compact, expand
 
 if TYPE_CHECKING:
@@ -48,7 +50,9 @@ def pack(strategy: NetworkLearner) -> State:
             "generator": strategy.generator.get_state().numpy().copy(), **arrays}
 
 
-def unpack(kind: type[S], state: Mapping[str, npt.NDArray[Any]], network: nn.Module | None = None) -> S:
+def unpack(
+    kind: type[S], state: Mapping[str, npt.NDArray[Any]], network: nn.Module | None = None, device: str | None = None
+) -> S:
     """The strategy that was packed. See `Strategy.from_state`."""
     try:
         about = from_json_array(state["about"])
@@ -56,26 +60,45 @@ def unpack(kind: type[S], state: Mapping[str, npt.NDArray[Any]], network: nn.Mod
             raise DamagedError(f"This is a saved {about['strategy']}, not a {kind.__name__}.")
         if network is None and about["network"] is None:
             raise InputError(f"{kind.__name__}.from_state needs the network it was made with: pass network=...")
-        made = kind(about["network"] if network is None else network, **about["config"])
-        _restore(made, about["labels"], state)
+        settings = about["config"] | ({} if device is None else {"device": device})
+        tensors = expand(_part(state, "network"))
+        if network is None:
+            _require_shapes(about["network"], tensors)  # before anything as large as they say is made
+        made = kind(about["network"] if network is None else network, **settings)
+        _restore(made, about["labels"], tensors, state)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, RecursionError, MemoryError,
+            OverflowError) as error:
         raise DamagedError(f"Not a saved {kind.__name__}: {error}") from error
     return made
 
 
-def _restore(strategy: NetworkLearner, labels: list[Any], state: Mapping[str, npt.NDArray[Any]]) -> None:
-    def part(name: str) -> State:
-        return {key.removeprefix(f"{name}/"): np.array(array) for key, array in state.items()
-                if key.startswith(f"{name}/")}
+def _part(state: Mapping[str, npt.NDArray[Any]], name: str) -> State:
+    return {key.removeprefix(f"{name}/"): np.array(array) for key, array in state.items() if key.startswith(f"{name}/")}
 
-    tensors = {name: torch.from_numpy(array).to(strategy.device) for name, array in expand(part("network")).items()}
-    strategy.recall(part("remembered"))
-    strategy.become(Knowledge(tuple(labels), tensors))
+
+def _require_shapes(spec: Mapping[str, Any], tensors: State) -> None:
+    """The network of this description has the tensors that were saved; nothing is allocated to find out."""
+    with torch.device("meta"):
+        described = {f"network.{name}": tuple(t.shape) for name, t in build(spec).state_dict().items()}
+    for name, shape in described.items():
+        if tensors[name].shape != shape:
+            raise ValueError(f"{name} has the shape {tensors[name].shape}, the network described {shape}")
+
+
+def _restore(
+    strategy: NetworkLearner, labels: list[Any], tensors: State, state: Mapping[str, npt.NDArray[Any]]
+) -> None:
+    for name, array in tensors.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+    known = {name: torch.from_numpy(array).to(strategy.device) for name, array in tensors.items()}
+    strategy.become(Knowledge(tuple(as_labels(labels, len(labels))), known))
+    strategy.recall(_part(state, "remembered"))
     companions = np.array(state["companions"], bool)
     if companions.shape != (len(labels), len(labels)):
         raise ValueError(f"{companions.shape} companions of {len(labels)} labels")
     strategy.companions = torch.from_numpy(companions).to(strategy.device)
     strategy.generator.set_state(torch.from_numpy(np.array(state["generator"])))
-    optimisers.restore(strategy.steps, part("optimiser"))
+    optimisers.restore(strategy.steps, _part(state, "optimiser"))

@@ -6,6 +6,7 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -32,7 +33,9 @@ AUGMENTATIONS: dict[str, Affine | None] = {
     "none": None,
     "affine": Affine(degrees=15, stretch=0.15, shear=0.2, shift=2 / 14),
 }
-PRUNE_EVERY = 50  # steps
+PRUNE_EVERY = 50  # steps, or more often where there are few
+FEWEST_PRUNINGS = 20
+COMPRESSING = 2  # times the epochs of a pruning in an update
 JUDGED_AT_ONCE = 1000
 SCORED_ON = 512  # examples that tell how active the connections are
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
@@ -85,6 +88,11 @@ class Structural(Joint):
         self._shown = 0
         self._teacher: nn.Module | None = None
 
+    @property
+    def samples_stored(self) -> int:
+        """Examples kept, those held out among them."""
+        return len(self.kept) + len(self.judged)
+
     @abstractmethod
     def restructure(self, new: Kept, everything: Kept) -> None:
         """One update: what is new arrived, everything is at hand. Ends with the network at rest."""
@@ -123,11 +131,12 @@ class Structural(Joint):
             self.grow(labels)
             self.judged.add(torch.from_numpy(batch).to(self.device), self.places(labels))
 
-    def compress(self, parameters: int, *, recoverable: bool = False) -> dict[str, Any]:
+    def compress(self, parameters: int, recipe: Recipe | None = None) -> dict[str, Any]:
         """Prune further, to no more than `parameters` alive: the smallest network for a device that only answers.
 
         Args:
-            recoverable: whether every neuron keeps a way in and a way out, so that the network can grow again well.
+            recipe: of the pruning; without one the learner's own, but longer, without heed to neurons that are cut off,
+                and taught by the network as it is now.
 
         Returns:
             The report, as after an update.
@@ -137,13 +146,19 @@ class Structural(Joint):
         """
         if not len(self.kept) or parameters < 1:
             raise InputError("There is nothing to compress before something was taught; parameters above 0.")
-        usual = self.recipe, self.parameters
+        if recipe is None:
+            recipe = replace(self.recipe, recoverable=False, distillation=0.8, temperature=2.0, pruning="cubic",
+                             prune_epochs=COMPRESSING * self.recipe.prune_epochs)
+        usual, previous = (self.recipe, self.parameters), self.report
         with self.changing():
-            self.recipe, self.parameters, self._shown = replace(self.recipe, recoverable=recoverable), parameters, 0
+            self.recipe, self.parameters, self._shown = recipe, parameters, 0
             self.report = {"before": self.masks.live}
             try:
                 self.prune(self.kept)
                 self._close_report(self.kept)
+            except BaseException:
+                self.report = previous
+                raise
             finally:
                 self.recipe, self.parameters = usual
                 self._teacher = None
@@ -152,7 +167,7 @@ class Structural(Joint):
     def fit(self, data: Kept, epochs: float, rate: float, on_step: OnStep = lambda step, steps: None) -> None:
         """Train what is alive for the recipe's epochs; the averaged weights stay."""
         size = min(self.batch, len(data))
-        steps = max(round(epochs * self.recipe.repeats(len(data)) * len(data) / self.batch), 1 if epochs else 0)
+        steps = self._steps(data, epochs)
         self.steps = optimisers.make(self.optimiser, self.whole.parameters(), rate)
         self.masks.guard(self.steps)
         average = Average(self.whole, self.recipe.averaging) if self.recipe.averaging else None
@@ -170,6 +185,12 @@ class Structural(Joint):
             average.give()
         self.masks.enforce()
         self.steps = self.fresh_steps()  # its running averages have no more to do, and need not be saved
+
+    def _steps(self, data: Kept, epochs: float) -> int:
+        """How many steps these epochs are; with a constant budget as many for few data as for many."""
+        budget = self.recipe.constant_budget
+        steps = budget / self.batch if budget else len(data) / min(self.batch, len(data))
+        return max(round(epochs * steps), 1 if epochs else 0)
 
     def grow_connections(self, data: Kept) -> int:
         """One growth: gradients of all connections over the data, updates paused; what the loss asks for wakes."""
@@ -203,7 +224,8 @@ class Structural(Joint):
             start = self.masks.live
             self.fit(data, self.recipe.prune_epochs, self.recipe.prune_rate,
                      lambda step, steps: self._thin(data, step, steps, start))
-            self._limit(data, self.parameters)
+            if self.recipe.gate is None:
+                self._limit(data, self.parameters)
 
     def observe(self, inputs: Tensor, targets: Tensor) -> None:
         """One step on augmented examples."""
@@ -251,9 +273,8 @@ class Structural(Joint):
     def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back all examples."""
         super().recall(state)
-        self.judged = Kept.from_state(
-            {name.removeprefix("judged-"): array for name, array in state.items() if name.startswith("judged-")},
-            self.device)
+        judged = {name.removeprefix("judged-"): array for name, array in state.items() if name.startswith("judged-")}
+        self.judged = Kept.from_state(judged, self.shape, len(self.labels), self.device)
 
     def _seen(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         change = AUGMENTATIONS[self.augmentation]
@@ -267,16 +288,30 @@ class Structural(Joint):
 
     def _thin(self, data: Kept, step: int, steps: int, start: int) -> None:
         """Gradual pruning: every few steps down to what the cubic schedule leaves, some connections exchanged."""
-        share = step / (steps * self.recipe.prune_share or 1)
-        if step % PRUNE_EVERY or share > 1:
+        last = int(steps * self.recipe.prune_share)
+        every = max(1, min(PRUNE_EVERY, last // FEWEST_PRUNINGS))
+        if (step % every and step != last) or step > last or not self._may_thin(data):
             return
+        share = step / last if last else 1.0
         self._limit(data, int(pruning.cubic(share, start, self.parameters)))
         if self.recipe.regrowth and share < 1:
             dynamic_sparsity.exchange(self.masks, self.recipe.regrowth * (1 - share),
                                       self.gradients_on_some(data).magnitude, recoverable=self.recipe.recoverable)
 
+    def _may_thin(self, data: Kept) -> bool:
+        """Gated by validation, pruning waits until the network is nearly as accurate as it was when grown."""
+        gate = self.recipe.gate
+        if gate is None:
+            return True
+        accurate: bool = self.accuracy(data) >= self.report["grown-accuracy"] - gate
+        self.whole.train()
+        return accurate
+
     def _limit(self, data: Kept, live: int) -> None:
         pruning.prune_to(self.masks, live, self._scores(data), recoverable=self.recipe.recoverable)
+        if not self.recipe.recoverable:
+            with suppress(InputError):  # where layers do not follow each other, what leads nowhere stays
+                pruning.trim(self.masks)
 
     def _scores(self, data: Kept) -> dict[str, Tensor]:
         if self.recipe.scores == "magnitude":
@@ -296,8 +331,10 @@ class Structural(Joint):
         most = self._shown + self.recipe.prune_epochs * self.recipe.repeats(len(data)) * len(data)
         while self.masks.live > self.parameters and self._shown < most:
             before = self.whole.knowledge()
-            pruning.prune_percentile(self.masks, self.recipe.beta, self._scores(data),
-                                     recoverable=self.recipe.recoverable)
+            pruned = pruning.prune_percentile(self.masks, self.recipe.beta, self._scores(data),
+                                              recoverable=self.recipe.recoverable)
+            if not pruned:
+                break
             if not self._recovers(data, wanted):
                 self.become(before)
                 break

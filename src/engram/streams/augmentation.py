@@ -39,11 +39,10 @@ class Affine:
         wide, high = torch.exp(draw(self.stretch)), torch.exp(draw(self.stretch))
         first = torch.stack([angle.cos() * wide, draw(self.shear) - angle.sin() * high, draw(self.shift)], 1)
         second = torch.stack([angle.sin() * wide, angle.cos() * high, draw(self.shift)], 1)
-        grid = functional.affine_grid(
-            torch.stack([first, second], 1), list(images.shape), align_corners=False
-        )
+        turned = torch.stack([first, second], 1).to(images.device)  # drawn where the generator lives
+        grid = functional.affine_grid(turned, list(images.shape), align_corners=False)
         if self.ripple:
             points = torch.randn(count, 2, 5, 5, generator=generator) * self.ripple
             field = functional.interpolate(points, (height, width), mode="bicubic", align_corners=True)
-            grid = grid + field.permute(0, 2, 3, 1)
+            grid = grid + field.permute(0, 2, 3, 1).to(images.device)
         return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)

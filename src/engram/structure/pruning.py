@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from engram.learner import InputError
 from engram.structure import masked
-from engram.structure.growth import percentile
 from engram.structure.masked import Masks
 
 Scores = Mapping[str, Tensor]
@@ -86,9 +85,12 @@ def prune_percentile(masks: Masks, beta: float, scores: Scores | None = None, *,
     scores = magnitudes(masks) if scores is None else scores
     kept = {}
     for name, mask in masks.items():
-        alive = scores[name][mask != 0]
-        threshold = percentile(alive, beta) if len(alive) else 0.0
-        kept[name] = (mask != 0) & (scores[name] >= threshold)
+        alive = mask != 0
+        worst = scores[name][alive].argsort(stable=True)[: int(beta / 100 * int(alive.sum()))]
+        staying = torch.ones(int(alive.sum()), dtype=torch.bool, device=mask.device)
+        staying[worst] = False  # as many as β says, also where scores are equal
+        kept[name] = alive.clone()
+        kept[name][alive] = staying
     if recoverable:
         keep_ways(masks, kept, scores)
     return _apply(masks, kept)
