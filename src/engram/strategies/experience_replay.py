@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from engram.learner import InputError, State
 from engram.memory import Buffer, ClassBalanced, Reservoir
 from engram.strategies.base import Strategy
+from engram.strategies.kept import Kept
 
 RULES: dict[str, type[Buffer]] = {"reservoir": Reservoir, "class-balanced": ClassBalanced}
 
@@ -76,4 +77,8 @@ class ExperienceReplay(Strategy):
 
     def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back the memory."""
+        if state["counters"][0] != self.capacity:
+            raise ValueError(f"a memory of {state['counters'][0]} examples, where {self.capacity} are kept")
         self.memory = RULES[self.keep].from_state(state)
+        kept = {"inputs": self.memory.columns[0], "targets": self.memory.columns[1]} if len(self.memory) else {}
+        Kept.from_state(kept, self.shape, len(self.labels))  # sound, or refused

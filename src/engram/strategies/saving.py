@@ -56,18 +56,20 @@ def unpack(
     """The strategy that was packed. See `Strategy.from_state`."""
     try:
         about = from_json_array(state["about"])
+        unnamed = network is None and about["network"] is None
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DamagedError(f"Not a saved {kind.__name__}: {error}") from error
+    if unnamed:
+        raise InputError(f"{kind.__name__}.from_state needs the network it was made with: pass network=...")
+    try:
         if about["strategy"] != kind.__name__:
             raise DamagedError(f"This is a saved {about['strategy']}, not a {kind.__name__}.")
-        if network is None and about["network"] is None:
-            raise InputError(f"{kind.__name__}.from_state needs the network it was made with: pass network=...")
         settings = about["config"] | ({} if device is None else {"device": device})
         tensors = expand(_part(state, "network"))
         if network is None:
             _require_shapes(about["network"], tensors)  # before anything as large as they say is made
         made = kind(about["network"] if network is None else network, **settings)
         _restore(made, about["labels"], tensors, state)
-    except InputError:
-        raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, RecursionError, MemoryError,
             OverflowError) as error:
         raise DamagedError(f"Not a saved {kind.__name__}: {error}") from error
