@@ -93,3 +93,12 @@ def test_a_compression_that_is_interrupted_leaves_the_network_and_its_report() -
     assert learner.report == report
     assert np.array_equal(learner.predict(INPUTS).scores, scores)
     assert learner.recipe.recoverable
+
+
+def test_a_learner_may_go_on_from_what_another_one_knows() -> None:
+    one, two = make(), make()
+    one.learn(INPUTS, LABELS)
+    two.become(one.whole.knowledge())
+    assert np.array_equal(two.predict(INPUTS).scores, one.predict(INPUTS).scores)
+    two.learn(INPUTS[:8], ["c", "d"] * 4)
+    assert two.labels == ("a", "b", "c", "d")

@@ -99,9 +99,7 @@ class Strategy(NetworkLearner):
         if new:
             old, self.steps = self.steps, self.fresh_steps()
             optimisers.carry(old, self.steps)
-            known = self.companions
-            self.companions = known.new_zeros(len(self.labels), len(self.labels))
-            self.companions[: len(known), : len(known)] = known
+            self.fit_companions()
         together = self.places(list(dict.fromkeys(labels)))
         self.companions[together[:, None], together] = True
         return new

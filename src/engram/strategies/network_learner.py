@@ -101,8 +101,14 @@ class NetworkLearner:
     def become(self, knowledge: Knowledge) -> None:
         """Know this and nothing else; the optimiser starts anew."""
         self.whole.become(knowledge)
-        self.companions = self.companions[: len(self.labels), : len(self.labels)]
+        self.fit_companions()
         self.steps = self.fresh_steps()
+
+    def fit_companions(self) -> None:
+        """A row and a column for every label; one that is new has arrived with none yet."""
+        count, known = len(self.labels), self.companions[: len(self.labels), : len(self.labels)]
+        self.companions = known.new_zeros(count, count)
+        self.companions[: len(known), : len(known)] = known
 
     def remembered(self) -> State:
         """What the method keeps beside the network and the optimiser, as arrays."""
