@@ -149,6 +149,22 @@ def test_inputs_of_another_shape_or_kind_are_refused(inputs, use_kernels):
         network(inputs)
 
 
+@pytest.mark.parametrize("count", [1, 8, 16, 40, 128])
+def test_an_input_that_is_no_number_is_forgotten_with_its_answer(count):
+    rng = np.random.default_rng(0)
+    below = np.zeros((7, 64), np.float32)
+    below[:, 40:50] = rng.normal(size=(7, 10)) * (rng.random((7, 10)) < 0.5)  # nothing reads the first columns
+    above = rng.normal(size=(3, 7)).astype(np.float32)
+    layers = [Linear(below, np.zeros(7, np.float32), 0.01), Linear(above, np.zeros(3, np.float32), 1.0)]
+    network = SparseNetwork(layers, (64,))
+    inputs = rng.normal(size=(count, 64)).astype(np.float32)
+    answers = network(inputs)
+    spoilt = inputs.copy()
+    spoilt[2 % count] = np.nan
+    network(spoilt)
+    np.testing.assert_array_equal(network(inputs), answers)
+
+
 def test_what_comes_out_is_the_callers_own():
     network = SparseNetwork(chain(5, [30, 3], 0.5, 1.0))
     rng = np.random.default_rng(0)

@@ -106,6 +106,12 @@ def rows(layer: Linear, width: int, span: int = WIDEST_PANEL) -> Packed:
     spot = first[run[sequence]] + rank
     weight, place = np.zeros(start[-1], np.float32), np.zeros(start[-1], np.uint16)
     weight[spot], place[spot] = layer.weight[row, column][sequence], (column % span)[sequence]
+    some = np.flatnonzero(sizes)
+    end = first[some] + sizes.ravel()[some]
+    for extra in range(IN_FLIGHT[width] - 1):  # zeros look where their row looks anyway: what lies elsewhere may be NaN
+        filling = (end + extra - first[some]) % IN_FLIGHT[width] != 0
+        place[end[filling] + extra] = place[end[filling] - 1]
+        some, end = some[filling], end[filling]
     arrays = {
         "bias": layer.bias, "weight": weight, "column": place, "start": start.astype(np.uint32),
         "order": order.astype(np.int32),
