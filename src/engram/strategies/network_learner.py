@@ -40,8 +40,9 @@ class NetworkLearner:
         found = shape_of(network, shape)
         if found is None:
             raise InputError("The network does not say the shape of an input: pass shape=(...).")
-        if not (epochs >= 1 and batch >= 1 and learning_rate > 0 and active in ("all", "experience")):
-            raise InputError("epochs and batch are 1 or more, learning_rate above 0, active 'all' or 'experience'.")
+        whole = isinstance(epochs, int) and isinstance(batch, int) and min(epochs, batch) >= 1
+        if not (whole and learning_rate > 0 and active in ("all", "experience")):
+            raise InputError("epochs and batch count from 1, learning_rate is above 0, active 'all' or 'experience'.")
         self.epochs, self.batch, self.learning_rate, self.optimiser = epochs, batch, learning_rate, optimiser
         self.active, self.seed, self.device, self.shape = active, seed, device, found
         self.whole = GrowingNetwork(network, found, device)

@@ -75,6 +75,8 @@ class Recipe:
                 raise InputError(f"{name} is a percentile from 0 to 100, not {value}.")
         if self.pruning not in ("cubic", "percentile") or self.scores not in ("magnitude", "activation"):
             raise InputError("pruning is 'cubic' or 'percentile', scores 'magnitude' or 'activation'.")
+        if not isinstance(self.growths, int):
+            raise InputError(f"growths is a whole number, not {self.growths}.")
         positive = {"learning_rate": self.learning_rate, "prune_rate": self.prune_rate, "growths": self.growths,
                     "temperature": self.temperature}
         for name, value in positive.items():

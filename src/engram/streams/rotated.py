@@ -36,7 +36,7 @@ def rotated(
         raise InputError(f"Only pictures (H, W) or (H, W, C) can be turned, not inputs of shape {shape}.")
     if not len(angles) or len(set(angles)) < len(angles):
         raise InputError("Every experience has an angle of its own; give one or more.")
-    changes: dict[str, Change | None] = {f"{angle:g}°": _turning(angle) if angle % 360 else None for angle in angles}
+    changes: dict[str, Change | None] = {f"{angle:.15g}°": _turning(angle) if angle % 360 else None for angle in angles}
     settings = {"data": data.name, "arrival": "rotated", "angles": list(angles), "held_out": held_out, "seed": seed}
     return domains(f"{data.name}, rotated", data, changes, settings, held_out, seed)
 
