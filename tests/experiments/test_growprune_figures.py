@@ -49,8 +49,8 @@ def result_of(experiment, values, tmp_path):
 
 
 def test_new_data_first_and_merged_are_shown_equally_much(small_portions, tmp_path):
-    config = growprune_new_data_first.Config(hidden=(16, 8), parameters=400, old_epochs=3, old_prune_epochs=3, epochs=5,
-                                             rate=5e-3, augmentation="none")
+    config = growprune_new_data_first.Config(hidden=(16, 8), parameters=400, old_epochs=3, old_prune_epochs=3,
+                                             merged_epochs=1, epochs=5, rate=5e-3, augmentation="none")
     values = growprune_new_data_first.run(config, 0, silent)
     for way in growprune_new_data_first.WAYS:
         assert 0 < values[f"{way}.epochs"] <= 5.2

@@ -56,7 +56,7 @@ class Config:
     examples: int = 6_400
     new_epochs: float = 0.25
     all_epochs: float = 0.25
-    prune_epochs: float = 1.5
+    prune_epochs: float = 1.0
     first_times: float = 8.0
     batch: int = 64
     look_every: int = 5

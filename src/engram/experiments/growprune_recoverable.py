@@ -26,7 +26,7 @@ from engram.strategies.kept import Kept
 from engram.strategies.networks import perceptron
 from engram.strategies.recipe import Recipe
 from engram.streams import Stream
-from engram.structure.pruning import isolated, trim
+from engram.structure.pruning import isolated
 
 PATENT = "US 12,393,842 B2, FIG. 7"
 
@@ -109,11 +109,6 @@ class Pruner(GrowAndPrune):
         names = list(self.masks)
         return sum(int((~((self.masks[below] != 0).any(1) & (self.masks[above] != 0).any(0))).sum())
                    for below, above in pairwise(names))
-
-    def _limit(self, data: Kept, live: int) -> None:
-        super()._limit(data, live)
-        if not self.recipe.recoverable:
-            trim(self.masks)
 
 
 def run(config: Config, seed: int, progress: Progress) -> Values:
