@@ -1,6 +1,6 @@
 """A hundred updates: does a network that grows and is pruned again and again stay able to learn?
 
-LeNet-300-100 gets 300 new images of MNIST at a time and keeps the last 3,000. At every update it grows, learns what is
+A network with two hidden layers gets 300 new images of MNIST at a time and keeps the last 3,000. At every update it grows, learns what is
 new, then what is kept, and is pruned to the same small size. Recoverable pruning leaves every neuron a way in and a way
 out; without that, neurons are cut off, get no gradient, and never come back.
 """
@@ -47,11 +47,11 @@ class Config:
     """
 
     data: str = "mnist"
-    hidden: tuple[int, ...] = (300, 100)
+    hidden: tuple[int, ...] = (100, 50)
     cycles: int = 100
     portion: int = 300
     kept: int = 3_000
-    parameters: int = 4_000
+    parameters: int = 2_500
     alpha: float = 50.0
     examples: int = 6_400
     new_epochs: float = 0.25
