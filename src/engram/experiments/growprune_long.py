@@ -1,8 +1,8 @@
 """A hundred updates: does a network that grows and is pruned again and again stay able to learn?
 
-A network with two hidden layers gets 300 new images of MNIST at a time and keeps the last 3,000. At every update it grows, learns what is
-new, then what is kept, and is pruned to the same small size. Recoverable pruning leaves every neuron a way in and a way
-out; without that, neurons are cut off, get no gradient, and never come back.
+A network with two hidden layers gets 300 new images of MNIST at a time and keeps the last 3,000. At every update it
+grows, learns what is new, then what is kept, and is pruned to the same small size. Recoverable pruning leaves every
+neuron a way in and a way out; without that, neurons are cut off, get no gradient, and never come back.
 """
 
 from __future__ import annotations
