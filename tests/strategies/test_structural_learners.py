@@ -25,7 +25,7 @@ NETWORK = {"name": "perceptron", "inputs": [8], "hidden": [12]}
 FAST = Recipe(constant_budget=160, new_epochs=1, all_epochs=5, prune_epochs=2, learning_rate=0.03, prune_rate=0.02,
               alpha=30, averaging=0.5)
 SETTINGS: dict[str, Any] = {"parameters": 120, "recipe": FAST, "batch": 16}
-METHODS: dict[str, Callable[..., Structural]] = {
+METHODS: dict[str, partial[Structural]] = {
     "grow and prune": partial(GrowAndPrune, NETWORK, **SETTINGS),
     "from scratch": partial(TrainFromScratch, NETWORK, **SETTINGS),
     "fine-tuning": partial(NetworkFineTuning, NETWORK, **SETTINGS),
@@ -35,17 +35,18 @@ METHODS: dict[str, Callable[..., Structural]] = {
 }
 
 
-QUICK = Recipe(constant_budget=64, new_epochs=1, all_epochs=9, prune_epochs=2, learning_rate=0.1, prune_rate=0.02,
-               averaging=0)
+QUICK = Recipe(constant_budget=64, new_epochs=1, all_epochs=20, prune_epochs=4, learning_rate=0.05, prune_rate=0.02,
+               alpha=30, averaging=0)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("check", learner_checks(stream=32), ids=str)
 def test_a_method_keeps(check, method):
-    made = partial(METHODS[method], recipe=QUICK, batch=64, parameters=250)
-    if method == "NeST":  # it begins with little, every time
-        made = partial(made, seed_density=0.8, recipe=replace(QUICK, all_epochs=30, learning_rate=0.03))
-    check(made)
+    made = METHODS[method]
+    settings: dict[str, Any] = {**made.keywords, "parameters": 400, "recipe": QUICK, "batch": 64}
+    if method == "NeST":
+        settings["seed_density"] = 0.8
+    check(partial(made.func, {**NETWORK, "hidden": [24]}, **settings))
 
 
 def portion(number: int, count: int = 60, classes: int = 3) -> tuple[np.ndarray, list[int]]:
@@ -174,7 +175,7 @@ def test_nest_starts_from_a_sparse_seed():
 
 @pytest.mark.parametrize("method", ["RigL", "SET"])
 def test_dynamic_sparse_training_moves_its_connections_and_keeps_their_number(method):
-    learner = METHODS[method](recipe=replace(FAST, all_epochs=30, constant_budget=600), exchanged=0.5)
+    learner = METHODS[method](recipe=replace(FAST, all_epochs=30, constant_budget=320), exchanged=0.5)
     learner.learn(*portion(0))
     first = {name: mask.clone() for name, mask in learner.masks.items()}
     learner.learn(*portion(1))
