@@ -1,6 +1,6 @@
 """What the training loop of a strategy costs over a bare PyTorch loop that does the same arithmetic.
 
-    python benchmarks/strategies.py [--json] [--out results/strategies.json] [--repeats 11] [--examples 12000]
+    python benchmarks/strategies.py [--json] [--out results/strategies.json] [--repeats 21] [--examples 12000]
 
 The network has one hidden layer of 256 units (leaky ReLU) over 784 inputs and 10 outputs, trained by plain SGD: small,
 so that overhead shows. Every repeat times `Strategy.learn` (validation of the call, label book, copy for those who ask
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--out", type=Path, help="write the result to this file")
-    parser.add_argument("--repeats", type=int, default=11)
+    parser.add_argument("--repeats", type=int, default=21)
     parser.add_argument("--examples", type=int, default=12000)
     options = parser.parse_args()
     torch.set_num_threads(1)

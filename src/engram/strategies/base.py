@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -106,4 +107,5 @@ class Strategy(NetworkLearner):
 
     def places(self, labels: list[Label]) -> Tensor:
         """(N,) int64: the output of each label."""
-        return torch.tensor([self.whole.outputs.book[label] for label in labels], device=self.device)
+        book = self.whole.outputs.book
+        return torch.from_numpy(np.fromiter(map(book.__getitem__, labels), np.int64, len(labels))).to(self.device)
