@@ -17,7 +17,8 @@ PLAN = re.compile(r"^(?:floor (\d+)| {7})   (\w+)(?:/|\.py) +\S", re.MULTILINE)
 
 CORE = ("learner", "checks", "inputs", "heads", "backbones", "store", "streams", "evaluation", "brain", "cli")
 NOT_IN_CORE = ("torch", "sklearn", "scipy", "matplotlib", "onnx", "river")
-ADAPTERS = {"engram.backbones.torch_module", "engram.heads.scikit_learn", "engram.streams.augmentation"}  # to a package that only an extra brings
+# Modules of the core's rooms that adapt to a package which only an extra brings.
+ADAPTERS = {"engram.backbones.torch_module", "engram.heads.scikit_learn", "engram.streams.augmentation"}
 
 
 def floor_plan(text: str) -> dict[str, int]:

@@ -18,7 +18,8 @@ class Recipe:
             update is shown equally many examples; 0: epochs are epochs.
         new_epochs: passes over what is new, growing on the way ("new data first").
         growths: how often the network grows during these passes.
-        alpha: percentile of a layer's dormant connections, by mean |gradient|, that stays dormant in a growth.
+        alpha: percentile of a layer's dormant connections, by the mean magnitude of their gradients, that stays dormant
+            in a growth.
         eta: a connection wakes with -eta times its mean gradient.
         all_epochs: passes over everything, before pruning.
         prune_epochs: passes over everything while and after pruning (the most there may be, for "percentile").
