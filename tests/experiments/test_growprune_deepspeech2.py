@@ -103,7 +103,7 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "an4", lambda: few)
     monkeypatch.setenv("ENGRAM_CACHE", str(tmp_path))
     return experiment.Config(portions=(0.05, 0.1), channels=4, width=4, hidden=4, batch=4, dense_epochs=0.1, beam=1,
-                             retrain_epochs=0.05, first_epochs=1, update_epochs=1, slack=-1000.0, held_back=2)
+                             retrain_epochs=0.05, first_epochs=1, update_epochs=0.15, slack=-1000.0, held_back=2)
 
 
 def test_an_interrupted_run_goes_on_and_ends_as_one_that_was_not(tiny, tmp_path, monkeypatch):
