@@ -14,10 +14,10 @@ Batch = npt.NDArray[np.float32]
 
 
 def as_batch(inputs: Any, shape: Sequence[int] | None = None) -> Batch:
-    """One input or many as a finite (N, *shape) float32 array.
+    """One input or many as a finite (N, ...) float32 array.
 
     Args:
-        inputs: (N, *shape), one of that shape, or flattened ones (N, size); anything numpy reads as real numbers.
+        inputs: (N, ...), one of that shape, or flattened ones (N, size); anything numpy reads as real numbers.
         shape: of one input, if it is known; without it the first dimension counts the inputs.
 
     Raises:

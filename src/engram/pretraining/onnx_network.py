@@ -14,7 +14,7 @@ OPSET = 17
 def to_onnx(
     network: nn.Module, shape: tuple[int, ...], names: tuple[str, str] = ("images", "features")
 ) -> bytes:
-    """The network in evaluation mode, with one input (N, *shape) and one output.
+    """The network in evaluation mode, with one input (N, ...) and one output.
 
     Args:
         network: takes one float32 tensor and returns one.

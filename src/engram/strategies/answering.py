@@ -51,7 +51,7 @@ class Answering:
             yield
 
     def predictions(self, inputs: Tensor, among: Iterable[Label] | None) -> Predictions:
-        """The answers to inputs (N, *shape); `among` limits the candidates.
+        """The answers to inputs (N, ...); `among` limits the candidates.
 
         Raises:
             LabelError: `among` names a label that was never taught.
@@ -66,7 +66,7 @@ class Answering:
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> tuple[tuple[Label, ...], FloatArray]:
-        """The labels (C) and their logits, (N, C) float64, for inputs (N, *shape)."""
+        """The labels (C) and their logits, (N, C) float64, for inputs (N, ...)."""
         with self._lock:
             before = self._before
             if before is None:  # under the lock: nothing may begin to change meanwhile

@@ -29,13 +29,13 @@ from engram.strategies.network_learner import NetworkLearner
 
 
 class Strategy(NetworkLearner):
-    """A network that goes on learning by gradient descent: a Learner of inputs (N, *shape) with labels.
+    """A network that goes on learning by gradient descent: a Learner of inputs (N, ...) with labels.
 
     Asked while it learns, it answers from before. Where learning is interrupted (Ctrl-C, no memory), the network is
     again what it was before the call; only the optimiser's running averages start anew.
 
     Args:
-        network: (N, *shape) float32 -> (N, width) features: a module, or the `spec` of one of `networks`.
+        network: (N, ...) float32 -> (N, width) features: a module, or the `spec` of one of `networks`.
         epochs: passes over what one call of `learn` brings.
         batch: examples in a step.
         learning_rate, optimiser: one of `optimiser.OPTIMISERS`.
@@ -53,7 +53,7 @@ class Strategy(NetworkLearner):
     boundaries = False
 
     def learn(self, inputs: Any, targets: Any) -> None:
-        """Learn (N, *shape) inputs, or one, with a label for each.
+        """Learn (N, ...) inputs, or one, with a label for each.
 
         Raises:
             InputError, LabelError: nothing was changed.

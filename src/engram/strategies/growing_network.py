@@ -20,10 +20,10 @@ class Knowledge(NamedTuple):
 
 
 class GrowingNetwork(nn.Module):
-    """Inputs (N, *shape) -> features -> logits (N, C) for the C labels seen so far.
+    """Inputs (N, ...) -> features -> logits (N, C) for the C labels seen so far.
 
     Args:
-        network: (N, *shape) float32 -> (N, width) features.
+        network: (N, ...) float32 -> (N, width) features.
         shape: of one input.
         device: where it lives.
 

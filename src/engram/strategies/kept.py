@@ -14,7 +14,7 @@ from engram.learner import State
 
 
 class Kept:
-    """Examples in the order of arrival: inputs (N, *shape) and the places of their labels (N,).
+    """Examples in the order of arrival: inputs (N, ...) and the places of their labels (N,).
 
     >>> kept = Kept()
     >>> kept.add(torch.zeros(2, 3), torch.tensor([0, 1]))

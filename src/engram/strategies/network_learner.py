@@ -73,7 +73,7 @@ class NetworkLearner:
         return sum(array.nbytes for array in self.state().values())
 
     def predict(self, inputs: Any, among: Iterable[Label] | None = None) -> Predictions:
-        """Answer (N, *shape) inputs, or one; `among` limits the candidates (task-incremental use).
+        """Answer (N, ...) inputs, or one; `among` limits the candidates (task-incremental use).
 
         Raises:
             InputError: wrong shape, NaN or infinity.

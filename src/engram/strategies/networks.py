@@ -1,6 +1,6 @@
 """Networks to learn with: inputs to features; the output layer is the strategy's.
 
-Any module of PyTorch will do that maps (N, *shape) floats to (N, width) features. Those made here by name can also be
+Any module of PyTorch will do that maps (N, ...) floats to (N, width) features. Those made here by name can also be
 saved with what they learned: their `spec` is the JSON they are built from again.
 """
 
