@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from log_examples import foreign, taught, teach
 
@@ -42,7 +42,7 @@ def test_a_value_altered_in_the_database_is_noticed(log: EventLog, column: str) 
     "DELETE FROM events WHERE seq = 3", "UPDATE events SET kind = 'taught' WHERE seq = 3",
 ])  # fmt: skip
 def test_an_index_that_lost_an_event_is_noticed(log: EventLog, lost: str) -> None:
-    log.commit([Change([taught(0), taught(1), Draft(kind="renamed"), taught(2)])])
+    log.commit([Change([taught(0), taught(1), Draft(kind="renamed"), taught(2), taught(3)])])
     log.close()
     foreign(log.path, lost)
     with EventLog.open(log.path) as opened, pytest.raises(DamagedError):
@@ -172,6 +172,8 @@ def test_other_files_are_no_log_and_stay_as_they_are(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(share=st.floats(0, 1), how=st.sampled_from(["cut", "zeros", "noise"]))
+@example(share=0.892578125, how="cut")  # 272 bytes into the last page
+@example(share=0.892578125, how="zeros")  # the numbers of the last events
 def test_a_truncated_or_overwritten_database_is_an_error_or_unharmed(
     tmp_path_factory: pytest.TempPathFactory, whole: tuple[bytes, list[Event]], share: float, how: str
 ) -> None:

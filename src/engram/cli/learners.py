@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from engram.learner import InputError
-
 if TYPE_CHECKING:
     from engram.backbones.bundle import Bundle
     from engram.learner import Learner
@@ -127,6 +125,8 @@ def kind_of(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
+        from engram.learner import InputError
+
         raise InputError(f"{name} trains a network, which needs PyTorch: pip install engram[train]") from error
 
 

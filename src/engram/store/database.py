@@ -88,6 +88,7 @@ def connect(
         raise InputError(f"There is no log at {path}.")
     if not path.is_file() or path.stat().st_size == 0:
         raise DamagedError(f"{path} is not an event log of Engram.")
+    _check_whole_pages(path)
     with translated(path):
         connection = _open(path, readonly, vfs)
         try:
@@ -148,6 +149,14 @@ def _check_library() -> None:
             f"The SQLite in this apsw is {apsw.sqlite_lib_version()}, which can lose data in a rare case; "
             f"update apsw to {'.'.join(map(str, NEEDED))} or later."
         )
+
+
+def _check_whole_pages(path: Path) -> None:
+    """SQLite fills up a last page that was cut, and may take the table that begins there for an empty one."""
+    wal = path.with_name(path.name + "-wal")
+    unfinished = wal.exists() and wal.stat().st_size  # then the pages are in the write-ahead log
+    if path.stat().st_size % PAGE_BYTES and not unfinished:
+        raise DamagedError(f"{path} is cut short, or not an event log of Engram: restore the folder from a copy.")
 
 
 def _open(path: Path, readonly: bool, vfs: str | None) -> apsw.Connection:

@@ -55,7 +55,11 @@ class EventLog(LogReader):
         self._pages = 0  # of the write-ahead log
         mark = self._mark.read()  # before the log, which may grow meanwhile
         super().__init__(path, vfs)
-        last = self.last
+        ends = [int(seq) for (seq,) in self._rows("SELECT seq FROM events ORDER BY seq DESC LIMIT 2")]
+        last = ends[0] if ends else 0
+        if ends != [seq for seq in (last, last - 1) if seq > 0]:  # numbers follow each other, unless the page is damaged
+            self._reader.close()
+            raise DamagedError(f"{path} is damaged where its last events are: restore the folder from a copy.")
         if mark > last:
             self._reader.close()
             raise DamagedError(
