@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -88,8 +86,7 @@ def evaluate(
 
         first = stream(0)
         makers = {_called(name, chosen): partial(_made, name, chosen, first, bundle) for name, chosen in wanted}
-        with _fast_arithmetic(any(learners.LEARNERS[name].network for name, _ in wanted)):
-            found = compare(makers, stream, seeds=seeds, out=out, resume=not fresh, progress=report)
+        found = compare(makers, stream, seeds=seeds, out=out, resume=not fresh, progress=report)
     if out is not None:
         _leave(found, out)
     if as_json:
@@ -141,21 +138,6 @@ def _arriving(data: DataSet, arrival: str, settings: dict[str, Any]) -> Stream:
     if unknown:
         raise typer.BadParameter(f"{arrival} takes no {', '.join(unknown)}. It takes {', '.join(taken)}.")
     return ARRIVALS[arrival](data, **settings)
-
-
-@contextmanager
-def _fast_arithmetic(wanted: bool) -> Iterator[None]:
-    """Numbers too small to matter, and very slow on many processors, are taken for 0 where networks learn."""
-    if not wanted:
-        yield
-        return
-    import torch
-
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def _called(name: str, chosen: dict[str, Any]) -> str:

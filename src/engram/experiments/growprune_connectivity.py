@@ -21,7 +21,7 @@ from engram.evaluation.correlation import correlation
 from engram.evaluation.plots import STYLE
 from engram.experiments.experiment import Progress
 from engram.experiments.growprune_film import Film
-from engram.experiments.growprune_steps import error, folder_of, measured, part, steady
+from engram.experiments.growprune_steps import error, folder_of, measured, part
 from engram.experiments.result import Figure, Values
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
@@ -29,6 +29,7 @@ from engram.strategies.networks import perceptron
 from engram.strategies.recipe import Recipe
 from engram.streams import Experience, Stream, channels_first, class_incremental, data_set
 from engram.structure import growth
+from engram.structure.denormals import denormals_flushed
 
 Floats = npt.NDArray[np.float64]
 PATENT = "US 12,393,842 B2, FIG. 5"
@@ -103,9 +104,9 @@ class Watched(GrowAndPrune):
         return counts
 
 
+@denormals_flushed()
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed; each of its two networks is kept when it is done."""
-    steady()
     folder = folder_of("growprune-connectivity", asdict(config), seed)
     arrivals = class_incremental(data_set(config.data).map(channels_first), groups=ARRIVALS, seed=seed)
     found = {}

@@ -32,6 +32,7 @@ from engram.experiments.speech_training import ALPHABET, DELTAS, Places, Teacher
 from engram.pretraining.cache import cache_folder, cached, key_of
 from engram.strategies.networks import seeded
 from engram.streams.an4 import AN4, COEFFICIENTS, Utterances, an4
+from engram.structure.denormals import denormals_flushed
 from engram.structure.growth import grow, mean_gradients
 from engram.structure.pruning import cubic, prune_to
 
@@ -127,9 +128,9 @@ FIGURES = {
 }
 
 
+@denormals_flushed()
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed, which draws the speakers held back, the portions, weights, order and views."""
-    torch.set_flush_denormal(True)  # weights that fade on their way to zero would slow everything down
     story = Story(config, seed, progress)
     dense = story.step("dense", None, story.dense)
     tfs = story.step("tfs", "dense", story.pruned)

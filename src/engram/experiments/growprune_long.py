@@ -17,13 +17,14 @@ import numpy as np
 
 from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.experiment import Progress
-from engram.experiments.growprune_steps import error, folder_of, measured, part, steady
+from engram.experiments.growprune_steps import error, folder_of, measured, part
 from engram.experiments.result import Figure, Values
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
 from engram.strategies.networks import perceptron
 from engram.strategies.recipe import Recipe
 from engram.streams import Experience, channels_first, data_incremental, data_set
+from engram.structure.denormals import denormals_flushed
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ KINDS = ("recoverable", "non-recoverable")
 LOOKS = 3  # whose mean is the accuracy at the beginning, and at the end
 
 
+@denormals_flushed()
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed; each of its two networks is kept when it is done."""
-    steady()
     folder = folder_of("growprune-long", asdict(config), seed)
     values: Values = {}
     for place, kind in enumerate(KINDS):

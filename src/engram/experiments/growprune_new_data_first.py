@@ -19,7 +19,7 @@ import torch
 from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.experiment import Progress
 from engram.experiments.growprune_chain import portions
-from engram.experiments.growprune_steps import error, folder_of, measured, part, steady, trained
+from engram.experiments.growprune_steps import error, folder_of, measured, part, trained
 from engram.experiments.result import Figure, Values
 from engram.strategies.averaging import Average
 from engram.strategies.grow_and_prune import GrowAndPrune
@@ -27,6 +27,7 @@ from engram.strategies.kept import Kept
 from engram.strategies.networks import perceptron
 from engram.strategies.recipe import Recipe
 from engram.streams import Stream
+from engram.structure.denormals import denormals_flushed
 
 PATENT = "US 12,393,842 B2, FIG. 6"
 WAYS = ("merged", "new data first")
@@ -85,9 +86,9 @@ FIGURES = {
 }
 
 
+@denormals_flushed()
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed; the network before the update, and either way, are kept when they are done."""
-    steady()
     folder = folder_of("growprune-new-data-first", asdict(config), seed)
     stream = portions(seed)
     learner = make(config, stream, seed)

@@ -19,13 +19,14 @@ import torch
 from engram.evaluation.plots import COLOURS, canvas, draw_bars, draw_scatter
 from engram.experiments.experiment import Progress
 from engram.experiments.growprune_chain import portions
-from engram.experiments.growprune_steps import error, folder_of, measured, part, steady, trained
+from engram.experiments.growprune_steps import error, folder_of, measured, part, trained
 from engram.experiments.result import Figure, Values
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
 from engram.strategies.networks import perceptron
 from engram.strategies.recipe import Recipe
 from engram.streams import Stream
+from engram.structure.denormals import denormals_flushed
 from engram.structure.pruning import isolated
 
 PATENT = "US 12,393,842 B2, FIG. 7"
@@ -111,9 +112,9 @@ class Pruner(GrowAndPrune):
                    for below, above in pairwise(names))
 
 
+@denormals_flushed()
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed, which draws the validation images, the weights and the order."""
-    steady()
     stream = portions(seed)
     recipe = Recipe(constant_budget=0, all_epochs=config.grown_epochs, learning_rate=config.rate,
                     averaging=config.averaging)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.experiment import Progress
-from engram.experiments.growprune_steps import folder_of, measured, part, steady
+from engram.experiments.growprune_steps import folder_of, measured, part
 from engram.experiments.result import Figure, Values
 from engram.learner import Predictions
 from engram.pretraining.families.network import Embedding
@@ -27,6 +27,7 @@ from engram.strategies.recipe import Recipe
 from engram.strategies.structural import Structural
 from engram.strategies.train_from_scratch import TrainFromScratch
 from engram.streams import DataSet, Examples, Stream, channels_first, data_incremental, data_set, from_arrays
+from engram.structure.denormals import denormals_flushed
 from engram.structure.masked import Masks
 
 Pixels = npt.NDArray[np.uint8]
@@ -82,9 +83,9 @@ FIGURES = {
 }
 
 
+@denormals_flushed()
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed; a method's chain is kept when it is done."""
-    steady()
     stream = data_incremental(pictures(config.data, config.classes, config.side), config.portions, seed=seed)
     folder = folder_of("growprune-resnet18", asdict(config), seed)
     found = {}

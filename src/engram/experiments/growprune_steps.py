@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import load_file, save_file
 
 from engram.experiments.experiment import Progress
@@ -58,11 +57,6 @@ def error(learner: Structural, asked: Examples) -> float:
 def part(progress: Progress, place: int, parts: int, name: str) -> Progress:
     """The progress of one of so many parts, by its name."""
     return lambda share, what: progress((place + share) / parts, f"{name}: {what}")
-
-
-def steady() -> None:
-    """Arithmetic as the published runs have it: weights that fade on their way to zero slow nothing down."""
-    torch.set_flush_denormal(True)
 
 
 def _labels(path: Path) -> tuple[Any, ...]:

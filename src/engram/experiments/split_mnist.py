@@ -166,15 +166,9 @@ def choose(
 
 def measure(config: Config, stream: Stream, method: str, settings: Mapping[str, Any], seed: int) -> Values:
     """A fresh learner, taught the stream's pixels and asked; shares in percent."""
-    import torch
-
     stream = stream.map(flattened)
     learner = make_head(method) if method in HEADS else strategy(config, stream, method, settings, seed)
-    torch.set_flush_denormal(True)  # Adam's running averages fade into denormal numbers, which are very slow
-    try:
-        report = evaluate(learner, stream, forward=False)
-    finally:
-        torch.set_flush_denormal(False)
+    report = evaluate(learner, stream, forward=False)
     figures = report.figures()
     return {
         "accuracy": 100 * report.accuracy, "forgetting": 100 * report.forgetting,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from engram.learner import InputError
 from engram.pretraining.interruption import waiting_interruption
+from engram.structure.denormals import denormals_flushed
 
 Batch = tuple[Tensor, ...]
 Progress = Callable[[int, int, float], None]
@@ -74,18 +74,8 @@ def train(
     Raises:
         InputError: the loss is no longer a finite number; the last checkpoint stays.
     """
-    with _denormals_flushed():
+    with denormals_flushed():
         return _trained(_Run(objective, schedule, seed), draw, before_step, progress, checkpoint)
-
-
-@contextmanager
-def _denormals_flushed() -> Iterator[None]:
-    """Numbers too small to matter, and very slow on many processors, are taken for 0; the process is left as it was."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def _trained(

@@ -57,7 +57,7 @@ class EventLog(LogReader):
         super().__init__(path, vfs)
         ends = [int(seq) for (seq,) in self._rows("SELECT seq FROM events ORDER BY seq DESC LIMIT 2")]
         last = ends[0] if ends else 0
-        if ends != [seq for seq in (last, last - 1) if seq > 0]:  # numbers follow each other, unless the page is damaged
+        if ends != [seq for seq in (last, last - 1) if seq > 0]:  # they follow each other, or the page is damaged
             self._reader.close()
             raise DamagedError(f"{path} is damaged where its last events are: restore the folder from a copy.")
         if mark > last:

@@ -17,6 +17,7 @@ from engram.strategies import saving
 from engram.strategies.answering import Answering
 from engram.strategies.growing_network import GrowingNetwork, Knowledge, shape_of
 from engram.strategies.networks import build, seeded
+from engram.structure.denormals import denormals_flushed
 from engram.structure.multiply_adds import multiply_adds
 
 
@@ -91,7 +92,7 @@ class NetworkLearner:
         with self._answering.changing() as before:
             companions, generator = self.companions.clone(), self.generator.get_state()
             try:
-                with seeded(int(torch.randint(2**62, (), generator=self.generator))):
+                with seeded(int(torch.randint(2**62, (), generator=self.generator))), denormals_flushed():
                     yield
             except BaseException:
                 self.become(before)
