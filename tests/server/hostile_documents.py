@@ -271,7 +271,7 @@ def names() -> Iterator[Case]:
         {"gate": "NaN"},
         {"memory_budget": 0},
         {"memory_budget": 10**30},
-        {"path": "/tmp/x"},
+        {"path": "/etc/x"},
         {"device": "x"},
     ):
         yield Case(f"brain made with {more}", posting("/v1/brains", {"name": "new"} | more))

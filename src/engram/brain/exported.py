@@ -208,10 +208,9 @@ def _header(values: Mapping[str, Any]) -> Header:
     version = values.get("version")
     if not isinstance(version, int) or not 1 <= version <= VERSION:
         raise InputError(f"Line 1: written by a later version of Engram ({version!r}): update Engram to read it.")
-    kinds = {"str": str, "int": int, "float": (int, float), "bool": bool}
+    kinds: dict[str, set[type]] = {"str": {str}, "int": {int}, "float": {int, float}, "bool": {bool}}
     for field in fields(Header):
-        value: Any = values.get(field.name)
-        if not isinstance(value, kinds[str(field.type)]) or (field.type != "bool" and isinstance(value, bool)):  # type: ignore[arg-type]
+        if type(values.get(field.name)) not in kinds[str(field.type)]:  # exactly: True is no count
             raise InputError(f"Line 1: {field.name} is missing, or not what it should be.")
     made = Header(**{field.name: values[field.name] for field in fields(Header)})
     if made.width < 1 or made.examples < 0:
