@@ -204,3 +204,14 @@ def test_the_cubic_schedule_falls_all_the_way_fast_first(one, two, start, more):
     assert pruning.cubic(1.5, start + more, end) == end
     assert pruning.cubic(early, start + more, end) >= pruning.cubic(late, start + more, end)
     assert pruning.cubic(0.5, start + more, end) == pytest.approx(end + more / 8)
+
+
+def test_a_hidden_neuron_is_alive_with_a_way_in_and_a_way_out():
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.Flatten(), torch.nn.Linear(12, 2))
+    masks = Masks(network)
+    names = list(masks)
+    filters, outputs = masks[names[0]].clone(), masks[names[1]].clone()
+    filters[0] = 0  # no way in
+    outputs[:, 4:8] = 0  # no way out for the second filter, whose map has four places
+    masks[names[0]], masks[names[1]] = filters, outputs
+    assert pruning.hidden_alive(masks).tolist() == [False, False, True]

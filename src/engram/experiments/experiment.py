@@ -98,7 +98,7 @@ def execute(
     runs = []
     for i, seed in enumerate(numbers):
         runs.append(_seed(experiment, config, seed, out / stem / f"seed-{seed}.json", fresh,
-                          _part(progress, i, len(numbers), f"seed {seed}: ")))
+                          part(progress, i, len(numbers), f"seed {seed}")))
     result = build(
         name, _summary(experiment), _command(name, numbers, changed), dataclasses.asdict(config), numbers,
         runs, {} if changed else experiment.FIGURES, experiment.PUBLISHED,
@@ -148,8 +148,13 @@ def _stored(path: Path, mark: str) -> Values | None:
         return None
 
 
-def _part(progress: Progress, index: int, count: int, prefix: str) -> Progress:
-    return lambda share, message: progress((index + min(max(share, 0.0), 1.0)) / count, prefix + message)
+def part(progress: Progress, place: int, parts: int, name: str) -> Progress:
+    """The progress of one of so many parts, by its name.
+
+    >>> part(lambda share, what: print(share, what), 1, 2, "second half")(0.5, "running")
+    0.75 second half: running
+    """
+    return lambda share, what: progress((place + min(max(share, 0.0), 1.0)) / parts, f"{name}: {what}")
 
 
 def _summary(experiment: Experiment) -> str:

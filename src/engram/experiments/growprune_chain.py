@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from engram import strategies, structure
 from engram.evaluation.plots import canvas, draw_curves
-from engram.experiments.experiment import Progress
+from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_published import Table, steps_beaten
+from engram.experiments.growprune_steps import code_digest, error
 from engram.experiments.result import Values, fingerprint, plain
 from engram.learner import EngramError
 from engram.pretraining.cache import cache_folder
@@ -100,9 +98,8 @@ def run_chain(chain: Chain, progress: Progress) -> list[Values]:
         held = stream[0].held_out
         learner.judge_by(held.inputs, held.labels.tolist())
     for portion in range(chain.first + len(steps), chain.last + 1):
-        share = (portion - chain.first) / (chain.last - chain.first + 1)
-        learner.progress = part_of(progress, share, 1 / (chain.last - chain.first + 1),
-                                   f"{chain.method}, {10 * portion}% of the data: ")
+        learner.progress = part(progress, portion - chain.first, chain.last - chain.first + 1,
+                                f"{chain.method}, {10 * portion}% of the data")
         standing = learner.whole.knowledge()
         others = {}
         if portion == chain.last:
@@ -123,8 +120,8 @@ def run_chain(chain: Chain, progress: Progress) -> list[Values]:
 def _update(learner: Structural, stream: Stream, portion: int, first: int) -> Values:
     """Teach a portion (the first one with all before it) and measure."""
     arriving = [stream[i].train for i in (range(portion) if portion == first else [portion - 1])]
-    inputs = np.concatenate([part.inputs for part in arriving])
-    labels = np.concatenate([part.labels for part in arriving]).tolist()
+    inputs = np.concatenate([one.inputs for one in arriving])
+    labels = np.concatenate([one.labels for one in arriving]).tolist()
     begun, used = time.perf_counter(), time.process_time()
     learner.learn(inputs, labels)
     seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - used
@@ -139,10 +136,9 @@ def _update(learner: Structural, stream: Stream, portion: int, first: int) -> Va
 
 
 def _measured(learner: Structural, stream: Stream) -> Values:
-    test, report = stream[0].test, learner.report
-    right = np.mean([best == label for best, label in zip(learner.predict(test.inputs).best, test.labels, strict=True)])
+    report = learner.report
     return {
-        "error": 100 - 100 * float(right),
+        "error": error(learner, stream[0].test),
         "validation-error": 100 - report["accuracy"],
         "grown-validation-error": 100 - report.get("grown-accuracy", report["accuracy"]),
         "parameters": report["live"],
@@ -181,20 +177,6 @@ class Progressed:
             state = {name: array for name, array in state.items() if not name.startswith("remembered/")}
         save_file(state, unfinished, {"steps": json.dumps(plain(steps))})
         os.replace(unfinished, self._path)
-
-
-def code_digest() -> str:
-    """SHA-256 of the code that trains: what other code has come to is not gone on with."""
-    total = hashlib.sha256()
-    for room in (strategies, structure):
-        for path in sorted(Path(room.__path__[0]).glob("*.py")):
-            total.update(path.name.encode() + path.read_bytes())
-    return total.hexdigest()
-
-
-def part_of(progress: Progress, begin: float, length: float, prefix: str = "") -> Progress:
-    """Progress of a part that begins there and takes this share of the whole."""
-    return lambda share, what: progress(begin + share * length, prefix + what)
 
 
 def summary(found: Mapping[str, list[Values]], table: Any) -> Values:

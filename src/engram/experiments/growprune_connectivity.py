@@ -19,9 +19,9 @@ import torch
 
 from engram.evaluation.correlation import correlation
 from engram.evaluation.plots import STYLE
-from engram.experiments.experiment import Progress
+from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_film import Film
-from engram.experiments.growprune_steps import error, folder_of, measured, part
+from engram.experiments.growprune_steps import error, folder_of, measured
 from engram.experiments.result import Figure, Values
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engram.experiments.experiment import Progress
-from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, part_of, run_chain, summary
+from engram.experiments.experiment import Progress, part
+from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, run_chain, summary
 from engram.experiments.growprune_published import LENET_300_100
 from engram.experiments.result import Figure, Values
 from engram.strategies.recipe import PATENT, Recipe
@@ -75,7 +75,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     found: dict[str, list[Values]] = {}
     chains = {m: chain if m == chain.method else replace(chain, method=m, branches=()) for m in config.methods}
     for i, (name, one) in enumerate((chains | rivals).items()):
-        found[name] = run_chain(one, part_of(progress, i / parts, 1 / parts))
+        found[name] = run_chain(one, part(progress, i, parts, name))
     return summary(found, LENET_300_100)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engram.experiments.experiment import Progress
-from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, part_of, run_chain, summary
+from engram.experiments.experiment import Progress, part
+from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, run_chain, summary
 from engram.experiments.growprune_published import LENET_5
 from engram.experiments.result import Figure, Values
 from engram.strategies.recipe import PATENT, Recipe
@@ -66,7 +66,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     chains = {method: replace(chain, method=method, compressed=chain.compressed if method == "grow-and-prune" else 0)
               for method in config.methods}
     chains |= {method: replace(chain, method=method, first=PORTIONS, compressed=0) for method in config.rivals}
-    found = {method: run_chain(one, part_of(progress, i / len(chains), 1 / len(chains)))
+    found = {method: run_chain(one, part(progress, i, len(chains), method))
              for i, (method, one) in enumerate(chains.items())}
     return summary(found, LENET_5)
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from engram.evaluation.plots import canvas, draw_curves
-from engram.experiments.experiment import Progress
-from engram.experiments.growprune_steps import error, folder_of, measured, part
+from engram.experiments.experiment import Progress, part
+from engram.experiments.growprune_steps import error, folder_of, measured
 from engram.experiments.result import Figure, Values
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
@@ -25,6 +24,7 @@ from engram.strategies.networks import perceptron
 from engram.strategies.recipe import Recipe
 from engram.streams import Experience, channels_first, data_incremental, data_set
 from engram.structure.denormals import denormals_flushed
+from engram.structure.pruning import hidden_alive
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def live(config: Config, seed: int, recoverable: bool, progress: Progress) -> Va
         learner.learn(portion.train.inputs, portion.train.labels.tolist())
         learner.recipe = recipe
         learner.kept = Kept(learner.kept.inputs[-config.kept:], learner.kept.targets[-config.kept:])
-        found["alive"].append(alive(learner))
+        found["alive"].append(100 * hidden_alive(learner.masks).double().mean().item())
         if cycle % config.look_every == 0:
             found["cycle"].append(cycle)
             found["accuracy"].append(100 - error(learner, arriving.test))
@@ -117,13 +117,6 @@ def live(config: Config, seed: int, recoverable: bool, progress: Progress) -> Va
             progress(cycle / config.cycles, f"update {cycle}: {found['alive'][-1]:.0f}% of the neurons alive, "
                                             f"{found['accuracy'][-1]:.2f}% right")
     return found
-
-
-def alive(learner: GrowAndPrune) -> float:
-    """Neurons of the hidden layers with a way in and a way out, in percent."""
-    masks = list(learner.masks.values())
-    ways = [(below != 0).any(1) & (above != 0).any(0) for below, above in pairwise(masks)]
-    return 100 * sum(int(way.sum()) for way in ways) / sum(len(way) for way in ways)
 
 
 def portions(config: Config, arriving: Experience) -> list[Experience]:

@@ -14,12 +14,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from engram.evaluation.plots import canvas, draw_curves
-from engram.experiments.experiment import Progress
+from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_chain import portions
-from engram.experiments.growprune_steps import error, folder_of, measured, part, trained
+from engram.experiments.growprune_steps import error, folder_of, gathered, measured, trained
 from engram.experiments.result import Figure, Values
 from engram.strategies.averaging import Average
 from engram.strategies.grow_and_prune import GrowAndPrune
@@ -92,7 +91,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     folder = folder_of("growprune-new-data-first", asdict(config), seed)
     stream = portions(seed)
     learner = make(config, stream, seed)
-    old, new = (gathered(stream[part], learner) for part in (slice(config.old), slice(config.old, config.old + 1)))
+    old, new = (gathered(stream[some], learner) for some in (slice(config.old), slice(config.old, config.old + 1)))
     learner.progress = part(progress, 0, 1 + len(WAYS), "before the update")
 
     def rest() -> Values:
@@ -123,14 +122,6 @@ def make(config: Config, stream: Stream, seed: int) -> GrowAndPrune:
     held = stream[0].held_out
     learner.judge_by(held.inputs, held.labels.tolist())
     return learner
-
-
-def gathered(portions: Stream, learner: GrowAndPrune) -> Kept:
-    """What these portions teach, with the places that the labels have."""
-    data = Kept()
-    for portion in portions:
-        data.add(torch.from_numpy(portion.inputs).to(learner.device), learner.places(portion.labels.tolist()))
-    return data
 
 
 class Watch:

@@ -11,15 +11,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import torch
 
 from engram.evaluation.plots import COLOURS, canvas, draw_bars, draw_scatter
-from engram.experiments.experiment import Progress
+from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_chain import portions
-from engram.experiments.growprune_steps import error, folder_of, measured, part, trained
+from engram.experiments.growprune_steps import error, folder_of, gathered, measured, trained
 from engram.experiments.result import Figure, Values
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
@@ -27,7 +26,7 @@ from engram.strategies.networks import perceptron
 from engram.strategies.recipe import Recipe
 from engram.streams import Stream
 from engram.structure.denormals import denormals_flushed
-from engram.structure.pruning import isolated
+from engram.structure.pruning import hidden_alive, isolated
 
 PATENT = "US 12,393,842 B2, FIG. 7"
 
@@ -87,29 +86,18 @@ class Pruner(GrowAndPrune):
 
     def prune_further(self, data: Kept, parameters: int, recipe: Recipe) -> Values:
         """From here to so many parameters; what has come of it."""
-        self.recipe, self.parameters, self._teacher = recipe, parameters, self.whole_before
-        start = self.masks.live
+        self.recipe, self.parameters = recipe, parameters
         try:
-            self.fit(data, recipe.prune_epochs, recipe.prune_rate,
-                     lambda step, steps: self._thin(data, step, steps, start))
-            self._limit(data, parameters)
+            self.prune(data, self.whole_before)
         finally:
             self._teacher = None
         return self.conditions(data)
 
     def conditions(self, data: Kept) -> Values:
         """What decides whether a pruning can be recovered from."""
-        neurons = sum(len(self.masks[name]) for name in list(self.masks)[:-1])
-        without_input, without_output = isolated(self.masks)
-        return {"parameters": self.masks.live, "isolated": without_input + without_output, "dead": self.dead,
-                "neurons": neurons, "validation-error": 100 - self.accuracy(data)}
-
-    @property
-    def dead(self) -> int:
-        """Neurons of the hidden layers that are cut off on either side."""
-        names = list(self.masks)
-        return sum(int((~((self.masks[below] != 0).any(1) & (self.masks[above] != 0).any(0))).sum())
-                   for below, above in pairwise(names))
+        alive = hidden_alive(self.masks)
+        return {"parameters": self.masks.live, "isolated": sum(isolated(self.masks)), "dead": int((~alive).sum()),
+                "neurons": len(alive), "validation-error": 100 - self.accuracy(data)}
 
 
 @denormals_flushed()
@@ -122,7 +110,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
                      augmentation="affine", seed=seed, device=config.device)
     held = stream[0].held_out
     learner.judge_by(held.inputs, held.labels.tolist())
-    data = everything(stream, learner)
+    data = gathered(stream, learner)
     folder = folder_of("growprune-recoverable", asdict(config), seed)
     stages = 2 + len(config.sizes)
 
@@ -155,14 +143,6 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
                     "recoverable.isolated": found["recoverable"]["isolated"],
                     "recoverable.accuracy-lost":
                         found["recoverable"]["validation-error"] - found["grown"]["validation-error"]}
-
-
-def everything(stream: Stream, learner: Pruner) -> Kept:
-    """All that is taught, with the places that the labels have."""
-    data = Kept()
-    for portion in stream:
-        data.add(torch.from_numpy(portion.inputs).to(learner.device), learner.places(portion.labels.tolist()))
-    return data
 
 
 def grow(learner: Pruner, data: Kept) -> Values:

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.evaluation.plots import canvas, draw_curves
-from engram.experiments.experiment import Progress
-from engram.experiments.growprune_steps import folder_of, measured, part
+from engram.experiments.experiment import Progress, part
+from engram.experiments.growprune_steps import folder_of, measured
 from engram.experiments.result import Figure, Values
 from engram.learner import Predictions
 from engram.pretraining.families.network import Embedding

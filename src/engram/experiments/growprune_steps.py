@@ -3,25 +3,37 @@ stopped."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from safetensors.torch import load_file, save_file
 
-from engram.experiments.experiment import Progress
+from engram import strategies, structure
+from engram.evaluation import accuracy
 from engram.experiments.result import Values, plain
 from engram.pretraining.cache import cached, key_of
 from engram.strategies.growing_network import Knowledge
+from engram.strategies.kept import Kept
 from engram.strategies.structural import Structural
-from engram.streams import Examples
+from engram.streams import Examples, Stream
 
 
 def folder_of(experiment: str, config: Mapping[str, Any], seed: int) -> str:
-    """Where the steps of a seed are kept: another place for other settings."""
-    return f"{experiment}/{key_of({**plain(config), 'seed': seed})}"
+    """Where the steps of a seed are kept: another place for other settings, and for other code that trains."""
+    return f"{experiment}/{key_of({**plain(config), 'seed': seed, 'code': code_digest()})}"
+
+
+def code_digest() -> str:
+    """SHA-256 of the code that trains: what other code has come to is not gone on with."""
+    total = hashlib.sha256()
+    for room in (strategies, structure):
+        for path in sorted(Path(room.__path__[0]).glob("*.py")):
+            total.update(path.name.encode() + path.read_bytes())
+    return total.hexdigest()
 
 
 def measured(name: str, make: Callable[[], Values]) -> Values:
@@ -50,13 +62,15 @@ def trained(name: str, learner: Structural, train: Callable[[], Values]) -> Valu
 
 def error(learner: Structural, asked: Examples) -> float:
     """Share of wrong answers, in percent."""
-    answers = learner.predict(asked.inputs).best
-    return 100 * float(np.mean([best != label for best, label in zip(answers, asked.labels.tolist(), strict=True)]))
+    return 100 - 100 * accuracy(learner.predict(asked.inputs).best, asked.labels.tolist())
 
 
-def part(progress: Progress, place: int, parts: int, name: str) -> Progress:
-    """The progress of one of so many parts, by its name."""
-    return lambda share, what: progress((place + share) / parts, f"{name}: {what}")
+def gathered(portions: Stream, learner: Structural) -> Kept:
+    """What these portions teach, with the places that the labels have."""
+    data = Kept()
+    for portion in portions:
+        data.add(torch.from_numpy(portion.inputs).to(learner.device), learner.places(portion.labels.tolist()))
+    return data
 
 
 def _labels(path: Path) -> tuple[Any, ...]:

@@ -42,7 +42,7 @@ def to_onnx(
     import torch
 
     from engram.pretraining.onnx_network import to_onnx as content_of
-    from engram.structure.sparse_modules import evaluating
+    from engram.structure.evaluation_mode import evaluating
 
     shape = tuple(int(side) for side in input_shape)
     probes = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)

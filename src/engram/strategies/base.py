@@ -21,8 +21,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engram.inputs.arrays import as_batch
-from engram.inputs.vectors import as_labels
 from engram.learner import Consolidation, Label
 from engram.strategies import optimiser as optimisers
 from engram.strategies.network_learner import NetworkLearner
@@ -58,11 +56,10 @@ class Strategy(NetworkLearner):
         Raises:
             InputError, LabelError: nothing was changed.
         """
-        batch = as_batch(inputs, self.shape)
-        labels = as_labels(targets, len(batch), next(iter(self.labels), None))
+        examples, labels = self.admitted(inputs, targets)
         with self.changing():
             self.grow(labels)
-            self.train(torch.from_numpy(batch).to(self.device), self.places(labels))
+            self.train(examples, self.places(labels))
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
         """The loop: `epochs` passes in random order, a `batch` at a time."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from engram.learner import InputError, Label
 from engram.strategies.output_layer import OutputLayer
+from engram.structure.evaluation_mode import evaluating
 
 
 class Knowledge(NamedTuple):
@@ -74,14 +75,11 @@ class GrowingNetwork(nn.Module):
 
 @torch.no_grad()
 def _width(network: nn.Module, shape: Sequence[int], device: str) -> int:
-    training = {layer: layer.training for layer in network.modules()}
     try:
-        features = network.eval()(torch.zeros(1, *shape, device=device))
+        with evaluating(network):
+            features = network(torch.zeros(1, *shape, device=device))
     except RuntimeError as error:
         raise InputError(f"The network does not take inputs of the shape {tuple(shape)}: {error}") from error
-    finally:
-        for layer, was in training.items():
-            layer.training = was
     if not isinstance(features, Tensor) or features.ndim != 2:
         raise InputError("The network has to give one vector of features for each input: end it with nn.Flatten().")
     return features.shape[1]

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from engram.learner import Consolidation, InputError, State
 from engram.strategies.base import Strategy
+from engram.strategies.distillation import agreement
 from engram.strategies.growing_network import GrowingNetwork, Knowledge
 
 
@@ -58,12 +59,10 @@ class LearningWithoutForgetting(Strategy):
         if self.teacher is None:
             return new
         with torch.no_grad():
-            former = self.teacher(inputs) / self.temperature
-        now = logits / self.temperature
-        terms = [functional.cross_entropy(now[:, group], former[:, group].softmax(dim=1)) for group in self._groups]
-        old = torch.stack(terms).mean() * self.temperature**2
+            former = self.teacher(inputs)
+        old = torch.stack([agreement(logits[:, group], former[:, group], self.temperature) for group in self._groups])
         share = 1 / (self.experiences + 1) if self.weight is None else self.weight
-        return share * new + (1 - share) * old
+        return share * new + (1 - share) * old.mean()
 
     def consolidate(self) -> Consolidation:
         """The network as it is now is the teacher of what comes."""

@@ -8,9 +8,10 @@ from typing import Any, Literal, Self
 
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engram.inputs.arrays import as_batch
+from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label, Predictions, State
 from engram.strategies import optimiser as optimisers
 from engram.strategies import saving
@@ -72,6 +73,16 @@ class NetworkLearner:
     def memory_bytes(self) -> int:
         """Bytes of the whole state: network, optimiser and whatever the method remembers."""
         return sum(array.nbytes for array in self.state().values())
+
+    def admitted(self, inputs: Any, targets: Any) -> tuple[Tensor, list[Label]]:
+        """What is to be learned: inputs (N, ...) where the network lives, and the label of each.
+
+        Raises:
+            InputError, LabelError: they cannot be learned.
+        """
+        batch = as_batch(inputs, self.shape)
+        labels = as_labels(targets, len(batch), next(iter(self.labels), None))
+        return torch.from_numpy(batch).to(self.device), labels
 
     def predict(self, inputs: Any, among: Iterable[Label] | None = None) -> Predictions:
         """Answer (N, ...) inputs, or one; `among` limits the candidates (task-incremental use).

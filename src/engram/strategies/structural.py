@@ -16,17 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engram.inputs.arrays import as_batch
-from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label, State
 from engram.strategies import optimiser as optimisers
 from engram.strategies.averaging import Average
+from engram.strategies.distillation import agreement
 from engram.strategies.growing_network import Knowledge
 from engram.strategies.joint import Joint
 from engram.strategies.kept import Kept
 from engram.strategies.recipe import Recipe
 from engram.streams.augmentation import Affine
 from engram.structure import dynamic_sparsity, growth, pruning
+from engram.structure.evaluation_mode import evaluating
 from engram.structure.masked import Masks
 
 AUGMENTATIONS: dict[str, Affine | None] = {
@@ -61,9 +61,10 @@ class Structural(Joint):
         masks: which connections are alive.
         judged: what was held out.
         report: what the last update did: examples `shown`; parameters `before`, `grown` and `live`; `grown-accuracy`
-            and `accuracy` on what was held out; neurons `isolated`; and whether it was `recoverable`: no neuron cut off
-            and no accuracy lost.
-        progress: called with the share of an update that is done, and what is going on.
+            and `accuracy` on what was held out; neurons `isolated`; and, where it was pruned, whether it was
+            `recoverable`: no neuron cut off and no accuracy lost.
+        progress: called with the share that is done of the training under way (an update has several: on what is new, on
+            everything, while pruning), and what is going on.
     """
 
     def __init__(
@@ -125,11 +126,10 @@ class Structural(Joint):
         Raises:
             InputError, LabelError: nothing was changed.
         """
-        batch = as_batch(inputs, self.shape)
-        labels = as_labels(targets, len(batch), next(iter(self.labels), None))
+        examples, labels = self.admitted(inputs, targets)
         with self.changing():
             self.grow(labels)
-            self.judged.add(torch.from_numpy(batch).to(self.device), self.places(labels))
+            self.judged.add(examples, self.places(labels))
 
     def compress(self, parameters: int, recipe: Recipe | None = None) -> dict[str, Any]:
         """Prune further, to no more than `parameters` alive: the smallest network for a device that only answers.
@@ -213,11 +213,15 @@ class Structural(Joint):
         for name, mask in self.masks.items():
             self.masks[name] = torch.ones_like(mask)
 
-    def prune(self, data: Kept) -> None:
-        """Put connections to rest by the recipe until the network is small, training what remains."""
+    def prune(self, data: Kept, teacher: nn.Module | None = None) -> None:
+        """Put connections to rest by the recipe until the network is small, training what remains.
+
+        Args:
+            teacher: whose answers are imitated, where the recipe has distillation; None for the network as it is now.
+        """
         self.report |= {"grown": self.masks.live, "grown-accuracy": self.accuracy(data)}
         if self.recipe.distillation:
-            self._teacher = copy.deepcopy(self.whole).eval().requires_grad_(False)
+            self._teacher = teacher or copy.deepcopy(self.whole).eval().requires_grad_(False)
         if self.recipe.pruning == "percentile":
             self._prune_while_accurate(data)
         else:
@@ -237,21 +241,19 @@ class Structural(Joint):
         if self._teacher is None:
             return super().loss(inputs, targets)
         with torch.no_grad():
-            wanted = functional.log_softmax(self._teacher(inputs) / self.recipe.temperature, 1)
+            wanted = self._teacher(inputs)
         logits = self.whole(inputs)
-        given = functional.log_softmax(logits / self.recipe.temperature, 1)
-        agreement = functional.kl_div(given, wanted, log_target=True, reduction="batchmean")
         own = functional.cross_entropy(self.competing(logits, targets), targets)
         share = self.recipe.distillation
-        return share * self.recipe.temperature**2 * agreement + (1 - share) * own
+        return share * agreement(logits, wanted, self.recipe.temperature) + (1 - share) * own
 
     @torch.no_grad()
     def accuracy(self, data: Kept) -> float:
         """In percent, on what was held out; on the data themselves where nothing was."""
         judged = self.judged if len(self.judged) else data
-        self.whole.eval()
         parts = torch.split(torch.arange(len(judged)), JUDGED_AT_ONCE)
-        right = [self.whole(inputs).argmax(1) == targets for inputs, targets in map(judged.at, parts)]
+        with evaluating(self.whole):
+            right = [self.whole(inputs).argmax(1) == targets for inputs, targets in map(judged.at, parts)]
         return 100 * torch.cat(right).double().mean().item()
 
     def grow(self, labels: list[Label]) -> list[Label]:
@@ -304,7 +306,6 @@ class Structural(Joint):
         if gate is None:
             return True
         accurate: bool = self.accuracy(data) >= self.report["grown-accuracy"] - gate
-        self.whole.train()
         return accurate
 
     def _limit(self, data: Kept, live: int) -> None:
@@ -316,11 +317,9 @@ class Structural(Joint):
     def _scores(self, data: Kept) -> dict[str, Tensor]:
         if self.recipe.scores == "magnitude":
             return pruning.magnitudes(self.masks)
-        self.whole.eval()
         inputs, _ = self._seen(*data.at(self._some(data)))
-        scores = pruning.activation_scaled(self.masks, [inputs], self.whole)
-        self.whole.train()
-        return scores
+        with evaluating(self.whole):
+            return pruning.activation_scaled(self.masks, [inputs], self.whole)
 
     def _some(self, data: Kept) -> Tensor:
         return torch.randint(len(data), (min(SCORED_ON, len(data)),), generator=self.generator)
@@ -349,9 +348,9 @@ class Structural(Joint):
     def _close_report(self, data: Kept) -> None:
         cut = pruning.isolated(self.masks)
         accuracy = self.accuracy(data)
-        kept = accuracy >= self.report.get("grown-accuracy", accuracy)
-        self.report |= {"live": self.masks.live, "accuracy": accuracy, "shown": self._shown,
-                        "isolated": sum(cut), "recoverable": kept and not sum(cut)}
+        self.report |= {"live": self.masks.live, "accuracy": accuracy, "shown": self._shown, "isolated": sum(cut)}
+        if "grown-accuracy" in self.report:
+            self.report["recoverable"] = not sum(cut) and accuracy >= self.report["grown-accuracy"]
 
 
 def annealed(share: float) -> float:

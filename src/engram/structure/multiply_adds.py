@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engram.structure.evaluation_mode import evaluating
 from engram.structure.h_lstm import HLSTM
 
 
@@ -33,13 +34,11 @@ def multiply_adds(module: nn.Module, shape: Sequence[int]) -> int:
             total += weights * _uses(layer, inputs[0], output[0] if isinstance(output, tuple) else output)
 
     hooks = [layer.register_forward_hook(count) for layer in _counted(module)]
-    training = {layer: layer.training for layer in module.modules()}
     try:
         first = next(module.parameters(), torch.zeros(0))
-        module.eval()(torch.zeros(1, *shape, device=first.device))
+        with evaluating(module):
+            module(torch.zeros(1, *shape, device=first.device))
     finally:
-        for layer, was in training.items():
-            layer.training = was
         for hook in hooks:
             hook.remove()
     return total

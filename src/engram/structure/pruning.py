@@ -192,6 +192,14 @@ def isolated(masks: Masks) -> Isolated:
     return Isolated(no_input, no_output)
 
 
+def hidden_alive(masks: Masks) -> Tensor:
+    """For every neuron below the outputs, whether it has a way in and a way out; layer after layer."""
+    names = list(masks)
+    ways_in = [(masks[name] != 0).flatten(1).any(1) for name in names[:-1]]
+    ways_out = [_columns(masks[name] != 0, way).any(0) for name, way in _fan_out(masks).items()]
+    return torch.cat([way_in & way_out for way_in, way_out in zip(ways_in, ways_out, strict=True)])
+
+
 @torch.no_grad()
 def trim(masks: Masks) -> int:
     """Put to rest what is alive for nothing after non-recoverable pruning: what leads into a neuron without a way out,

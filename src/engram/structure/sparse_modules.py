@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from engram.learner import InputError
+from engram.structure.evaluation_mode import evaluating
 from engram.structure.masked import SUFFIX
 from engram.structure.sparse_layers import Chain, Convolution, Flatten, Floats, Layer, Linear, Pair, Pool, Shape
 
@@ -47,18 +47,6 @@ def layers_of(module: nn.Module, input_shape: Shape) -> tuple[Layer, ...]:
         chain = Chain(tuple(layers), input_shape)
         _compare(chain, module)
     return chain.layers
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode; afterwards every part of it is in the mode it was in."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
 
 
 class _Tracer(fx.Tracer):
