@@ -63,8 +63,8 @@ class Structural(Joint):
         report: what the last update did: examples `shown`; parameters `before`, `grown` and `live`; `grown-accuracy`
             and `accuracy` on what was held out; neurons `isolated`; and, where it was pruned, whether it was
             `recoverable`: no neuron cut off and no accuracy lost.
-        progress: called with the share that is done of the training under way (an update has several: on what is new, on
-            everything, while pruning), and what is going on.
+        progress: called with the share that is done of the training under way (an update has several: on what is new,
+            on everything, while pruning), and what is going on.
     """
 
     def __init__(
