@@ -146,7 +146,7 @@ def test_not_recoverable_neurons_die_and_take_their_biases_along():
 
 @FEW
 @given(networks(("linear", "convolutional", "grouped")))
-def test_scores_are_scaled_by_the_root_mean_square_of_what_comes_in(made):
+def test_scores_are_scaled_by_the_energy_that_comes_in_over_all_uses_of_the_weight(made):
     network, inputs = made
     masks = Masks(network)
     scores = pruning.activation_scaled(masks, torch.split(inputs, 4), network)
@@ -156,7 +156,8 @@ def test_scores_are_scaled_by_the_root_mean_square_of_what_comes_in(made):
         if name in masks:
             weight = masks.weight(name).detach()
             seen = value if value.ndim == 2 else value.movedim(1, -1).flatten(0, -2)
-            size = seen.square().mean(0).sqrt()
+            uses = layer(value)[0, 0].numel()
+            size = (uses * seen.square().mean(0)).sqrt()
             groups = getattr(layer, "groups", 1)
             expected = torch.empty_like(weight)
             for row in range(len(weight)):
@@ -165,6 +166,17 @@ def test_scores_are_scaled_by_the_root_mean_square_of_what_comes_in(made):
                     expected[row, column] = weight[row, column].abs() * size[channel]
             assert torch.allclose(scores[name], expected, atol=1e-5)
         value = layer(value).detach()
+
+
+def test_a_filter_ranks_with_a_dense_weight_by_what_its_loss_changes_in_the_output():
+    """Of two weights that carry as much of what comes out, neither is ranked below the other for being shared."""
+    shared, dense = nn.Conv1d(1, 1, 1, bias=False), nn.Linear(16, 1, bias=False)
+    nn.init.ones_(shared.weight)
+    nn.init.ones_(dense.weight)
+    inputs = torch.ones(8, 1, 16)
+    of_shared = pruning.activation_scaled(Masks(shared), [inputs], shared)["weight"]
+    of_dense = pruning.activation_scaled(Masks(dense), [inputs[:, 0]], dense)["weight"]
+    assert of_shared.item() == pytest.approx(of_dense.square().sum().sqrt().item())
 
 
 def test_layers_that_are_not_asked_or_recurrent_count_by_magnitude_and_no_hook_stays():
@@ -179,7 +191,7 @@ def test_layers_that_are_not_asked_or_recurrent_count_by_magnitude_and_no_hook_s
     layer = nn.Linear(2, 2)
     with pytest.raises(RuntimeError):
         pruning.activation_scaled(Masks(layer), [torch.randn(1, 3)], layer)
-    assert not layer._forward_pre_hooks
+    assert not layer._forward_hooks
 
 
 def test_weights_in_another_memory_layout_are_pruned_too():

@@ -52,6 +52,8 @@ EXPERIMENTS = {
                            "ten portions of MNIST to LeNet-300-100: small, accurate and cheap to update after each"),
     "growprune-lenet5": ("engram.experiments.growprune_lenet5",
                          "the same with LeNet-5, and how small it gets when it need not grow again"),
+    "growprune-patent": ("engram.experiments.growprune_patent",
+                         "the published recipe of growing and pruning and its three baselines, in their own length"),
 }
 
 __all__ = [

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from engram.experiments.result import Figure, Values, build, fingerprint, plain, write_json
+from engram.experiments.steps import forget
 from engram.learner import EngramError
 
 Progress = Callable[[float, str], None]
@@ -80,7 +81,7 @@ def execute(
     Args:
         seeds: how many (0, 1, …), or which.
         settings: what differs from the published Config.
-        fresh: measure again what is already there.
+        fresh: measure again what is already there, steps of an interrupted seed included.
 
     Returns:
         The result, as written to `OUT/NAME.json`.
@@ -95,6 +96,8 @@ def execute(
     changed = {key: value for key, value in dataclasses.asdict(config).items()
                if value != dataclasses.asdict(experiment.Config())[key]}
     stem = name + "".join(f"-{key}={_short(value)}" for key, value in changed.items())
+    if fresh:
+        forget(name)
     runs = []
     for i, seed in enumerate(numbers):
         runs.append(_seed(experiment, config, seed, out / stem / f"seed-{seed}.json", fresh,

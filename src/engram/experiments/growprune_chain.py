@@ -15,9 +15,10 @@ from safetensors.numpy import save_file
 
 from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.experiment import Progress, part
+from engram.experiments.growprune_learner import error
 from engram.experiments.growprune_published import Table, steps_beaten
-from engram.experiments.growprune_steps import code_digest, error
-from engram.experiments.result import Values, fingerprint, plain
+from engram.experiments.result import Values, plain
+from engram.experiments.steps import steps_of
 from engram.learner import EngramError
 from engram.pretraining.cache import cache_folder
 from engram.strategies.dynamic_sparse_training import DynamicSparseTraining
@@ -50,6 +51,7 @@ class Chain:
     """One method on the ten portions.
 
     Attributes:
+        experiment: whose it is.
         method: one of METHODS.
         network: its `spec` but for the seed.
         parameters: the most alive at rest.
@@ -62,6 +64,7 @@ class Chain:
         device: of the training.
     """
 
+    experiment: str
     method: str
     network: dict[str, Any]
     parameters: int
@@ -155,8 +158,7 @@ class Progressed:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        key = fingerprint({**asdict(chain), "code": code_digest()})
-        self._path = cache_folder() / "growprune" / f"{chain.method}-{key[:16]}.safetensors"
+        self._path = cache_folder() / f"{steps_of(chain.experiment, asdict(chain))}.safetensors"
 
     def load(self) -> tuple[Structural, list[Values]]:
         """The learner and the values of its updates; a fresh one where there is nothing, or nothing sound."""

@@ -21,8 +21,9 @@ from engram.evaluation.correlation import correlation
 from engram.evaluation.plots import STYLE
 from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_film import Film
-from engram.experiments.growprune_steps import error, folder_of, measured
+from engram.experiments.growprune_learner import error
 from engram.experiments.result import Figure, Values
+from engram.experiments.steps import measured, steps_of
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
 from engram.strategies.networks import perceptron
@@ -107,7 +108,7 @@ class Watched(GrowAndPrune):
 @denormals_flushed()
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed; each of its two networks is kept when it is done."""
-    folder = folder_of("growprune-connectivity", asdict(config), seed)
+    folder = steps_of("growprune-connectivity", asdict(config), seed=seed)
     arrivals = class_incremental(data_set(config.data).map(channels_first), groups=ARRIVALS, seed=seed)
     found = {}
     for place, name in enumerate(("gradient", "random")):

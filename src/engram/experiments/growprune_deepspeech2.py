@@ -10,16 +10,14 @@ size, on all data, with the recipe of ours.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from engram.evaluation.ctc_decoding import greedy, prefix_beam_search
 from engram.evaluation.plots import canvas, draw_curves
@@ -29,7 +27,7 @@ from engram.experiments.deep_speech import DeepSpeech
 from engram.experiments.experiment import Progress
 from engram.experiments.result import Figure, Values
 from engram.experiments.speech_training import ALPHABET, DELTAS, Places, Teacher
-from engram.pretraining.cache import cache_folder, cached, key_of
+from engram.experiments.steps import steps_of, trained
 from engram.strategies.networks import seeded
 from engram.streams.an4 import AN4, COEFFICIENTS, Utterances, an4
 from engram.structure.denormals import denormals_flushed
@@ -173,27 +171,25 @@ class Story:
         self.language = WordBigram(said, corpus.dictionary, weight=config.word_weight, bonus=config.word_bonus)
         self.steps = 3 + len(config.portions)
         self.done = 0
-        settings = {**asdict(config), "device": None, "seed": seed}
-        self.folder = f"growprune-deepspeech2/{key_of(settings)}"
+        self.folder = steps_of("growprune-deepspeech2", asdict(config), seed=seed)
+        self.networks: dict[str, dict[str, Tensor]] = {}
 
     def arrived(self, step: int) -> Places:
         """What has arrived by a step; -1: nothing."""
         return self.order[:round(self.config.portions[step] * len(self.order))] if step >= 0 else self.order[:0]
 
-    def step(self, name: str, before: str | None, take: Callable[[Teacher], None]) -> dict[str, Any]:
+    def step(self, name: str, before: str | None, take: Callable[[Teacher], None]) -> Values:
         """The values of a step: taken from the network of the step before, or read if that was done earlier."""
-        def make(folder: Path) -> None:
-            rng = np.random.default_rng([self.seed, *name.encode()])
-            with seeded(int(rng.integers(2**31))):
-                teacher = self._teacher(before, rng)
-                take(teacher)
-            values = {**self._measured(teacher), "epochs": teacher.epochs}
-            save_file(teacher.network.state_dict(), folder / "network.safetensors")
-            (folder / "values.json").write_text(json.dumps(values), encoding="utf-8")
+        def train() -> Values:
+            take(teacher)
+            return {**self._measured(teacher), "epochs": teacher.epochs}
 
         self._tell(name, 0.0, "")
-        folder = cached(f"{self.folder}/{name}", make)
-        values: dict[str, Any] = json.loads((folder / "values.json").read_text(encoding="utf-8"))
+        rng = np.random.default_rng([self.seed, *name.encode()])
+        with seeded(int(rng.integers(2**31))):
+            teacher = self._teacher(before, rng)
+            values = trained(f"{self.folder}/{name}", teacher.network, train)
+        self.networks[name] = teacher.network.state_dict()
         self.done += 1
         self._tell(name, 0.0, f"WER {values['wer-held-back']:.1f}% on speakers held back, "
                               f"{values['parameters']:,} parameters, {values['epochs']:.1f} epochs")
@@ -208,7 +204,7 @@ class Story:
         """TFS: the dense network loses connections and is trained again, for as long as it gets its accuracy back."""
         config = self.config
         target = self._error(teacher) + config.slack
-        best = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
+        best, spent = _copied(teacher.network), teacher.epochs
         while True:
             losing = partial(_falling, teacher.masks.live, config.prune)
             for live in (losing, None):
@@ -216,10 +212,11 @@ class Story:
                 error = self._error(teacher)
                 self._tell("tfs", 0.0, f"{teacher.masks.live:,} parameters, WER {error:.1f}%, target {target:.1f}%")
                 if error <= target:
-                    best = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
+                    best, spent = _copied(teacher.network), teacher.epochs
                     break
             else:
                 teacher.network.load_state_dict(best)
+                teacher.epochs = spent  # the round that failed is not held against it
                 return
 
     def update(self, step: int, live: int) -> Callable[[Teacher], None]:
@@ -281,7 +278,7 @@ class Story:
         teacher = Teacher(network.to(config.device), self.corpus, len(self.order), rng, batch=config.batch,
                           between=config.between)
         if before is not None:
-            network.load_state_dict(load_file(cache_folder() / self.folder / before / "network.safetensors"))
+            network.load_state_dict(self.networks[before])
         return teacher
 
     def _error(self, teacher: Teacher) -> float:
@@ -303,6 +300,10 @@ class Story:
 
     def _tell(self, name: str, share: float, what: str) -> None:
         self.progress((self.done + share) / self.steps, f"{name}: {what}" if what else name)
+
+
+def _copied(network: DeepSpeech) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
 
 def _falling(start: int, lost: float, share: float) -> float:

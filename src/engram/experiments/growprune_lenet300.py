@@ -15,7 +15,7 @@ from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, run_chain, summary
 from engram.experiments.growprune_published import LENET_300_100
 from engram.experiments.result import Figure, Values
-from engram.strategies.recipe import PATENT, Recipe
+from engram.strategies.recipe import Recipe
 
 NETWORK = {"name": "perceptron", "inputs": [1, 28, 28], "hidden": [300, 100]}
 SOURCE = "US 12,393,842 B2, FIG. 10"
@@ -26,18 +26,14 @@ class Config:
     """Settings of the published run.
 
     Attributes:
-        recipe: "ours", or "patent" for the published recipe of all four methods, in its own length.
         parameters: the most alive at rest, biases counted.
-        methods: the whole chains.
         branches: methods that learn the last portion from where growing and pruning stands before it.
         rivals: methods that are measured in the last step, from all the data.
         scratch_budgets: how many times our epochs training from scratch is given in the last step.
         device: of the training.
     """
 
-    recipe: str = "ours"
     parameters: int = 11_900
-    methods: tuple[str, ...] = ("grow-and-prune",)
     branches: tuple[str, ...] = ("nft",)
     rivals: tuple[str, ...] = ("nest", "set", "rigl")
     scratch_budgets: tuple[int, ...] = (1, 3)
@@ -66,16 +62,11 @@ FIGURES = {
 
 
 def run(config: Config, seed: int, progress: Progress) -> Values:
-    """The chains of one seed, and the last step of the rivals."""
-    recipe = PATENT if config.recipe == "patent" else Recipe()
-    parameters = 1 if config.recipe == "patent" else config.parameters
-    chain = Chain("grow-and-prune", NETWORK, parameters, recipe, seed, branches=config.branches, device=config.device)
-    rivals = _rivals(config, chain)
-    parts = len(config.methods) + len(rivals)
-    found: dict[str, list[Values]] = {}
-    chains = {m: chain if m == chain.method else replace(chain, method=m, branches=()) for m in config.methods}
-    for i, (name, one) in enumerate((chains | rivals).items()):
-        found[name] = run_chain(one, part(progress, i, parts, name))
+    """The chain of one seed, and the last step of the rivals."""
+    chain = Chain("growprune-lenet300", "grow-and-prune", NETWORK, config.parameters, Recipe(), seed,
+                  branches=config.branches, device=config.device)
+    chains = {chain.method: chain} | _rivals(config, chain)
+    found = {name: run_chain(one, part(progress, i, len(chains), name)) for i, (name, one) in enumerate(chains.items())}
     return summary(found, LENET_300_100)
 
 

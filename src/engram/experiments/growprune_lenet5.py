@@ -14,7 +14,7 @@ from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, run_chain, summary
 from engram.experiments.growprune_published import LENET_5
 from engram.experiments.result import Figure, Values
-from engram.strategies.recipe import PATENT, Recipe
+from engram.strategies.recipe import Recipe
 
 NETWORK = {"name": "lenet-5"}
 SOURCE = "US 12,393,842 B2, FIGS. 7 and 11"
@@ -25,20 +25,16 @@ class Config:
     """Settings of the published run.
 
     Attributes:
-        recipe: "ours", or "patent" for the published recipe.
         parameters: the most alive at rest, biases counted.
         compressed: the most alive after the last step without heed to recovery.
         constant_budget: examples at which the recipe's epochs are meant.
-        methods: the whole chains.
         rivals: methods that are measured in the last step alone, from all the data.
         device: of the training.
     """
 
-    recipe: str = "ours"
     parameters: int = 5_900
     compressed: int = 3_950
     constant_budget: int = 55_000
-    methods: tuple[str, ...] = ("grow-and-prune",)
     rivals: tuple[str, ...] = ("tfs",)
     device: str = "cpu"
 
@@ -59,12 +55,10 @@ FIGURES = {
 
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """The chain of one seed, what it compresses to, and the last step of the rivals."""
-    ours = config.recipe == "ours"
-    recipe = Recipe(constant_budget=config.constant_budget) if ours else PATENT
-    chain = Chain("grow-and-prune", NETWORK, config.parameters if ours else 1, recipe, seed, device=config.device,
-                  compressed=config.compressed if ours else 0)
-    chains = {method: replace(chain, method=method, compressed=chain.compressed if method == "grow-and-prune" else 0)
-              for method in config.methods}
+    recipe = Recipe(constant_budget=config.constant_budget)
+    chain = Chain("growprune-lenet5", "grow-and-prune", NETWORK, config.parameters, recipe, seed,
+                  compressed=config.compressed, device=config.device)
+    chains = {chain.method: chain}
     chains |= {method: replace(chain, method=method, first=PORTIONS, compressed=0) for method in config.rivals}
     found = {method: run_chain(one, part(progress, i, len(chains), method))
              for i, (method, one) in enumerate(chains.items())}

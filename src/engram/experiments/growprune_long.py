@@ -16,8 +16,9 @@ import numpy as np
 
 from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.experiment import Progress, part
-from engram.experiments.growprune_steps import error, folder_of, measured
+from engram.experiments.growprune_learner import error
 from engram.experiments.result import Figure, Values
+from engram.experiments.steps import measured, steps_of
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
 from engram.strategies.networks import perceptron
@@ -81,7 +82,7 @@ LOOKS = 3  # whose mean is the accuracy at the beginning, and at the end
 @denormals_flushed()
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed; each of its two networks is kept when it is done."""
-    folder = folder_of("growprune-long", asdict(config), seed)
+    folder = steps_of("growprune-long", asdict(config), seed=seed)
     values: Values = {}
     for place, kind in enumerate(KINDS):
         told = part(progress, place, len(KINDS), kind)

@@ -18,8 +18,9 @@ import numpy as np
 from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_chain import portions
-from engram.experiments.growprune_steps import error, folder_of, gathered, measured, trained
+from engram.experiments.growprune_learner import error, gathered
 from engram.experiments.result import Figure, Values
+from engram.experiments.steps import measured, steps_of, trained
 from engram.strategies.averaging import Average
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
@@ -88,7 +89,7 @@ FIGURES = {
 @denormals_flushed()
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed; the network before the update, and either way, are kept when they are done."""
-    folder = folder_of("growprune-new-data-first", asdict(config), seed)
+    folder = steps_of("growprune-new-data-first", asdict(config), seed=seed)
     stream = portions(seed)
     learner = make(config, stream, seed)
     old, new = (gathered(stream[some], learner) for some in (slice(config.old), slice(config.old, config.old + 1)))
@@ -99,7 +100,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
         learner.prune(old)
         return {"error": error(learner, stream[0].test), "validation-error": 100 - learner.accuracy(old)}
 
-    before = trained(f"{folder}/before", learner, rest)
+    before = trained(f"{folder}/before", learner.whole, rest)
     resting = learner.whole.knowledge()
     everything = Kept(old.inputs, old.targets)
     everything.add(new.inputs, new.targets)

@@ -18,8 +18,9 @@ import torch
 from engram.evaluation.plots import COLOURS, canvas, draw_bars, draw_scatter
 from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_chain import portions
-from engram.experiments.growprune_steps import error, folder_of, gathered, measured, trained
+from engram.experiments.growprune_learner import error, gathered
 from engram.experiments.result import Figure, Values
+from engram.experiments.steps import measured, steps_of, trained
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
 from engram.strategies.networks import perceptron
@@ -111,7 +112,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     held = stream[0].held_out
     learner.judge_by(held.inputs, held.labels.tolist())
     data = gathered(stream, learner)
-    folder = folder_of("growprune-recoverable", asdict(config), seed)
+    folder = steps_of("growprune-recoverable", asdict(config), seed=seed)
     stages = 2 + len(config.sizes)
 
     def step(number: int, name: str, parameters: int, recipe: Recipe) -> Values:
@@ -122,7 +123,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
             values = learner.prune_further(data, parameters, recipe) if number else grow(learner, data)
             return values | {"error": error(learner, stream[0].test)}
 
-        values = trained(f"{folder}/{name}", learner, train)
+        values = trained(f"{folder}/{name}", learner.whole, train)
         progress((number + 1) / stages, f"{name}: {values['parameters']:,} parameters, "
                                         f"{values['validation-error']:.2f}% wrong on validation images")
         return values | {"again": measured(f"{folder}/{name}-again", lambda: again(config, learner, data, stream))}

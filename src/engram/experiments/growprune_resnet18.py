@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.experiment import Progress, part
-from engram.experiments.growprune_steps import folder_of, measured
 from engram.experiments.result import Figure, Values
+from engram.experiments.steps import measured, steps_of
 from engram.learner import Predictions
 from engram.pretraining.families.network import Embedding
 from engram.pretraining.families.resnet import BasicBlock, ResNet
@@ -87,7 +87,7 @@ FIGURES = {
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed; a method's chain is kept when it is done."""
     stream = data_incremental(pictures(config.data, config.classes, config.side), config.portions, seed=seed)
-    folder = folder_of("growprune-resnet18", asdict(config), seed)
+    folder = steps_of("growprune-resnet18", asdict(config), seed=seed)
     found = {}
     for place, name in enumerate(METHODS):
         told = part(progress, place, len(METHODS), name)

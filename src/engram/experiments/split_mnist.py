@@ -9,13 +9,10 @@ task, which nobody names (domain-incremental).
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,10 +20,10 @@ import numpy as np
 from engram.evaluation import evaluate
 from engram.evaluation.plots import canvas, draw_bars
 from engram.experiments.experiment import Progress
-from engram.experiments.result import Figure, Values, fingerprint, plain, write_json
+from engram.experiments.result import Figure, Values
+from engram.experiments.steps import measured, steps_of
 from engram.heads import make as make_head
 from engram.learner import Learner
-from engram.pretraining.cache import cache_folder
 from engram.streams import (
     DataSet,
     Stream,
@@ -127,11 +124,10 @@ FIGURES = {
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed: accuracy after all experiences, in percent, for each scenario and method.
 
-    Every evaluation is kept in the cache as soon as it is there: an interrupted seed goes on where it stopped. Those
-    of a finished seed are removed; the trials of settings, the same for all seeds, stay.
+    Every evaluation is kept as soon as it is there, the trials of settings for all seeds.
     """
-    mark = fingerprint(asdict(config))[:16]
-    trials, mine = (cache_folder() / "split-mnist" / f"{name}-{mark}" for name in ("trials", f"seed-{seed}"))
+    trials = steps_of("split-mnist", asdict(config))
+    mine = steps_of("split-mnist", asdict(config), seed=seed)
     data = data_set(config.data)
     cells = [(scenario, method) for scenario in SCENARIOS for method in METHODS] + [("class", head) for head in HEADS]
     values: Values = {"trials": {}, "chosen": {}, "details": {}}
@@ -141,15 +137,14 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
         settings, values["trials"][cell] = choose(config, data, scenario, method, trials)
         values["chosen"][cell] = settings
         stream = SCENARIOS[scenario](data, seed=seed)
-        found = kept(mine / f"{cell}.json", partial(measure, config, stream, method, settings, seed))
+        found = measured(f"{mine}/{cell}", partial(measure, config, stream, method, settings, seed))
         values["details"][cell] = found
         values[cell] = found["accuracy"]
-    shutil.rmtree(mine, ignore_errors=True)
     return values
 
 
 def choose(
-    config: Config, data: DataSet, scenario: str, method: str, folder: Path
+    config: Config, data: DataSet, scenario: str, method: str, folder: str
 ) -> tuple[dict[str, Any], list[Values]]:
     """The settings that are best on the held-out images, and each setting with its accuracy; one needs no trial."""
     grid = METHODS[method].grid(config) if method in METHODS else [{}]
@@ -158,8 +153,8 @@ def choose(
     stream = SCENARIOS[scenario](data, held_out=config.held_out, seed=config.trial_seed).validation()
     tried = []
     for i, settings in enumerate(grid):
-        found = kept(folder / f"{scenario}.{method}-{i}.json",
-                     partial(measure, config, stream, method, settings, config.trial_seed))
+        found = measured(f"{folder}/{scenario}.{method}-{i}",
+                         partial(measure, config, stream, method, settings, config.trial_seed))
         tried.append({"settings": settings, "accuracy": found["accuracy"]})
     return max(tried, key=lambda trial: trial["accuracy"])["settings"], tried
 
@@ -186,16 +181,6 @@ def strategy(config: Config, stream: Stream, method: str, settings: Mapping[str,
     made: Learner = getattr(import_module(f"engram.strategies.{module}"), name)(
         network, active=active, seed=seed, **settings)
     return made
-
-
-def kept(path: Path, make: Callable[[], Values]) -> Values:
-    """What `make` gives, from the file where it is already there."""
-    try:
-        found: Values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = plain(make())
-        write_json(path, found)
-    return found
 
 
 def plot(result: Mapping[str, Any]) -> Any:

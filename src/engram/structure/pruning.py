@@ -3,6 +3,7 @@ US 12,393,842 B2); recoverable where every neuron keeps a way in and a way out."
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -24,9 +25,12 @@ def magnitudes(masks: Masks) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def activation_scaled(masks: Masks, batches: Iterable[Any], ask: Callable[[Any], object]) -> dict[str, Tensor]:
-    """|w| times the root mean square of what comes in through it (Wanda: Sun et al. 2023, arXiv 2306.11695).
+    """|w| times the root of the mean, over examples, of the energy that comes in through it (Wanda: Sun et al. 2023,
+    arXiv 2306.11695).
 
-    A large weight from a pixel that is always dark then counts for nothing. Recurrent layers are scored by |w|.
+    A large weight from a pixel that is always dark then counts for nothing. A weight that is used at P places of an
+    image counts as all of its P uses: without that, ranked beside those of other layers, a filter's few weights would
+    go first. Recurrent layers are scored by |w|.
 
     Args:
         batches: what `ask` takes; a few hundred inputs will do.
@@ -34,7 +38,7 @@ def activation_scaled(masks: Masks, batches: Iterable[Any], ask: Callable[[Any],
     """
     squares: dict[str, Tensor] = {}
     seen = dict.fromkeys(masks, 0)
-    hooks = [masks.layer(name).register_forward_pre_hook(_squares(name, squares, seen))
+    hooks = [masks.layer(name).register_forward_hook(_squares(name, squares, seen))
              for name in masks if _seen_by(masks.layer(name), name)]
     try:
         for batch in batches:
@@ -58,10 +62,10 @@ def _seen_by(layer: nn.Module, name: str) -> bool:
 
 
 def _squares(name: str, squares: dict[str, Tensor], seen: dict[str, int]) -> Callable[..., None]:
-    def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        channels = inputs[0] if isinstance(layer, nn.Linear) else inputs[0].movedim(1, -1)
+    def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        channels, out = (one if isinstance(layer, nn.Linear) else one.movedim(1, -1) for one in (inputs[0], output))
         flat = channels.reshape(-1, channels.shape[-1])
-        total = flat.square().sum(0)
+        total = math.prod(out.shape[1:-1]) * flat.square().sum(0)
         squares[name] = total + squares[name] if seen[name] else total
         seen[name] += len(flat)
 
