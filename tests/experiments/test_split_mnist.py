@@ -11,6 +11,7 @@ pytest.importorskip("sklearn")
 from engram.experiments import split_mnist
 from engram.experiments.experiment import execute
 from engram.experiments.split_mnist import FIGURES, HEADS, METHODS, SCENARIOS, Config, choose, run
+from engram.experiments.steps import forget
 from engram.streams import DataSet, data_set
 
 SMALL = {"data": "digits", "hidden": (24,), "epochs": 2, "joint_epochs": 2, "capacity": 30, "held_out": 130,
@@ -73,4 +74,7 @@ def test_an_interrupted_seed_goes_on_where_it_stopped(monkeypatch):
     run(config, 1, silent)
     assert len(calls) == 2 * tests + trials + 1, "another seed needs no trials"
     run(config, 0, silent)
-    assert len(calls) == 3 * tests + trials + 1, "a finished seed leaves no measurements"
+    assert len(calls) == 2 * tests + trials + 1, "what was measured stays"
+    forget("split-mnist")
+    run(config, 0, silent)
+    assert len(calls) == 3 * tests + 2 * trials + 1, "until it is forgotten"

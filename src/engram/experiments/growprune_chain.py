@@ -60,6 +60,7 @@ class Chain:
         last: how many of the portions; those before the first one taught come with it.
         first: the portion that is taught first, with all before it.
         branches: methods that learn the last portion from where this one stands before it.
+        last_times: how many times longer the update with the last portion is.
         compressed: the most alive after a last pruning without heed to recovery; 0 leaves it out.
         device: of the training.
     """
@@ -73,6 +74,7 @@ class Chain:
     first: int = 1
     last: int = PORTIONS
     branches: tuple[str, ...] = ()
+    last_times: float = 1.0
     compressed: int = 0
     device: str = "cpu"
 
@@ -106,6 +108,7 @@ def run_chain(chain: Chain, progress: Progress) -> list[Values]:
         standing = learner.whole.knowledge()
         others = {}
         if portion == chain.last:
+            learner.recipe = chain.recipe.longer(chain.last_times)
             for method in chain.branches:
                 other = replace(chain, method=method).make()
                 other.judged, other.kept = learner.judged, learner.kept

@@ -74,13 +74,8 @@ def _rivals(config: Config, chain: Chain) -> dict[str, Chain]:
     """The last step alone, from all the data."""
     last = replace(chain, first=PORTIONS, branches=())
     longer = {"tfs" if times == 1 else f"tfs-{times}x":
-              replace(last, method="tfs", recipe=_lengthened(chain.recipe, times)) for times in config.scratch_budgets}
+              replace(last, method="tfs", recipe=chain.recipe.longer(times)) for times in config.scratch_budgets}
     return longer | {name: replace(last, method=name) for name in config.rivals}
-
-
-def _lengthened(recipe: Recipe, times: int) -> Recipe:
-    return replace(recipe, new_epochs=times * recipe.new_epochs, all_epochs=times * recipe.all_epochs,
-                   prune_epochs=times * recipe.prune_epochs)
 
 
 def plot(result: Mapping[str, Any]) -> Any:

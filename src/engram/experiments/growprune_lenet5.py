@@ -28,13 +28,15 @@ class Config:
         parameters: the most alive at rest, biases counted.
         compressed: the most alive after the last step without heed to recovery.
         constant_budget: examples at which the recipe's epochs are meant.
+        last_times: how many times longer the last update is than one before it: what comes of it is shipped.
         rivals: methods that are measured in the last step alone, from all the data.
         device: of the training.
     """
 
     parameters: int = 5_900
     compressed: int = 3_950
-    constant_budget: int = 55_000
+    constant_budget: int = 27_500
+    last_times: float = 4.0
     rivals: tuple[str, ...] = ("tfs",)
     device: str = "cpu"
 
@@ -57,7 +59,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     """The chain of one seed, what it compresses to, and the last step of the rivals."""
     recipe = Recipe(constant_budget=config.constant_budget)
     chain = Chain("growprune-lenet5", "grow-and-prune", NETWORK, config.parameters, recipe, seed,
-                  compressed=config.compressed, device=config.device)
+                  last_times=config.last_times, compressed=config.compressed, device=config.device)
     chains = {chain.method: chain}
     chains |= {method: replace(chain, method=method, first=PORTIONS, compressed=0) for method in config.rivals}
     found = {method: run_chain(one, part(progress, i, len(chains), method))

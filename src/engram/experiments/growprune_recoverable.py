@@ -42,6 +42,7 @@ class Config:
         recoverable, sizes: parameters to be left by recoverable, and by non-recoverable pruning.
         prune_epochs: of each of these prunings in turn, passes over everything.
         prune_rate, prune_share, distillation, temperature, averaging: see `Recipe`.
+        augmentation: of the images while the network is pruned; a small one does not fit the strong one.
         alpha, again_epochs, again_rate: of growing again.
         device: of the training.
     """
@@ -51,11 +52,12 @@ class Config:
     rate: float = 2e-3
     recoverable: int = 12_000
     sizes: tuple[int, ...] = (7_500, 4_000)
-    prune_epochs: tuple[float, ...] = (10.0, 14.0, 18.0)
+    prune_epochs: tuple[float, ...] = (10.0, 14.0, 30.0)
     prune_rate: float = 3e-3
-    prune_share: float = 0.6
-    distillation: float = 0.8
-    temperature: float = 2.0
+    prune_share: float = 0.8
+    distillation: float = 0.5
+    temperature: float = 1.0
+    augmentation: str = "slight"
     averaging: float = 0.999
     alpha: float = 40.0
     again_epochs: float = 2.0
@@ -117,6 +119,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 
     def step(number: int, name: str, parameters: int, recipe: Recipe) -> Values:
         learner.progress = part(progress, number, stages, name)
+        learner.augmentation = config.augmentation if number else "affine"
 
         def train() -> Values:
             learner.generator.manual_seed(seed + 1000 * number)

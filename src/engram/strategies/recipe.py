@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engram.learner import InputError
@@ -88,6 +88,15 @@ class Recipe:
         for name, value in counts.items():
             if not 0 <= value < math.inf:
                 raise InputError(f"{name} is 0 or more, not {value}.")
+
+    def longer(self, times: float) -> Recipe:
+        """The same with so many times the epochs.
+
+        >>> Recipe(all_epochs=5).longer(3).all_epochs
+        15
+        """
+        return replace(self, new_epochs=times * self.new_epochs, all_epochs=times * self.all_epochs,
+                       prune_epochs=times * self.prune_epochs)
 
     def repeats(self, examples: int) -> float:
         """By how much every number of epochs is multiplied for so many examples.

@@ -32,6 +32,7 @@ from engram.structure.masked import Masks
 AUGMENTATIONS: dict[str, Affine | None] = {
     "none": None,
     "affine": Affine(degrees=15, stretch=0.15, shear=0.2, shift=2 / 14),
+    "slight": Affine(degrees=10, stretch=0.1, shear=0.1, shift=1.5 / 14),
 }
 PRUNE_EVERY = 50  # steps, or more often where there are few
 FEWEST_PRUNINGS = 20
