@@ -118,7 +118,7 @@ def measured(figure: Mapping[str, Any] | None) -> str:
     whole = abs(mean) >= 1000 or (unit == "count" and mean == round(mean) and not sd)
     digits = 0 if whole else 2
     shown = f"{mean:,.{digits}f}" + (f" ± {sd:,.{digits}f}" if round(sd, digits) else "")
-    return shown.replace("-", "−") + {"%": "%", "ratio": "×", "count": ""}.get(unit, f" {unit}")
+    return shown.replace("-", "−") + {"%": "%", "ratio": "×", "count": "", "correlation": ""}.get(unit, f" {unit}")
 
 
 def published(figure: Mapping[str, Any] | None) -> str:

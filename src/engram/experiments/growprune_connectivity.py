@@ -68,10 +68,10 @@ class Config:
 
 PUBLISHED: dict[str, Any] = {"patent": {"source": PATENT, "shown": "the connections of every pixel, as pictures"}}
 FIGURES = {
-    "growprune-connectivity.woken": Figure("woken", "ratio"),
-    "growprune-connectivity.woken-at-random": Figure("woken-at-random", "ratio"),
-    "growprune-connectivity.kept": Figure("kept", "ratio"),
-    "growprune-connectivity.kept-at-random": Figure("kept-at-random", "ratio"),
+    "growprune-connectivity.woken": Figure("woken", "correlation"),
+    "growprune-connectivity.woken-at-random": Figure("woken-at-random", "correlation"),
+    "growprune-connectivity.kept": Figure("kept", "correlation"),
+    "growprune-connectivity.kept-at-random": Figure("kept-at-random", "correlation"),
 }
 
 

@@ -26,7 +26,7 @@ class Figure:
 
     Attributes:
         value: the key in `run`'s dictionary: one number per seed.
-        unit: "%", "points", "ratio", "count", "flag" or a unit of time. Percentages are 0 to 100.
+        unit: "%", "points", "ratio", "correlation", "count", "flag" or a unit of time. Percentages are 0 to 100.
         at_least, at_most: the floor, and which way it points; both: a range; neither: report only.
         published: the number of others that it stands beside.
         source: where that number was published.

@@ -6,7 +6,6 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -23,9 +22,10 @@ from engram.strategies.distillation import agreement
 from engram.strategies.growing_network import Knowledge
 from engram.strategies.joint import Joint
 from engram.strategies.kept import Kept
+from engram.strategies.pruning_schedules import SCHEDULES
 from engram.strategies.recipe import Recipe
 from engram.streams.augmentation import Affine
-from engram.structure import dynamic_sparsity, growth, pruning
+from engram.structure import growth, pruning
 from engram.structure.evaluation_mode import evaluating
 from engram.structure.masked import Masks
 
@@ -34,13 +34,11 @@ AUGMENTATIONS: dict[str, Affine | None] = {
     "affine": Affine(degrees=15, stretch=0.15, shear=0.2, shift=2 / 14),
     "slight": Affine(degrees=10, stretch=0.1, shear=0.1, shift=1.5 / 14),
 }
-PRUNE_EVERY = 50  # steps, or more often where there are few
-FEWEST_PRUNINGS = 20
+TOLD_EVERY = 50  # steps
 COMPRESSING = 2  # times the epochs of a pruning in an update
 JUDGED_AT_ONCE = 1000
 SCORED_ON = 512  # examples that tell how active the connections are
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
-PATIENCE = 4  # half epochs in which what was pruned must be as accurate as before
 
 OnStep = Callable[[int, int], None]
 
@@ -61,6 +59,7 @@ class Structural(Joint):
     Attributes:
         masks: which connections are alive.
         judged: what was held out.
+        shown: examples that the update has shown to the network so far.
         report: what the last update did: examples `shown`; parameters `before`, `grown` and `live`; `grown-accuracy`
             and `accuracy` on what was held out; neurons `isolated`; and, where it was pruned, whether it was
             `recoverable`: no neuron cut off and no accuracy lost.
@@ -87,7 +86,7 @@ class Structural(Joint):
         self.judged = Kept()
         self.report: dict[str, Any] = {}
         self.progress: Callable[[float, str], None] = lambda share, what: None
-        self._shown = 0
+        self.shown = 0
         self._teacher: nn.Module | None = None
 
     @property
@@ -109,7 +108,7 @@ class Structural(Joint):
         if len(held):
             judged.add(inputs[held], targets[held])
         previous = self.judged, self.report
-        self.judged, self._shown = judged, 0
+        self.judged, self.shown = judged, 0
         try:
             self.report = {"before": self.masks.live}
             self.restructure(new, everything)
@@ -152,7 +151,7 @@ class Structural(Joint):
                              prune_epochs=COMPRESSING * self.recipe.prune_epochs)
         usual, previous = (self.recipe, self.parameters), self.report
         with self.changing():
-            self.recipe, self.parameters, self._shown = recipe, parameters, 0
+            self.recipe, self.parameters, self.shown = recipe, parameters, 0
             self.report = {"before": self.masks.live}
             try:
                 self.prune(self.kept)
@@ -180,7 +179,7 @@ class Structural(Joint):
             on_step(step, steps)
             if average is not None and 2 * step >= steps:
                 average.take()
-            if step % PRUNE_EVERY == 0:
+            if step % TOLD_EVERY == 0:
                 self.progress(step / steps, f"{self.masks.live:,} of {self.masks.total:,} parameters alive")
         if average is not None and average.taken:
             average.give()
@@ -198,13 +197,21 @@ class Structural(Joint):
         self.whole.train()
         batches = torch.split(torch.randperm(len(data), generator=self.generator), self.batch)
         found = growth.mean_gradients(self.masks, batches, lambda rows: self.loss(*self._seen(*data.at(rows))))
-        self._shown += len(data)
+        self.shown += len(data)
         return growth.grow(self.masks, found, self.recipe.alpha, self.recipe.eta)
 
     def gradients_on_some(self, data: Kept) -> growth.Gradients:
         """The gradients of all connections on a few hundred examples."""
         rows = [self._some(data)]
         return growth.mean_gradients(self.masks, rows, lambda some: self.loss(*self._seen(*data.at(some))))
+
+    def scores(self, data: Kept) -> dict[str, Tensor]:
+        """What decides which connections go, by the recipe."""
+        if self.recipe.scores == "magnitude":
+            return pruning.magnitudes(self.masks)
+        inputs, _ = self._seen(*data.at(self._some(data)))
+        with evaluating(self.whole):
+            return pruning.activation_scaled(self.masks, [inputs], self.whole)
 
     def begin_anew(self) -> None:
         """Fresh weights, all connections alive; labels stay."""
@@ -223,18 +230,11 @@ class Structural(Joint):
         self.report |= {"grown": self.masks.live, "grown-accuracy": self.accuracy(data)}
         if self.recipe.distillation:
             self._teacher = teacher or copy.deepcopy(self.whole).eval().requires_grad_(False)
-        if self.recipe.pruning == "percentile":
-            self._prune_while_accurate(data)
-        else:
-            start = self.masks.live
-            self.fit(data, self.recipe.prune_epochs, self.recipe.prune_rate,
-                     lambda step, steps: self._thin(data, step, steps, start))
-            if self.recipe.gate is None:
-                self._limit(data, self.parameters)
+        SCHEDULES[self.recipe.pruning](self, data)
 
     def observe(self, inputs: Tensor, targets: Tensor) -> None:
         """One step on augmented examples."""
-        self._shown += len(inputs)
+        self.shown += len(inputs)
         super().observe(*self._seen(inputs, targets))
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -289,67 +289,13 @@ class Structural(Joint):
             order = torch.randperm(count, generator=self.generator)
             yield from torch.split(order[: count // size * size], size)
 
-    def _thin(self, data: Kept, step: int, steps: int, start: int) -> None:
-        """Gradual pruning: every few steps down to what the cubic schedule leaves, some connections exchanged."""
-        last = int(steps * self.recipe.prune_share)
-        every = max(1, min(PRUNE_EVERY, last // FEWEST_PRUNINGS))
-        if (step % every and step != last) or step > last or not self._may_thin(data):
-            return
-        share = step / last if last else 1.0
-        self._limit(data, int(pruning.cubic(share, start, self.parameters)))
-        if self.recipe.regrowth and share < 1:
-            dynamic_sparsity.exchange(self.masks, self.recipe.regrowth * (1 - share),
-                                      self.gradients_on_some(data).magnitude, recoverable=self.recipe.recoverable)
-
-    def _may_thin(self, data: Kept) -> bool:
-        """Gated by validation, pruning waits until the network is nearly as accurate as it was when grown."""
-        gate = self.recipe.gate
-        if gate is None:
-            return True
-        accurate: bool = self.accuracy(data) >= self.report["grown-accuracy"] - gate
-        return accurate
-
-    def _limit(self, data: Kept, live: int) -> None:
-        pruning.prune_to(self.masks, live, self._scores(data), recoverable=self.recipe.recoverable)
-        if not self.recipe.recoverable:
-            with suppress(InputError):  # where layers do not follow each other, what leads nowhere stays
-                pruning.trim(self.masks)
-
-    def _scores(self, data: Kept) -> dict[str, Tensor]:
-        if self.recipe.scores == "magnitude":
-            return pruning.magnitudes(self.masks)
-        inputs, _ = self._seen(*data.at(self._some(data)))
-        with evaluating(self.whole):
-            return pruning.activation_scaled(self.masks, [inputs], self.whole)
-
     def _some(self, data: Kept) -> Tensor:
         return torch.randint(len(data), (min(SCORED_ON, len(data)),), generator=self.generator)
-
-    def _prune_while_accurate(self, data: Kept) -> None:
-        """A few percent of each layer at a time, for as long as training brings the accuracy back."""
-        wanted = self.accuracy(data) - self.recipe.tolerance
-        most = self._shown + self.recipe.prune_epochs * self.recipe.repeats(len(data)) * len(data)
-        while self.masks.live > self.parameters and self._shown < most:
-            before = self.whole.knowledge()
-            pruned = pruning.prune_percentile(self.masks, self.recipe.beta, self._scores(data),
-                                              recoverable=self.recipe.recoverable)
-            if not pruned:
-                break
-            if not self._recovers(data, wanted):
-                self.become(before)
-                break
-
-    def _recovers(self, data: Kept, wanted: float) -> bool:
-        for _ in range(PATIENCE):
-            if self.accuracy(data) >= wanted:
-                return True
-            self.fit(data, 0.5 / self.recipe.repeats(len(data)), self.recipe.prune_rate)
-        return self.accuracy(data) >= wanted
 
     def _close_report(self, data: Kept) -> None:
         cut = pruning.isolated(self.masks)
         accuracy = self.accuracy(data)
-        self.report |= {"live": self.masks.live, "accuracy": accuracy, "shown": self._shown, "isolated": sum(cut)}
+        self.report |= {"live": self.masks.live, "accuracy": accuracy, "shown": self.shown, "isolated": sum(cut)}
         if "grown-accuracy" in self.report:
             self.report["recoverable"] = not sum(cut) and accuracy >= self.report["grown-accuracy"]
 

@@ -90,7 +90,7 @@ def prune_percentile(masks: Masks, beta: float, scores: Scores | None = None, *,
     kept = {}
     for name, mask in masks.items():
         alive = mask != 0
-        worst = scores[name][alive].argsort(stable=True)[: int(beta / 100 * int(alive.sum()))]
+        worst = scores[name][alive].argsort(stable=True)[: int(beta * int(alive.sum()) / 100)]
         staying = torch.ones(int(alive.sum()), dtype=torch.bool, device=mask.device)
         staying[worst] = False  # as many as β says, also where scores are equal
         kept[name] = alive.clone()
