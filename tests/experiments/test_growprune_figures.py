@@ -63,11 +63,14 @@ def test_what_an_accuracy_costs_is_read_off_the_smoothed_curve():
     config = growprune_new_data_first.Config(epochs=4, look_every=1, smooth=1, share=0.5)
     merged = {"epochs": [0, 1, 2, 3, 4], "accuracy": [90.0, 90.0, 91.0, 93.0, 94.0], "error": 6.0}
     first = {"epochs": [0, 1, 2, 3, 4], "accuracy": [90.0, 92.0, 93.0, 93.0, 93.0], "error": 7.0}
-    values = growprune_new_data_first.compared(config, {"merged": merged, "new data first": first})
+    cheap = merged | {"epochs": [0, 0.5, 1, 2, 3]}
+    values = growprune_new_data_first.compared(
+        config, {"merged": merged, "merged, one growth": cheap, "new data first": first})
+    assert values["gain-over-one-growth"] == 1.5
     assert values["wanted"] == 92.0
     assert (values["merged.epochs"], values["new data first.epochs"], values["gain"]) == (2.5, 1.0, 2.5)
-    never = growprune_new_data_first.compared(config, {"merged": merged, "new data first": merged | {
-        "accuracy": [90.0] * 5}})
+    never = growprune_new_data_first.compared(
+        config, {"merged": merged, "merged, one growth": cheap, "new data first": merged | {"accuracy": [90.0] * 5}})
     assert (never["new data first.epochs"], never["new data first.reached"]) == (4.0, 0.0)
 
 
