@@ -96,7 +96,8 @@ def compare(
         learners: name -> from a seed to a fresh learner.
         stream: the stream, or from a seed to one.
         seeds: how many (0, 1, …), or which.
-        out: a folder; each evaluation has its own in it (`NAME/seed-K`) and is not repeated where it is complete.
+        out: a folder; each evaluation has its own in it (`NAME/seed-K`). That of a learner that `Saves` is not repeated
+            where it is complete.
         resume, forward: see `evaluate`.
         rebuild: name -> see `evaluate`, for those that need it.
         progress: told of all evaluations together, in thousandths.
