@@ -4,7 +4,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engram.pretraining.composite_classes import compose, whole_class
-from engram.streams.augmentation import Affine
+from engram.streams.augmentation import Affine, places
 
 STILL = Affine(degrees=0, stretch=0, shear=0, shift=0)
 
@@ -23,6 +23,13 @@ def test_the_same_seed_changes_images_the_same_way_and_another_seed_differently(
     change = Affine(ripple=0.1)
     assert torch.equal(change(images, seeded()), change(images, seeded()))
     assert not torch.equal(change(images, seeded()), change(images, seeded(1)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (5, 9), (1, 2)])
+def test_pixels_come_from_where_the_library_says(height, width):
+    turned = torch.randn(7, 2, 3, generator=seeded())
+    theirs = torch.nn.functional.affine_grid(turned, [7, 1, height, width], align_corners=False)
+    assert torch.allclose(places(turned.mT, height, width), theirs, atol=2e-6)
 
 
 def test_ink_moves_no_further_than_the_shift_allows():

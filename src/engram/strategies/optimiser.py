@@ -16,8 +16,8 @@ Optimiser = torch.optim.Optimizer
 
 # name -> class and its settings beside the learning rate.
 OPTIMISERS: dict[str, tuple[type[Optimiser], dict[str, Any]]] = {
-    "adam": (torch.optim.Adam, {}),
-    "adamw": (torch.optim.AdamW, {"weight_decay": 0.01}),
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "adamw": (torch.optim.AdamW, {"weight_decay": 0.01, "fused": True}),
     "sgd": (torch.optim.SGD, {}),
     "momentum": (torch.optim.SGD, {"momentum": 0.9}),
 }

@@ -39,10 +39,23 @@ class Affine:
         wide, high = torch.exp(draw(self.stretch)), torch.exp(draw(self.stretch))
         first = torch.stack([angle.cos() * wide, draw(self.shear) - angle.sin() * high, draw(self.shift)], 1)
         second = torch.stack([angle.sin() * wide, angle.cos() * high, draw(self.shift)], 1)
-        turned = torch.stack([first, second], 1).to(images.device)  # drawn where the generator lives
-        grid = functional.affine_grid(turned, list(images.shape), align_corners=False)
+        turned = torch.stack([first, second], 2).to(images.device)  # drawn where the generator lives
+        grid = places(turned, height, width)
         if self.ripple:
             points = torch.randn(count, 2, 5, 5, generator=generator) * self.ripple
             field = functional.interpolate(points, (height, width), mode="bicubic", align_corners=True)
             grid = grid + field.permute(0, 2, 3, 1).to(images.device)
         return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+
+
+def places(turned: Tensor, height: int, width: int) -> Tensor:
+    """Where each pixel comes from, (N, H, W, 2), the ends of either side being at -1 and 1.
+
+    The same as `torch.nn.functional.affine_grid`, whose many tiny matrix products take three times as long on a CPU.
+
+    Args:
+        turned: (N, 3, 2), what x, y and 1 are multiplied with.
+    """
+    across, down = ((2 * torch.arange(side, device=turned.device) + 1) / side - 1 for side in (width, height))
+    by_x, by_y, shift = (part[:, None, None] for part in turned.unbind(1))
+    return across[:, None] * by_x + (down[:, None, None] * by_y + shift)
