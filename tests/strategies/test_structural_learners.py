@@ -191,6 +191,24 @@ def test_dynamic_sparse_training_moves_its_connections_and_keeps_their_number(me
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("times", [1, 40])
+def test_progress_of_an_update_only_grows_and_comes_to_its_end(method, times):
+    learner, told = METHODS[method](recipe=FAST.longer(times)), []
+    learner.progress = lambda share, what: told.append(share)
+    for number in range(2):
+        learner.learn(*portion(number))
+        assert told == sorted(told)
+        assert told[0] == 0
+        assert told[-1] <= 1
+        told.clear()
+    learner.compress(30)
+    assert told[0] == 0
+    assert told == sorted(told)
+    if times > 1:
+        assert told[-1] > 0.8
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("when", ["early", "late"])
 def test_interrupted_everything_is_as_before(method, when):
     learner, twin = METHODS[method](), METHODS[method]()

@@ -42,8 +42,7 @@ class DynamicSparseTraining(Structural):
             self.begin_anew()
             sparsify(self.masks, self.parameters, self.generator)
         prune_to(self.masks, self.parameters)  # outputs of new labels came with all their connections
-        epochs = self.recipe.new_epochs + self.recipe.all_epochs + self.recipe.prune_epochs
-        self.fit(everything, epochs, self.recipe.learning_rate,
+        self.fit(everything, self.recipe.epochs, self.recipe.learning_rate,
                  lambda step, steps: self._move(everything, step, steps))
         prune_to(self.masks, self.parameters)  # a neuron that got connections again got its bias too
 

@@ -89,6 +89,11 @@ class Recipe:
             if not 0 <= value < math.inf:
                 raise InputError(f"{name} is 0 or more, not {value}.")
 
+    @property
+    def epochs(self) -> float:
+        """Of a whole update."""
+        return self.new_epochs + self.all_epochs + self.prune_epochs
+
     def longer(self, times: float) -> Recipe:
         """The same with so many times the epochs.
 

@@ -6,6 +6,7 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -63,8 +64,7 @@ class Structural(Joint):
         report: what the last update did: examples `shown`; parameters `before`, `grown` and `live`; `grown-accuracy`
             and `accuracy` on what was held out; neurons `isolated`; and, where it was pruned, whether it was
             `recoverable`: no neuron cut off and no accuracy lost.
-        progress: called with the share that is done of the training under way (an update has several: on what is new,
-            on everything, while pruning), and what is going on.
+        progress: called with the share of the update that is done, and what is going on.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class Structural(Joint):
         self.progress: Callable[[float, str], None] = lambda share, what: None
         self.shown = 0
         self._teacher: nn.Module | None = None
+        self._done = self._planned = 0.0  # epochs of an update under way
 
     @property
     def samples_stored(self) -> int:
@@ -107,17 +108,13 @@ class Structural(Joint):
         judged = Kept(self.judged.inputs, self.judged.targets)
         if len(held):
             judged.add(inputs[held], targets[held])
-        previous = self.judged, self.report
-        self.judged, self.shown = judged, 0
+        previous, self.judged = self.judged, judged
         try:
-            self.report = {"before": self.masks.live}
-            self.restructure(new, everything)
-            self._close_report(everything)
+            with self._updating(everything, self.recipe.epochs):
+                self.restructure(new, everything)
         except BaseException:
-            self.judged, self.report = previous
+            self.judged = previous
             raise
-        finally:
-            self._teacher = None
         self.kept = everything
 
     def judge_by(self, inputs: Any, targets: Any) -> None:
@@ -149,25 +146,20 @@ class Structural(Joint):
         if recipe is None:
             recipe = replace(self.recipe, recoverable=False, distillation=0.8, temperature=2.0, pruning="cubic",
                              prune_epochs=COMPRESSING * self.recipe.prune_epochs)
-        usual, previous = (self.recipe, self.parameters), self.report
-        with self.changing():
-            self.recipe, self.parameters, self.shown = recipe, parameters, 0
-            self.report = {"before": self.masks.live}
+        usual = self.recipe, self.parameters
+        with self.changing(), self._updating(self.kept, recipe.prune_epochs):
+            self.recipe, self.parameters = recipe, parameters
             try:
                 self.prune(self.kept)
-                self._close_report(self.kept)
-            except BaseException:
-                self.report = previous
-                raise
             finally:
                 self.recipe, self.parameters = usual
-                self._teacher = None
         return self.report
 
     def fit(self, data: Kept, epochs: float, rate: float, on_step: OnStep = lambda step, steps: None) -> None:
         """Train what is alive for the recipe's epochs; the averaged weights stay."""
         size = min(self.batch, len(data))
         steps = self._steps(data, epochs)
+        done, planned = (self._done, self._planned) if self._planned else (0.0, epochs)
         self.steps = optimisers.make(self.optimiser, self.whole.parameters(), rate)
         self.masks.guard(self.steps)
         average = Average(self.whole, self.recipe.averaging) if self.recipe.averaging else None
@@ -180,9 +172,11 @@ class Structural(Joint):
             if average is not None and 2 * step >= steps:
                 average.take()
             if step % TOLD_EVERY == 0:
-                self.progress(step / steps, f"{self.masks.live:,} of {self.masks.total:,} parameters alive")
+                self.progress(min((done + epochs * step / steps) / planned, 1.0),
+                              f"{self.masks.live:,} of {self.masks.total:,} parameters alive")
         if average is not None and average.taken:
             average.give()
+        self._done = done + epochs
         self.masks.enforce()
         self.steps = self.fresh_steps()  # its running averages have no more to do, and need not be saved
 
@@ -291,6 +285,20 @@ class Structural(Joint):
 
     def _some(self, data: Kept) -> Tensor:
         return torch.randint(len(data), (min(SCORED_ON, len(data)),), generator=self.generator)
+
+    @contextmanager
+    def _updating(self, data: Kept, epochs: float) -> Iterator[None]:
+        """An update of so many epochs: its report begins and is closed here, or is as before after an exception."""
+        previous, self.report = self.report, {"before": self.masks.live}
+        self.shown, self._done, self._planned = 0, 0.0, epochs
+        try:
+            yield
+            self._close_report(data)
+        except BaseException:
+            self.report = previous
+            raise
+        finally:
+            self._teacher, self._planned = None, 0.0
 
     def _close_report(self, data: Kept) -> None:
         cut = pruning.isolated(self.masks)
