@@ -77,6 +77,7 @@ FIGURES = {
     "growprune-recoverable.error-4000": Figure("error-4000", "%", at_most=1.45, published=1.40,
                                                source=f"{PATENT}, at 12.2K"),
     "growprune-recoverable.isolated-recoverable": Figure("recoverable.isolated", "count", at_most=0),
+    "growprune-recoverable.accuracy-lost": Figure("recoverable.accuracy-lost", "points"),
     "growprune-recoverable.dead-4000": Figure("dead-4000", "count"),
     "growprune-recoverable.dead-after-growth-4000": Figure("dead-after-growth-4000", "count"),
 }
