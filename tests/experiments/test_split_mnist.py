@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,6 @@ def test_an_interrupted_seed_goes_on_where_it_stopped(monkeypatch):
     assert len(calls) == 2 * tests + trials + 1, "another seed needs no trials"
     run(config, 0, silent)
     assert len(calls) == 2 * tests + trials + 1, "what was measured stays"
-    forget("split-mnist")
+    forget("split-mnist", asdict(config))
     run(config, 0, silent)
     assert len(calls) == 3 * tests + 2 * trials + 1, "until it is forgotten"

@@ -63,10 +63,10 @@ def test_what_other_code_or_other_settings_have_come_to_is_not_gone_on_with(monk
 
 def test_a_step_that_failed_is_not_taken_for_done():
     with pytest.raises(ZeroDivisionError):
-        steps.measured("steps/toy/one", lambda: {"score": 1 / 0})
-    assert steps.measured("steps/toy/one", lambda: {"score": 2}) == {"score": 2}
-    steps.forget("toy")
-    assert steps.measured("steps/toy/one", lambda: {"score": 3}) == {"score": 3}
+        steps.measured(f"{steps.steps_of('toy', {})}/one", lambda: {"score": 1 / 0})
+    assert steps.measured(f"{steps.steps_of('toy', {})}/one", lambda: {"score": 2}) == {"score": 2}
+    steps.forget("toy", {})
+    assert steps.measured(f"{steps.steps_of('toy', {})}/one", lambda: {"score": 3}) == {"score": 3}
 
 
 def test_a_trained_network_comes_back_as_the_step_left_it():

@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors.numpy import load_file, save_file  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -152,6 +153,19 @@ class Own(nn.Module):
 
 
 IMAGES = np.random.default_rng(1).random((8, 1, 6, 6), np.float32)
+
+
+@pytest.mark.parametrize("optimiser", sorted(optimisers.OPTIMISERS))
+def test_a_network_in_another_memory_layout_goes_on_from_a_file_as_if_nothing_had_been(optimiser, tmp_path):
+    learner = Naive({"name": "lenet-5"}, batch=4, learning_rate=1e-2, optimiser=optimiser)
+    images = np.random.default_rng(0).random((12, 1, 28, 28), np.float32)
+    learner.learn(images, LABELS)
+    save_file(learner.state(), tmp_path / "state.safetensors")
+    twin = Naive.from_state(load_file(tmp_path / "state.safetensors"))
+    assert states_agree(learner, twin)
+    for one in (learner, twin):
+        one.learn(images[::-1].copy(), LABELS)
+    assert states_agree(learner, twin)
 
 
 def test_a_module_of_ones_own_learns_and_is_loaded_into_another():

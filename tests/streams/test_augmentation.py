@@ -4,7 +4,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engram.pretraining.composite_classes import compose, whole_class
-from engram.streams.augmentation import Affine, places
+from engram.streams.augmentation import Affine, sampling_grid
 
 STILL = Affine(degrees=0, stretch=0, shear=0, shift=0)
 
@@ -29,7 +29,7 @@ def test_the_same_seed_changes_images_the_same_way_and_another_seed_differently(
 def test_pixels_come_from_where_the_library_says(height, width):
     turned = torch.randn(7, 2, 3, generator=seeded())
     theirs = torch.nn.functional.affine_grid(turned, [7, 1, height, width], align_corners=False)
-    assert torch.allclose(places(turned.mT, height, width), theirs, atol=2e-6)
+    assert torch.allclose(sampling_grid(turned.mT, height, width), theirs, atol=2e-6)
 
 
 def test_ink_moves_no_further_than_the_shift_allows():

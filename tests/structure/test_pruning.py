@@ -179,6 +179,40 @@ def test_a_filter_ranks_with_a_dense_weight_by_what_its_loss_changes_in_the_outp
     assert of_shared.item() == pytest.approx(of_dense.square().sum().sqrt().item())
 
 
+class Twice(nn.Module):
+    """One layer on either half of what comes in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.Linear(3, 2)
+
+    def forward(self, inputs):
+        return self.shared(inputs[:, 0]) + self.shared(inputs[:, 1])
+
+
+class TimeFirst(nn.Module):
+    """One layer on every step of sequences whose steps stand before the examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.Linear(3, 2)
+
+    def forward(self, inputs):
+        return self.shared(inputs.transpose(0, 1)).transpose(0, 1)
+
+
+@pytest.mark.parametrize("make", [Twice, TimeFirst])
+@pytest.mark.parametrize("examples", [2, 32])
+def test_uses_are_counted_for_an_example_however_many_there_are_and_wherever_they_stand(make, examples):
+    module, inputs = make(), torch.ones(examples, 2, 3)
+    scores = pruning.activation_scaled(Masks(module), torch.split(inputs, 2), module)
+    assert torch.allclose(scores["shared.weight"], module.shared.weight.abs() * 2**0.5)
+
+
+def test_a_network_without_hidden_neurons_has_none_alive():
+    assert pruning.hidden_alive(Masks(nn.Linear(3, 2))).tolist() == []
+
+
 def test_layers_that_are_not_asked_or_recurrent_count_by_magnitude_and_no_hook_stays():
     lstm = nn.LSTM(3, 4, batch_first=True)
     masks = Masks(lstm)

@@ -97,7 +97,7 @@ def execute(
                if value != dataclasses.asdict(experiment.Config())[key]}
     stem = name + "".join(f"-{key}={_short(value)}" for key, value in changed.items())
     if fresh:
-        forget(name)
+        forget(name, dataclasses.asdict(config))
     runs = []
     for i, seed in enumerate(numbers):
         runs.append(_seed(experiment, config, seed, out / stem / f"seed-{seed}.json", fresh,

@@ -10,9 +10,8 @@ gains or loses against plain cross-entropy is reported on the novel photographs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -29,10 +28,10 @@ from engram.experiments.linear_probe import linear_probe
 from engram.experiments.pretrained_network import LAST, Training, features_at, layers_of, split_classes, trained
 from engram.experiments.result import Figure, Values
 from engram.experiments.small_pictures import SmallPictures, small_pictures
+from engram.experiments.steps import measured, steps_of
 from engram.heads.fast import FastHead
 from engram.learner import FloatArray
 from engram.pretraining import RECIPES
-from engram.pretraining.cache import cached, key_of
 
 BRIEF = "Lifelong-DNN technical brief (Neurala, 2019)"
 VALIDATION, TARGET = "held-out", "novel"
@@ -108,15 +107,8 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 def cell(config: Config, family: str, recipe: str, seed: int, progress: Any = None) -> Values:
     """One network's measures, from the cache where it was measured before. See `measure`."""
     training = training_of(config, family, recipe, seed)
-    settings = {"training": training.name, "shots": config.shots, "splits": config.splits, "measures": 1}
-
-    def make(folder: Any) -> None:
-        values = measure(config, training, progress)
-        (folder / "values.json").write_text(json.dumps(values))
-
-    place = cached(f"feature-quality/measured-{family}-{recipe}-{seed}-{key_of(settings)}", make)
-    values: Values = json.loads((place / "values.json").read_text())
-    return values
+    place = steps_of("feature-quality", asdict(config), seed=seed)
+    return measured(f"{place}/{family}-{recipe}", partial(measure, config, training, progress))
 
 
 def training_of(config: Config, family: str, recipe: str, seed: int) -> Training:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_learner import error
 from engram.experiments.growprune_published import Table, steps_beaten
 from engram.experiments.result import Values, plain
-from engram.experiments.steps import steps_of
 from engram.learner import EngramError
 from engram.pretraining.cache import cache_folder
 from engram.strategies.dynamic_sparse_training import DynamicSparseTraining
@@ -51,7 +50,6 @@ class Chain:
     """One method on the ten portions.
 
     Attributes:
-        experiment: whose it is.
         method: one of METHODS.
         network: its `spec` but for the seed.
         parameters: the most alive at rest.
@@ -65,7 +63,6 @@ class Chain:
         device: of the training.
     """
 
-    experiment: str
     method: str
     network: dict[str, Any]
     parameters: int
@@ -91,13 +88,13 @@ def portions(seed: int) -> Stream:
     return data_incremental(data_set("mnist").map(channels_first), PORTIONS, held_out=VALIDATION, seed=seed)
 
 
-def run_chain(chain: Chain, progress: Progress) -> list[Values]:
+def run_chain(chain: Chain, place: str, progress: Progress) -> list[Values]:
     """Teach portion after portion; what each update did, and the error afterwards on MNIST's test images.
 
-    Going on after an interruption: the learner and what was measured are in the cache after every update.
+    Going on after an interruption: the learner and what was measured are at that place of the cache after every update.
     """
     stream = portions(chain.seed)
-    store = Progressed(chain)
+    store = Progressed(chain, place)
     learner, steps = store.load()
     if not steps:
         held = stream[0].held_out
@@ -110,7 +107,7 @@ def run_chain(chain: Chain, progress: Progress) -> list[Values]:
         if portion == chain.last:
             learner.recipe = chain.recipe.longer(chain.last_times)
             for method in chain.branches:
-                other = replace(chain, method=method).make()
+                other = replace(chain, method=method, recipe=learner.recipe).make()
                 other.judged, other.kept = learner.judged, learner.kept
                 other.become(standing)
                 others[method] = _update(other, stream, portion, chain.first)
@@ -157,11 +154,11 @@ def _measured(learner: Structural, stream: Stream) -> Values:
 
 
 class Progressed:
-    """What a chain has come to, in the cache: gone on with after an interruption, removed by nobody but its owner."""
+    """What a chain has come to, in the cache: gone on with after an interruption."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, place: str) -> None:
         self._chain = chain
-        self._path = cache_folder() / f"{steps_of(chain.experiment, asdict(chain))}.safetensors"
+        self._path = cache_folder() / f"{place}.safetensors"
 
     def load(self) -> tuple[Structural, list[Values]]:
         """The learner and the values of its updates; a fresh one where there is nothing, or nothing sound."""

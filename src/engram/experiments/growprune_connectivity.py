@@ -31,6 +31,7 @@ from engram.strategies.recipe import Recipe
 from engram.streams import Experience, Stream, channels_first, class_incremental, data_set
 from engram.structure import growth
 from engram.structure.denormals import denormals_flushed
+from engram.structure.evaluation_mode import evaluating
 
 Floats = npt.NDArray[np.float64]
 PATENT = "US 12,393,842 B2, FIG. 5"
@@ -176,14 +177,12 @@ def mean_image(portion: Experience) -> Floats:
 
 
 def _about(learner: GrowAndPrune, asked: Stream, share: float) -> dict[str, Any]:
-    learner.whole.eval()
     right = total = 0
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(learner.whole):
         for one in asked:
             answers = learner.whole(torch.from_numpy(one.test.inputs).to(learner.device)).argmax(1)
             right += int((answers == learner.places(one.test.labels.tolist())).sum())
             total += len(one.test)
-    learner.whole.train()
     return {"labels": [int(label) for label in learner.labels], "data": round(100 * share),
             "error": round(100 - 100 * right / total, 2), "new": [int(label) for label in asked[-1].classes]}
 

@@ -8,13 +8,14 @@ also with more epochs, until it is as accurate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, run_chain, summary
 from engram.experiments.growprune_published import LENET_300_100
 from engram.experiments.result import Figure, Values
+from engram.experiments.steps import steps_of
 from engram.strategies.recipe import Recipe
 
 NETWORK = {"name": "perceptron", "inputs": [1, 28, 28], "hidden": [300, 100]}
@@ -63,10 +64,12 @@ FIGURES = {
 
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """The chain of one seed, and the last step of the rivals."""
-    chain = Chain("growprune-lenet300", "grow-and-prune", NETWORK, config.parameters, Recipe(), seed,
-                  branches=config.branches, device=config.device)
+    place = steps_of("growprune-lenet300", asdict(config), seed=seed)
+    chain = Chain("grow-and-prune", NETWORK, config.parameters, Recipe(), seed, branches=config.branches,
+                  device=config.device)
     chains = {chain.method: chain} | _rivals(config, chain)
-    found = {name: run_chain(one, part(progress, i, len(chains), name)) for i, (name, one) in enumerate(chains.items())}
+    found = {name: run_chain(one, f"{place}/{name}", part(progress, i, len(chains), name))
+             for i, (name, one) in enumerate(chains.items())}
     return summary(found, LENET_300_100)
 
 

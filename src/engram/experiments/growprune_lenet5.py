@@ -7,13 +7,14 @@ that only answers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_chain import PORTIONS, Chain, draw_steps, run_chain, summary
 from engram.experiments.growprune_published import LENET_5
 from engram.experiments.result import Figure, Values
+from engram.experiments.steps import steps_of
 from engram.strategies.recipe import Recipe
 
 NETWORK = {"name": "lenet-5"}
@@ -57,12 +58,13 @@ FIGURES = {
 
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """The chain of one seed, what it compresses to, and the last step of the rivals."""
+    place = steps_of("growprune-lenet5", asdict(config), seed=seed)
     recipe = Recipe(constant_budget=config.constant_budget)
-    chain = Chain("growprune-lenet5", "grow-and-prune", NETWORK, config.parameters, recipe, seed,
+    chain = Chain("grow-and-prune", NETWORK, config.parameters, recipe, seed,
                   last_times=config.last_times, compressed=config.compressed, device=config.device)
     chains = {chain.method: chain}
     chains |= {method: replace(chain, method=method, first=PORTIONS, compressed=0) for method in config.rivals}
-    found = {method: run_chain(one, part(progress, i, len(chains), method))
+    found = {method: run_chain(one, f"{place}/{method}", part(progress, i, len(chains), method))
              for i, (method, one) in enumerate(chains.items())}
     return summary(found, LENET_5)
 

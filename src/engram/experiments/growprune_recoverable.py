@@ -1,9 +1,10 @@
 """Recoverable and non-recoverable pruning: how small a network gets, and whether it can grow again afterwards.
 
 LeNet-300-100 is trained on all of MNIST with all connections alive, then pruned to three sizes while the whole network
-teaches the small one. Recoverable pruning leaves every neuron a way in and a way out and loses no accuracy; two
-conditions, both reported. Non-recoverable pruning goes further and lets neurons die. Then each of the pruned networks
-grows again where its gradients ask for it: a neuron that is cut off has no gradient and stays dead.
+teaches the small one. Recoverable pruning leaves every neuron a way in and a way out and loses no accuracy: of these
+two conditions the first is kept at the given size, and what the second costs there is reported. Non-recoverable pruning
+goes further and lets neurons die. Then each of the pruned networks grows again where its gradients ask for it: a neuron
+that is cut off has no gradient and stays dead.
 """
 
 from __future__ import annotations

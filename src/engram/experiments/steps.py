@@ -26,12 +26,16 @@ def steps_of(experiment: str, settings: Mapping[str, Any], **more: Any) -> str:
     Args:
         more: what else the steps depend on, as the seed.
     """
-    return f"{ROOM}/{experiment}/{key_of({**plain(settings), **more, 'code': code_digest()})}"
+    return f"{_settings_of(experiment, settings)}/{key_of({**more, 'code': code_digest()})}"
 
 
-def forget(experiment: str) -> None:
-    """Remove all steps of an experiment."""
-    shutil.rmtree(cache_folder() / ROOM / experiment, ignore_errors=True)
+def forget(experiment: str, settings: Mapping[str, Any]) -> None:
+    """Remove all steps of these settings, of every seed."""
+    shutil.rmtree(cache_folder() / _settings_of(experiment, settings), ignore_errors=True)
+
+
+def _settings_of(experiment: str, settings: Mapping[str, Any]) -> str:
+    return f"{ROOM}/{experiment}/{key_of(plain(settings))}"
 
 
 @functools.cache
@@ -57,7 +61,8 @@ def trained(name: str, network: nn.Module, train: Callable[[], Values]) -> Value
 
     def write(folder: Path) -> None:
         values = train()
-        save_file({key: tensor.cpu() for key, tensor in network.state_dict().items()}, folder / "network.safetensors")
+        tensors = {key: tensor.cpu().contiguous() for key, tensor in network.state_dict().items()}
+        save_file(tensors, folder / "network.safetensors")
         (folder / "values.json").write_text(json.dumps(plain(values)), encoding="utf-8")
 
     folder = cached(name, write)

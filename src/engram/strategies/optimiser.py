@@ -51,7 +51,7 @@ def carry(old: Optimiser, new: Optimiser) -> None:
 def arrays_of(optimiser: Optimiser) -> State:
     """The running averages as arrays, named by the place of their parameter."""
     return {
-        f"{place}.{key}": np.array(torch.as_tensor(value).cpu().numpy())
+        f"{place}.{key}": np.array(torch.as_tensor(value).cpu().numpy(), order="C")
         for place, parameter in enumerate(parameters_of(optimiser))
         for key, value in optimiser.state.get(parameter, {}).items()
         if value is not None
@@ -68,10 +68,11 @@ def restore(optimiser: Optimiser, state: Mapping[str, npt.NDArray[Any]]) -> None
     for name, array in state.items():
         place, _, key = name.partition(".")
         parameter = trained[int(place)]
-        value = torch.from_numpy(np.array(array))
+        value = torch.from_numpy(np.array(array)).to(parameter.device)
         if value.ndim and value.shape != parameter.shape:
             raise ValueError(f"{name} has the shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")
-        optimiser.state[parameter][key] = value.to(parameter.device) if value.ndim else value
+        # in the parameter's own memory layout: a fused step pairs what lies at the same place in memory
+        optimiser.state[parameter][key] = torch.zeros_like(parameter).copy_(value) if value.ndim else value
 
 
 def _padded(value: Any, like: Tensor) -> Any:

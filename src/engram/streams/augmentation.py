@@ -40,7 +40,7 @@ class Affine:
         first = torch.stack([angle.cos() * wide, draw(self.shear) - angle.sin() * high, draw(self.shift)], 1)
         second = torch.stack([angle.sin() * wide, angle.cos() * high, draw(self.shift)], 1)
         turned = torch.stack([first, second], 2).to(images.device)  # drawn where the generator lives
-        grid = places(turned, height, width)
+        grid = sampling_grid(turned, height, width)
         if self.ripple:
             points = torch.randn(count, 2, 5, 5, generator=generator) * self.ripple
             field = functional.interpolate(points, (height, width), mode="bicubic", align_corners=True)
@@ -48,7 +48,7 @@ class Affine:
         return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
 
 
-def places(turned: Tensor, height: int, width: int) -> Tensor:
+def sampling_grid(turned: Tensor, height: int, width: int) -> Tensor:
     """Where each pixel comes from, (N, H, W, 2), the ends of either side being at -1 and 1.
 
     The same as `torch.nn.functional.affine_grid`, whose many tiny matrix products take three times as long on a CPU.

@@ -3,7 +3,6 @@ US 12,393,842 B2); recoverable where every neuron keeps a way in and a way out."
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -33,25 +32,26 @@ def activation_scaled(masks: Masks, batches: Iterable[Any], ask: Callable[[Any],
     go first. Recurrent layers are scored by |w|.
 
     Args:
-        batches: what `ask` takes; a few hundred inputs will do.
+        batches: what `ask` takes, as many examples as its length says; a few hundred will do.
         ask: runs the module on a batch.
     """
-    squares: dict[str, Tensor] = {}
-    seen = dict.fromkeys(masks, 0)
-    hooks = [masks.layer(name).register_forward_hook(_squares(name, squares, seen))
+    found: dict[str, _Incoming] = {}
+    hooks = [masks.layer(name).register_forward_hook(_watching(name, found))
              for name in masks if _seen_by(masks.layer(name), name)]
+    examples = 0
     try:
         for batch in batches:
             ask(batch)
+            examples += len(batch)
     finally:
         for hook in hooks:
             hook.remove()
     scores = magnitudes(masks)
-    for name, count in seen.items():
-        if count:
-            groups, filters = getattr(masks.layer(name), "groups", 1), len(scores[name])
-            size = (squares[name] / count).sqrt().view(groups, -1).repeat_interleave(filters // groups, 0)
-            scores[name] *= size.view(*size.shape, *[1] * (scores[name].ndim - 2))
+    for name, incoming in found.items():
+        groups, filters = getattr(masks.layer(name), "groups", 1), len(scores[name])
+        energy = incoming.squares / incoming.vectors * incoming.uses / examples
+        size = energy.sqrt().view(groups, -1).repeat_interleave(filters // groups, 0)
+        scores[name] *= size.view(*size.shape, *[1] * (scores[name].ndim - 2))
     return scores
 
 
@@ -61,13 +61,21 @@ def _seen_by(layer: nn.Module, name: str) -> bool:
         name.endswith("outputs.weight") and not isinstance(layer, nn.Embedding))
 
 
-def _squares(name: str, squares: dict[str, Tensor], seen: dict[str, int]) -> Callable[..., None]:
+class _Incoming(NamedTuple):
+    """Of each channel the sum of squares, over so many vectors; and how often a weight was used."""
+
+    squares: Tensor
+    vectors: int
+    uses: int
+
+
+def _watching(name: str, found: dict[str, _Incoming]) -> Callable[..., None]:
     def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         channels, out = (one if isinstance(layer, nn.Linear) else one.movedim(1, -1) for one in (inputs[0], output))
         flat = channels.reshape(-1, channels.shape[-1])
-        total = math.prod(out.shape[1:-1]) * flat.square().sum(0)
-        squares[name] = total + squares[name] if seen[name] else total
-        seen[name] += len(flat)
+        squares, vectors, uses = found.get(name, (0.0, 0, 0))
+        found[name] = _Incoming(squares + flat.square().sum(0), vectors + len(flat),
+                                uses + out.numel() // out.shape[-1])
 
     return hook
 
@@ -199,6 +207,8 @@ def isolated(masks: Masks) -> Isolated:
 def hidden_alive(masks: Masks) -> Tensor:
     """For every neuron below the outputs, whether it has a way in and a way out; layer after layer."""
     names = list(masks)
+    if len(names) < 2:
+        return torch.zeros(0, dtype=torch.bool)
     ways_in = [(masks[name] != 0).flatten(1).any(1) for name in names[:-1]]
     ways_out = [_columns(masks[name] != 0, way).any(0) for name, way in _fan_out(masks).items()]
     return torch.cat([way_in & way_out for way_in, way_out in zip(ways_in, ways_out, strict=True)])
