@@ -65,7 +65,7 @@ class Config:
     merged_epochs: float = 3.0
     new_epochs: float = 1.5
     epochs: float = 8.0
-    rate: float = 1e-3
+    rate: float = 5e-4
     averaging: float = 0.99
     look_every: float = 0.1
     smooth: int = 3
