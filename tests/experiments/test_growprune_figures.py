@@ -107,8 +107,11 @@ def test_connections_wake_where_the_new_digits_are_and_the_film_shows_it(tmp_pat
     resting = [frame for frame in film["frames"] if frame["rests"]]
     assert [len(frame["labels"]) for frame in resting] == [2, 5, 10]
     assert all(frame["live"] <= most for frame, most in zip(resting, config.parameters, strict=True))
-    assert "film" not in growprune_connectivity.run(config, 1, silent)
+    other = growprune_connectivity.run(config, 1, silent)
+    assert "film" not in other
     result_of(growprune_connectivity, values, tmp_path)
+    both = json.loads(json.dumps(build("toy", "", "", {}, [0, 1], [values, other], growprune_connectivity.FIGURES)))
+    save_plot(growprune_connectivity, both, tmp_path / "both.svg")
 
 
 def test_a_line_of_the_film_is_there_while_its_connection_is_alive():

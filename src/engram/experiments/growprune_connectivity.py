@@ -126,7 +126,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
                    f"woken-and-old{suffix}": correlation(maps["woken"], images["old"]).value,
                    f"kept{suffix}": correlation(came, images["new"]).value,
                    f"maps{suffix}": {key: maps[key] for key in ("before", "woken", "after")},
-                   f"errors{suffix}": maps["errors"], f"parameters{suffix}": maps["parameters"]}
+                   f"errors{suffix}": maps["errors"][:2], f"parameters{suffix}": maps["parameters"][:2]}
     film = found["gradient"].get("film")
     return values | ({"film": film} if film else {})
 
