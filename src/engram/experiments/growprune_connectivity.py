@@ -126,7 +126,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
                    f"woken-and-old{suffix}": correlation(maps["woken"], images["old"]).value,
                    f"kept{suffix}": correlation(came, images["new"]).value,
                    f"maps{suffix}": {key: maps[key] for key in ("before", "woken", "after")},
-                   f"errors{suffix}": maps["errors"][:2], f"parameters{suffix}": maps["parameters"][:2]}
+                   f"errors{suffix}": maps["errors"], f"parameters{suffix}": maps["parameters"]}
     film = found["gradient"].get("film")
     return values | ({"film": film} if film else {})
 
@@ -156,9 +156,9 @@ def story(config: Config, seed: int, arrivals: Stream, at_random: bool, filmed: 
         learner.learn(portion.inputs, portion.labels.tolist())
         if filmed:
             film.watch(learner.masks, about, rests=True)
-        found["errors"].append(wrong(learner, asked))
-        found["parameters"].append(learner.masks.live)
         if number < 2:
+            found["errors"].append(wrong(learner, asked))
+            found["parameters"].append(learner.masks.live)
             found[("before", "after")[number]] = learner.of_pixels()
         if number == 1:
             found["woken"] = learner.woken

@@ -57,7 +57,6 @@ LENET_5: Table = {
         "epochs": (162, None, 92, None, 83, 69, None, 52, None, 43),
     },
 }
-ERROR_MARGIN = 0.05  # points by which a step may be worse and not count as lost
 
 
 def steps_beaten(steps: Sequence[Mapping[str, Any]], table: Table) -> tuple[int, float]:
