@@ -52,6 +52,14 @@ def test_a_quarter_turn_would_be_found_among_turns_of_up_to_ninety_degrees_only_
     assert upright.min() < 2
 
 
+def test_half_of_the_pictures_are_mirrored_and_nothing_else_changes():
+    pictures = torch.rand(200, 3, 8, 8)
+    seen = Affine(degrees=0, stretch=0, shear=0, shift=0, mirrored=True)(pictures, seeded())
+    same, turned = ((seen - ways).abs().amax((1, 2, 3)) < 1e-5 for ways in (pictures, pictures.flip(3)))
+    assert bool((same ^ turned).all())
+    assert 70 < int(turned.sum()) < 130
+
+
 def test_a_composite_is_the_upper_half_of_one_on_the_lower_half_of_the_other():
     upper, lower = torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)
     images, classes = compose(upper, lower, torch.tensor([2]), torch.tensor([1]), count=3)

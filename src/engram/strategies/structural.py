@@ -34,6 +34,7 @@ AUGMENTATIONS: dict[str, Affine | None] = {
     "none": None,
     "affine": Affine(degrees=15, stretch=0.15, shear=0.2, shift=2 / 14),
     "slight": Affine(degrees=10, stretch=0.1, shear=0.1, shift=1.5 / 14),
+    "photo": Affine(degrees=10, stretch=0.2, shear=0.1, shift=0.25, mirrored=True),
 }
 TOLD_EVERY = 50  # steps
 COMPRESSING = 2  # times the epochs of a pruning in an update
@@ -54,7 +55,7 @@ class Structural(Joint):
         parameters: the most that may be alive at rest, biases counted.
         recipe: the settings of an update: a `Recipe`, or its fields.
         held_out: share of what arrives that is not trained on but judges the pruning.
-        augmentation: one of `AUGMENTATIONS`, for images (N, 1, H, W).
+        augmentation: one of `AUGMENTATIONS`, for images (N, C, H, W); "photo" mirrors them too.
         settings: as of `Strategy`; `epochs` and `learning_rate` are the recipe's.
 
     Attributes:

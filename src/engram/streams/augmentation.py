@@ -1,4 +1,4 @@
-"""Random changes that leave a character what it is, as operations on whole batches of tensors."""
+"""Random changes that leave a picture what it is, as operations on whole batches of tensors."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Affine:
         shift: move by up to this share of half the image's side, on each axis.
         ripple: standard deviation of a smooth random displacement (5×5 control points, bicubic between
             them; Simard, Steinkraus, Platt 2003), in the same unit as `shift`. 0 leaves it out.
+        mirrored: left and right change places, half of the time; not for characters.
     """
 
     degrees: float = 12.0
@@ -27,9 +28,10 @@ class Affine:
     shear: float = 0.15
     shift: float = 2 / 14
     ripple: float = 0.0
+    mirrored: bool = False
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (N, 1, H, W), each changed in its own way; what moves in from outside is 0."""
+        """Images (N, C, H, W), each changed in its own way; what moves in from outside is 0."""
         count, _, height, width = images.shape
 
         def draw(amount: float) -> Tensor:
@@ -37,6 +39,8 @@ class Affine:
 
         angle = draw(self.degrees * torch.pi / 180)
         wide, high = torch.exp(draw(self.stretch)), torch.exp(draw(self.stretch))
+        if self.mirrored:
+            wide = wide * draw(1.0).sign()
         first = torch.stack([angle.cos() * wide, draw(self.shear) - angle.sin() * high, draw(self.shift)], 1)
         second = torch.stack([angle.sin() * wide, angle.cos() * high, draw(self.shift)], 1)
         turned = torch.stack([first, second], 2).to(images.device)  # drawn where the generator lives
