@@ -120,6 +120,17 @@ def test_two_snapshots_are_kept_and_a_damaged_one_is_no_harm(tmp_path: Path) -> 
         assert opened.digest() == digest
 
 
+def test_a_damaged_manifest_takes_nothing_and_how_to_be_rid_of_it_is_said(tmp_path: Path) -> None:
+    Durable.create(tmp_path, FastHead()).close()
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text('{"form')
+    with pytest.raises(InputError, match="or remove it"), Durable.open(tmp_path, FastHead) as learner:
+        learner.learn(X[0], "cat")
+    manifest.unlink()
+    with Durable.open(tmp_path, FastHead) as learner:
+        assert learner.learner.labels == ("cat",)
+
+
 KILLED = """
 import sys
 import numpy as np

@@ -165,7 +165,8 @@ class Folder:
     def _check_ours(self) -> None:
         packed = None if self.seen is not None else self._manifest_bytes()
         if packed is not None and f'"format": "{FORMAT}"'.encode() not in packed:
-            raise InputError(f"{self.path / MANIFEST} belongs to something else: save the brain elsewhere.")
+            raise InputError(f"{self.path / MANIFEST} belongs to something else, or is damaged: save elsewhere, or "
+                             "remove it. (A learner made durable needs no manifest to open: its log holds everything.)")
 
     def strays(self) -> list[str]:
         """The files and folders that a brain wrote and that its manifest does not name any more."""
