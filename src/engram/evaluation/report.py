@@ -74,6 +74,11 @@ class Report:
     costs: tuple[Cost, ...] = ()
     trained: Learner | None = field(default=None, compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        known = f", accuracy {100 * self.accuracy:.1f}%" if self.right else ""
+        return (f"<Report: {self.learner['name']} on {self.stream['name']}, {len(self.right)} of "
+                f"{len(self.experiences)} experiences{known}>")
+
     @property
     def complete(self) -> bool:
         """Whether every experience was learned."""

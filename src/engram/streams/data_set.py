@@ -96,6 +96,9 @@ class DataSet:
         if self.train_labels.dtype.kind != self.test_labels.dtype.kind:
             raise LabelError(f"{self.name}: labels are all texts or all integers, in the training and the test part.")
 
+    def __repr__(self) -> str:
+        return f"<DataSet {self.name}: {len(self.train_labels)} to learn from, {len(self.test_labels)} to ask about>"
+
     @property
     def classes(self) -> tuple[Label, ...]:
         """The labels of the training part, sorted."""

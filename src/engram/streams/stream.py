@@ -39,6 +39,9 @@ class Examples:
     def __len__(self) -> int:
         return len(self.places)
 
+    def __repr__(self) -> str:
+        return f"<{len(self)} examples>"
+
     def part(self, start: int, stop: int) -> Examples:
         """Those from `start` up to `stop`."""
         return replace(self, places=self.places[start:stop], labels=self.labels[start:stop])
@@ -98,6 +101,8 @@ class Stream(Sequence[Experience]):
     >>> stream = class_incremental(from_arrays(np.eye(8), [0, 1, 2, 3] * 2, test=0.5))
     >>> [(experience.name, experience.inputs.shape) for experience in stream]
     [('0, 1', (2, 8)), ('2, 3', (2, 8))]
+    >>> stream[0].train
+    <2 examples>
     """
 
     name: str
