@@ -67,13 +67,16 @@ def test_wrong_usage_exits_with_2_and_shows_the_usage(
     assert "Usage: engram" in capsys.readouterr().err
 
 
-def test_an_interruption_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_is_told_and_exits_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(out: output.Json = False) -> None:
         """Stand in for a command that somebody stops."""
         raise KeyboardInterrupt
 
     monkeypatch.setattr("engram.cli.experiment.list_experiments", interrupted)
     assert app.run(["experiment", "list"]) == 130
+    assert capsys.readouterr() == ("", "engram: interrupted\n")
 
 
 def test_a_missing_file_is_a_refusal_that_names_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +72,22 @@ def test_what_was_measured_is_left_and_not_measured_again(terminal: Terminal, tm
     assert terminal.answers(*line) == first
     assert terminal.answers(*line, "--fresh") != first  # other seconds
     assert "another stream" in terminal.refuses(*line, "--arrival", "domain")
+
+
+def test_ctrl_c_is_told_with_how_to_go_on(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    line = [sys.executable, "-m", "engram", "evaluate", "digits", "naive:epochs=300", "--out", str(tmp_path / "out")]
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # whoever runs the tests may ignore it
+    under_way = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {
+        "OMP_NUM_THREADS": "1"}, start_new_session=True, **heard)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("out/naive*/seed-0/*")) and time.monotonic() < deadline:
+        assert under_way.poll() is None
+        time.sleep(0.02)
+    under_way.send_signal(signal.SIGINT)
+    shown, said = under_way.communicate(timeout=60)
+    assert (under_way.returncode, shown) == (130, "")
+    assert said == "engram: interrupted; the same command goes on where it stopped\n"
 
 
 def test_settings_are_chosen_on_what_is_held_out(terminal: Terminal) -> None:

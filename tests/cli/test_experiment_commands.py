@@ -85,6 +85,23 @@ def test_the_text_answer_shows_figures_beside_those_published(
     assert "88" in shown
 
 
+@pytest.mark.usefixtures("toy")
+def test_an_interruption_is_told_with_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(config: Any, seed: int, progress: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["toy_experiment"], "run", interrupted)
+    line = ["experiment", "run", "toy", "--out", str(tmp_path)]
+    assert app.run(line) == 130
+    assert capsys.readouterr().err == "engram: interrupted; the same command goes on where it stopped\n"
+    assert app.run([*line, "--fresh", "--json"]) == 130
+    told = json.loads(capsys.readouterr().err)
+    assert told == {"error": "Interrupted", "code": 130,
+                    "message": "interrupted; the same command without --fresh goes on where it stopped"}
+
+
 @pytest.mark.parametrize("wrong", [["--set", "start"], ["--seeds", "0"]])
 def test_what_cannot_be_read_is_wrong_usage(wrong: list[str]) -> None:
     assert app.run(["experiment", "run", "ldnn-mnist", *wrong]) == 2

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from engram import __version__
-from engram.cli.output import failed
+from engram.cli.output import INTERRUPTED, Interrupted, failed
 
 # Where each command is, in the order of the help text. A value "module:function" is one command, a table
 # is a group of them. These modules are imported for `engram --help`, so whatever is heavy (numpy, rich,
@@ -99,6 +99,8 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         code: Any = build()(args=arguments, prog_name="engram", standalone_mode=False)
+        if code == INTERRUPTED:  # all that typer leaves of Ctrl-C
+            raise Interrupted
         return code if isinstance(code, int) else 0
     except (Exception, KeyboardInterrupt) as error:
         return failed(error, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engram.cli import learners
-from engram.cli.output import Json, emit, progress, say, table
+from engram.cli.output import Json, emit, progress, resumable, say, table
 
 if TYPE_CHECKING:
     from engram.backbones.bundle import Bundle
@@ -77,7 +78,8 @@ def evaluate(
     made_with = learners.settings(settings or [])
     if validation:
         made_with.setdefault("held_out", 0.1)
-    with progress("reading", quiet=as_json) as report:
+    goes_on = nullcontext() if out is None else resumable(fresh=fresh)
+    with goes_on, progress("reading", quiet=as_json) as report:
         bundle, inputs, change = _inputs(data, arrival, backbone, side, report)
 
         def stream(seed: int) -> Stream:

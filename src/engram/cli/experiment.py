@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engram.cli.output import REFUSED, Json, emit, progress, say, table
+from engram.cli.output import REFUSED, Json, emit, progress, resumable, say, table
 
 Results = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder of the result files.")]
 
@@ -46,7 +46,7 @@ def run_experiment(
     changed = dict(_setting(text) for text in settings or [])
     if withhold is not None:
         changed["withhold"] = withhold
-    with progress(name, quiet=as_json) as report:
+    with resumable(fresh=fresh), progress(name, quiet=as_json) as report:
         result = experiments.run_experiment(
             name, seeds, out, lambda share, what: report(round(1000 * share), 1000, f"{name}: {what}"),
             changed, fresh,

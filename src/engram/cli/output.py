@@ -25,6 +25,20 @@ class Progress(Protocol):
 REFUSED, USAGE, INTERRUPTED = 1, 2, 130
 
 
+class Interrupted(typer.Abort):
+    """Somebody pressed Ctrl-C."""
+
+
+@contextmanager
+def resumable(*, fresh: bool = False) -> Iterator[None]:
+    """Ctrl-C within it is told with how to go on: by the same command, but for --fresh, which would begin again."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        same = "the same command without --fresh" if fresh else "the same command"
+        raise Interrupted(f"interrupted; {same} goes on where it stopped") from error
+
+
 def emit(document: Any) -> None:
     """Print the command's one JSON document on stdout."""
     sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n")
@@ -88,7 +102,7 @@ def failed(error: BaseException, as_json: bool) -> int:
 
 def _verdict(error: BaseException) -> tuple[int | None, str]:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return INTERRUPTED, "interrupted"
+        return INTERRUPTED, str(error) or "interrupted"
     if hasattr(error, "format_message"):  # wrong usage, as typer tells it
         context = getattr(error, "ctx", None)
         usage = f"{context.get_usage()}\n" if context is not None else ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from engram.cli.backbone import Name, Overwrite, check_training, free_target, show
-from engram.cli.output import Json, progress
+from engram.cli.output import Json, progress, resumable
 
 
 def pretrain_backbone(
@@ -61,13 +60,8 @@ def pretrain_backbone(
 
     wanted = None if teacher is None else as_bundle(teacher)
     plan = Plan(recipe, family, size, steps, batch, rate, multiplier, seed, bfloat16)
-    try:
-        with progress("reading pictures", quiet=as_json) as report:
-            bundle = pretrain(pictures_of(pictures), plan, name=target.name, teacher=wanted, device=device,
-                              progress=report)
-    except KeyboardInterrupt:
-        if not as_json:
-            sys.stderr.write("engram: the same command goes on where it stopped\n")
-        raise
+    with resumable(), progress("reading pictures", quiet=as_json) as report:
+        bundle = pretrain(pictures_of(pictures), plan, name=target.name, teacher=wanted, device=device,
+                          progress=report)
     bundle.save(target, overwrite=overwrite)
     show(bundle, as_json)
