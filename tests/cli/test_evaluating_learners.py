@@ -132,6 +132,12 @@ def test_wrong_usage_names_what_there_is(terminal: Terminal, more: list[str], sa
     assert says in terminal.refuses("evaluate", *more, code=2)
 
 
+def test_wrong_usage_names_what_there_is_within_a_setting(terminal: Terminal) -> None:
+    pytest.importorskip("torch")
+    said = terminal.refuses("evaluate", "digits", "grow-and-prune:recipe.alfa=5", code=2)
+    assert "grow_and_prune takes no recipe.alfa. It takes recipe.all_epochs, recipe.alpha" in said
+
+
 def test_a_value_that_cannot_be_is_a_refusal(terminal: Terminal) -> None:
     assert "at least one class" in terminal.refuses("evaluate", "digits", "fast", "--set", "per=0")
     assert "one size" in terminal.refuses("evaluate", "digits", "fast", "--side", 9)
