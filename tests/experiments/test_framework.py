@@ -19,6 +19,8 @@ class Config:
     shift: float = 1.0
     digits: tuple[int, ...] = (7, 8)
     deep: bool = False
+    sizes: tuple[int, int] = (3, 4)
+    bonus: float = 0.0
 
 
 def toy(calls, fail_at=None):
@@ -53,7 +55,8 @@ def test_a_result_holds_every_value_per_seed_with_mean_and_sample_sd(tmp_path):
     assert result["values"]["rare"]["n"] == 1
     assert result["summary"] == "A toy."
     assert result["command"] == "engram experiment run toy --seeds 3"
-    assert result["config"] == {"shift": 1.0, "digits": [7, 8], "deep": False}
+    assert result["config"] == {"shift": 1.0, "digits": [7, 8], "deep": False, "sizes": [3, 4],
+                                "bonus": 0.0}
     assert result["environment"]["packages"]["numpy"] == np.__version__
     assert (tmp_path / "toy.svg").read_text().startswith("<?xml")
 
@@ -126,12 +129,25 @@ def test_every_published_figure_is_missing_from_an_empty_folder(tmp_path):
 def test_settings_are_read_as_their_own_type():
     config = configure(toy([]), {"digits": "1,2,3", "deep": "true"})
     assert config == Config(digits=(1, 2, 3), deep=True)
+    assert configure(toy([]), {"bonus": "-1", "sizes": "5,6"}) == Config(bonus=-1.0, sizes=(5, 6))
 
 
-@pytest.mark.parametrize("settings", [{"depth": 1}, {"shift": "much"}, {"deep": "perhaps"}])
+@pytest.mark.parametrize("settings", [{"depth": 1}, {"shift": "much"}, {"deep": "perhaps"}, {"shift": "-1"},
+                                      {"digits": "7,-8"}, {"sizes": "3"}, {"sizes": "3,4,5"}, {"sizes": "0.5,4"}])
 def test_a_setting_that_cannot_be_is_refused(settings):
     with pytest.raises(ExperimentError, match="etting"):
         configure(toy([]), settings)
+
+
+@pytest.mark.parametrize(("name", "settings"), [
+    ("growprune-connectivity", {"parameters": "5"}), ("growprune-connectivity", {"parameters": "-1"}),
+    ("growprune-connectivity", {"parameters": "1500,2000"}), ("growprune-connectivity", {"examples": "0"}),
+    ("growprune-connectivity", {"hidden": "5"}), ("ldnn-meld", {"devices": "-2"}), ("split-mnist", {"capacity": "-1"}),
+    ("split-mnist", {"held_out": "0.1"}),
+])
+def test_a_published_experiment_refuses_what_it_could_not_run(name, settings):
+    with pytest.raises(ExperimentError, match=f"Setting {next(iter(settings))} "):
+        configure(load_experiment(name), settings)
 
 
 def test_an_unknown_experiment_is_refused_with_those_that_exist():

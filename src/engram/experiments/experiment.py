@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, get_args, get_type_hints
 
 from engram.experiments.result import Figure, Values, build, fingerprint, plain, write_json
 from engram.experiments.steps import forget
@@ -57,10 +57,13 @@ def configure(experiment: Experiment, settings: Mapping[str, Any]) -> Any:
     known = {field.name: getattr(defaults, field.name) for field in dataclasses.fields(defaults)}
     unknown = sorted(set(settings) - set(known))
     if unknown:
-        raise ExperimentError(f"No setting {', '.join(unknown)}. There are: {', '.join(known)}.")
-    return dataclasses.replace(
-        defaults, **{key: _as_type_of(known[key], value, key) for key, value in settings.items()}
-    )
+        raise ExperimentError(f"No setting {', '.join(unknown)}. There are: {', '.join(known)}."
+                              " What they mean: engram experiment settings NAME.")
+    wanted = {key: _as_type_of(known[key], value, key) for key, value in settings.items()}
+    hints = get_type_hints(experiment.Config)
+    for key, value in wanted.items():
+        _check(key, value, known[key], hints[key])
+    return dataclasses.replace(defaults, **wanted)
 
 
 def execute(
@@ -171,6 +174,17 @@ def _command(name: str, seeds: list[int], changed: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _check(key: str, value: Any, default: Any, hint: Any) -> None:
+    """Raises ExperimentError for too many or few of them, and for a number below 0 where the published are above."""
+    if not isinstance(value, tuple):
+        value, default = (value,), (default,)
+    elif Ellipsis not in get_args(hint) and len(value) != len(default):
+        raise ExperimentError(f"Setting {key} is {len(default)} numbers, like {_short(default)}; not {_short(value)}.")
+    above = any(isinstance(usual, int | float) and usual > 0 for usual in default)
+    if above and any(number < 0 for number in value):
+        raise ExperimentError(f"Setting {key} cannot be negative, like {_short(value)}; published: {_short(default)}.")
 
 
 def _as_type_of(default: Any, value: Any, key: str) -> Any:

@@ -46,7 +46,7 @@ class Config:
 
     Attributes:
         data: a data set of digits, by its name.
-        hidden: units of each layer.
+        hidden: units of each of the two layers.
         parameters: alive at rest, after each of the three arrivals.
         alpha: percentile of the gradients from which a dormant connection wakes.
         examples: at which the epochs of each of the three updates are meant.
@@ -56,10 +56,10 @@ class Config:
     """
 
     data: str = "mnist"
-    hidden: tuple[int, ...] = (300, 100)
-    parameters: tuple[int, ...] = (2_000, 4_000, 8_000)
+    hidden: tuple[int, int] = (300, 100)
+    parameters: tuple[int, int, int] = (2_000, 4_000, 8_000)
     alpha: float = 90.0
-    examples: tuple[int, ...] = (19_200, 25_600, 102_400)
+    examples: tuple[int, int, int] = (19_200, 25_600, 102_400)
     new_epochs: float = 1.0
     all_epochs: float = 1.5
     prune_epochs: float = 4.0
