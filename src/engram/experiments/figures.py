@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engram.experiments.experiment import ExperimentError
 from engram.experiments.result import Figure, write_json
 
 FIGURES_FILE = "figures.json"
@@ -82,11 +83,14 @@ def collect(results: Path) -> dict[str, Any]:
 
     Returns:
         key -> {"mean", "sd", "n", "unit", "published", "source", "command"}, sorted by key.
+
+    Raises:
+        ExperimentError: a result file that is damaged.
     """
     figures: dict[str, Any] = {}
     for path in sorted(results.glob("*.json")):
         if path.name != FIGURES_FILE:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = _read(path, "remove it, or measure it again (engram experiment run NAME)")
             figures.update(stored.get("figures", {}) if isinstance(stored, dict) else {})
     figures = dict(sorted(figures.items()))
     write_json(results / FIGURES_FILE, figures)
@@ -98,12 +102,22 @@ def check(results: Path, expected: dict[str, Figure]) -> list[Finding]:
 
     Args:
         expected: every figure that is to be published, with its floor.
+
+    Raises:
+        ExperimentError: `figures.json` is damaged.
     """
     path = results / FIGURES_FILE
-    figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    figures = _read(path, "collect it again (engram experiment figures)") if path.exists() else {}
     findings = []
     for key, figure in sorted(expected.items()):
         measured = figures.get(key, {}).get("mean")
         if measured is None or not figure.holds(measured):
             findings.append(Finding(key, figure.floor, measured))
     return findings
+
+
+def _read(path: Path, fix: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ExperimentError(f"{path} is no whole JSON file: {fix}.") from error
