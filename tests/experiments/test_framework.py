@@ -101,6 +101,19 @@ def test_a_run_with_other_settings_stands_apart_and_publishes_no_figure(tmp_path
     assert figures.collect(tmp_path)["toy.score"]["mean"] == 1.0
 
 
+def test_a_result_is_not_replaced_by_one_of_fewer_seeds(tmp_path):
+    calls: list[int] = []
+    execute("toy", toy(calls), 3, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.glob("toy.*")}
+    with pytest.raises(ExperimentError, match=r"toy.json has 3 seeds .*--out DIR.*--seeds 3.*--fresh"):
+        execute("toy", toy(calls), 1, tmp_path)
+    execute("toy", toy(calls), 1, tmp_path, settings={"shift": "2.5"})
+    assert {path: path.read_bytes() for path in tmp_path.glob("toy.*")} == before
+    assert calls == [0, 1, 2, 0]
+    execute("toy", toy(calls), 3, tmp_path)
+    assert execute("toy", toy(calls), 1, tmp_path, fresh=True)["seeds"] == [0]
+
+
 def test_progress_runs_over_all_seeds_to_one(tmp_path):
     seen: list[float] = []
     execute("toy", toy([]), 2, tmp_path, lambda share, message: seen.append(share))
@@ -119,6 +132,15 @@ def test_collected_figures_are_complete_and_those_below_their_floor_are_found(tm
     problems = {finding.key: str(finding) for finding in figures.check(tmp_path, experiment.FIGURES)}
     assert problems == {"toy.rare": "toy.rare: 4, at most 3",
                         "toy.absent": "toy.absent: not measured, report"}
+
+
+@pytest.mark.parametrize("name", ["toy.json", "figures.json"])
+def test_a_damaged_result_is_named_with_what_to_do(tmp_path, name):
+    execute("toy", toy([]), 1, tmp_path)
+    figures.collect(tmp_path)
+    (tmp_path / name).write_text((tmp_path / name).read_text()[:-20])
+    with pytest.raises(ExperimentError, match=rf"{name} .*engram experiment (run|figures)"):
+        figures.collect(tmp_path) if name == "toy.json" else figures.check(tmp_path, toy([]).FIGURES)
 
 
 def test_every_published_figure_is_missing_from_an_empty_folder(tmp_path):

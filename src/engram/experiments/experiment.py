@@ -90,29 +90,35 @@ def execute(
         The result, as written to `OUT/NAME.json`.
 
     Raises:
-        ExperimentError: an unknown setting, or no seeds.
+        ExperimentError: an unknown setting, no seeds, or fewer than has the result that stands there (unless fresh).
     """
     config = configure(experiment, settings or {})
     numbers = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
     if not numbers:
         raise ExperimentError("Nothing to run: 0 seeds.")
-    changed = {key: value for key, value in dataclasses.asdict(config).items()
-               if value != dataclasses.asdict(experiment.Config())[key]}
-    stem = name + "".join(f"-{key}={_short(value)}" for key, value in changed.items())
+    changed, path = _changed(experiment, config), result_file(name, experiment, out, settings or {})
     if fresh:
         forget(name, dataclasses.asdict(config))
+    else:
+        _refuse_fewer(len(numbers), path)
     runs = []
     for i, seed in enumerate(numbers):
-        runs.append(_seed(experiment, config, seed, out / stem / f"seed-{seed}.json", fresh,
+        runs.append(_seed(experiment, config, seed, path.with_suffix("") / f"seed-{seed}.json", fresh,
                           part(progress, i, len(numbers), f"seed {seed}")))
     result = build(
         name, _summary(experiment), _command(name, numbers, changed), dataclasses.asdict(config), numbers,
         runs, {} if changed else experiment.FIGURES, experiment.PUBLISHED,
     )
-    write_json(out / f"{stem}.json", result)
-    save_plot(experiment, result, out / f"{stem}.svg")
+    write_json(path, result)
+    save_plot(experiment, result, path.with_suffix(".svg"))
     progress(1.0, "done")
     return result
+
+
+def result_file(name: str, experiment: Experiment, out: Path, settings: Mapping[str, Any]) -> Path:
+    """Where `execute` writes the result of these settings."""
+    changed = _changed(experiment, configure(experiment, settings))
+    return out / (name + "".join(f"-{key}={_short(value)}" for key, value in changed.items()) + ".json")
 
 
 def save_plot(experiment: Experiment, result: Mapping[str, Any], path: Path) -> None:
@@ -126,6 +132,23 @@ def save_plot(experiment: Experiment, result: Mapping[str, Any], path: Path) -> 
         figure = experiment.plot(result)
         figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
+
+
+def _changed(experiment: Experiment, config: Any) -> dict[str, Any]:
+    """What differs from the published Config."""
+    published = dataclasses.asdict(experiment.Config())
+    return {key: value for key, value in dataclasses.asdict(config).items() if value != published[key]}
+
+
+def _refuse_fewer(seeds: int, path: Path) -> None:
+    """Raises ExperimentError where a result of more seeds would be replaced; a damaged file counts as none."""
+    try:
+        before = len(json.loads(path.read_text(encoding="utf-8"))["seeds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if seeds < before:
+        raise ExperimentError(f"{path} has {before} seeds and would be replaced by {seeds}: write elsewhere"
+                              f" (--out DIR), run --seeds {before}, or replace it (--fresh).")
 
 
 def _seed(
