@@ -16,7 +16,7 @@ import typer
 from PIL import Image
 from terminal import Terminal
 
-from engram.cli import learners
+from engram.cli import app, learners
 from engram.evaluation import Report
 from engram.heads import HEADS
 from engram.learner import Learner, Saves
@@ -60,6 +60,18 @@ def test_a_folder_of_pictures_is_data(terminal: Terminal, shapes: Path) -> None:
     assert found["stream"]["settings"]["groups"] == [["a"], ["b"], ["c"], ["d"]]
     report = found["learners"]["nearest_class_mean-normalise=False-step=0.01"]["reports"][0]
     assert report["figures"]["accuracy"] > 0.9
+
+
+def test_a_head_that_will_be_slow_on_long_inputs_says_what_to_do(
+    shapes: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engram.cli.continual.LONG", 100)
+    for more, hint in (([], True), (["--side", "5"], False), (["--json"], False)):
+        assert app.run(["evaluate", str(shapes), "fast", "--side", "8", *more]) == 0
+        said = capsys.readouterr().err
+        assert ("192 numbers for each input: slow with fast" in said and "--backbone photos" in said) == hint
+    assert app.run(["evaluate", str(shapes), "nearest_class_mean", "--side", "8"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_what_was_measured_is_left_and_not_measured_again(terminal: Terminal, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from functools import partial
 from inspect import signature
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 LARGE = 256
 """Pixels of the pictures that a backbone is shown, where they come in many sizes."""
+
+LONG = 4096
+"""Numbers of an input from which on a head with a covariance of them, whose cost is cubic, takes minutes and hours."""
+
+CUBIC = ("fast", "streaming_lda", "ridge")
 
 PICTURES_CHANGE = ("permuted", "rotated")
 """Arrivals for which features cannot be made once, beforehand."""
@@ -87,6 +93,8 @@ def evaluate(
             return found.validation() if validation else found
 
         first = stream(0)
+        if bundle is None and not as_json:
+            _tell_if_slow([name for name, _ in wanted], math.prod(first.input_shape))
         makers = {_called(name, chosen): partial(_made, name, chosen, first, bundle) for name, chosen in wanted}
         found = compare(makers, stream, seeds=seeds, out=out, resume=not fresh, progress=report)
     if out is not None:
@@ -140,6 +148,13 @@ def _arriving(data: DataSet, arrival: str, settings: dict[str, Any]) -> Stream:
     if unknown:
         raise typer.BadParameter(f"{arrival} takes no {', '.join(unknown)}. It takes {', '.join(taken)}.")
     return ARRIVALS[arrival](data, **settings)
+
+
+def _tell_if_slow(names: list[str], numbers: int) -> None:
+    slow = [name for name in names if name in CUBIC]
+    if slow and numbers > LONG:
+        typer.echo(f"engram: {numbers:,} numbers for each input: slow with {', '.join(slow)};"
+                   " for pictures, pass --backbone photos or a smaller --side.", err=True)
 
 
 def _called(name: str, chosen: dict[str, Any]) -> str:
