@@ -23,8 +23,17 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @dataclass(frozen=True)
     class Config:
+        """Settings.
+
+        Attributes:
+            start: accuracy of the
+                first seed.
+            withhold, other: a digit.
+        """
+
         start: float = 90.0
         withhold: int = 3
+        other: tuple[int, ...] = (1, 2)
 
     def plot(result: Any) -> Any:
         from matplotlib.figure import Figure as Drawing
@@ -70,8 +79,31 @@ def test_a_changed_setting_feeds_no_published_figure(tmp_path: Path, capsys: pyt
     line = ["experiment", "run", "toy", "--seeds", "1", "--out", str(tmp_path), "--json"]
     assert app.run([*line, "--set", "start=95", "--withhold", "7"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["config"] == {"start": 95.0, "withhold": 7}
+    assert result["config"] == {"start": 95.0, "withhold": 7, "other": [1, 2]}
     assert result["figures"] == {}
+    assert app.run([*line[:-1], "--set", "start=95"]) == 0
+    shown = capsys.readouterr().out
+    assert "Only the published settings have figures" in shown
+    assert str(tmp_path / "toy-start=95.0.json") in shown
+
+
+@pytest.mark.usefixtures("toy")
+def test_settings_are_listed_with_their_defaults_and_meanings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(["experiment", "settings", "toy", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [
+        {"name": "start", "default": 90.0, "meaning": "accuracy of the first seed."},
+        {"name": "withhold", "default": 3, "meaning": "a digit."},
+        {"name": "other", "default": [1, 2], "meaning": "a digit."},
+    ]
+    assert app.run(["experiment", "settings", "toy"]) == 0
+    assert "1,2" in capsys.readouterr().out
+    assert app.run(["experiment", "run", "toy", "--set", "sart=1"]) == 1
+    assert "engram experiment settings NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_every_setting_of_every_experiment_is_explained(name: str) -> None:
+    assert [setting.name for setting in experiments.settings_of(name) if not setting.meaning] == []
 
 
 @pytest.mark.usefixtures("toy")
@@ -83,6 +115,7 @@ def test_the_text_answer_shows_figures_beside_those_published(
     assert "toy.accuracy" in shown
     assert "90.5" in shown
     assert "88" in shown
+    assert str(tmp_path / "toy.json") in shown
 
 
 @pytest.mark.usefixtures("toy")

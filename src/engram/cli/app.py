@@ -60,6 +60,7 @@ COMMANDS: Commands = {
     "demo": "engram.cli.demo:demo",
     "experiment": {
         "list": "engram.cli.experiment:list_experiments",
+        "settings": "engram.cli.experiment:show_settings",
         "run": "engram.cli.experiment:run_experiment",
         "figures": "engram.cli.experiment:collect_figures",
         "check": "engram.cli.experiment:check_figures",

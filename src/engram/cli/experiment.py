@@ -29,7 +29,8 @@ def run_experiment(
     out: Results = Path("results"),
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be given several times."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting (see `engram experiment settings NAME`);"
+                     " may be given several times."),
     ] = None,
     withhold: Annotated[
         str | None, typer.Option("--withhold", metavar="DIGIT", help="Short for --set withhold=DIGIT.")
@@ -54,8 +55,28 @@ def run_experiment(
     if as_json:
         emit(result)
         return
-    table(("figure", "mean", "sd", "seeds", "unit", "published"),
-          [_row(key, figure) for key, figure in result["figures"].items()], title=result["summary"])
+    if result["figures"]:
+        table(("figure", "mean", "sd", "seeds", "unit", "published"),
+              [_row(key, figure) for key, figure in result["figures"].items()], title=result["summary"])
+    else:
+        say("Only the published settings have figures; with others, look at the values.")
+    say(f"All values, and a plot beside them: {experiments.result_file(name, out, changed)}")
+
+
+def show_settings(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="See `engram experiment list`.")],
+    as_json: Json = False,
+) -> None:
+    """List what `engram experiment run NAME --set KEY=VALUE` can change."""
+    from engram import experiments
+    from engram.experiments.experiment import as_text
+
+    known = experiments.settings_of(name)
+    if as_json:
+        emit([{"name": setting.name, "default": setting.default, "meaning": setting.meaning} for setting in known])
+    else:
+        table(("setting", "default", "what it means"),
+              [(setting.name, as_text(setting.default), setting.meaning) for setting in known])
 
 
 def collect_figures(out: Results = Path("results"), as_json: Json = False) -> None:

@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from engram.experiments import experiment as _experiment
 from engram.experiments import figures as _figures
-from engram.experiments.experiment import Experiment, ExperimentError, Progress, execute, silent
+from engram.experiments.experiment import Experiment, ExperimentError, Progress, Setting, execute, silent
 from engram.experiments.figures import Finding
 from engram.experiments.result import Figure
 
@@ -57,8 +58,8 @@ EXPERIMENTS = {
 }
 
 __all__ = [
-    "EXPERIMENTS", "ExperimentError", "Figure", "Finding", "check_figures", "collect_figures",
-    "expected_figures", "list_experiments", "load_experiment", "run_experiment",
+    "EXPERIMENTS", "ExperimentError", "Figure", "Finding", "Setting", "check_figures", "collect_figures",
+    "expected_figures", "list_experiments", "load_experiment", "result_file", "run_experiment", "settings_of",
 ]
 
 
@@ -80,6 +81,24 @@ def load_experiment(name: str) -> Experiment:
     if name not in EXPERIMENTS:
         raise ExperimentError(f"No experiment {name!r}. There are: {', '.join(EXPERIMENTS)}.")
     return cast(Experiment, import_module(EXPERIMENTS[name][0]))
+
+
+def settings_of(name: str) -> list[Setting]:
+    """Every setting of an experiment, with its default and its meaning.
+
+    Raises:
+        ExperimentError: an unknown experiment.
+    """
+    return _experiment.settings_of(load_experiment(name))
+
+
+def result_file(name: str, out: str | Path = "results", settings: Mapping[str, Any] | None = None) -> Path:
+    """Where `run_experiment` writes the result of these settings; its plot lies beside it.
+
+    Raises:
+        ExperimentError: an unknown experiment or setting.
+    """
+    return _experiment.result_file(name, load_experiment(name), Path(out), settings or {})
 
 
 def run_experiment(

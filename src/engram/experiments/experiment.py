@@ -11,7 +11,9 @@ An experiment is one self-contained module with
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -39,6 +41,15 @@ class Experiment(Protocol):
         """The result as a matplotlib figure."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of an experiment: its name, its value in the published run, and what it means."""
+
+    name: str
+    default: Any
+    meaning: str
+
+
 class ExperimentError(EngramError, ValueError):
     """An experiment, a setting or a result that does not exist."""
 
@@ -64,6 +75,16 @@ def configure(experiment: Experiment, settings: Mapping[str, Any]) -> Any:
     for key, value in wanted.items():
         _check(key, value, known[key], hints[key])
     return dataclasses.replace(defaults, **wanted)
+
+
+def settings_of(experiment: Experiment) -> list[Setting]:
+    """Every setting of an experiment, with its meaning out of the docstring of its Config."""
+    section = inspect.cleandoc(experiment.Config.__doc__ or "").partition("Attributes:\n")[2]
+    meanings = {name: " ".join(meaning.split())
+                for names, meaning in re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
+                for name in names.split(", ")}
+    return [Setting(field.name, field.default, meanings.get(field.name, ""))
+            for field in dataclasses.fields(experiment.Config)]
 
 
 def execute(
@@ -118,7 +139,7 @@ def execute(
 def result_file(name: str, experiment: Experiment, out: Path, settings: Mapping[str, Any]) -> Path:
     """Where `execute` writes the result of these settings."""
     changed = _changed(experiment, configure(experiment, settings))
-    return out / (name + "".join(f"-{key}={_short(value)}" for key, value in changed.items()) + ".json")
+    return out / (name + "".join(f"-{key}={as_text(value)}" for key, value in changed.items()) + ".json")
 
 
 def save_plot(experiment: Experiment, result: Mapping[str, Any], path: Path) -> None:
@@ -191,11 +212,12 @@ def _summary(experiment: Experiment) -> str:
 
 
 def _command(name: str, seeds: list[int], changed: Mapping[str, Any]) -> str:
-    settings = "".join(f" --set {key}={_short(value)}" for key, value in changed.items())
+    settings = "".join(f" --set {key}={as_text(value)}" for key, value in changed.items())
     return f"engram experiment run {name} --seeds {max(seeds) + 1}{settings}"
 
 
-def _short(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A setting's value as `--set` takes it."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -204,10 +226,11 @@ def _check(key: str, value: Any, default: Any, hint: Any) -> None:
     if not isinstance(value, tuple):
         value, default = (value,), (default,)
     elif Ellipsis not in get_args(hint) and len(value) != len(default):
-        raise ExperimentError(f"Setting {key} is {len(default)} numbers, like {_short(default)}; not {_short(value)}.")
+        raise ExperimentError(f"Setting {key} is {len(default)} values, like {as_text(default)};"
+                              f" not {as_text(value)}.")
     above = any(isinstance(usual, int | float) and usual > 0 for usual in default)
     if above and any(number < 0 for number in value):
-        raise ExperimentError(f"Setting {key} cannot be negative, like {_short(value)}; published: {_short(default)}.")
+        raise ExperimentError(f"Setting {key} is never negative, like {as_text(default)}; not {as_text(value)}.")
 
 
 def _as_type_of(default: Any, value: Any, key: str) -> Any:
