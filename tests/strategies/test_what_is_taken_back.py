@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from engram.learner import Consolidation, InputError  # noqa: E402
+from engram.strategies.base import Strategy  # noqa: E402
+from engram.strategies.dynamic_sparse_training import DynamicSparseTraining  # noqa: E402
+from engram.strategies.elastic_weight_consolidation import ElasticWeightConsolidation  # noqa: E402
+from engram.strategies.experience_replay import ExperienceReplay  # noqa: E402
 from engram.strategies.grow_and_prune import GrowAndPrune  # noqa: E402
+from engram.strategies.joint import Joint  # noqa: E402
+from engram.strategies.learning_without_forgetting import LearningWithoutForgetting  # noqa: E402
 from engram.strategies.naive import Naive  # noqa: E402
+from engram.strategies.nest import NeST  # noqa: E402
+from engram.strategies.network_fine_tuning import NetworkFineTuning  # noqa: E402
+from engram.strategies.recipe import PATENT, Recipe  # noqa: E402
+from engram.strategies.train_from_scratch import TrainFromScratch  # noqa: E402
 
 SPEC = {"name": "perceptron", "inputs": [4], "hidden": [12]}
 RNG = np.random.default_rng(0)
@@ -102,3 +114,70 @@ def test_a_learner_may_go_on_from_what_another_one_knows() -> None:
     assert np.array_equal(two.predict(INPUTS).scores, one.predict(INPUTS).scores)
     two.learn(INPUTS[:8], ["c", "d"] * 4)
     assert two.labels == ("a", "b", "c", "d")
+
+
+PLAIN = (Naive, Joint, ExperienceReplay, ElasticWeightConsolidation, LearningWithoutForgetting)
+STRUCTURAL = (GrowAndPrune, TrainFromScratch, NetworkFineTuning, NeST, DynamicSparseTraining)
+
+
+def require_as_before(learner: Strategy, before: dict[str, Any]) -> None:
+    after = learner.state()
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(array, after[name]) for name, array in before.items())
+    assert np.isfinite(learner.predict(INPUTS).confidence).all()
+
+
+@pytest.mark.parametrize("kind", PLAIN, ids=lambda kind: kind.__name__)
+def test_learning_that_diverges_is_refused_and_taken_back(kind: type[Strategy]) -> None:
+    learner = kind(SPEC, optimiser="sgd", batch=8, epochs=5)
+    learner.learn(INPUTS[:20], LABELS[:20])
+    before = learner.state()
+    learner.learning_rate, learner.steps = 1e9, torch.optim.SGD(learner.whole.parameters(), lr=1e9)
+    with pytest.raises(InputError, match="diverged.*smaller learning_rate"):
+        learner.learn(INPUTS, ["a", "b", "d"] * 20)
+    learner.learning_rate, learner.steps = 1e-3, torch.optim.SGD(learner.whole.parameters(), lr=1e-3)
+    after = learner.state()
+    require_as_before(learner, {**before, "about": after["about"]})
+    assert learner.labels == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("kind", STRUCTURAL, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("recipe", [Recipe(constant_budget=0, distillation=0.5), PATENT], ids=["ours", "published"])
+def test_an_update_that_diverges_is_refused_and_taken_back(kind: type[GrowAndPrune], recipe: Recipe) -> None:
+    gentle = {"constant_budget": 0, "all_epochs": 2, "prune_epochs": 4}
+    learner = kind(SPEC, parameters=60, optimiser="sgd", batch=8, recipe=gentle)
+    learner.learn(INPUTS[:20], LABELS[:20])
+    before, report, usual = learner.state(), learner.report, learner.recipe
+    learner.recipe = replace(recipe, learning_rate=1e9, prune_rate=1e9)
+    with pytest.raises(InputError, match="diverged.*smaller learning_rate"):
+        learner.learn(INPUTS, ["a", "b", "d"] * 20)
+    learner.recipe = usual
+    require_as_before(learner, before)
+    assert learner.report == report
+    with pytest.raises(InputError, match="diverged"):
+        learner.compress(40, Recipe(constant_budget=0, prune_rate=1e9))
+    require_as_before(learner, before)
+    assert learner.report == report
+
+
+def test_a_consolidation_that_diverges_is_taken_back_too() -> None:
+    class Dreaming(Naive):
+        def consolidate(self) -> Consolidation:
+            with self.changing(), torch.no_grad():
+                self.whole.outputs.bias.fill_(torch.nan)
+            return Consolidation()
+
+    learner = Dreaming(SPEC)
+    learner.learn(INPUTS, LABELS)
+    scores = learner.predict(INPUTS).scores
+    with pytest.raises(InputError, match="diverged"):
+        learner.consolidate()
+    assert np.array_equal(learner.predict(INPUTS).scores, scores)
+
+
+def test_a_network_that_holds_infinities_on_purpose_may_learn() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(4, 12), torch.nn.ReLU())
+    network.register_buffer("causal", torch.full((2, 2), -torch.inf))
+    learner = Naive(network, shape=(4,))
+    learner.learn(INPUTS, LABELS)
+    assert learner.labels == ("a", "b", "c")

@@ -54,7 +54,7 @@ class Strategy(NetworkLearner):
         """Learn (N, ...) inputs, or one, with a label for each.
 
         Raises:
-            InputError, LabelError: nothing was changed.
+            InputError, LabelError: nothing was changed. What diverged is taken back.
         """
         examples, labels = self.admitted(inputs, targets)
         with self.changing():
@@ -67,6 +67,7 @@ class Strategy(NetworkLearner):
         for _ in range(self.epochs):
             for rows in torch.split(torch.randperm(len(inputs), generator=self.generator), self.batch):
                 self.observe(inputs[rows], targets[rows])
+        self.require_finite()  # before a method remembers what it was taught in vain
 
     def observe(self, inputs: Tensor, targets: Tensor) -> None:
         """One step of descent."""

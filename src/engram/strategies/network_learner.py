@@ -99,17 +99,34 @@ class NetworkLearner:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """The network may change here, seeded; others are answered from before, and an exception takes it back."""
+        """The network may change here, seeded; others are answered from before, and an exception takes it back.
+
+        Raises:
+            InputError: it diverged.
+        """
         with self._answering.changing() as before:
             companions, generator = self.companions.clone(), self.generator.get_state()
             try:
                 with seeded(int(torch.randint(2**62, (), generator=self.generator))), denormals_flushed():
                     yield
+                self.require_finite()
             except BaseException:
                 self.become(before)
                 self.companions = companions
                 self.generator.set_state(generator)
                 raise
+
+    def require_finite(self) -> None:
+        """Called where training ends: what diverged would go on answering, and could not be loaded.
+
+        Raises:
+            InputError: a weight is NaN or infinite.
+        """
+        sound = [parameter.isfinite().all() for parameter in self.whole.parameters()]
+        sound += [~buffer.isnan().any() for buffer in self.whole.buffers()]  # some hold infinities on purpose: masks
+        if not torch.stack(sound).all():
+            raise InputError("Learning diverged: weights are no longer finite. Give a smaller learning_rate, or inputs "
+                             "of smaller numbers.")
 
     def become(self, knowledge: Knowledge) -> None:
         """Know this and nothing else; the optimiser starts anew."""

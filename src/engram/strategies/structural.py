@@ -177,6 +177,7 @@ class Structural(Joint):
                               f"{self.masks.live:,} of {self.masks.total:,} parameters alive")
         if average is not None and average.taken:
             average.give()
+        self.require_finite()  # before pruning ranks by what diverged
         self._done = done + epochs
         self.masks.enforce()
         self.steps = self.fresh_steps()  # its running averages have no more to do, and need not be saved
