@@ -9,9 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from engram.learner import InputError  # noqa: E402
 from engram.strategies.dynamic_sparse_training import DynamicSparseTraining  # noqa: E402
 from engram.strategies.grow_and_prune import GrowAndPrune  # noqa: E402
+from engram.strategies.nest import NeST  # noqa: E402
+from engram.strategies.network_fine_tuning import NetworkFineTuning  # noqa: E402
 from engram.strategies.recipe import PATENT, Recipe  # noqa: E402
+from engram.strategies.structural import Structural  # noqa: E402
+from engram.strategies.train_from_scratch import TrainFromScratch  # noqa: E402
 
 SPEC = {"name": "perceptron", "inputs": [6], "hidden": [16]}
 RNG = np.random.default_rng(1)
@@ -79,3 +84,44 @@ def test_dynamic_sparse_training_never_rests_above_its_size(wake: str) -> None:
     for part in range(4):
         learner.learn(EASY[part::4], LABELS[part::4])
         assert learner.masks.live <= 70
+
+
+@pytest.mark.parametrize("kind", [GrowAndPrune, TrainFromScratch, NetworkFineTuning])
+def test_too_few_parameters_for_the_neurons_are_refused_before_any_training(kind: type[Structural]) -> None:
+    shown: list[int] = []
+
+    class Watched(kind):  # type: ignore[misc, valid-type]
+        def observe(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+            shown.append(len(inputs))
+            super().observe(inputs, targets)
+
+    learner = Watched(SPEC, parameters=49, batch=16, recipe=SHORT)
+    with pytest.raises(InputError, match="parameters=49 cannot be reached: 50 have to stay alive"):  # 2·16 + 18 biases
+        learner.learn(EASY, LABELS)
+    assert not shown
+    assert learner.labels == ()
+    learner.parameters = 50
+    learner.learn(EASY, LABELS)
+    assert learner.masks.live == 50
+
+
+@pytest.mark.parametrize("kind", [GrowAndPrune, TrainFromScratch, NetworkFineTuning, NeST])
+def test_what_stays_too_large_after_all_is_taken_back(kind: type[Structural]) -> None:
+    network = {"name": "perceptron", "inputs": [6], "hidden": [16, 8]}
+    learner = kind(network, parameters=400, batch=16, recipe=SHORT)
+    learner.learn(EASY, LABELS)
+    before, report = learner.state(), learner.report
+    learner.parameters = 66  # 3·16 + 8 + 2 biases more, were the best way out of one neuron the best way into the next
+    with pytest.raises(InputError, match="parameters=66 cannot be reached: [67]. have to stay alive"):
+        learner.learn(EASY, LABELS)
+    learner.parameters = 400
+    assert all(np.array_equal(array, before[name]) for name, array in learner.state().items())
+    assert learner.report == report
+
+
+@pytest.mark.parametrize("recipe", [replace(SHORT, gate=0.0), replace(SHORT, recoverable=False),
+                                    replace(SHORT, pruning="percentile")])
+def test_where_the_recipe_may_rest_above_its_parameters_or_below_its_neurons_few_are_taken(recipe: Recipe) -> None:
+    learner = GrowAndPrune(SPEC, parameters=40, batch=16, recipe=recipe)
+    learner.learn(EASY, LABELS)
+    assert learner.labels == (0, 1)

@@ -90,7 +90,7 @@ def test_the_smallest_percent_of_each_layer_goes(made, share, beta, recoverable)
 @given(networks(CHAINS), st.floats(0.2, 1), st.floats(0, 1.1), st.booleans())
 def test_pruned_to_a_number_the_best_of_all_layers_stay_and_never_more(made, share, part, recoverable):
     masks = masked_at_random(made[0], share)
-    scores, before, live = distinct(masks), places(masks), round(part * masks.total)
+    scores, before, live = distinct(masks), places(masks), max(1, round(part * masks.total))
     kept = ways(masks, scores, {name: set() for name in masks}) if recoverable else {name: set() for name in masks}
     least = parameters(masks, kept)
     ordered = sorted(((scores[name][place].item(), name, place) for name in masks for place in before[name]
@@ -107,7 +107,7 @@ def test_pruned_to_a_number_the_best_of_all_layers_stay_and_never_more(made, sha
 
 
 @FEW
-@given(networks(CHAINS), st.floats(0, 100), st.integers(0, 80))
+@given(networks(CHAINS), st.floats(0, 100), st.integers(1, 80))
 def test_recoverable_pruning_cuts_no_neuron_off(made, beta, live):
     masks = Masks(made[0])
     for _ in range(3):
@@ -261,3 +261,30 @@ def test_a_hidden_neuron_is_alive_with_a_way_in_and_a_way_out():
     outputs[:, 4:8] = 0  # no way out for the second filter, whose map has four places
     masks[names[0]], masks[names[1]] = filters, outputs
     assert pruning.hidden_alive(masks).tolist() == [False, False, True]
+
+
+@FEW
+@given(networks(CHAINS), st.floats(0.1, 1))
+def test_no_recoverable_network_is_smaller_than_the_fewest(made, share):
+    masks = masked_at_random(made[0], share)
+    fewest = pruning.fewest(masks)
+    pruning.prune_to(masks, 1)
+    assert fewest <= masks.live
+    assert pruning.fewest(masks) == fewest
+
+
+def test_two_neurons_that_one_connection_joins_are_served_by_it():
+    network = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    masks = Masks(network)
+    assert pruning.fewest(masks) == 2 + 2 + 4  # and the biases
+    network[1].weight.data = torch.eye(2)
+    pruning.prune_to(masks, 1)
+    assert masks.live == 8
+
+
+@pytest.mark.parametrize("live", [0, -3])
+def test_a_network_without_parameters_is_refused(live):
+    masks = Masks(nn.Linear(3, 2))
+    with pytest.raises(InputError, match="live counts from 1"):
+        pruning.prune_to(masks, live)
+    assert masks.live == 8

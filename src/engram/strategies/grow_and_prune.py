@@ -4,6 +4,7 @@ arXiv 1711.02017)."""
 from __future__ import annotations
 
 from engram.strategies.kept import Kept
+from engram.strategies.pruning_schedules import require_room
 from engram.strategies.structural import Structural
 
 
@@ -24,6 +25,7 @@ class GrowAndPrune(Structural):
 
     def restructure(self, new: Kept, everything: Kept) -> None:
         """New data first."""
+        require_room(self)
         for _ in range(self.recipe.growths):
             self.grow_connections(new)
             self.fit(new, self.recipe.new_epochs / self.recipe.growths, self.recipe.learning_rate)

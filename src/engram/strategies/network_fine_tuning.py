@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from engram.strategies.kept import Kept
+from engram.strategies.pruning_schedules import require_room
 from engram.strategies.structural import Structural
 
 
@@ -15,5 +16,6 @@ class NetworkFineTuning(Structural):
         """Everything alive, what was dormant from zero."""
         for name, mask in self.masks.items():
             self.masks[name] = torch.ones_like(mask)
+        require_room(self)
         self.fit(everything, self.recipe.new_epochs + self.recipe.all_epochs, self.recipe.learning_rate)
         self.prune(everything)

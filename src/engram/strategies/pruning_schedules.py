@@ -21,7 +21,11 @@ PATIENCE = 4  # half epochs in which what was pruned must be as accurate as befo
 
 
 def gradually(learner: Structural, data: Kept) -> None:
-    """Every few steps down to what the cubic schedule leaves; without a gate no more than `parameters` stay."""
+    """Every few steps down to what the cubic schedule leaves; without a gate no more than `parameters` stay.
+
+    Raises:
+        InputError: recoverable, or for its parameters that are never pruned, it cannot be as small as that.
+    """
     recipe, start = learner.recipe, learner.masks.live
 
     def thin(step: int, steps: int) -> None:
@@ -38,6 +42,28 @@ def gradually(learner: Structural, data: Kept) -> None:
     learner.fit(data, recipe.prune_epochs, recipe.prune_rate, thin)
     if recipe.gate is None:
         _limit(learner, data, learner.parameters)
+        if learner.masks.live > learner.parameters:
+            raise too_few(learner.parameters, learner.masks.live)
+
+
+def require_room(learner: Structural) -> None:
+    """Before any training: `parameters` are as many as gradual pruning has to leave of what is alive now.
+
+    Raises:
+        InputError: they are too few.
+    """
+    recipe = learner.recipe
+    if recipe.pruning == "cubic" and recipe.gate is None and recipe.recoverable:
+        needed = pruning.fewest(learner.masks)
+        if learner.parameters < needed:
+            raise too_few(learner.parameters, needed)
+
+
+def too_few(parameters: int, needed: int) -> InputError:
+    """What to do about it; new labels need a few more."""
+    return InputError(f"parameters={parameters} cannot be reached: {needed} have to stay alive, so that every neuron "
+                      "keeps a way in and a way out. Give more parameters, a smaller network, or a recipe with "
+                      "recoverable=False.")
 
 
 def while_accurate(learner: Structural, data: Kept) -> None:

@@ -4,6 +4,7 @@ arXiv 1506.02626)."""
 from __future__ import annotations
 
 from engram.strategies.kept import Kept
+from engram.strategies.pruning_schedules import require_room
 from engram.strategies.structural import Structural
 
 
@@ -13,5 +14,6 @@ class TrainFromScratch(Structural):
     def restructure(self, new: Kept, everything: Kept) -> None:
         """Fresh weights, all connections alive."""
         self.begin_anew()
+        require_room(self)
         self.fit(everything, self.recipe.new_epochs + self.recipe.all_epochs, self.recipe.learning_rate)
         self.prune(everything)

@@ -119,7 +119,12 @@ def prune_to(masks: Masks, live: int, scores: Scores | None = None, *, recoverab
 
     Returns:
         How many connections were put to rest.
+
+    Raises:
+        InputError: nothing is to stay alive.
     """
+    if live < 1:
+        raise InputError(f"live counts from 1, not {live}: a network without parameters answers nothing.")
     if masks.live <= live:
         return 0
     scores = magnitudes(masks) if scores is None else scores
@@ -128,6 +133,21 @@ def prune_to(masks: Masks, live: int, scores: Scores | None = None, *, recoverab
         keep_ways(masks, kept, scores)
     _keep_best(masks, kept, scores, live - _parameters(masks, kept))
     return _apply(masks, kept)
+
+
+def fewest(masks: Masks) -> int:
+    """Recoverable pruning never leaves fewer parameters alive than these; where the best connections of two neurons are
+    not the same one, it leaves a few more.
+
+    Each neuron needs a way in and a way out, and one connection is both, for the two neurons that it joins.
+    """
+    ways, count = _fan_out(masks), masks.live
+    for name, mask in masks.items():
+        alive = mask != 0
+        ways_in = int(masked.rows(mask).sum())
+        ways_out = int(_columns(alive, ways[name]).any(0).sum()) if name in ways else 0
+        count += max(ways_in, ways_out) - int(alive.sum())
+    return count
 
 
 def _keep_best(masks: Masks, kept: dict[str, Tensor], scores: Scores, spare: int) -> None:
