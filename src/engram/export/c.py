@@ -49,8 +49,11 @@ def to_c(
         labels: what each output means.
 
     Raises:
-        InputError: a name that C does not allow; as many labels as outputs are wanted.
+        InputError: a network of another kind, a name that C does not allow, or not as many labels as outputs.
     """
+    if not isinstance(network, SparseNetwork):
+        raise InputError(f"to_c takes a SparseNetwork, not a {type(network).__name__}: give "
+                         "SparseNetwork.of(module, input_shape), from engram.structure.sparse.")
     name = name if name is not None else Path(path).stem
     if not NAME.fullmatch(name):
         raise InputError(f"{name!r} cannot begin a name in C: pass name= with letters, digits and underscores.")

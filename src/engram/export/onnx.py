@@ -37,13 +37,15 @@ def to_onnx(
         labels: what each output means, a `labels` entry of the file's metadata: a JSON list.
 
     Raises:
-        InputError: it cannot be exported, or answers otherwise then; as many labels as outputs are wanted.
+        InputError: no module, one that cannot be exported or answers otherwise then, or not as many labels as outputs.
     """
     import torch
 
     from engram.pretraining.onnx_network import to_onnx as content_of
     from engram.structure.evaluation_mode import evaluating
 
+    if not isinstance(network, torch.nn.Module):
+        raise InputError(f"to_onnx takes a torch module, such as a strategy's `whole`, not a {type(network).__name__}.")
     shape = tuple(int(side) for side in input_shape)
     probes = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
     with evaluating(network), torch.no_grad():
