@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,15 @@ def test_what_cannot_be_exported_is_refused_and_nothing_written(tmp_path: Path) 
         with pytest.raises(InputError):
             to_onnx(module, tmp_path / "net.onnx", shape, labels=labels)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_torch_module_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="torch module.*not a Naive"):
+        to_onnx(Naive(perceptron(4, [3])), tmp_path / "net.onnx", (4,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["nowhere/net.onnx", ""])
+def test_a_path_that_cannot_be_written_is_named_as_it_was_given(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=re.escape(f"{tmp_path / name}'")) as refused:
+        to_onnx(perceptron(4, [3]), tmp_path / name, (4,))
+    assert "engram-tmp" not in str(refused.value)

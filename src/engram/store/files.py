@@ -20,8 +20,15 @@ def write_atomically(target: Path, content: bytes) -> None:
     The name itself lasts through a power cut only once the folder is synced: `sync_folder`.
 
     Raises:
-        OSError: the disk refused; what was there before is still there.
+        OSError: the disk refused; what was there before is still there. It names the target.
     """
+    try:
+        _write_and_rename(target, content)
+    except OSError as error:  # a name in between would only puzzle whoever gave the target
+        raise OSError(error.errno, error.strerror, str(target)) from error
+
+
+def _write_and_rename(target: Path, content: bytes) -> None:
     temporary = target.with_name(target.name + TEMPORARY)
     handle = os.open(temporary, _WRITING | os.O_TRUNC, 0o644)
     try:
