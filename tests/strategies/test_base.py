@@ -194,6 +194,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "no shape": (lambda: Naive(Own()), "shape"),
     "a shape the network does not take": (lambda: Naive(Own(), shape=(2, 6, 6)), "shape"),
     "maps for features": (lambda: Naive(nn.Conv2d(1, 1, 1), shape=(1, 2, 2)), "Flatten"),
+    "a name for a network": (lambda: Naive("perceptron"), 'torch module, or a spec such as {"name": "perceptron"'),
     "no such network": (lambda: Naive({"name": "net"}), "perceptron"),
     "no such optimiser": (lambda: Naive(NETWORK, optimiser="sdg"), "adam"),
     "no such device": (lambda: Naive(NETWORK, device="abacus"), "abacus"),

@@ -42,9 +42,13 @@ class NetworkLearner:
         found = shape_of(network, shape)
         if found is None:
             raise InputError("The network does not say the shape of an input: pass shape=(...).")
-        whole = isinstance(epochs, int) and isinstance(batch, int) and min(epochs, batch) >= 1
-        if not (whole and learning_rate > 0 and active in ("all", "experience")):
-            raise InputError("epochs and batch count from 1, learning_rate is above 0, active 'all' or 'experience'.")
+        for name, count in {"epochs": epochs, "batch": batch}.items():
+            if not isinstance(count, int) or count < 1:
+                raise InputError(f"{name} is a whole number from 1, not {count!r}.")
+        if not learning_rate > 0:
+            raise InputError(f"learning_rate is above 0, not {learning_rate!r}.")
+        if active not in ("all", "experience"):
+            raise InputError(f"active is 'all' or 'experience', not {active!r}.")
         self.epochs, self.batch, self.learning_rate, self.optimiser = epochs, batch, learning_rate, optimiser
         self.active, self.seed, self.device, self.shape = active, seed, device, found
         self.whole = GrowingNetwork(network, found, device)

@@ -97,8 +97,11 @@ def build(spec: Mapping[str, Any]) -> Network:
     """The network that a `spec` describes, with fresh weights.
 
     Raises:
-        InputError: there is no network of that name.
+        InputError: no description of a network, or no network of that name.
     """
+    if not isinstance(spec, Mapping):
+        raise InputError('A network is a torch module, or a spec such as {"name": "perceptron", "inputs": [64], '
+                         f'"hidden": [32]}}, not {spec!r}.')
     arguments = dict(spec)
     name = arguments.pop("name", None)
     if name not in NETWORKS:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any, Literal
 
 from engram.learner import InputError
 
@@ -117,3 +119,25 @@ PATENT = Recipe(
     pruning="percentile", beta=5, scores="magnitude", distillation=0, learning_rate=1e-3, prune_rate=5e-4,
     anneal=False, averaging=0,
 )
+
+
+def recipe_of(recipe: Recipe | Mapping[str, Any]) -> Recipe:
+    """The recipe, or one with these fields.
+
+    Raises:
+        InputError: a field that a recipe does not have, or neither a recipe nor fields.
+
+    >>> recipe_of({"alpha": 5}).alpha
+    5
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not isinstance(recipe, Mapping):
+        raise InputError(f"recipe is a Recipe, such as PATENT of engram.strategies.recipe, or its fields as in "
+                         f"{{'alpha': 40}}, not {recipe!r}.")
+    known = [field.name for field in fields(Recipe)]
+    for name in recipe:
+        if name not in known:
+            near = get_close_matches(str(name), known, 1, 0)
+            raise InputError(f"A recipe has no field {name!r}. The nearest is {near[0]!r}.")
+    return Recipe(**recipe)

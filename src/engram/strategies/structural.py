@@ -24,7 +24,7 @@ from engram.strategies.growing_network import Knowledge
 from engram.strategies.joint import Joint
 from engram.strategies.kept import Kept
 from engram.strategies.pruning_schedules import SCHEDULES
-from engram.strategies.recipe import Recipe
+from engram.strategies.recipe import Recipe, recipe_of
 from engram.streams.augmentation import Affine
 from engram.structure import growth, pruning
 from engram.structure.evaluation_mode import evaluating
@@ -79,10 +79,14 @@ class Structural(Joint):
         **settings: Any,
     ) -> None:
         super().__init__(network, **settings)
-        if augmentation not in AUGMENTATIONS or not 0 <= held_out < 1 or parameters < 1:
-            raise InputError(f"augmentation: {', '.join(AUGMENTATIONS)}; held_out in [0, 1); parameters above 0.")
+        if augmentation not in AUGMENTATIONS:
+            raise InputError(f"augmentation is one of {', '.join(AUGMENTATIONS)}, not {augmentation!r}.")
+        if not 0 <= held_out < 1:
+            raise InputError(f"held_out is a share, 0 or more and less than 1, not {held_out!r}.")
+        if parameters < 1:
+            raise InputError(f"parameters counts from 1, not {parameters!r}.")
         self.parameters, self.held_out, self.augmentation = parameters, held_out, augmentation
-        self.recipe = recipe if isinstance(recipe, Recipe) else Recipe(**recipe)
+        self.recipe = recipe_of(recipe)
         self.masks = Masks(self.whole)
         self.judged = Kept()
         self.report: dict[str, Any] = {}
@@ -142,8 +146,10 @@ class Structural(Joint):
         Raises:
             InputError: nothing was taught, or no parameter is to be left.
         """
-        if not len(self.kept) or parameters < 1:
-            raise InputError("There is nothing to compress before something was taught; parameters above 0.")
+        if parameters < 1:
+            raise InputError(f"parameters counts from 1, not {parameters!r}.")
+        if not len(self.kept):
+            raise InputError("There is nothing to compress before something was taught: call `learn` first.")
         if recipe is None:
             recipe = replace(self.recipe, recoverable=False, distillation=0.8, temperature=2.0, pruning="cubic",
                              prune_epochs=COMPRESSING * self.recipe.prune_epochs)

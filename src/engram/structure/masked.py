@@ -26,7 +26,7 @@ class Masks(Mapping[str, Tensor]):
         skip: names of weight tensors to leave alone.
 
     Raises:
-        InputError: nothing to mask.
+        InputError: no module, or one with nothing to mask.
 
     >>> layer = nn.Linear(3, 2)
     >>> masks = Masks(layer)
@@ -36,6 +36,8 @@ class Masks(Mapping[str, Tensor]):
     """
 
     def __init__(self, module: nn.Module, skip: Iterable[str] = ()) -> None:
+        if not isinstance(module, nn.Module):
+            raise InputError(f"Masks takes a torch module, not a {type(module).__name__}.")
         self.module = module
         self._left_alone = frozenset(skip)
         self._places: dict[str, tuple[nn.Module, str, str | None]] = {}
