@@ -65,7 +65,7 @@ def test_what_cannot_be_exported_is_refused_and_nothing_written(tmp_path: Path) 
 
 
 def test_what_is_no_torch_module_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="torch module.*not a Naive"):
+    with pytest.raises(InputError, match=r"torch module.*not a Naive"):
         to_onnx(Naive(perceptron(4, [3])), tmp_path / "net.onnx", (4,))  # type: ignore[arg-type]
 
 

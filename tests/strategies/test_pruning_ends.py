@@ -112,7 +112,7 @@ def test_what_stays_too_large_after_all_is_taken_back(kind: type[Structural]) ->
     learner.learn(EASY, LABELS)
     before, report = learner.state(), learner.report
     learner.parameters = 66  # 3·16 + 8 + 2 biases more, were the best way out of one neuron the best way into the next
-    with pytest.raises(InputError, match="parameters=66 cannot be reached: [67]. have to stay alive"):
+    with pytest.raises(InputError, match=r"parameters=66 cannot be reached: [67]. have to stay alive"):
         learner.learn(EASY, LABELS)
     learner.parameters = 400
     assert all(np.array_equal(array, before[name]) for name, array in learner.state().items())

@@ -315,9 +315,9 @@ def test_a_recipe_that_cannot_be_is_refused(bad):
 
 
 def test_a_recipe_by_name_or_with_unknown_fields_is_refused_and_told_the_right_one():
-    with pytest.raises(InputError, match="PATENT of engram.strategies.recipe"):
+    with pytest.raises(InputError, match=r"PATENT of engram.strategies.recipe"):
         METHODS["grow and prune"](recipe="patent")
-    with pytest.raises(InputError, match="no field 'alfa'. The nearest is 'alpha'"):
+    with pytest.raises(InputError, match=r"no field 'alfa'. The nearest is 'alpha'"):
         METHODS["grow and prune"](recipe={"alfa": 5})
 
 
@@ -326,13 +326,14 @@ def test_what_stands_against_a_compression_is_said():
     with pytest.raises(InputError, match="nothing to compress before"):
         learner.compress(10)
     learner.learn(*portion(0))
-    with pytest.raises(InputError, match="^parameters counts from 1, not 0.$"):
+    with pytest.raises(InputError, match=r"^parameters counts from 1, not 0.$"):
         learner.compress(0)
 
 
 @pytest.mark.parametrize(("settings", "says"), [
     ({"epochs": 0}, "^epochs.*not 0"), ({"batch": 2.5}, "^batch.*not 2.5"), ({"active": "some"}, "^active"),
-    ({"parameters": 0}, "^parameters"), ({"held_out": 1.0}, "^held_out"), ({"augmentation": "elastic"}, "^augmentation"),
+    ({"parameters": 0}, "^parameters"), ({"held_out": 1.0}, "^held_out"),
+    ({"augmentation": "elastic"}, "^augmentation"),
 ])
 def test_only_the_setting_that_cannot_be_is_named(settings, says):
     with pytest.raises(InputError, match=says):

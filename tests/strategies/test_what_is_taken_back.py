@@ -133,7 +133,7 @@ def test_learning_that_diverges_is_refused_and_taken_back(kind: type[Strategy]) 
     learner.learn(INPUTS[:20], LABELS[:20])
     before = learner.state()
     learner.learning_rate, learner.steps = 1e9, torch.optim.SGD(learner.whole.parameters(), lr=1e9)
-    with pytest.raises(InputError, match="diverged.*smaller learning_rate"):
+    with pytest.raises(InputError, match=r"diverged.*smaller learning_rate"):
         learner.learn(INPUTS, ["a", "b", "d"] * 20)
     learner.learning_rate, learner.steps = 1e-3, torch.optim.SGD(learner.whole.parameters(), lr=1e-3)
     after = learner.state()
@@ -149,7 +149,7 @@ def test_an_update_that_diverges_is_refused_and_taken_back(kind: type[GrowAndPru
     learner.learn(INPUTS[:20], LABELS[:20])
     before, report, usual = learner.state(), learner.report, learner.recipe
     learner.recipe = replace(recipe, learning_rate=1e9, prune_rate=1e9)
-    with pytest.raises(InputError, match="diverged.*smaller learning_rate"):
+    with pytest.raises(InputError, match=r"diverged.*smaller learning_rate"):
         learner.learn(INPUTS, ["a", "b", "d"] * 20)
     learner.recipe = usual
     require_as_before(learner, before)
