@@ -266,3 +266,23 @@ def test_nothing_to_compare_is_refused():
         compare({}, STREAMS["class"]())
     with pytest.raises(InputError, match="one seed or more"):
         compare({"mean": lambda seed: make("nearest_class_mean")}, STREAMS["class"](), seeds=0)
+
+
+@pytest.mark.parametrize(("learner", "says"), [
+    ("fast", "'fast' is no learner"), (Recording, "Recording is no learner: give one that is made"),
+])
+def test_a_name_or_a_class_is_no_learner(learner, says):
+    with pytest.raises(InputError, match=says):
+        evaluate(learner, STREAMS["class"]())
+
+
+def test_a_data_set_is_no_stream():
+    with pytest.raises(InputError, match=r"A DataSet is no stream: .*class_incremental"):
+        evaluate(make("fast"), blobs())
+    with pytest.raises(InputError, match=r"A DataSet is no stream: .*class_incremental"):
+        compare({"fast": lambda seed: make("fast")}, blobs())
+
+
+def test_learners_are_compared_fresh_from_a_seed():
+    with pytest.raises(InputError, match="'a': give a function that makes a fresh learner from a seed"):
+        compare({"a": make("ridge")}, STREAMS["class"]())

@@ -124,6 +124,19 @@ def test_another_learner_or_stream_is_not_continued(tmp_path):
     assert (tmp_path / FILE).read_bytes() == before
 
 
+def test_a_network_of_ones_own_is_to_be_built_from_a_seed(tmp_path):
+    torch = pytest.importorskip("torch")
+    from engram.strategies.naive import Naive
+
+    width = stream().input_shape[0]
+    for make, says in ((lambda: torch.nn.Linear(width, 4), r"\. Seed torch before you build a network of your own"),
+                       (lambda: {"name": "perceptron", "inputs": [width]}, r"another folder\. Evaluate")):
+        out = tmp_path / says[-4:]
+        evaluate(Naive(make(), shape=[width]), stream(), out=out)
+        with pytest.raises(InputError, match=says):
+            evaluate(Naive(make(), shape=[width], seed=1, epochs=2), stream(), out=out)
+
+
 def test_a_damaged_checkpoint_is_noticed_wherever_it_is_damaged(tmp_path):
     cut_at(12, tmp_path)
     whole = (tmp_path / FILE).read_bytes()

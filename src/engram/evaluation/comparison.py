@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engram.evaluation.evaluate import Progress, Rebuild, evaluate
+from engram.evaluation.evaluate import Progress, Rebuild, evaluate, require_stream
 from engram.evaluation.intervals import interval
 from engram.evaluation.plots import canvas, draw_curves, draw_matrix
 from engram.evaluation.report import Report
@@ -103,7 +103,7 @@ def compare(
         progress: told of all evaluations together, in thousandths.
 
     Raises:
-        InputError: no learners or no seeds; see also `evaluate`.
+        InputError: no learners or no seeds, or a learner that is made already; see also `evaluate`.
 
     >>> from engram.heads import make
     >>> from engram.streams import class_incremental, from_arrays
@@ -115,6 +115,12 @@ def compare(
     numbers = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
     if not learners or not numbers:
         raise InputError("Nothing to compare: give one learner or more, and one seed or more.")
+    for name, make in learners.items():
+        if not callable(make):
+            raise InputError(f"{name!r}: give a function that makes a fresh learner from a seed, as in "
+                             "{\"ridge\": lambda seed: make(\"ridge\")}.")
+    if not callable(stream):
+        require_stream(stream)
     reports: dict[str, list[Report]] = {name: [] for name in learners}
     places = count()
     for seed in numbers:

@@ -60,7 +60,7 @@ def evaluate(
         The report; `report.trained` is the learner at the end, which is another object than `learner` after a resume.
 
     Raises:
-        InputError: `out` holds the evaluation of another learner or stream.
+        InputError: no learner or no stream was given, or `out` holds the evaluation of another.
         DamagedError: its checkpoint is truncated or altered.
         EngramError: what the learner refuses of the stream.
 
@@ -71,6 +71,8 @@ def evaluate(
     >>> report.matrix.tolist(), report.forgetting
     ([[1.0, 0.0], [1.0, 1.0]], 0.0)
     """
+    require_learner(learner)
+    require_stream(stream)
     folder = None if out is None else Path(out)
     begun = digest(learner.state()) if folder is not None and isinstance(learner, Saves) else ""
     asked = _Asked(stream)
@@ -83,7 +85,7 @@ def evaluate(
             progress(done, steps, what)
 
     if stored is not None and folder is not None:
-        _check(stored, report, begun, folder)
+        _check(stored, report, begun, folder, _ADVICE if _has_own_network(learner) else "")
         report = stored.report
         make = rebuild or cast("type[Saves]", type(learner)).from_state
         learner = cast(Learner, make(stored.state))
@@ -103,6 +105,26 @@ def evaluate(
         report.write(folder / "report.json")
     told(steps, "done")
     return replace(report, trained=learner)
+
+
+def require_learner(learner: object) -> None:
+    """
+    Raises:
+        InputError: a name or a class stands in place of a learner.
+    """
+    if isinstance(learner, type) or not isinstance(learner, Learner):
+        given = learner.__name__ if isinstance(learner, type) else repr(learner)
+        raise InputError(f"{given} is no learner: give one that is made, such as engram.heads.make(\"fast\").")
+
+
+def require_stream(stream: object) -> None:
+    """
+    Raises:
+        InputError: something else, such as a data set, stands in place of a stream.
+    """
+    if not isinstance(stream, Stream):
+        raise InputError(f"A {type(stream).__name__} is no stream: say how it arrives, as with "
+                         "engram.streams.class_incremental(data).")
 
 
 def _shifted(told: Callable[[int, str], None], before: int, part: int) -> None:
@@ -210,14 +232,23 @@ def _empty(learner: Learner, stream: Stream, asked: _Asked, name: str) -> Report
     )
 
 
-def _check(stored: Checkpoint, fresh: Report, begun: str, folder: Path) -> None:
+_ADVICE = "Seed torch before you build a network of your own: its first weights count. "
+
+
+def _has_own_network(learner: Learner) -> bool:
+    """Whether it learns with a network whose first weights follow from no seed in its settings."""
+    network = getattr(learner, "network", None)
+    return network is not None and not hasattr(network, "spec")
+
+
+def _check(stored: Checkpoint, fresh: Report, begun: str, folder: Path, advice: str) -> None:
     """The stored evaluation is of this learner and this stream."""
     if stored.report.stream["fingerprint"] != fresh.stream["fingerprint"]:
         raise InputError(f"{folder} holds an evaluation on another stream ({stored.report.stream['name']}): give "
                          f"another folder. {AGAIN}")
     if stored.begun != begun or stored.report.learner["kind"] != fresh.learner["kind"]:
         raise InputError(f"{folder} holds an evaluation of another learner, or of one with other settings or another "
-                         f"seed ({stored.report.learner['name']}): give another folder. {AGAIN}")
+                         f"seed ({stored.report.learner['name']}): give another folder. {advice}{AGAIN}")
 
 
 def _counts(array: npt.NDArray[np.int64]) -> Any:

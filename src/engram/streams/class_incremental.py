@@ -82,8 +82,8 @@ def class_groups(data: DataSet, per: int, groups: Groups | None, shuffle: bool, 
     """
     classes = data.classes
     if groups is None:
-        if per < 1:
-            raise InputError(f"An experience brings at least one class, not {per}.")
+        if not isinstance(per, int | np.integer) or per < 1:
+            raise InputError(f"An experience brings at least one class, and a whole number, not per={per!r}.")
         order = np.random.default_rng([seed, 2]).permutation(len(classes)) if shuffle else range(len(classes))
         ordered = [classes[i] for i in order]
         chosen = [tuple(ordered[start : start + per]) for start in range(0, len(ordered), per)]
