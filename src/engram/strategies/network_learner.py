@@ -120,13 +120,14 @@ class NetworkLearner:
                 self.generator.set_state(generator)
                 raise
 
+    @torch.no_grad()
     def require_finite(self) -> None:
         """Called where training ends: what diverged would go on answering, and could not be loaded.
 
         Raises:
             InputError: a weight is NaN or infinite.
         """
-        sound = [parameter.isfinite().all() for parameter in self.whole.parameters()]
+        sound = [parameter.sum().isfinite() for parameter in self.whole.parameters()]  # one NaN is enough; no copies
         sound += [~buffer.isnan().any() for buffer in self.whole.buffers()]  # some hold infinities on purpose: masks
         if not torch.stack(sound).all():
             raise InputError("Learning diverged: weights are no longer finite. Give a smaller learning_rate, or inputs "

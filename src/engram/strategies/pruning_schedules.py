@@ -60,10 +60,10 @@ def require_room(learner: Structural) -> None:
 
 
 def too_few(parameters: int, needed: int) -> InputError:
-    """What to do about it; new labels need a few more."""
-    return InputError(f"parameters={parameters} cannot be reached: {needed} have to stay alive, so that every neuron "
-                      "keeps a way in and a way out. Give more parameters, a smaller network, or a recipe with "
-                      "recoverable=False.")
+    """The refusal, with what to do about it."""
+    return InputError(f"parameters={parameters} cannot be reached: {needed} have to stay alive, which are all that is "
+                      "not masked and, where pruning is recoverable, a way in and a way out of every neuron. Give more "
+                      "parameters (new labels will need some), a smaller network, or a recipe with recoverable=False.")
 
 
 def while_accurate(learner: Structural, data: Kept) -> None:
