@@ -95,8 +95,8 @@ def test_too_few_parameters_for_the_neurons_are_refused_before_any_training(kind
             shown.append(len(inputs))
             super().observe(inputs, targets)
 
-    learner = Watched(SPEC, parameters=49, batch=16, recipe=SHORT)
-    with pytest.raises(InputError, match="parameters=49 cannot be reached: 50 have to stay alive"):  # 2·16 + 18 biases
+    learner = Watched(SPEC, parameters=49, batch=16, recipe=SHORT)  # 2·16 connections and 18 biases are 50
+    with pytest.raises(InputError, match="parameters=49 cannot be reached: at least 50 have to stay alive"):
         learner.learn(EASY, LABELS)
     assert not shown
     assert learner.labels == ()
@@ -112,7 +112,7 @@ def test_what_stays_too_large_after_all_is_taken_back(kind: type[Structural]) ->
     learner.learn(EASY, LABELS)
     before, report = learner.state(), learner.report
     learner.parameters = 66  # 3·16 + 8 + 2 biases more, were the best way out of one neuron the best way into the next
-    with pytest.raises(InputError, match=r"parameters=66 cannot be reached: [67]. have to stay alive"):
+    with pytest.raises(InputError, match=r"parameters=66 cannot be reached: at least [67]. have to stay alive"):
         learner.learn(EASY, LABELS)
     learner.parameters = 400
     assert all(np.array_equal(array, before[name]) for name, array in learner.state().items())

@@ -61,7 +61,7 @@ def require_room(learner: Structural) -> None:
 
 def too_few(parameters: int, needed: int) -> InputError:
     """The refusal, with what to do about it."""
-    return InputError(f"parameters={parameters} cannot be reached: {needed} have to stay alive, which are all that is "
+    return InputError(f"parameters={parameters} cannot be reached: at least {needed} have to stay alive, all that is "
                       "not masked and, where pruning is recoverable, a way in and a way out of every neuron. Give more "
                       "parameters (new labels will need some), a smaller network, or a recipe with recoverable=False.")
 
