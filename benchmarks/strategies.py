@@ -1,13 +1,15 @@
 """What the training loop of a strategy costs over a bare PyTorch loop that does the same arithmetic.
 
-    python benchmarks/strategies.py [--json] [--out results/strategies.json] [--repeats 21] [--examples 12000]
+    python benchmarks/strategies.py [--json] [--out results/strategies.json] [--processes 5] [--repeats 21]
+        [--examples 12000]
 
 The network has one hidden layer of 256 units (leaky ReLU) over 784 inputs and 10 outputs, trained by plain SGD: small,
 so that overhead shows. Every repeat times `Strategy.learn` (validation of the call, label book, copy for those who ask
 meanwhile, loop) on as many examples as an experience of Split-MNIST brings, and the bare loop, in turn, from the same
 weights; both must end with the same. `loop-overhead-B` is the median over repeats of the ratio of their processor
-seconds, at batches of B. One thread. `samples-per-s-…` say how fast: the bare loop, naive, and replay from 1,000
-examples with as many old as new ones in a step.
+seconds, at batches of B. Where memory happens to lie moves it by a few percent from one process to another, so several
+are started, one after another: mean and spread are over them. One thread. `samples-per-s-…` say how fast: the bare
+loop, naive, and replay from 1,000 examples with as many old as new ones in a step.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -104,21 +108,32 @@ def measure(batch: int, count: int, repeats: int) -> dict[str, float]:
     return {f"loop-overhead-{batch}": median(ratios), **rates}
 
 
+def process(number: int, count: int, repeats: int) -> dict[str, float]:
+    """All figures of a process of its own."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    print(f"process {number + 1}", file=sys.stderr)
+    return {key: value for batch in BATCHES for key, value in measure(batch, count, repeats).items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--out", type=Path, help="write the result to this file")
+    parser.add_argument("--processes", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=21)
     parser.add_argument("--examples", type=int, default=12000)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    run = {key: value for batch in BATCHES for key, value in measure(batch, options.examples, options.repeats).items()}
-    command = f"python benchmarks/strategies.py --repeats {options.repeats} --examples {options.examples}"
-    config = {"repeats": options.repeats, "examples": options.examples, "network": NETWORK}
+    numbers = list(range(options.processes))
+    with get_context("spawn").Pool(1, maxtasksperchild=1) as fresh:
+        runs = fresh.map(partial(process, count=options.examples, repeats=options.repeats), numbers, chunksize=1)
+    config = {"repeats": options.repeats, "examples": options.examples}
+    command = "python benchmarks/strategies.py" + "".join(
+        f" --{key} {value}" for key, value in {"processes": len(numbers), **config}.items())
     summary = (__doc__ or "").partition("\n")[0]
-    deliver(build("strategies", summary, command, config, [0], [run], figures_of("strategies")), options.out,
-            as_json=options.json)
+    result = build("strategies", summary, command, {**config, "network": NETWORK}, numbers, runs,
+                   figures_of("strategies"))
+    deliver(result, options.out, as_json=options.json)
 
 
 if __name__ == "__main__":
