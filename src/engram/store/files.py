@@ -24,8 +24,10 @@ def write_atomically(target: Path, content: bytes) -> None:
     """
     try:
         _write_and_rename(target, content)
-    except OSError as error:  # a name in between would only puzzle whoever gave the target
-        raise OSError(error.errno, error.strerror, str(target)) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error  # the name in between would only puzzle
 
 
 def _write_and_rename(target: Path, content: bytes) -> None:

@@ -18,18 +18,18 @@ Scores = Mapping[str, Tensor]
 
 
 def magnitudes(masks: Masks) -> dict[str, Tensor]:
-    """|w| of every connection."""
+    """`|w|` of every connection."""
     return {name: masks.weight(name).detach().abs() for name in masks}
 
 
 @torch.no_grad()
 def activation_scaled(masks: Masks, batches: Iterable[Any], ask: Callable[[Any], object]) -> dict[str, Tensor]:
-    """|w| times the root of the mean, over examples, of the energy that comes in through it (Wanda: Sun et al. 2023,
+    """`|w|` times the root of the mean, over examples, of the energy that comes in through it (Wanda: Sun et al. 2023,
     arXiv 2306.11695).
 
     A large weight from a pixel that is always dark then counts for nothing. A weight that is used at P places of an
     image counts as all of its P uses: without that, ranked beside those of other layers, a filter's few weights would
-    go first. Recurrent layers are scored by |w|.
+    go first. Recurrent layers are scored by `|w|`.
 
     Args:
         batches: what `ask` takes, as many examples as its length says; a few hundred will do.
@@ -86,7 +86,7 @@ def prune_percentile(masks: Masks, beta: float, scores: Scores | None = None, *,
 
     Args:
         beta: percent, 0 to 100; 3 to 5 in the patent.
-        scores: of every connection; |w| where they are not given.
+        scores: of every connection; `|w|` where they are not given.
         recoverable: every neuron keeps its best connection on either side.
 
     Returns:
