@@ -144,10 +144,10 @@ def test_wrong_usage_names_what_there_is(terminal: Terminal, more: list[str], sa
     assert says in terminal.refuses("evaluate", *more, code=2)
 
 
-def test_wrong_usage_names_what_there_is_within_a_setting(terminal: Terminal) -> None:
+def test_a_setting_that_a_recipe_does_not_have_is_a_refusal(terminal: Terminal) -> None:
     pytest.importorskip("torch")
-    said = terminal.refuses("evaluate", "digits", "grow-and-prune:recipe.alfa=5", code=2)
-    assert "grow_and_prune takes no recipe.alfa. It takes recipe.all_epochs, recipe.alpha" in said
+    said = terminal.refuses("evaluate", "digits", "grow-and-prune:recipe.alfa=5")
+    assert "no field 'alfa'. The nearest is 'alpha'" in said
 
 
 def test_a_value_that_cannot_be_is_a_refusal(terminal: Terminal) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -149,34 +149,22 @@ def make(name: str, chosen: Mapping[str, Any], stream: Stream, seed: int, bundle
         offered |= {"mean": bundle.mean, "covariance": bundle.covariance, "step": bundle.step,
                     "normalise": bundle.normalise}
     taken = parameters(kind)
-    _check_names(name, chosen, taken)
-    for key, value in chosen.items():
-        if isinstance(value, Mapping) and is_dataclass(taken[key]):
-            inner = [f"{key}.{field.name}" for field in fields(taken[key])]
-            _check_names(name, [f"{key}.{part}" for part in value], inner)
+    unknown = set(chosen) - taken
+    if unknown:
+        raise typer.BadParameter(f"{name} takes no {', '.join(sorted(unknown))}. It takes {', '.join(sorted(taken))}.")
     usable = {key: value for key, value in offered.items() if key in taken}
     learner: Learner = kind(**{**usable, **entry.arguments, **chosen})
     return learner
 
 
-def _check_names(name: str, chosen: Iterable[str], taken: Iterable[str]) -> None:
-    unknown = set(chosen) - set(taken)
-    if unknown:
-        raise typer.BadParameter(f"{name} takes no {', '.join(sorted(unknown))}. It takes {', '.join(sorted(taken))}.")
-
-
-def parameters(kind: type) -> dict[str, Any]:
-    """What a constructor can be told by name, with its default.
-
-    One that passes settings on takes those of the class above too.
-    """
-    found: dict[str, Any] = {}
+def parameters(kind: type) -> set[str]:
+    """What a constructor can be told by name; one that passes settings on takes those of the class above too."""
+    found: set[str] = set()
     for ancestor in kind.__mro__:
         if "__init__" in vars(ancestor) and ancestor is not object:
             told = list(signature(vars(ancestor)["__init__"]).parameters.values())[1:]
-            named = [parameter for parameter in told
-                     if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)]
-            found = {parameter.name: parameter.default for parameter in named} | found
+            found |= {parameter.name for parameter in told if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD,
+                                                                                parameter.KEYWORD_ONLY)}
             if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in told):
                 break
     return found
