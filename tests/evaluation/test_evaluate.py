@@ -276,6 +276,16 @@ def test_a_name_or_a_class_is_no_learner(learner, says):
         evaluate(learner, STREAMS["class"]())
 
 
+def test_what_a_learner_of_ones_own_lacks_is_named():
+    class Half:
+        exact = boundaries = False
+
+        def learn(self, inputs, targets): ...
+
+    with pytest.raises(InputError, match=r"Half is no learner: it has no predict, consolidate\.$"):
+        evaluate(Half(), STREAMS["class"]())
+
+
 def test_a_data_set_is_no_stream():
     with pytest.raises(InputError, match=r"A DataSet is no stream: .*class_incremental"):
         evaluate(make("fast"), blobs())

@@ -150,6 +150,7 @@ def test_a_residual_network_grows_and_is_pruned_on_pictures(tmp_path, monkeypatc
     monkeypatch.setattr(growprune_resnet18, "data_set", lambda name: toys)
     config = growprune_resnet18.Config(classes=2, side=8, multiplier=0.1, portions=2, budget=48,
                                        all_epochs=1, prune_epochs=2, batch=8)
+    assert growprune_resnet18.make(config, "grow and prune", 0).augmentation == "photo"
     values = growprune_resnet18.run(config, 0, silent)
     for found in values["methods"].values():
         assert len(found["error"]) == 2

@@ -27,6 +27,11 @@ Rebuild = Callable[[State], Learner]
 MADE_AT_ONCE = 2048
 """Inputs made together, where they are asked about or taught in smaller batches."""
 
+NEEDED = ("exact", "boundaries", "learn", "predict", "consolidate")
+"""What makes a learner."""
+
+SEED_IT = "Seed torch before you build a network of your own: its first weights count. "
+
 
 def evaluate(
     learner: Learner,
@@ -85,7 +90,7 @@ def evaluate(
             progress(done, steps, what)
 
     if stored is not None and folder is not None:
-        _check(stored, report, begun, folder, _ADVICE if _has_own_network(learner) else "")
+        _check(stored, report, begun, folder, SEED_IT if _has_own_network(learner) else "")
         report = stored.report
         make = rebuild or cast("type[Saves]", type(learner)).from_state
         learner = cast(Learner, make(stored.state))
@@ -110,11 +115,14 @@ def evaluate(
 def require_learner(learner: object) -> None:
     """
     Raises:
-        InputError: a name or a class stands in place of a learner.
+        InputError: a name or a class stands in place of a learner, or it lacks something that every learner has.
     """
-    if isinstance(learner, type) or not isinstance(learner, Learner):
+    if isinstance(learner, type | str):
         given = learner.__name__ if isinstance(learner, type) else repr(learner)
         raise InputError(f"{given} is no learner: give one that is made, such as engram.heads.make(\"fast\").")
+    missing = [name for name in NEEDED if not hasattr(learner, name)]
+    if missing:
+        raise InputError(f"{type(learner).__name__} is no learner: it has no {', '.join(missing)}.")
 
 
 def require_stream(stream: object) -> None:
@@ -230,9 +238,6 @@ def _empty(learner: Learner, stream: Stream, asked: _Asked, name: str) -> Report
         {"name": stream.name, "settings": dict(stream.settings), "fingerprint": stream.fingerprint()}, about,
         tuple(experience.name for experience in stream), asked.classes, asked.part_of, _counts(asked.totals), (),
     )
-
-
-_ADVICE = "Seed torch before you build a network of your own: its first weights count. "
 
 
 def _has_own_network(learner: Learner) -> bool:
