@@ -90,8 +90,8 @@ def create_app(folders: Mapping[str, Path], settings: Settings, log: RequestLog 
         redirect_slashes=False, openapi_url=None,
     )
     api.state.context = Context(settings, shelf, metrics, log)
-    for router in ROUTERS:
-        api.include_router(router)
+    for router in ROUTERS:  # not as routers in a router, each of which would look for the route again
+        api.router.routes.extend(router.routes)
     api.router.routes.extend(page_routes())
     _refuse_in_one_way(api, log)
     openapi.install(api)

@@ -50,6 +50,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "damaged": (500, "The brain's folder is damaged"),
     "disk": (500, "The disk refused"),
     "traces": (500, "Forgotten, but not gone from the disk yet"),
+    "busy": (503, "Too much at this moment"),
     "not-ready": (503, "The brain is not open"),
     "disk-full": (507, "The disk is full"),
 }

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 _WAITING_AT_MOST = 10_000  # lines; a stalled reader of stderr must not stall the server
+_SELDOM = 10.0  # seconds between two lines of what anybody could make happen any number of times
 _WRITTEN_EVERY = 0.1  # seconds: to wake the writer for each line would make every request wait for Python's lock
 
 
@@ -28,6 +29,7 @@ class RequestLog:
         self._stream = stream
         self._lines: deque[tuple[float, str, str, dict[str, Any]]] = deque(maxlen=_WAITING_AT_MOST)
         self._writer: threading.Thread | None = None
+        self._seldom: dict[str, tuple[float, int]] = {}
         self._starting = threading.Lock()
         self._closed = threading.Event()
 
@@ -36,6 +38,19 @@ class RequestLog:
         self._lines.append((time.time(), level, event, values))
         if self._writer is None:
             self._start()
+
+    def write_seldom(self, event: str, level: str = "info", **values: Any) -> None:
+        """Log what strangers could otherwise fill the disk with: one line in ten seconds, with how many it stands for.
+
+        Call it from one thread only.
+        """
+        now = time.monotonic()
+        written, times = self._seldom.get(event, (-_SELDOM, 0))
+        if now - written < _SELDOM:
+            self._seldom[event] = (written, times + 1)
+        else:
+            self._seldom[event] = (now, 0)
+            self.write(event, level, times=times + 1, **values)
 
     def close(self) -> None:
         """Write what is waiting, but not for longer than two seconds."""

@@ -13,10 +13,11 @@ from types import FrameType
 
 import uvicorn
 
-from engram.learner import InputError
 from engram.server.app import create_app
 from engram.server.context import Context
-from engram.server.http_protocol import GuardedProtocol
+from engram.server.http_protocol import GuardedProtocol, refused
+from engram.server.listening import BACKLOG, Listening, room_for
+from engram.server.problems import Refusal
 from engram.server.request_log import Forwarded, RequestLog
 from engram.server.settings import Settings
 
@@ -57,12 +58,12 @@ def serve(
     log = RequestLog()
     app = create_app(folders, settings, log)
     sys.setswitchinterval(_SWITCH)
-    listening = _listen(settings)
+    listening = _listen(settings, log)
     _forward_logs(log)
     config = uvicorn.Config(
         app, http=GuardedProtocol, log_config=None, access_log=False, server_header=False, date_header=True,
         timeout_keep_alive=30, timeout_graceful_shutdown=int(settings.grace), lifespan="on", ws="none",
-        ssl_certfile=settings.certificate, ssl_keyfile=settings.key, proxy_headers=False,
+        ssl_certfile=settings.certificate, ssl_keyfile=settings.key, proxy_headers=False, backlog=BACKLOG,
     )
     server = _Server(config, app.api.state.context)  # type: ignore[attr-defined]
     address = _address(settings, listening)
@@ -76,20 +77,15 @@ def serve(
         listening.close()
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _listen(settings: Settings, log: RequestLog) -> Listening:
     """A socket that is listened on. Raises InputError where that cannot be."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind((settings.host, settings.port))
-        opened.listen(2048)
-    except (OSError, OverflowError) as error:
-        opened.close()
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"Cannot listen on {settings.host}:{settings.port}: {reason}.") from error
-    opened.set_inheritable(False)
-    return opened
+    full = Refusal("busy", "This server holds as many connections as it can: come back later.",
+                   headers={"Retry-After": "1"})
+    return Listening(
+        settings.host, settings.port, most=room_for(settings.connections),
+        farewell=b"" if settings.certificate else refused(full),
+        refused=lambda: log.write_seldom("connection refused", "warning", most=settings.connections),
+    )
 
 
 def _address(settings: Settings, listening: socket.socket) -> str:

@@ -27,8 +27,9 @@ class Settings:
         pixel_limit: pixels of one picture.
         pixels_at_once: pixels of all the pictures of one request.
         rate: requests a second from one client; None takes 5,000 on loopback and 200 elsewhere.
+        connections: open at the same time; more are refused. Fewer where the system allows fewer file descriptors.
         requests_at_once: requests worked on at the same time; more are told to come back.
-        patience: seconds to wait for the next part of a body.
+        patience: seconds to wait for a head, for the next part of a body, or for a client to read its answer.
         grace: seconds that requests get to finish when the server stops.
         access_log: log every request.
     """
@@ -45,6 +46,7 @@ class Settings:
     pixel_limit: int = 32_000_000
     pixels_at_once: int = 64_000_000
     rate: float | None = None
+    connections: int = 1024
     requests_at_once: int = 512
     patience: float = 20.0
     grace: float = 30.0

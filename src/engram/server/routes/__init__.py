@@ -1,8 +1,8 @@
-"""The routes, by what they are for; `ROUTERS` is all of them."""
+"""The routes, by what they are for; `ROUTERS` is all of them, those first that are asked for most often."""
 
 from engram.server.routes import asking, brains, correcting, events, inference, looking, operations, teaching
 
 ROUTERS = (
-    brains.router, teaching.router, asking.router, correcting.router, looking.router, events.router, inference.router,
+    asking.router, inference.router, teaching.router, brains.router, correcting.router, looking.router, events.router,
     operations.router,
 )

@@ -15,6 +15,7 @@ from engram.server.answers import answers_json
 from engram.server.bodies import Given, count, flag, label_like, read_inputs
 from engram.server.conditions import etag
 from engram.server.context import Context, In, Reader, Served
+from engram.server.direct_route import DirectRoute
 from engram.server.openapi import ASK_BODY
 from engram.server.pictures import count_pixels
 from engram.server.problems import Refusal
@@ -23,7 +24,7 @@ from engram.server.schemas import Answers
 from engram.server.served_brain import ServedBrain
 from engram.server.tokens import Caller
 
-router = APIRouter(tags=["ask"])
+router = APIRouter(tags=["ask"], route_class=DirectRoute)
 Result = TypeVar("Result")
 
 _LIGHT_BYTES, _LIGHT_PRODUCTS = 2**16, 4_000_000

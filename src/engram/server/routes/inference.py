@@ -13,6 +13,7 @@ from starlette.responses import Response
 from engram import __version__
 from engram.server.bodies import media_type, parsed
 from engram.server.context import In, Reader, Served, reply
+from engram.server.direct_route import DirectRoute
 from engram.server.inference_schemas import Infer, Inferred, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from engram.server.openapi import INFER_BODY
 from engram.server.problems import Refusal
@@ -61,7 +62,6 @@ async def model_ready(caller: Reader, served: Served) -> Response:
     return reply(ModelReady(name=served.name, ready=True))
 
 
-@router.post("/models/{b}/infer", response_model=Inferred, openapi_extra=INFER_BODY)
 async def infer(request: Request, caller: Reader, served: Served, context: In) -> Response:
     """What is this? In tensors."""
     body = await request.body()
@@ -81,6 +81,10 @@ async def infer(request: Request, caller: Reader, served: Served, context: In) -
     if not binary:
         return Response(text, media_type="application/json")
     return Response(text + binary, headers={LENGTH: str(len(text))}, media_type="application/octet-stream")
+
+
+router.add_api_route("/models/{b}/infer", infer, methods=["POST"], response_model=Inferred, openapi_extra=INFER_BODY,
+                     route_class_override=DirectRoute)
 
 
 def _header_length(request: Request, size: int) -> int:
