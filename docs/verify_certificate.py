@@ -6,10 +6,11 @@ import hashlib, json, sys  # noqa: E401, I001
 from pathlib import Path
 import numpy as np
 
+sys.stdout.reconfigure(errors="backslashreplace")
 folder, failures = Path(sys.argv[1] if len(sys.argv) > 1 else "."), []
 
 def check(holds, sentence):
-    print("ok  " if holds else "FAIL", sentence)
+    print("ok  " if holds else "FAIL", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in sentence))
     failures.extend([] if holds else [sentence])
 
 def read(state):  # -> {label: [count, sum of its examples]}, and the sum of x x^T over all examples

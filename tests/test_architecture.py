@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "engram"
 PLAN = re.compile(r"^(?:floor (\d+)| {7})   (\w+)(?:/|\.py) +\S", re.MULTILINE)
 
-CORE = ("learner", "checks", "inputs", "heads", "backbones", "store", "streams", "evaluation", "brain", "cli")
+CORE = (
+    "printable", "learner", "checks", "inputs", "heads", "backbones", "store", "streams", "evaluation", "brain", "cli",
+)
 NOT_IN_CORE = ("torch", "sklearn", "scipy", "matplotlib", "onnx", "river")
 # Modules of the core's rooms that adapt to a package which only an extra brings.
 ADAPTERS = {"engram.backbones.torch_module", "engram.heads.scikit_learn", "engram.streams.augmentation"}

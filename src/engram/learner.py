@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self, overload, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from engram.printable import printable
+
 Label = str | int
 FloatArray = npt.NDArray[np.float64]
 State = dict[str, npt.NDArray[Any]]
@@ -75,7 +77,7 @@ class Prediction:
     def __str__(self) -> str:
         if self.label is None:
             return "Nothing I know"
-        return f"{self.label} ({self.confidence:.0%})"
+        return f"{printable(str(self.label))} ({self.confidence:.0%})"
 
 
 @dataclass(frozen=True, eq=False)

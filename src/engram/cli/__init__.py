@@ -9,4 +9,7 @@ def main() -> None:
 
     from engram.cli.app import run
 
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # help texts too are printed on terminals that cannot show all of them
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engram.cli.output import Json, emit, progress, say, table
+from engram.cli.output import Json, emit, or_dash, progress, say, table
+from engram.printable import from_file_name
 
 if TYPE_CHECKING:
     from engram.brain import Brain
@@ -56,7 +57,7 @@ def predict(
     else:
         _show_answers(lines, top, right, "labels" if kind == "vectors" else "folders' names")
     if trouble and not as_json:
-        typer.echo(f"engram: the inbox of unknowns was not updated: {trouble}", err=True)
+        say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
 
 
 def unknowns(brain: Folder, as_json: Json = False) -> None:
@@ -153,9 +154,9 @@ def info(brain: Folder, as_json: Json = False) -> None:
         return
     table(("label", "examples"), [(entry["label"], entry["examples"]) for entry in found["labels"]])
     for key in ("examples", "digest", "backbone", "takes", "width", "fingerprint", "device", "seq", "unknowns", "gate"):
-        say(f"{key:12} {'–' if found[key] is None else found[key]}")
+        say(f"{key:12} {or_dash(found[key])}")
     devices = ", ".join(f"{entry['device'][:8]} ({entry['epoch']} changes)" for entry in found["devices"])
-    say(f"{'devices':12} {devices or '–'}")
+    say(f"{'devices':12} {devices or or_dash(None)}")
     say(f"{'memory':12} {found['memory_bytes'] / 1e6:.1f} MB")
 
 
@@ -203,7 +204,7 @@ def as_label(mind: Brain, text: str) -> Label:
             return int(text)
         except ValueError as error:
             raise typer.BadParameter(f"This brain's labels are whole numbers, not {text!r}.") from error
-    return text
+    return text if text in mind.labels else from_file_name(text)  # earlier versions kept bytes that are not UTF-8
 
 
 def labels_of(mind: Brain) -> list[Label]:
@@ -219,7 +220,7 @@ def _show_answers(lines: list[dict[str, Any]], top: int, right: int | None, trut
     for line in lines:
         ranked = ", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in line["ranked"])
         answer = line["label"] if line["known"] else "Nothing I know"
-        sure = f"{line['confidence']:.0%}" if line["known"] else "–"  # among what is known, which this is not
+        sure = f"{line['confidence']:.0%}" if line["known"] else None  # among what is known, which this is not
         rows.append((line["input"], answer, sure, *([ranked] if top > 1 else [])))
     table(("input", "answer", "confidence", *(["best"] if top > 1 else [])), rows)
     refused = sum(not line["known"] for line in lines)

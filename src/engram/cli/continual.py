@@ -153,8 +153,8 @@ def _arriving(data: DataSet, arrival: str, settings: dict[str, Any]) -> Stream:
 def _tell_if_slow(names: list[str], numbers: int) -> None:
     slow = [name for name in names if name in CUBIC]
     if slow and numbers > LONG:
-        typer.echo(f"engram: {numbers:,} numbers for each input: slow with {', '.join(slow)};"
-                   " for pictures, pass --backbone photos or a smaller --side.", err=True)
+        say(f"engram: {numbers:,} numbers for each input: slow with {', '.join(slow)};"
+            " for pictures, pass --backbone photos or a smaller --side.", aside=True)
 
 
 def _called(name: str, chosen: dict[str, Any]) -> str:

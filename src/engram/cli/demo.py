@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engram.cli.output import Json, emit
+from engram.cli.output import Json, emit, say
 
 if TYPE_CHECKING:
     from engram.experiments.digits_events import Event
@@ -41,7 +41,7 @@ def demo(
     if as_json:
         emit(whole)
     else:
-        _say_where(report, whole["finished"]["seconds"])
+        say(f"{whole['finished']['seconds']:.1f} seconds. Pictures, every number and the proofs: {report}")
 
 
 def _told(out: Path, seed: int, quiet: bool) -> Iterator[Event]:
@@ -69,12 +69,3 @@ def _check_installed() -> None:
         from engram.learner import EngramError
 
         raise EngramError(f'The demo needs {" and ".join(missing)}: pip install "engram[demo]"')
-
-
-def _say_where(report: Path, seconds: float) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    Console(highlight=False, soft_wrap=True).print(
-        Text.assemble(f"{seconds:.1f} seconds. Pictures, every number and the proofs: ", (str(report), "bold"))
-    )

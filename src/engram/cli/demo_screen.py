@@ -29,6 +29,7 @@ from engram.experiments.digits_events import (
     Taught,
     Verified,
 )
+from engram.printable import printable
 
 FAST, SOFTMAX, QUIET = "bold #2A8FD0", "#D55E00", "dim"
 """Blue and vermilion after Okabe and Ito: told apart with every colour vision; marks say the same without colour."""
@@ -246,7 +247,7 @@ class Screen:
 
     def _line(self, text: str = "", style: str = "") -> None:
         if text:
-            self._indented(Text(text, style))
+            self._indented(Text(printable(text, self.console.encoding), style))
         else:
             self.console.print()
 

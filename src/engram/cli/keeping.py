@@ -54,7 +54,7 @@ def export(
     if not head.whole:
         lines.append(f"{beyond} more are known by their sums alone (melded in, or let go): engram meld carries these.")
     for line in lines:
-        typer.echo(line, err=piped)
+        say(line, aside=piped)
 
 
 def import_(
@@ -112,4 +112,8 @@ def repair(brain: Folder, as_json: Json = False) -> None:
     from engram.brain.repair import repair as mend
 
     mended = mend(brain)
-    done("\n".join(mended) or "There was nothing to repair.", {"done": mended}, as_json)
+    if as_json:
+        emit({"done": mended})
+        return
+    for sentence in mended or ["There was nothing to repair."]:
+        say(sentence)

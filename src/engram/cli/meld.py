@@ -117,9 +117,11 @@ def prove(
 
 def _verified(folder: Path, keep: Path | None) -> tuple[int, list[str]]:
     """Run the certificate's own script, in a process of its own."""
+    import os
     import subprocess
     import sys
 
     command = [sys.executable, str(folder / "verify_certificate.py"), str(folder), *([str(keep)] if keep else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    spoken = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=spoken, check=False)
     return done.returncode, [*done.stdout.splitlines(), *done.stderr.splitlines()]

@@ -1,4 +1,7 @@
-"""What every command says, and how: text for people, one JSON document for machines, progress on stderr."""
+"""What every command says, and how: text for people, one JSON document for machines, progress on stderr.
+
+Labels, names and messages may be written by others: everything goes through `engram.printable` here, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TextIO
 
 import typer
+
+from engram.printable import printable, printable_json
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 """The option that every command has: `as_json: Json = False`."""
@@ -41,12 +46,19 @@ def resumable(*, fresh: bool = False) -> Iterator[None]:
 
 def emit(document: Any) -> None:
     """Print the command's one JSON document on stdout."""
-    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False, default=_plain) + "\n")
+    written = json.dumps(document, indent=1, ensure_ascii=False, default=_plain)
+    sys.stdout.write(printable_json(written, sys.stdout.encoding) + "\n")
 
 
-def say(text: str) -> None:
-    """Print one line for people on stdout, as it is."""
-    sys.stdout.write(text + "\n")
+def say(text: str, *, aside: bool = False) -> None:
+    """Print one line for people on stdout, or `aside` on stderr; control characters in it are shown, not obeyed."""
+    stream = sys.stderr if aside else sys.stdout
+    stream.write(_shown(text, stream) + "\n")
+
+
+def or_dash(value: Any) -> str:
+    """A value as text; None is a dash."""
+    return _dash() if value is None else str(value)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
@@ -56,11 +68,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    def text(cell: Any) -> Text:  # never a str: rich would take [brackets] in it for markup
+        return Text(_shown(or_dash(cell), sys.stdout))
+
+    shown = Table(title=title and text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
-        shown.add_column(column, overflow="fold")
+        shown.add_column(text(column), overflow="fold")
     for row in rows:
-        shown.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+        shown.add_row(*map(text, row))
     # A pipe has no width of its own: lines are not folded there, so that other programs can read them.
     console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 10_000)
     console.print(shown)
@@ -77,11 +92,15 @@ def progress(what: str, *, quiet: bool = False) -> Iterator[Progress]:
         yield lambda done, total, now="": None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress as Bars
 
+    def text(words: str) -> str:
+        return escape(_shown(words, sys.stderr))
+
     with Bars(console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task(what, total=None)
-        yield lambda done, total, now="": bars.update(bar, completed=done, total=total, description=now or what)
+        bar = bars.add_task(text(what), total=None)
+        yield lambda done, total, now="": bars.update(bar, completed=done, total=total, description=text(now or what))
 
 
 def failed(error: BaseException, as_json: bool) -> int:
@@ -92,11 +111,14 @@ def failed(error: BaseException, as_json: bool) -> int:
     code, message = _verdict(error)
     if code is None:
         raise error
+    usage = _usage(error)
     if as_json:
         document = {"error": type(error).__name__, "message": message, "code": code}
-        sys.stderr.write(json.dumps(document, ensure_ascii=False) + "\n")
+        sys.stderr.write(printable_json(json.dumps(document, ensure_ascii=False), sys.stderr.encoding) + "\n")
     else:
-        sys.stderr.write(f"engram: {message}\n")
+        say(f"engram: {message}", aside=True)
+        if usage:
+            sys.stderr.write(f"\n{usage}\n")
     return code
 
 
@@ -104,14 +126,30 @@ def _verdict(error: BaseException) -> tuple[int | None, str]:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED, str(error) or "interrupted"
     if hasattr(error, "format_message"):  # wrong usage, as typer tells it
-        context = getattr(error, "ctx", None)
-        usage = f"{context.get_usage()}\n" if context is not None else ""
-        return USAGE, error.format_message() + (f"\n{usage}" if usage else "").rstrip()
+        return USAGE, error.format_message()
     if isinstance(error, _refusals()):
         return REFUSED, str(error)
     if isinstance(error, OSError):
         return REFUSED, _trouble(error)
     return None, ""
+
+
+def _usage(error: BaseException) -> str:
+    """How the command is used, where it was used otherwise."""
+    context = getattr(error, "ctx", None) if hasattr(error, "format_message") else None
+    return "" if context is None else str(context.get_usage())
+
+
+def _shown(text: str, stream: TextIO) -> str:
+    return printable(text, stream.encoding)
+
+
+def _dash() -> str:
+    try:
+        "–".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "-"
+    return "–"
 
 
 def _refusals() -> tuple[type[BaseException], ...]:

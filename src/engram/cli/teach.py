@@ -15,6 +15,7 @@ import typer
 
 from engram.cli.brain import Folder, Inputs, Teacher, as_label, few, labels_of
 from engram.cli.output import Json, Progress, emit, progress, say
+from engram.printable import from_file_name
 
 if TYPE_CHECKING:
     from engram.backbones.bundle import Bundle
@@ -152,7 +153,7 @@ def _labelled(bundle: Bundle | None, paths: list[Path], label: str | None) -> tu
         elif found.labels is not None:
             labels += map(str, found.labels)
         elif path.is_dir():
-            labels += [path.resolve().name] * len(found)
+            labels += [from_file_name(path.resolve().name)] * len(found)
         else:
             raise LabelError(f"What is {path}? Say it with --label LABEL, or give a folder named by what is in it.")
     if kind == "vectors":
@@ -191,7 +192,7 @@ def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
         raise
     finally:
         if done < count:
-            typer.echo(f"engram: {done} of {count} are taught and saved; {then}", err=True)
+            say(f"engram: {done} of {count} are taught and saved; {then}", aside=True)
     return skipped
 
 

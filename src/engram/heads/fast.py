@@ -21,7 +21,7 @@ from engram.heads.head import Positions
 from engram.heads.left_out import LeftOut
 from engram.heads.novelty import Novelty
 from engram.heads.view import HeadView, cosines
-from engram.inputs.vectors import positions
+from engram.inputs.vectors import check_text, positions
 from engram.learner import (
     Consolidation,
     FloatArray,
@@ -153,6 +153,7 @@ class FastHead(FastMemory):
                 raise LabelError(f"{new!r} is taught already; forget it first or choose another name.")
             if type(new) is not type(old):
                 raise LabelError(f"Labels here are {type(old).__name__}; {new!r} is {type(new).__name__}.")
+            check_text(new)
             self._book = {new if label == old else label: i for label, i in self._book.items()}
 
     def meld(self, other: FastHead) -> None:

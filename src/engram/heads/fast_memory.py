@@ -14,7 +14,7 @@ from engram.heads.head import Head, from_json_array, json_array
 from engram.heads.quantisation import Quantisation, check_rows
 from engram.heads.reading import ReadOutKind
 from engram.heads.readout import ReadOut
-from engram.inputs.vectors import as_labels, as_vectors
+from engram.inputs.vectors import as_labels, as_vectors, kept_labels
 from engram.learner import FloatArray, InputError, Label, State
 
 
@@ -130,7 +130,7 @@ class FastMemory(Head):
 
     def _row_labels(self, rows: npt.NDArray[np.int16], targets: Any) -> list[Label]:
         check_rows(rows, self.width)
-        return as_labels(targets, len(rows), next(iter(self._book), None))
+        return kept_labels(targets, len(rows), next(iter(self._book), None))
 
     def _check(self, vectors: npt.NDArray[Any], labels: list[Label]) -> None:
         self.sums.check_capacity(len(vectors))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engram.learner import InputError
+from engram.printable import from_file_name
 
 Picture = npt.NDArray[Any]
 
@@ -109,7 +110,8 @@ def scan(folder: str | os.PathLike[str]) -> tuple[list[Path], list[str] | None]:
     Names that start with a dot and files of other endings are ignored; so are links that lead back.
 
     Returns:
-        The paths, and for each the name of its class's folder; or None where pictures lie in `folder` itself.
+        The paths, and for each the name of its class's folder (bytes of it that are not UTF-8 as `\\xe9`); or None
+        where pictures lie in `folder` itself.
 
     Raises:
         InputError: no such folder, no pictures, a class without any, or pictures beside class folders.
@@ -134,7 +136,7 @@ def scan(folder: str | os.PathLike[str]) -> tuple[list[Path], list[str] | None]:
         if not found:
             raise InputError(f"No pictures in {kind}: remove the folder, or add {_endings()} files to it.")
         paths += found
-        labels += [kind.name] * len(found)
+        labels += [from_file_name(kind.name)] * len(found)
     if not paths:
         raise InputError(f"No pictures in {root}: expected {_endings()} files, or a folder of them per class.")
     return paths, labels

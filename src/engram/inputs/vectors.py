@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.learner import FloatArray, InputError, Label, LabelError
+from engram.printable import from_file_name
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SHORT, _LONG = 1e-140, 1e140  # norms between these are exact to the last bits
 
 
@@ -78,14 +81,29 @@ def as_labels(targets: Any, count: int, like: Label | None = None) -> list[Label
         like: a label taught before, whose type new ones must share.
 
     Raises:
-        LabelError: another number of labels, a label that is neither str nor int, mixed types; bytes, and
-            collections without an order.
+        LabelError: another number of labels, a label that is neither str nor int, mixed types, a str that is not
+            Unicode text (it holds a lone surrogate); bytes, and collections without an order.
 
     >>> as_labels("cat", 2)
     ['cat', 'cat']
     >>> as_labels(np.array([3, 4]), 2)
     [3, 4]
     """
+    labels = kept_labels(targets, count, like)
+    for label in set(labels):
+        check_text(label)
+    return labels
+
+
+def check_text(label: Label) -> None:
+    """Raises LabelError where a label is a str that no file and no terminal can hold: with a lone surrogate in it."""
+    if isinstance(label, str) and not label.isascii() and _SURROGATE.search(label):
+        raise LabelError(f"The label {label!a} is not Unicode text: it holds half a character. Write it anew, such as "
+                         f"{from_file_name(label)!a}.")
+
+
+def kept_labels(targets: Any, count: int, like: Label | None = None) -> list[Label]:
+    """`as_labels` for labels that were taught before: earlier versions took any str."""
     labels = _plain_labels(targets, count)
     if len(labels) != count:
         raise LabelError(f"Got {count} inputs but {len(labels)} labels.")

@@ -13,6 +13,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from engram.printable import printable_json
+
 _WAITING_AT_MOST = 10_000  # lines; a stalled reader of stderr must not stall the server
 _SELDOM = 10.0  # seconds between two lines of what anybody could make happen any number of times
 _WRITTEN_EVERY = 0.1  # seconds: to wake the writer for each line would make every request wait for Python's lock
@@ -76,7 +78,8 @@ class RequestLog:
                 moment, level, event, values = self._lines.popleft()
                 when = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
                 entry = {"time": when, "level": level, "event": event, **values}
-                lines.append(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
+                line = json.dumps(entry, ensure_ascii=False, default=str)
+                lines.append(printable_json(line) + "\n")
             if lines:
                 self._print("".join(lines))
 

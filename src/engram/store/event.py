@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.learner import DamagedError, InputError, Label
+from engram.printable import from_file_name
 
 TAUGHT = "taught"
 """The kind of event that one example is; of all others the log knows the name only."""
@@ -216,7 +217,7 @@ def text(value: str | None) -> str | None:
         return None
     if not isinstance(value, str) or len(value) > _TEXT_LIMIT:
         raise InputError("The name of a teacher or a source is a text of at most a million characters.")
-    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    return from_file_name(value)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from engram.heads.head import from_json_array, json_array
-from engram.inputs.vectors import as_labels
+from engram.inputs.vectors import kept_labels
 from engram.learner import DamagedError, InputError, State
 from engram.strategies import optimiser as optimisers
 from engram.strategies.growing_network import Knowledge
@@ -96,7 +96,7 @@ def _restore(
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinity")
     known = {name: torch.from_numpy(array).to(strategy.device) for name, array in tensors.items()}
-    strategy.become(Knowledge(tuple(as_labels(labels, len(labels))), known))
+    strategy.become(Knowledge(tuple(kept_labels(labels, len(labels))), known))
     strategy.recall(_part(state, "remembered"))
     companions = np.array(state["companions"], bool)
     if companions.shape != (len(labels), len(labels)):
