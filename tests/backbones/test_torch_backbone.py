@@ -144,4 +144,4 @@ def test_without_pytorch_the_error_names_the_installation() -> None:
         "except InputError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install engram[train]" in done.stdout
+    assert "needs torch (the extra train): pip install" in done.stdout

@@ -213,7 +213,7 @@ def test_without_pytorch_a_network_says_what_to_install(
     for module in [module for module in sys.modules if module.startswith(("engram.strategies", "engram.structure"))]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert "engram[train]" in terminal.refuses("evaluate", "digits", name)
+    assert "(the extra train)" in terminal.refuses("evaluate", "digits", name)
 
 
 def test_settings_are_read_as_json_where_they_can_be() -> None:

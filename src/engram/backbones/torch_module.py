@@ -14,6 +14,7 @@ import numpy.typing as npt
 from engram.backbones.backbone import Features, Pool, Progress, count, fingerprint_of, in_batches, pooled
 from engram.backbones.onnx import OnnxBackbone
 from engram.backbones.preprocessing import Preprocessing
+from engram.extras import check, refusal
 from engram.inputs.images import each
 from engram.inputs.vectors import as_vectors
 from engram.learner import DamagedError, InputError
@@ -239,15 +240,14 @@ def _exported(
                 dynamic_axes={"inputs": {0: "batch"}, "features": {0: "batch"}},
             )
         except ImportError as error:
-            raise InputError(f"Export needs `pip install engram[export]`: {error}") from error
+            raise refusal(error, "Export to ONNX") or error from error
         except Exception as error:  # the exporter raises whatever its passes meet
             raise InputError(f"This network cannot be exported to ONNX: {error}") from error
     return file.getvalue()
 
 
 def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError("PyTorch backbones need PyTorch: pip install engram[train]") from error
+    check("A PyTorch backbone", "train")
+    import torch
+
     return torch

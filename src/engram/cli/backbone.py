@@ -147,13 +147,9 @@ def make_backbone(
 
 def check_training() -> None:
     """Say at once what is missing, rather than after the pictures are decoded."""
-    from importlib.util import find_spec
+    from engram.extras import check
 
-    from engram.learner import InputError
-
-    missing = [package for package in ("torch", "onnx") if find_spec(package) is None]
-    if missing:
-        raise InputError(f"This needs {' and '.join(missing)}: pip install engram[train,export]")
+    check("This", "train", "export")
 
 
 def _from_weights(

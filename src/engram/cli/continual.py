@@ -170,5 +170,7 @@ def _leave(found: Comparison, out: Path) -> None:
     write_atomically(out / "comparison.json", (json.dumps(found.to_json(), indent=1) + "\n").encode())
     try:
         save_svg(found.plot(), out / "comparison.svg")
-    except ImportError:
-        say("Install matplotlib (engram[experiments]) for the plot.")
+    except ImportError as error:
+        from engram.extras import refusal
+
+        say(str(refusal(error, "The plot") or error), aside=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +13,6 @@ from engram.cli.output import Json, emit, say
 
 if TYPE_CHECKING:
     from engram.experiments.digits_events import Event
-
-NEEDED = {"sklearn": "scikit-learn", "matplotlib": "matplotlib"}
-
 
 def demo(
     out: Annotated[
@@ -30,7 +26,9 @@ def demo(
     Nothing is downloaded. Every number is computed while you watch. Writes report.html, and two certificates that prove
     the meld and the forgetting.
     """
-    _check_installed()
+    from engram.extras import check
+
+    check("The demo", "demo")
     from engram.experiments.demo_report import write_report
     from engram.experiments.digits_events import document
 
@@ -61,11 +59,3 @@ def _told(out: Path, seed: int, quiet: bool) -> Iterator[Event]:
         for event in story(out, seed):
             screen.show(event)
             yield event
-
-
-def _check_installed() -> None:
-    missing = [name for module, name in NEEDED.items() if find_spec(module) is None]
-    if missing:
-        from engram.learner import EngramError
-
-        raise EngramError(f'The demo needs {" and ".join(missing)}: pip install "engram[demo]"')

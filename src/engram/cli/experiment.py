@@ -42,8 +42,7 @@ def run_experiment(
 
     Writes NAME.json, with every value, and a plot beside it.
     """
-    from engram import experiments
-
+    experiments = _experiments()
     changed = dict(_setting(text) for text in settings or [])
     if withhold is not None:
         changed["withhold"] = withhold
@@ -68,7 +67,7 @@ def show_settings(
     as_json: Json = False,
 ) -> None:
     """List what `engram experiment run NAME --set KEY=VALUE` can change."""
-    from engram import experiments
+    experiments = _experiments()
     from engram.experiments.experiment import as_text
 
     known = experiments.settings_of(name)
@@ -81,8 +80,7 @@ def show_settings(
 
 def collect_figures(out: Results = Path("results"), as_json: Json = False) -> None:
     """Collect the figures of all result files into figures.json."""
-    from engram import experiments
-
+    experiments = _experiments()
     figures = experiments.collect_figures(out)
     if as_json:
         emit(figures)
@@ -93,8 +91,7 @@ def collect_figures(out: Results = Path("results"), as_json: Json = False) -> No
 
 def check_figures(out: Results = Path("results"), as_json: Json = False) -> None:
     """Print the figures below their floor or not measured; exit code 1 if there are any."""
-    from engram import experiments
-
+    experiments = _experiments()
     findings = experiments.check_figures(out)
     if as_json:
         emit([{"key": f.key, "floor": f.floor, "measured": f.measured} for f in findings])
@@ -105,6 +102,16 @@ def check_figures(out: Results = Path("results"), as_json: Json = False) -> None
         say("Every figure is measured and holds its floor.")
     if findings:
         raise typer.Exit(REFUSED)
+
+
+def _experiments() -> Any:
+    """The room, or how to install what it needs."""
+    from engram.extras import check
+
+    check("An experiment", "experiments")
+    from engram import experiments
+
+    return experiments
 
 
 def _setting(text: str) -> tuple[str, str]:

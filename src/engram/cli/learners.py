@@ -119,15 +119,13 @@ def kind_of(name: str) -> Any:
     Raises:
         InputError: it needs a package that is not installed.
     """
-    module, _, attribute = LEARNERS[name].path.partition(":")
-    try:
-        return getattr(import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        from engram.learner import InputError
+    entry = LEARNERS[name]
+    if entry.network is not None:
+        from engram.extras import check
 
-        raise InputError(f"{name} trains a network, which needs PyTorch: pip install engram[train]") from error
+        check(f"{name} trains a network: it", "train")
+    module, _, attribute = entry.path.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def make(name: str, chosen: Mapping[str, Any], stream: Stream, seed: int, bundle: Bundle | None = None) -> Learner:

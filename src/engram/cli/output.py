@@ -131,6 +131,11 @@ def _verdict(error: BaseException) -> tuple[int | None, str]:
         return REFUSED, str(error)
     if isinstance(error, OSError):
         return REFUSED, _trouble(error)
+    if isinstance(error, ImportError):
+        from engram.extras import refusal
+
+        told = refusal(error)
+        return (None, "") if told is None else (REFUSED, str(told))
     return None, ""
 
 

@@ -51,7 +51,7 @@ def pretrain_backbone(
     """Train a network on pictures and make it a backbone.
 
     Ctrl-C loses nothing: the same command goes on where it stopped. The statistics of its features are measured too,
-    so the backbone is ready to be learned upon. Needs `pip install engram[train,export]`.
+    so the backbone is ready to be learned upon. Needs the extras train and export.
     """
     target = free_target(name or f"{family}-{recipe}", overwrite)
     check_training()

@@ -114,16 +114,13 @@ def remove(
 
 def _server() -> tuple[Any, Any, Any]:
     """The server's parts, or how to install them."""
-    try:
-        from engram.server.serving import serve as run
-        from engram.server.settings import Settings
-        from engram.server.shelf import named
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "engram":
-            raise
-        from engram.learner import InputError
+    from engram.extras import check
 
-        raise InputError(f"The server needs {error.name}: pip install 'engram[server]'.") from error
+    check("The server", "server")
+    from engram.server.serving import serve as run
+    from engram.server.settings import Settings
+    from engram.server.shelf import named
+
     return Settings, named, run
 
 

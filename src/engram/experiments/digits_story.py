@@ -56,8 +56,7 @@ def story(out: Path, seed: int = 0, backbone: str = "digits") -> Iterator[Event]
         backbone: name or folder of the bundle.
 
     Raises:
-        InputError: there is no such backbone.
-        ImportError: scikit-learn is not installed.
+        InputError: there is no such backbone, or scikit-learn is not installed.
     """
     started = time.perf_counter()
     told = _Story(digits(), Bundle.named(backbone), seed)

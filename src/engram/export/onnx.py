@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engram.extras import check, refusal
 from engram.learner import InputError, Label
 from engram.store.files import write_atomically
 
@@ -28,7 +29,7 @@ def to_onnx(
     """Write the network as it is in evaluation mode: one input "inputs" `(N, *input_shape)`, one output "outputs".
 
     What a mask has cut is zero in the file. That ONNX Runtime gives the same answers is tried before anything is
-    written. Needs `pip install engram[train,export]`.
+    written. Needs the extras train and export.
 
     Args:
         network: takes one float32 tensor and returns one. It is left in the mode it was in.
@@ -39,6 +40,7 @@ def to_onnx(
     Raises:
         InputError: no module, one that cannot be exported or answers otherwise then, or not as many labels as outputs.
     """
+    check("Export to ONNX", "train", "export")
     import torch
 
     from engram.pretraining.onnx_network import to_onnx as content_of
@@ -54,7 +56,7 @@ def to_onnx(
             expected = network(torch.from_numpy(probes).to(home)).cpu().numpy()
             content = content_of(network, shape, names=("inputs", "outputs"))
         except ImportError as error:
-            raise InputError(f"Export needs `pip install engram[export]`: {error}") from error
+            raise refusal(error, "Export to ONNX") or error from error
         except Exception as error:  # the network and the exporter raise whatever they meet
             raise InputError(f"This network cannot be exported to ONNX: {error}") from error
     if labels is not None:

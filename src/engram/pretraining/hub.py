@@ -15,6 +15,7 @@ from engram.backbones.backbone import Pool
 from engram.backbones.download import Progress, download
 from engram.backbones.onnx import OnnxBackbone
 from engram.backbones.preprocessing import IMAGENET, Preprocessing
+from engram.extras import check
 from engram.learner import InputError
 from engram.pretraining.cache import cache_folder
 
@@ -83,7 +84,7 @@ def pull(name: str, *, called: str | None = None, progress: Progress | None = No
         raise InputError(f"No network {name!r}. There are: {', '.join(WELL_KNOWN)}. Others: `engram backbone import`.")
     network = WELL_KNOWN[name]
     if network.family is not None:
-        _check_training(name)
+        check(f"{name} comes as PyTorch weights: making a backbone of them", "train", "export")
     endpoint = os.environ.get("HF_ENDPOINT", ENDPOINT).rstrip("/")
     url = f"{endpoint}/{network.repository}/resolve/{network.revision}/{network.file}"
     path = cache_folder() / "downloads" / f"{name}-{Path(network.file).name}"
@@ -100,13 +101,3 @@ def _backbone(network: Published, path: Path, name: str) -> OnnxBackbone:
     from engram.pretraining.published_weights import import_weights
 
     return import_weights(path, name=name, family=network.family, preprocessing=network.preprocessing)
-
-
-def _check_training(name: str) -> None:
-    """Before anything large is fetched."""
-    from importlib.util import find_spec
-
-    missing = [package for package in ("torch", "onnx") if find_spec(package) is None]
-    if missing:
-        raise InputError(f"{name} comes as PyTorch weights, which need {' and '.join(missing)}: "
-                         "pip install engram[train,export]")

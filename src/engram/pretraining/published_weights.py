@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engram.backbones.preprocessing import IMAGENET, Preprocessing
+from engram.extras import check
 from engram.learner import DamagedError, InputError
 from engram.pretraining.families import FAMILIES, make_network
 
@@ -77,10 +78,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         InputError: no such file, another ending, or PyTorch is missing.
         DamagedError: truncated, more than tensors, or not finite.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError("Weights of PyTorch networks need PyTorch: pip install engram[train]") from error
+    check("A file of PyTorch weights", "train")
+    import torch
+
     if not path.is_file():
         raise InputError(f"No file at {path}.")
     if path.suffix.lower() not in ENDINGS:

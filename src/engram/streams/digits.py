@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engram.extras import check
+
 Indices = npt.NDArray[np.intp]
 
 WITHHELD = 3
@@ -39,7 +41,11 @@ def digits() -> Digits:
 
     The first 897 places of a fixed permutation, without the 3s, are for pre-training, the next 400 for
     teaching, the last 500 for testing.
+
+    Raises:
+        InputError: scikit-learn is not installed; says how to install it.
     """
+    check("The data set digits", "demo")
     from sklearn.datasets import load_digits
 
     data = load_digits()
