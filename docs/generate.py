@@ -29,7 +29,7 @@ from typing import Any
 from unittest.mock import patch
 
 from growing_network import film_of, growing_network
-from http_reference import http_reference
+from http_reference import http_reference, scopes_reference
 
 from engram.cli import app
 
@@ -39,6 +39,7 @@ HTTP = ROOT / "docs" / "http.md"
 FILM = ROOT / "results" / "growprune-connectivity.json"
 ANIMATION = ROOT / "docs" / "growing-network.svg"
 ROUTES = re.compile(r"(<!-- routes -->\n).*?(<!-- /routes -->)", re.DOTALL)
+MAY = re.compile(r"(<!-- scopes -->\n).*?(<!-- /scopes -->)", re.DOTALL)
 TABLE = re.compile(r"(<!-- figures\n(.*?)-->\n).*?(<!-- /figures -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- figure (\S+) -->).*?(<!-- /figure -->)", re.DOTALL)
 PLOT = re.compile(r"(<!-- plot (\S+) \| (.*?) -->\n).*?(<!-- /plot -->)", re.DOTALL)
@@ -59,6 +60,7 @@ def pages() -> dict[Path, str]:
     if film:
         wanted[ANIMATION] = growing_network(film)
     wanted[HTTP] = ROUTES.sub(lambda found: f"{found[1]}\n{http_reference()}\n{found[2]}", wanted[HTTP])
+    wanted[HTTP] = MAY.sub(lambda found: f"{found[1]}\n{scopes_reference()}\n{found[2]}", wanted[HTTP])
     return wanted
 
 

@@ -12,10 +12,7 @@ Json = dict[str, Any]
 
 def http_reference() -> str:
     """A table of all routes, and for each what it takes and answers, by example."""
-    from engram.server.app import create_app
-    from engram.server.settings import Settings
-
-    document = create_app({}, Settings(folder=Path("."))).api.openapi()
+    document = _document()
     routes = list(_routes(document))
     lines = ["| | | |", "|---|---|---|"]
     lines += [f"| `{method}` | [`{path}`](#{_anchor(method, path)}) | {_first(operation)} |"
@@ -26,6 +23,28 @@ def http_reference() -> str:
         lines += _body(operation, document)
         lines += _answers(operation, document)
     return "\n".join(lines) + "\n"
+
+
+def scopes_reference() -> str:
+    """What a token of each scope may do: in words, and route by route."""
+    from engram.server.scopes import MEANINGS
+
+    names = list(MEANINGS)
+    lines = ["| scope | |", "|---|---|", *(f"| `{name}` | {MEANINGS[name]} |" for name in names), ""]
+    lines += ["| | " + " | ".join(f"`{name}`" for name in names) + " |", "|---" * (len(names) + 1) + "|"]
+    for method, path, operation in _routes(_document()):
+        cells = operation.get("x-scopes", dict.fromkeys(names, "open to all"))
+        lines.append(f"| [`{method} {path}`](#{_anchor(method, path)}) | "
+                     + " | ".join(cells.get(name, "") for name in names) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _document() -> Json:
+    from engram.server.app import create_app
+    from engram.server.settings import Settings
+
+    document: Json = create_app({}, Settings(folder=Path("."))).api.openapi()
+    return document
 
 
 def _routes(document: Json) -> Iterator[tuple[str, str, Json]]:

@@ -112,11 +112,11 @@ def test_a_foreign_page_cannot_teach(chromium: Any, taught: Brain, server: Serve
         elsewhere.server_close()
 
 
-def test_a_token_is_asked_for_and_one_that_only_reads_cannot_teach(
+def test_a_token_is_asked_for_and_one_that_only_asks_cannot_teach(
     open_page: Callable[..., Visitor], tmp_path: Path
 ) -> None:
     file = tmp_path / "tokens"
-    admin, reader = add_token(file, "ada", "admin"), add_token(file, "rob", "read")
+    admin, reader = add_token(file, "ada", "admin"), add_token(file, "rob", "ask")
     server = Server(tmp_path / "home", "--token-file", str(file))
     try:
         for given, teaches in ((admin, True), (reader, False)):

@@ -325,7 +325,7 @@ def forgers(tokens: Mapping[str, str]) -> Iterator[Case]:
     for method, target in (*TEACHER, *ADMIN):
         yield Case(
             f"a reader's token: {method} {target}",
-            http(method, target, headers={"Authorization": f"Bearer {tokens['read']}"}),
+            http(method, target, headers={"Authorization": f"Bearer {tokens['ask']}"}),
             tokens=True,
         )
     for method, target in ADMIN:
@@ -336,7 +336,7 @@ def forgers(tokens: Mapping[str, str]) -> Iterator[Case]:
         )
     yield Case(
         "a reader remembers",
-        posting(ASK, {"vectors": [RIGHT], "remember": True}, headers={"Authorization": f"Bearer {tokens['read']}"}),
+        posting(ASK, {"vectors": [RIGHT], "remember": True}, headers={"Authorization": f"Bearer {tokens['ask']}"}),
         tokens=True,
     )
     hashed = hashlib.sha256(secret.encode()).hexdigest()

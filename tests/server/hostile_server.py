@@ -52,7 +52,7 @@ class Target:
             Brain.create(home / name, device=name).close()
         file = home.parent / f"{home.name}.json"
         self.tokens = (
-            {scope: add_token(file, f"{scope}er", scope) for scope in ("read", "teach", "admin")} if tokens else {}
+            {scope: add_token(file, f"{scope}er", scope) for scope in ("ask", "teach", "admin")} if tokens else {}
         )
         self.headers = {"Authorization": f"Bearer {self.tokens['admin']}"} if tokens else {}
         more = ["--token-file", str(file)] if tokens else []

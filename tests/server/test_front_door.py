@@ -13,7 +13,7 @@ from served_things import LESSON, Demo
 from engram.learner import InputError
 from engram.server.app import create_app
 from engram.server.settings import Settings
-from engram.server.tokens import add_token, read_tokens, remove_token
+from engram.server.tokens import add_token
 
 TEACH, ASK = "/examples", "/predict"
 
@@ -76,69 +76,6 @@ def test_every_answer_protects_whoever_reads_it(taught: Demo) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-request-id"]
-
-
-@pytest.fixture
-def doors(serve, tmp_path: Path) -> tuple[Demo, dict[str, dict[str, str]]]:  # type: ignore[no-untyped-def]
-    """A brain behind tokens, and for each scope the headers of one who has it."""
-    file = tmp_path / "tokens.json"
-    keys = {scope: add_token(file, f"{scope}er", scope) for scope in ("read", "teach", "admin")}
-    headers = {scope: {"Authorization": f"Bearer {key}"} for scope, key in keys.items()}
-    return Demo(serve(token_file=file), "demo"), headers
-
-
-def test_without_a_token_nothing_is_told_but_that_the_server_lives(doors) -> None:  # type: ignore[no-untyped-def]
-    demo, _ = doors
-    for answer in (demo.get("/info"), demo.post(TEACH, json=LESSON), demo.client.get("/v1/brains"),
-                   demo.client.get("/metrics"), demo.client.get("/v2/models/demo"),
-                   demo.get("/info", headers={"Authorization": "Bearer engram_wrong"}),
-                   demo.get("/info", headers={"Authorization": "Basic abc"}),
-                   demo.client.get("/v1/brains/nosuch/info")):
-        assert answer.status_code == 401
-        assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert demo.client.get("/v2/health/ready").status_code == 200
-    assert demo.client.get("/").status_code == 200
-
-
-def test_each_scope_may_do_what_it_says(doors) -> None:  # type: ignore[no-untyped-def]
-    demo, who = doors
-    assert demo.post(TEACH, json=LESSON, headers=who["read"]).status_code == 403
-    assert demo.post(TEACH, json=LESSON, headers=who["teach"]).status_code == 201
-    asked = {"vectors": [[-0.5, -0.7]]}
-    assert demo.post(ASK, json=asked, headers=who["read"]).status_code == 200
-    assert demo.post(ASK, json=asked | {"remember": True}, headers=who["read"]).status_code == 403
-    assert demo.post(ASK, json=asked | {"remember": True}, headers=who["teach"]).status_code == 200
-    assert demo.post(":rollback", json={"to": 3}, headers=who["teach"]).status_code == 403
-    assert demo.post(":rollback", json={"to": 3}, headers=who["admin"]).status_code in (200, 409)
-    assert demo.client.get("/v1/brains", headers=who["teach"]).json()["scope"] == "teach"
-
-
-def test_the_teacher_is_whose_token_it_is_whatever_is_said(doors) -> None:  # type: ignore[no-untyped-def]
-    demo, who = doors
-    demo.post(TEACH, json=LESSON | {"teacher": "mallory"}, headers=who["teach"])
-    assert {one["teacher"] for one in demo.get(TEACH, headers=who["read"]).json()["examples"]} == {"teacher"}
-    gone = demo.delete(TEACH, params={"teacher": "teacher"}, headers=who["admin"])
-    assert gone.json()["changed"] == 4
-
-
-def test_a_token_that_was_taken_back_lets_nobody_in(doors, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    demo, who = doors
-    monkeypatch.setattr("engram.server.tokens._LOOK_AGAIN", 0.0)
-    assert demo.get("/info", headers=who["read"]).status_code == 200
-    remove_token(demo.client.app.settings.token_file, "reader")  # type: ignore[attr-defined]
-    assert demo.get("/info", headers=who["read"]).status_code == 401
-
-
-def test_tokens_are_kept_as_hashes_by_their_owner_alone(tmp_path: Path) -> None:
-    file = tmp_path / "tokens.json"
-    secret = add_token(file, "ada", "teach")
-    assert secret not in file.read_text()
-    assert file.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(InputError, match="already"):
-        add_token(file, "ada", "read")
-    file.chmod(0o666)
-    with pytest.raises(InputError, match="chmod 600"):
-        read_tokens(file)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])

@@ -245,10 +245,10 @@ def test_without_its_extra_it_says_how_to_install_it(tmp_path: Path) -> None:
 
 def test_tokens_are_made_listed_and_taken_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = str(tmp_path / "tokens.json")
-    assert app.run(["token", "add", file, "ada", "--scope", "read", "--json"]) == 0
+    assert app.run(["token", "add", file, "ada", "--scope", "ask", "--brain", "demo", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["token"].startswith("engram_")
     assert app.run(["token", "list", file, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [{"name": "ada", "scope": "read"}]
+    assert json.loads(capsys.readouterr().out) == [{"name": "ada", "scopes": ["ask"], "brains": ["demo"]}]
     assert app.run(["token", "remove", file, "ada"]) == 0
     assert app.run(["token", "remove", file, "ada"]) == 1
     assert app.run(["token", "add", file, "bob", "--scope", "everything"]) == 1

@@ -15,6 +15,7 @@ from typing import Any, Self
 from safetensors.numpy import save as pack_arrays
 
 from engram.backbones.bundle import Bundle
+from engram.brain.acting import signed
 from engram.brain.contributions import Contributions
 from engram.brain.journal import Journal, spared
 from engram.brain.knowledge import Knowledge
@@ -187,7 +188,8 @@ class Recorded(Knowledge):
         own = self._taught.own
         mark = None if own.live or self._journal is None else os.urandom(8).hex()
         before = [] if mark is None else [Change(events=[Draft(kind=OPENED, body={"mark": mark}, time=self._now())])]
-        numbers = self._commit([*before, *changes, self._inbox_change()])[len(before) : len(before) + len(changes)]
+        numbers = self._commit([*before, *map(signed, changes), self._inbox_change()])
+        numbers = numbers[len(before) : len(before) + len(changes)]
         if mark is not None:
             own.begin(mark)
         return numbers

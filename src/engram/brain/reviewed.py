@@ -147,20 +147,31 @@ class Reviewed(Tidying):
             InputError: there is nothing to undo, or something was forgotten for good since.
         """
         with self._change():
+            entry = self.last_change()
+            if entry is None:
+                raise InputError("There is nothing to undo.")
+            timeline = self._past().timeline()
+            seq = entry.first - 1 if entry.kind == ROLLED_BACK else timeline.in_force().before(entry.first)
+            timeline.check_reachable(seq)
+            self._return_to(seq, undoing=True)
+            return entry
+
+    def last_change(self) -> Entry | None:
+        """What `undo` would take back; None where there is nothing.
+
+        Raises:
+            InputError: the brain lives in memory only.
+        """
+        with self._lock:
             journal = self._past()
             timeline = journal.timeline()
             spans = timeline.in_force()
-            events = self._backward(journal, timeline.last + 1)
-            for _, together in groupby(events, _together):
+            for _, together in groupby(self._backward(journal, timeline.last + 1), _together):
                 group = list(together)
                 entry = _entry(group, spans)
-                if entry is None or entry.undone or entry.kind == CONSOLIDATED or _is_undo(group[0]):
-                    continue
-                seq = entry.first - 1 if entry.kind == ROLLED_BACK else spans.before(entry.first)
-                timeline.check_reachable(seq)
-                self._return_to(seq, undoing=True)
-                return entry
-            raise InputError("There is nothing to undo.")
+                if entry is not None and not entry.undone and entry.kind != CONSOLIDATED and not _is_undo(group[0]):
+                    return entry
+            return None
 
     def seq_at(self, moment: datetime) -> int:
         """The number of the last event by then. Raises InputError where the brain was not made yet."""
@@ -200,19 +211,25 @@ class Reviewed(Tidying):
 
     # Single examples
 
-    def examples(self, label: Label | None = None, after: int = 0, limit: int = 100) -> list[Example]:
+    def examples(
+        self, label: Label | None = None, after: int = 0, limit: int = 100, *, teacher: str | None = None
+    ) -> list[Example]:
         """The examples that were taught here one by one and are known, oldest first.
 
         Args:
             label: only those called so now; None for all.
             after: only those numbered after it.
             limit: how many at most.
+            teacher: only those that this one taught; None for all.
         """
         with self._lock:
             journal = self._past()
             timeline = journal.timeline()
             names, spans = Names(timeline), timeline.in_force()
-            found = self._rows_called(label) if label is not None else journal.log.find(after=after)
+            found = self._rows_called(label) if label is not None else journal.log.find(after=after, teacher=teacher)
+            if label is not None and teacher is not None:
+                own = {seq for seq, _ in journal.log.find(after=after, teacher=teacher)}
+                found = [(seq, name) for seq, name in found if seq in own]
             ids = [seq for seq, _ in found if seq > after and seq in spans][:limit]
             events = [journal.log.event(seq) for seq in ids]
             pictured = journal.log.pictured(ids)
@@ -222,23 +239,45 @@ class Reviewed(Tidying):
                 for event in events if event.label is not None
             ]
 
-    def newest(self, each: int = 3, among: int = 2_000) -> dict[Label, list[int]]:
+    def newest(self, each: int = 3, among: int = 2_000, *, teacher: str | None = None) -> dict[Label, list[int]]:
         """The numbers of the newest examples of each label, newest first, as far as the last events go.
 
         Args:
             each: how many of a label at most.
             among: how many events are looked through.
+            teacher: only those that this one taught; None for all.
         """
         with self._lock:
             journal = self._past()
             timeline = journal.timeline()
             names, spans = Names(timeline), timeline.in_force()
             newest: dict[Label, list[int]] = {}
-            for seq, taught in reversed(journal.log.find(after=max(0, self.seq - among))):
+            for seq, taught in reversed(journal.log.find(after=max(0, self.seq - among), teacher=teacher)):
                 ids = newest.setdefault(names.now(seq, taught), []) if seq in spans else [0] * each
                 if len(ids) < each:
                     ids.append(seq)
             return newest
+
+    def taught_by_others(self, teacher: str, *, ids: Iterable[int] = (), label: Label | None = None) -> int:
+        """How many of these examples someone else taught than `teacher`, here or on another device.
+
+        Args:
+            ids: examples by number.
+            label: all that goes by this label now.
+
+        Raises:
+            NotTaughtError: there is no example of such a number, or it is forgotten or rolled back.
+            InputError: the brain lives in memory only.
+        """
+        with self._lock:
+            journal = self._past()
+            others = sum(event.teacher != teacher for event in self._live(list(ids))[0])
+            if label is not None:
+                spans = journal.timeline().in_force()
+                own = {seq for seq, _ in journal.log.find(teacher=teacher)}
+                named = {seq for seq, _ in self._rows_called(label) if seq in spans}
+                others += self.counts().get(label, 0) - len(own & named)
+            return others
 
     def thumbnail(self, example: int) -> bytes | None:
         """A small picture of an example, JPEG, or None."""

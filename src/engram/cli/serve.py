@@ -72,29 +72,38 @@ def add(
     file: TokenFile,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token it is: the teacher in the history.")],
     scope: Annotated[
-        str, typer.Option("--scope", metavar="SCOPE", help="What it may do: read, teach (and read), or admin (all).")
-    ] = "teach",
+        list[str] | None,
+        typer.Option("--scope", metavar="SCOPE", help="What it may do, one or more: ask; teach (and ask); correct (what"
+                     " it taught itself; and teach); export (and see everything); admin (all). teach if left out."),
+    ] = None,
+    brain: Annotated[
+        list[str] | None, typer.Option("--brain", metavar="NAME", help="A brain it is bound to; any if left out.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a token; it is shown this once."""
     from engram.server.tokens import add_token
 
-    token = add_token(file, name, scope)
+    scopes = scope or ["teach"]
+    token = add_token(file, name, *scopes, brains=brain or None)
     if as_json:
-        emit({"name": name, "scope": scope, "token": token})
+        emit({"name": name, "scopes": scopes, "brains": brain or None, "token": token})
     else:
         say(token)
 
 
 def show(file: TokenFile, as_json: Json = False) -> None:
-    """List the names and scopes of all tokens."""
+    """List the names, scopes and brains of all tokens."""
     from engram.server.tokens import read_tokens
 
     tokens = read_tokens(file)
     if as_json:
-        emit([{"name": token.name, "scope": token.scope} for token in tokens])
+        emit([{"name": token.name, "scopes": token.scopes, "brains": token.brains} for token in tokens])
     else:
-        table(("name", "scope"), [(token.name, token.scope) for token in tokens])
+        table(("name", "scopes", "brains"), [
+            (token.name, ", ".join(token.scopes), "every" if token.brains is None else ", ".join(token.brains))
+            for token in tokens
+        ])
 
 
 def remove(

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from engram.learner import Predictions
+from engram.server.wire import shown
 
 
 def answers_json(predictions: Predictions, top: int, seq: int) -> bytes:
     """`schemas.Answers` of these predictions, without going through a model: this is what is asked most often."""
     answers = [
         {
-            "label": best if known else None, "known": known, "confidence": confidence, "focus": focus,
-            "familiarity": familiarity, "ranked": ranked,
+            "label": shown(best) if known and best is not None else None, "known": known, "confidence": confidence,
+            "focus": focus, "familiarity": familiarity, "ranked": ranked,
         }
         for best, known, confidence, focus, familiarity, ranked in zip(
             predictions.best, predictions.known.tolist(), _finite(predictions.confidence), _finite(predictions.focus),
@@ -38,7 +39,7 @@ def _ranked(predictions: Predictions, top: int) -> list[list[dict[str, Any]]]:
         order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     values = np.take_along_axis(scores, order, 1).tolist()
     return [
-        [{"label": names[place], "score": _number(value)} for place, value in zip(places, row, strict=True)]
+        [{"label": shown(names[place]), "score": _number(value)} for place, value in zip(places, row, strict=True)]
         for places, row in zip(order.tolist(), values, strict=True)
     ]
 

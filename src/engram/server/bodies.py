@@ -21,6 +21,7 @@ from starlette.requests import Request
 from engram.learner import InputError, Label
 from engram.server.problems import Refusal, invalid_model
 from engram.server.requests import Ask, Inputs, Teach
+from engram.server.wire import shown
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -189,11 +190,18 @@ def count(about: Mapping[str, Any], name: str, otherwise: int, most: int) -> int
     return int(value)
 
 
-def label_like(label: Label, like: Label | None) -> Label:
-    """A label that came as text, as a number where the brain's labels are numbers."""
-    if isinstance(label, str) and isinstance(like, int) and re.fullmatch(r"-?[0-9]{1,18}", label, re.ASCII):
+def label_like(label: Label, known: Mapping[Label, int]) -> Label:
+    """The label that is meant: a number where the brain's labels are numbers; the one that is shown so, if any.
+
+    Args:
+        label: as it came.
+        known: the brain's labels.
+    """
+    if isinstance(label, int) or label in known:
+        return label
+    if isinstance(next(iter(known), None), int) and re.fullmatch(r"-?[0-9]{1,18}", label, re.ASCII):
         return int(label)
-    return label
+    return next((one for one in known if shown(one) == label), label) if "\\ud" in label else label
 
 
 def _decoded(place: int, text: str) -> bytes:

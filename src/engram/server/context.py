@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -16,10 +16,10 @@ from engram.server.metrics import Metrics
 from engram.server.pictures import PixelBudget
 from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
+from engram.server.scopes import Caller, Need, Scope
 from engram.server.served_brain import ServedBrain
 from engram.server.settings import Settings
 from engram.server.shelf import Shelf
-from engram.server.tokens import Caller, Scope
 from engram.server.wire import NAME_PATTERN
 from engram.server.workers import Workers
 
@@ -55,22 +55,36 @@ async def context_of(request: Request) -> Context:
 def caller_of(request: Request) -> Caller:
     """Who asks. Raises Refusal for who is not known."""
     caller: Caller | None = request.scope.get("caller")
+    if caller is None and request.scope.get("tokens_broken"):
+        raise Refusal("unauthenticated", "Nobody is let in now: the tokens cannot be read. The server's log says why.")
     if caller is None:
         known = "This token is not known." if "authorization" in request.headers else "No token was sent."
         raise Refusal("unauthenticated", f"{known} Send one as Authorization: Bearer TOKEN.")
     return caller
 
 
-def needs(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
-    """What lets in those who may do as much."""
+class Needs:
+    """A dependency that lets in those who meet a need.
 
-    async def check(request: Request) -> Caller:
+    Args:
+        scopes: any one of them suffices.
+        own: suffices for what the caller taught or changed itself; the route then sees to that.
+    """
+
+    def __init__(self, *scopes: Scope, own: Scope | None = None) -> None:
+        self.need = Need(scopes, own)
+
+    async def __call__(self, request: Request) -> Caller:
         caller = caller_of(request)
-        if not caller.may(scope):
-            raise Refusal("forbidden", f"This takes the scope {scope!r}; {caller.name!r} has {caller.scope!r}.")
+        if not self.need.met_by(caller):
+            raise Refusal("forbidden", f"This takes {self.need}; {caller.name!r} has {', '.join(caller.scopes)}.")
         return caller
 
-    return check
+
+def check_brain(caller: Caller, name: str) -> None:
+    """Raises Refusal where a token is bound to other brains, whether or not there is this one."""
+    if not caller.may_use(name):
+        raise Refusal("forbidden", f"The token {caller.name!r} is bound to {', '.join(caller.brains or ()) or 'none'}.")
 
 
 BrainName = Annotated[str, Path(pattern=NAME_PATTERN, description="A brain.")]
@@ -78,14 +92,19 @@ BrainName = Annotated[str, Path(pattern=NAME_PATTERN, description="A brain.")]
 
 async def _served(request: Request, b: BrainName) -> ServedBrain:
     context: Context = request.app.state.context
+    check_brain(caller_of(request), b)
     return context.shelf[b]
 
 
 In = Annotated[Context, Depends(context_of)]
 Served = Annotated[ServedBrain, Depends(_served)]
-Reader = Annotated[Caller, Depends(needs("read"))]
-Teacher = Annotated[Caller, Depends(needs("teach"))]
-Admin = Annotated[Caller, Depends(needs("admin"))]
+Asker = Annotated[Caller, Depends(Needs("ask"))]
+Teacher = Annotated[Caller, Depends(Needs("teach"))]
+Historian = Annotated[Caller, Depends(Needs("teach", "export"))]
+Viewer = Annotated[Caller, Depends(Needs("export", own="teach"))]
+Corrector = Annotated[Caller, Depends(Needs("admin", own="correct"))]
+Exporter = Annotated[Caller, Depends(Needs("export"))]
+Admin = Annotated[Caller, Depends(Needs("admin"))]
 
 
 def reply(model: BaseModel, seq: int | None = None, status: int = 200) -> Response:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from itertools import count
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,8 +22,9 @@ from engram.server.metrics import Metrics
 from engram.server.problems import MEDIA_TYPE, Refusal, refusal_of
 from engram.server.rate_limit import RateLimit
 from engram.server.request_log import RequestLog, trace_of
+from engram.server.scopes import EVERYONE, Caller
 from engram.server.settings import Settings, is_loopback
-from engram.server.tokens import EVERYONE, Caller, Tokens
+from engram.server.tokens import Tokens
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _ONCE = (
@@ -61,7 +62,7 @@ class FrontDoor:
         self.settings = settings
         self._metrics, self._log = metrics, log
         self._hosts = settings.hosts()
-        self._tokens = Tokens(settings.token_file) if settings.token_file else None
+        self._tokens = Tokens(settings.token_file, self._note_tokens) if settings.token_file else None
         self._rate = RateLimit(settings.requests_per_second)
         self._at_once = 0
 
@@ -97,6 +98,7 @@ class FrontDoor:
         check_once(scope["headers"])
         if len(scope.get("raw_path") or b"") > _LONGEST:
             raise Refusal("too-long", f"The path may have {_LONGEST:,} bytes.")
+        check_characters(scope.get("raw_path") or b"", scope["query_string"])
         headers = visit.headers
         self._check_host(headers.get(b"host", b""))
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
@@ -105,6 +107,7 @@ class FrontDoor:
             check_origin(headers)
         caller = self._caller(headers.get(b"authorization"))
         scope["caller"] = caller
+        scope["tokens_broken"] = self._tokens is not None and self._tokens.problem is not None
         client = scope["client"][0] if scope.get("client") else ""
         wait = self._rate.wait((caller.name,) if caller and caller.name else client)
         if wait:
@@ -133,6 +136,12 @@ class FrontDoor:
             return EVERYONE
         scheme, _, secret = (authorization or b"").decode("latin-1").partition(" ")
         return self._tokens.caller(secret.strip()) if scheme.lower() == "bearer" and secret else None
+
+    def _note_tokens(self, problem: str | None) -> None:
+        if problem is None:
+            self._log.write("tokens read again")
+        else:
+            self._log.write("nobody is let in", "error", message=problem)
 
     def _note(self, scope: Scope, visit: _Visit, seconds: float, error: BaseException | None) -> None:
         route = getattr(scope.get("route"), "path", "") or "unmatched"
@@ -211,6 +220,16 @@ class _Body:
             if self._read > self._limit:
                 raise _too_large(self._limit)
         return message
+
+
+def check_characters(*parts: bytes) -> None:
+    """Raises Refusal where a path or a query is not UTF-8: guessed, two labels could become one."""
+    try:
+        for part in parts:
+            unquote_to_bytes(part).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refusal("bad-request", "The address is not UTF-8: percent-encode the bytes of its UTF-8 form, such as "
+                      "%C3%A9 for é.") from None
 
 
 def check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:

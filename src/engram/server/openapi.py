@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from engram.server import requests
+from engram.server.context import Needs
 from engram.server.inference_schemas import Infer
 from engram.server.problems import KINDS, MEDIA_TYPE
 from engram.server.schemas import Problem
+from engram.server.scopes import SCOPES, Need
 
 REF = "#/components/schemas/{model}"
 BODIES: tuple[type[BaseModel], ...] = (
@@ -89,21 +93,32 @@ INFER_BODY = json_body(Infer, **{
 })
 
 
-def install(api: FastAPI) -> None:
-    """Have the application give the complete document."""
+def install(api: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Have the application give the complete document of the routes in these routers."""
 
     def document() -> dict[str, Any]:
         if api.openapi_schema is None:
             api.openapi_schema = _complete(
                 get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes,
-                            tags=api.openapi_tags)
+                            tags=api.openapi_tags),
+                needs(routers),
             )
         return api.openapi_schema
 
     api.openapi = document  # type: ignore[method-assign]
 
 
-def _complete(document: dict[str, Any]) -> dict[str, Any]:
+def needs(routers: Sequence[APIRouter]) -> dict[tuple[str, str], Need]:
+    """What each route takes, by its method and path; those that take nothing are left out."""
+    return {
+        (method, route.path_format): dependency.call.need
+        for router in routers for route in router.routes if isinstance(route, APIRoute)
+        for dependency in route.dependant.dependencies if isinstance(dependency.call, Needs)
+        for method in route.methods or ()
+    }
+
+
+def _complete(document: dict[str, Any], needs: Mapping[tuple[str, str], Need]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     found = components.setdefault("schemas", {})
     _, definitions = models_json_schema([(model, "validation") for model in BODIES], ref_template=REF)
@@ -115,6 +130,9 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _complete_operation(path, method, operation)
+            need = needs.get((method.upper(), path))
+            if need is not None:
+                operation["x-scopes"] = {scope: cell for scope in SCOPES if (cell := need.cell(scope))}
     return document
 
 

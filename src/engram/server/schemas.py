@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from engram import __version__
-from engram.server.wire import WireLabel, about
+from engram.server.scopes import Scope
+from engram.server.wire import ShownLabel, ShownText, about
 
 
 class Problem(BaseModel):
@@ -59,10 +60,10 @@ class Brain(BaseModel):
 
 
 class Brains(BaseModel):
-    model_config = about({"brains": [], "scope": "admin", "teacher": None, "version": __version__})
+    model_config = about({"brains": [], "scopes": ["ask", "teach"], "teacher": "ada", "version": __version__})
 
     brains: list[Brain]
-    scope: Literal["read", "teach", "admin"] = Field(description="What whoever asks may do.")
+    scopes: list[Scope] = Field(description="What whoever asks may do, with all that it includes.")
     teacher: str | None = Field(description="The name of the token used.")
     version: str
 
@@ -89,12 +90,12 @@ class Taught(BaseModel):
 
 
 class Ranked(BaseModel):
-    label: WireLabel
+    label: ShownLabel
     score: float | None
 
 
 class Answer(BaseModel):
-    label: WireLabel | None = Field(description='The best label, or null: "Nothing I know".')
+    label: ShownLabel | None = Field(description='The best label, or null: "Nothing I know".')
     known: bool
     confidence: float | None
     focus: float | None
@@ -113,7 +114,7 @@ class Answers(BaseModel):
 
 
 class Class(BaseModel):
-    label: WireLabel
+    label: ShownLabel
     count: int
     newest: list[int] = Field(description="Ids of the three newest examples, newest first.")
 
@@ -127,10 +128,10 @@ class Classes(BaseModel):
 
 class Example(BaseModel):
     id: int
-    label: WireLabel
+    label: ShownLabel
     time: datetime
-    teacher: str | None
-    source: str | None
+    teacher: ShownText | None
+    source: ShownText | None
     thumbnail: bool = Field(description="Whether there is a thumbnail to fetch.")
 
 
@@ -147,7 +148,7 @@ class Examples(BaseModel):
 
 class Unknown(BaseModel):
     number: int
-    source: str | None
+    source: ShownText | None
     thumbnail: bool
 
 
@@ -187,8 +188,8 @@ class Consolidated(BaseModel):
 
 class Conflict(BaseModel):
     kind: str
-    labels: list[WireLabel]
-    message: str
+    labels: list[ShownLabel]
+    message: ShownText
 
 
 class Melded(BaseModel):
@@ -196,12 +197,12 @@ class Melded(BaseModel):
 
     seq: int
     changed: int = Field(description="How many devices' contributions were new.")
-    notes: list[str]
+    notes: list[ShownText]
     conflicts: list[Conflict]
 
 
 class LabelCount(BaseModel):
-    label: WireLabel | None = Field(description="null for examples that were forgotten since.")
+    label: ShownLabel | None = Field(description="null for examples that were forgotten since.")
     count: int
 
 
@@ -209,9 +210,9 @@ class Entry(BaseModel):
     seq: int
     time: datetime
     kind: str = Field(description="taught, forgot label, forgot examples, renamed, relabelled, melded, …")
-    teacher: str | None
+    teacher: ShownText | None
     labels: list[LabelCount]
-    note: str
+    note: ShownText
     undone: bool
 
 
@@ -267,7 +268,7 @@ class Point(BaseModel):
     y: float
     kind: Literal["class", "prototype", "unknown"] = Field(description="A class's mean, a prototype, or an unknown.")
     weight: int = Field(description="How many examples it stands for.")
-    label: WireLabel | None = Field(description="null for an unknown.")
+    label: ShownLabel | None = Field(description="null for an unknown.")
     unknown: int | None = Field(description="Its number in the inbox, for an unknown.")
 
 
@@ -284,7 +285,7 @@ class Map(BaseModel):
 
 
 class ClassHealth(BaseModel):
-    label: WireLabel
+    label: ShownLabel
     held_back: int = Field(description="Examples answered as if they had never been taught (leave-one-out).")
     accuracy: float | None
     confidence: float | None = Field(description="Mean confidence in them.")
@@ -310,7 +311,7 @@ class Health(BaseModel):
          "accuracy": 0.95, "seq": 42}
     )
 
-    labels: list[WireLabel]
+    labels: list[ShownLabel]
     confusion: list[list[int]] = Field(
         description="Row: what it is. Column: what it was taken for; one column more than labels, for 'Nothing I know'."
     )

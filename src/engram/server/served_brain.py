@@ -14,9 +14,11 @@ from threading import Condition, Lock
 from typing import Any, Literal, TypeVar
 
 from engram.brain import Brain
+from engram.brain.acting import acting
 from engram.brain.examples import takes
 from engram.brain.memory_map import MapPoint
 from engram.learner import EngramError, Label
+from engram.server.bodies import label_like
 from engram.server.conditions import check_seq
 from engram.server.health import HealthRecord
 from engram.server.problems import Refusal
@@ -160,12 +162,17 @@ class ServedBrain:
                     del self._users[id(brain)]
                 self._left.notify_all()
 
-    def change(self, do: Callable[[Brain], Result], wanted: frozenset[int] | None = None) -> Result:
+    def change(
+        self, do: Callable[[Brain], Result], wanted: frozenset[int] | None = None, *, by: str | None = None,
+        alone: bool = False,
+    ) -> Result:
         """Change something; returns when it is on disk.
 
         Args:
             do: the change.
             wanted: sequence numbers at one of which the brain has to be; then no other change comes between.
+            by: who makes it, for the history; None where that is not known.
+            alone: let no other change come between what `do` looks at and what it does.
 
         Raises:
             Refusal: read only, not open, or at another sequence number.
@@ -173,7 +180,8 @@ class ServedBrain:
         """
         if self.follower:
             raise Refusal("read-only", "This server follows a brain that is taught elsewhere: teach it there.")
-        with self._turns.shared() if wanted is None else self._turns.alone(), self.using() as brain:
+        turn = self._turns.shared() if wanted is None and not alone else self._turns.alone()
+        with turn, self.using() as brain, acting(by):
             check_seq(wanted, brain.seq)
             result = do(brain)
         self.tell()
@@ -247,10 +255,9 @@ class ServedBrain:
         bundle = self._brain.bundle if self._brain is not None else None
         return bundle.width if bundle is not None and takes(bundle) == "vectors" else None
 
-    @property
-    def like(self) -> Label | None:
-        """One of its labels, to tell their type by."""
-        return next(iter(self.counts), None)
+    def label(self, given: Label) -> Label:
+        """The label that is meant by one that came in a request."""
+        return label_like(given, self.counts)
 
     @property
     def inbox(self) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import numpy as np
 from engram.learner import InputError, Predictions
 from engram.server.bodies import Given
 from engram.server.inference_schemas import Infer, InputTensor, TensorMetadata
+from engram.server.wire import shown
 
 OUTPUTS = {"label": "BYTES", "known": "BOOL", "confidence": "FP32", "focus": "FP32", "familiarity": "FP32"}
 _NUMBERS = {"FP32": "<f4", "FP64": "<f8"}
@@ -85,7 +86,7 @@ def outputs_of(
 
 def _values(predictions: Predictions, output: str) -> list[Any]:
     if output == "label":
-        return ["" if label is None else str(label) for label in predictions.labels]
+        return ["" if label is None else str(shown(label)) for label in predictions.labels]
     values: list[Any] = getattr(predictions, output).tolist()
     return values
 

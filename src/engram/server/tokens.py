@@ -1,4 +1,4 @@
-"""Who may do what: named tokens with a scope, of which only the SHA-256 is kept.
+"""A file of tokens: names with scopes and brains, of whose secrets only the SHA-256 is kept.
 
 A token is 256 random bits, so that nothing can be gained by trying all of them: a plain hash is enough, and a slow one
 would only slow down every request (NIST SP 800-63B, section 5.1.4.2, on look-up secrets).
@@ -13,15 +13,16 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any
 
 from engram.learner import InputError
+from engram.server.scopes import SCOPES, Caller, Scope
 
-Scope = Literal["read", "teach", "admin"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-"""Each may do what those before it may."""
+EARLIER: Mapping[str, Scope] = {"read": "ask", "teach": "correct", "admin": "admin"}
+"""What the scopes of files without `scopes`, written by earlier versions, allow today: never more than then."""
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 _LOOK_AGAIN = 1.0  # seconds
@@ -33,38 +34,37 @@ class Token:
 
     Attributes:
         name: whose it is; the teacher in the history.
-        scope: what it may do.
+        scopes: what it may do.
+        brains: the brains it is bound to; None for every brain.
         sha256: of the token itself, in hexadecimal.
     """
 
     name: str
-    scope: Scope
+    scopes: tuple[Scope, ...]
+    brains: tuple[str, ...] | None
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whoever sends a request: the name of the token, None where none are needed; and what it may do."""
-
-    name: str | None
-    scope: Scope
-
-    def may(self, scope: Scope) -> bool:
-        """
-        >>> Caller("ada", "teach").may("read"), Caller("ada", "teach").may("admin")
-        (True, False)
-        """
-        return SCOPES.index(self.scope) >= SCOPES.index(scope)
-
-
-EVERYONE = Caller(None, "admin")
-
-
 class Tokens:
-    """The tokens in a file; a change of the file is noticed within a second."""
+    """The tokens in a file; a change of the file is noticed within a second.
 
-    def __init__(self, file: Path) -> None:
+    A file that cannot be read any more lets nobody in.
+
+    Args:
+        file: the file.
+        told: called with what is wrong with the file whenever that changes; with None once it can be read again.
+
+    Attributes:
+        problem: why the file could not be read when it was looked at last; None where it could.
+
+    Raises:
+        InputError: the file is none of tokens, to begin with.
+    """
+
+    def __init__(self, file: Path, told: Callable[[str | None], None] = lambda problem: None) -> None:
         self.file = file
+        self.problem: str | None = None
+        self._told = told
         self._stamp = self._stamped()
         self._tokens = read_tokens(file)
         self._looked = time.monotonic()
@@ -76,7 +76,7 @@ class Tokens:
         found = None
         for token in self._tokens:
             if hmac.compare_digest(token.sha256, digest):
-                found = Caller(token.name, token.scope)
+                found = Caller(token.name, token.scopes, token.brains)
         return found
 
     def _look_again(self) -> None:
@@ -85,15 +85,23 @@ class Tokens:
             return
         self._looked = now
         stamp = self._stamped()
-        if stamp != self._stamp:
-            self._tokens, self._stamp = (read_tokens(self.file) if stamp else []), stamp
+        if stamp == self._stamp and stamp is not None:
+            return
+        try:
+            tokens, problem = read_tokens(self.file), None
+        except InputError as error:
+            tokens, problem = [], str(error)
+        self._tokens, self._stamp = tokens, stamp
+        if problem != self.problem:
+            self.problem = problem
+            self._told(problem)
 
-    def _stamped(self) -> tuple[int, int, int] | None:
+    def _stamped(self) -> tuple[int, ...] | None:
         try:
             found = self.file.stat()
         except OSError:
             return None
-        return (found.st_mtime_ns, found.st_ino, found.st_size)
+        return (found.st_mtime_ns, found.st_ctime_ns, found.st_dev, found.st_ino, found.st_size, found.st_mode)
 
 
 def read_tokens(file: Path) -> list[Token]:
@@ -105,34 +113,53 @@ def read_tokens(file: Path) -> list[Token]:
     try:
         if os.name == "posix" and file.stat().st_mode & 0o022:
             raise InputError(f"Others may change {file}: chmod 600 it.")
-        entries = json.loads(file.read_text(encoding="utf-8"))["tokens"]
-        tokens = [Token(str(entry["name"]), entry["scope"], str(entry["sha256"])) for entry in entries]
-        if not all(token.scope in SCOPES and re.fullmatch("[0-9a-f]{64}", token.sha256) for token in tokens):
-            raise InputError(f"{file} holds a token without a proper scope or SHA-256.")
+        return [_token(file, entry) for entry in json.loads(file.read_text(encoding="utf-8"))["tokens"]]
     except OSError as error:
         raise InputError(f"Cannot read the tokens in {file}: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{file} is not a file of tokens: engram token add FILE NAME makes one.") from error
-    return tokens
 
 
-def add_token(file: Path, name: str, scope: str) -> str:
+def _token(file: Path, entry: Mapping[str, Any]) -> Token:
+    """One entry of the file. Raises InputError for a scope or a hash that is none."""
+    name, given, brains = str(entry["name"]), entry.get("scopes"), entry.get("brains")
+    scopes = [EARLIER.get(entry["scope"], entry["scope"])] if given is None else given
+    if not isinstance(scopes, list) or not scopes or any(scope not in SCOPES for scope in scopes):
+        raise InputError(f"{file}: the scopes of {name!r} are a list of some of {', '.join(SCOPES)}: write it so.")
+    if not re.fullmatch("[0-9a-f]{64}", str(entry["sha256"])):
+        raise InputError(f"{file}: {name!r} has no SHA-256: delete the entry, and add the token anew.")
+    if brains is not None and not (isinstance(brains, list) and all(isinstance(brain, str) for brain in brains)):
+        raise InputError(f"{file}: the brains of {name!r} are a list of names, or null for every brain: write it so.")
+    return Token(name, tuple(scopes), None if brains is None else tuple(brains), str(entry["sha256"]))
+
+
+def add_token(file: Path, name: str, *scopes: str, brains: Iterable[str] | None = None) -> str:
     """Make a token; it is shown this once and cannot be had again.
+
+    Args:
+        name: whose it is.
+        scopes: what it may do; at least one.
+        brains: the brains it is bound to; None for every brain.
 
     Raises:
         InputError: the name is taken or cannot be used, or there is no such scope.
     """
-    if scope not in SCOPES:
-        raise InputError(f"There is no scope {scope!r}: choose read, teach or admin.")
+    if "read" in scopes:
+        raise InputError("There is no scope 'read' any more: 'ask' asks; 'export' also sees and downloads everything.")
+    chosen = [scope for scope in SCOPES if scope in scopes]
+    if not chosen or set(scopes) - set(chosen):
+        wrong = ", ".join(repr(scope) for scope in scopes if scope not in SCOPES) or "given"
+        raise InputError(f"There is no scope {wrong}: choose one or more of {', '.join(SCOPES)}.")
     if not _NAME.fullmatch(name):
         raise InputError("A token's name has 1 to 64 characters, none of them a control character.")
+    bound = None if brains is None else tuple(dict.fromkeys(brains))
     tokens = read_tokens(file) if file.exists() else []
     if any(token.name == name for token in tokens):
         raise InputError(f"{file} has a token {name!r} already: remove it first.")
     secret = "engram_" + secrets.token_urlsafe(32)
-    _write(file, [*tokens, Token(name, scope, hashlib.sha256(secret.encode()).hexdigest())])
+    _write(file, [*tokens, Token(name, tuple(chosen), bound, hashlib.sha256(secret.encode()).hexdigest())])
     return secret
 
 
@@ -145,7 +172,7 @@ def remove_token(file: Path, name: str) -> None:
     _write(file, left)
 
 
-def _write(file: Path, tokens: list[Token]) -> None:
+def _write(file: Path, tokens: Sequence[Token]) -> None:
     content = json.dumps({"tokens": [asdict(token) for token in tokens]}, indent=1, ensure_ascii=False) + "\n"
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -12,11 +12,12 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 
+from engram.learner import Label
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """Names of brains: no dot, no slash, nothing that a path could be made of."""
 
 LARGEST = 2**63 - 1
-
 
 
 def _whole(value: object) -> object:
@@ -42,6 +43,21 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["flowers"])]
 Seq = Annotated[Whole, Field(ge=0, le=LARGEST)]
 Sentence = Annotated[StrictStr, Field(min_length=1, max_length=100_000)]
 Vector = Annotated[list[float], Field(min_length=1, max_length=65_536)]
+
+
+def shown(label: Label) -> Label:
+    """A label, or other text, as it is answered. File names may hold bytes that are no characters; JSON may not.
+
+    >>> shown("caf\udce9") == r"caf\udce9", shown("café"), shown(7)
+    (True, 'café', 7)
+    """
+    if not isinstance(label, str) or label.isascii():
+        return label
+    return label.encode("utf-8", "backslashreplace").decode()
+
+
+ShownLabel = Annotated[str | int, BeforeValidator(shown)]
+ShownText = Annotated[str, BeforeValidator(shown)]
 
 
 def about(example: JsonValue) -> ConfigDict:

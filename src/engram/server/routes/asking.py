@@ -12,17 +12,17 @@ from starlette.responses import Response
 from engram.brain import Brain
 from engram.learner import InputError, Predictions
 from engram.server.answers import answers_json
-from engram.server.bodies import Given, count, flag, label_like, read_inputs
+from engram.server.bodies import Given, count, flag, read_inputs
 from engram.server.conditions import etag
-from engram.server.context import Context, In, Reader, Served
+from engram.server.context import Asker, Context, In, Served
 from engram.server.direct_route import DirectRoute
 from engram.server.openapi import ASK_BODY
 from engram.server.pictures import count_pixels
 from engram.server.problems import Refusal
 from engram.server.requests import Ask
 from engram.server.schemas import Answers
+from engram.server.scopes import Caller
 from engram.server.served_brain import ServedBrain
-from engram.server.tokens import Caller
 
 router = APIRouter(tags=["ask"], route_class=DirectRoute)
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ KINDS = {"vectors": "vectors", "texts": "text", "pictures": "pictures"}
 
 
 @router.post("/v1/brains/{b}/predict", response_model=Answers, openapi_extra=ASK_BODY)
-async def predict(request: Request, caller: Reader, served: Served, context: In) -> Response:
+async def predict(request: Request, caller: Asker, served: Served, context: In) -> Response:
     """What is this? The best label of each input, or null: "Nothing I know"."""
     make = await read_inputs(request, Ask, served.width)
     given = await _made(request, make, context)
@@ -49,7 +49,9 @@ async def answered(request: Request, caller: Caller, served: ServedBrain, contex
         raise Refusal("forbidden", "To keep what is not known takes the scope 'teach'.")
     among = given.about.get("among")
     if isinstance(among, str):
-        among = [label_like(name, served.like) for name in among.split(",")]
+        among = among.split(",")
+    if among is not None:
+        among = [served.label(name) for name in among]
 
     def ask() -> bytes:
         return answers_json(ask_brain(served, given, among, remember=remember), top, served.seq)

@@ -12,23 +12,25 @@ from engram.backbones.catalogue import listing
 from engram.brain.examples import DESCRIPTOR
 from engram.server import schemas
 from engram.server.bodies import read_model
-from engram.server.context import Admin, In, Reader, Served, reply
+from engram.server.context import Admin, Asker, In, Served, check_brain, reply
 from engram.server.openapi import json_body
 from engram.server.requests import Create
 from engram.server.schemas import Backbone, Backbones, Brains
+from engram.server.scopes import SCOPES
 
 router = APIRouter(tags=["brains"])
 
 
 @router.get("/v1/brains", response_model=Brains)
-async def list_brains(caller: Reader, context: In) -> Response:
+async def list_brains(caller: Asker, context: In) -> Response:
     """The brains that are served, and what whoever asks may do."""
-    brains = [schemas.Brain(**brain.summary()) for brain in context.shelf]
-    return reply(Brains(brains=brains, scope=caller.scope, teacher=caller.name, version=__version__))
+    brains = [schemas.Brain(**brain.summary()) for brain in context.shelf if caller.may_use(brain.name)]
+    scopes = [scope for scope in SCOPES if caller.may(scope)]
+    return reply(Brains(brains=brains, scopes=scopes, teacher=caller.name, version=__version__))
 
 
 @router.get("/v1/backbones", response_model=Backbones)
-async def list_backbones(caller: Reader, context: In) -> Response:
+async def list_backbones(caller: Asker, context: In) -> Response:
     """The backbones that a new brain can stand on."""
     found = await context.workers.look(listing)
     kinds = {DESCRIPTOR: "descriptor"} | {line["name"]: line["kind"] for line in found if "problem" not in line}
@@ -39,6 +41,7 @@ async def list_backbones(caller: Reader, context: In) -> Response:
 async def create_brain(request: Request, caller: Admin, context: In) -> Response:
     """Make a new brain, beside the others."""
     asked = await read_model(request, Create)
+    check_brain(caller, asked.name)
     options = asked.model_dump(exclude={"name"}, exclude_none=True)
     if "backbone" in options:
         options["bundle"] = options.pop("backbone")

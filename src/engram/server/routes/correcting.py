@@ -6,61 +6,111 @@ from collections.abc import Callable
 from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from engram.brain import Brain
 from engram.brain.melding import MeldReport
 from engram.learner import DamagedError, InputError, NotTaughtError
-from engram.server.bodies import flag, label_like, media_type, read_model
+from engram.server.bodies import flag, media_type, read_model
 from engram.server.conditions import wanted_seq
-from engram.server.context import Admin, Context, In, Served, Teacher, reply
+from engram.server.context import Admin, Context, Corrector, In, Served, Teacher, check_brain, reply
 from engram.server.openapi import MELD_BODY, json_body
+from engram.server.ownership import check_own, check_own_change
 from engram.server.parcels import received, unpacked
 from engram.server.problems import Refusal
 from engram.server.requests import Meld, NameGroup, Relabel, Rename, Rollback
 from engram.server.schemas import Changed, Conflict, Consolidated, Melded
+from engram.server.scopes import Caller
 from engram.server.served_brain import ServedBrain
 from engram.server.wire import LARGEST
 
 router = APIRouter(tags=["correct"])
+
+
+class _LabelConvertor(Convertor[str]):
+    """The rest of a path, with slashes and line breaks."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("label", _LabelConvertor())
 
 Id = Annotated[int, Path(ge=1, le=LARGEST, description="An example's id: its sequence number.")]
 Group = Annotated[int, Path(ge=1, le=LARGEST, description="A group's number.")]
 LabelPath = Annotated[str, Path(min_length=1, max_length=256, description="A label, percent-encoded.")]
 
 
-@router.delete("/v1/brains/{b}/classes/{label:path}", response_model=Changed)
-async def forget_class(request: Request, caller: Teacher, served: Served, context: In, label: LabelPath) -> Response:
+@router.delete("/v1/brains/{b}/classes", response_model=Changed)
+async def forget_class(
+    request: Request, caller: Corrector, served: Served, context: In,
+    label: Annotated[str, Query(min_length=1, max_length=256, description="The label that is forgotten.")],
+) -> Response:
     """Forget a label, for good: its examples leave the log, the snapshots and the thumbnails."""
-    name = label_like(label, served.like)
-    return await _changed(request, served, context, lambda brain: _forgetting(brain, label=name))
+    return await _forget_class(request, caller, served, context, label)
+
+
+@router.delete("/v1/brains/{b}/classes/{label:label}", response_model=Changed)
+async def forget_class_by_path(
+    request: Request, caller: Corrector, served: Served, context: In, label: LabelPath
+) -> Response:
+    """The same, for labels that clients do not take for a part of the path, as they do `..` and `.`."""
+    return await _forget_class(request, caller, served, context, label)
+
+
+async def _forget_class(
+    request: Request, caller: Caller, served: ServedBrain, context: Context, label: str
+) -> Response:
+    name, own = served.label(label), caller.limited_to("admin")
+
+    def change(brain: Brain) -> int:
+        check_own(brain, own, "forget", label=name)
+        return _forgetting(brain, label=name)
+
+    return await _changed(request, caller, served, context, change)
 
 
 @router.delete("/v1/brains/{b}/examples/{id:int}", response_model=Changed)
-async def forget_example(request: Request, caller: Teacher, served: Served, context: In, id: Id) -> Response:
+async def forget_example(request: Request, caller: Corrector, served: Served, context: In, id: Id) -> Response:
     """Forget one example, for good."""
-    return await _changed(request, served, context, lambda brain: _forgetting(brain, ids=[id]))
+    own = caller.limited_to("admin")
+
+    def change(brain: Brain) -> int:
+        check_own(brain, own, "forget", ids=[id])
+        return _forgetting(brain, ids=[id])
+
+    return await _changed(request, caller, served, context, change)
 
 
 @router.delete("/v1/brains/{b}/examples", response_model=Changed)
 async def forget_teacher(
-    request: Request, caller: Admin, served: Served, context: In,
+    request: Request, caller: Corrector, served: Served, context: In,
     teacher: Annotated[str, Query(min_length=1, max_length=256, description="Whose examples are forgotten.")],
 ) -> Response:
     """Forget all that one teacher taught, for good."""
-    return await _changed(request, served, context, lambda brain: _forgetting(brain, teacher=teacher))
+    own = caller.limited_to("admin")
+    if own not in (None, teacher):
+        raise Refusal("forbidden", f"{own!r} may forget what {own!r} taught; what others did takes the scope 'admin'.")
+    return await _changed(request, caller, served, context, lambda brain: _forgetting(brain, teacher=teacher))
 
 
 @router.post("/v1/brains/{b}/examples/{id:int}:relabel", response_model=Changed, openapi_extra=json_body(Relabel))
-async def relabel(request: Request, caller: Teacher, served: Served, context: In, id: Id) -> Response:
+async def relabel(request: Request, caller: Corrector, served: Served, context: In, id: Id) -> Response:
     """An example is something else than it was taught as."""
-    asked = await read_model(request, Relabel)
+    asked, own = await read_model(request, Relabel), caller.limited_to("admin")
 
     def change(brain: Brain) -> int:
-        brain.relabel([id], label_like(asked.label, served.like))
+        check_own(brain, own, "relabel", ids=[id])
+        brain.relabel([id], served.label(asked.label))
         return 1
 
-    return await _changed(request, served, context, change)
+    return await _changed(request, caller, served, context, change)
 
 
 @router.post("/v1/brains/{b}/unknowns/{group:int}:name", response_model=Changed, openapi_extra=json_body(NameGroup))
@@ -68,49 +118,60 @@ async def name_group(request: Request, caller: Teacher, served: Served, context:
     """Learn a group of unknowns under a label."""
     asked = await read_model(request, NameGroup)
     return await _changed(
-        request, served, context,
-        lambda brain: brain.name(group, label_like(asked.label, served.like), teacher=caller.name), taught=True,
+        request, caller, served, context,
+        lambda brain: brain.name(group, served.label(asked.label), teacher=caller.name), taught=True,
     )
 
 
 @router.delete("/v1/brains/{b}/unknowns/{group:int}", response_model=Changed)
 async def discard_group(request: Request, caller: Teacher, served: Served, context: In, group: Group) -> Response:
     """Let a group of unknowns go, unnamed."""
-    return await _changed(request, served, context, lambda brain: _discarding(brain, group))
+    return await _changed(request, caller, served, context, lambda brain: _discarding(brain, group))
 
 
 @router.post("/v1/brains/{b}:rename", response_model=Changed, openapi_extra=json_body(Rename))
-async def rename(request: Request, caller: Teacher, served: Served, context: In) -> Response:
+async def rename(request: Request, caller: Corrector, served: Served, context: In) -> Response:
     """Call a label by another name."""
-    asked = await read_model(request, Rename)
+    asked, own = await read_model(request, Rename), caller.limited_to("admin")
 
     def change(brain: Brain) -> int:
-        old, new = label_like(asked.old, served.like), label_like(asked.new, served.like)
+        old, new = served.label(asked.old), served.label(asked.new)
+        check_own(brain, own, "rename", label=old)
         count = brain.view.counts.get(old, 0)
         brain.rename(old, new)
         return count
 
-    return await _changed(request, served, context, change)
+    return await _changed(request, caller, served, context, change)
 
 
 @router.post("/v1/brains/{b}:undo", response_model=Changed)
-async def undo(request: Request, caller: Teacher, served: Served, context: In) -> Response:
+async def undo(request: Request, caller: Corrector, served: Served, context: In) -> Response:
     """Take back the last change that is not undone; never across a forget."""
-    return await _changed(request, served, context, lambda brain: _moving(brain, brain.undo))
+    own = caller.limited_to("admin")
+
+    def change(brain: Brain) -> int:
+        check_own_change(brain, own)
+        return _moving(brain, brain.undo)
+
+    return await _changed(request, caller, served, context, change)
 
 
 @router.post("/v1/brains/{b}:rollback", response_model=Changed, openapi_extra=json_body(Rollback))
 async def rollback(request: Request, caller: Admin, served: Served, context: In) -> Response:
     """The brain as it was at a sequence number or time. A change itself, which can be undone; never across a forget."""
     asked = await read_model(request, Rollback)
-    return await _changed(request, served, context, lambda brain: _moving(brain, lambda: brain.rollback(asked.to)))
+    return await _changed(
+        request, caller, served, context, lambda brain: _moving(brain, lambda: brain.rollback(asked.to))
+    )
 
 
 @router.post("/v1/brains/{b}:consolidate", response_model=Consolidated)
-async def consolidate(request: Request, caller: Teacher, served: Served, context: In) -> Response:
+async def consolidate(request: Request, caller: Admin, served: Served, context: In) -> Response:
     """Merge redundant examples into weighted prototypes; what is known stays the same."""
     wanted = wanted_seq(request)
-    report = await context.workers.write(lambda: served.change(lambda brain: brain.consolidate(), wanted))
+    report = await context.workers.write(
+        lambda: served.change(lambda brain: brain.consolidate(), wanted, by=caller.name)
+    )
     return reply(
         Consolidated(seq=served.seq, before=report.before, after=report.after, kept=report.kept), served.seq
     )
@@ -125,15 +186,16 @@ async def meld(request: Request, caller: Admin, served: Served, context: In) -> 
         strict = flag(fields, "strict", False)
 
         limit = 8 * context.settings.brain_limit
-        report = await context.workers.write(lambda: _meld_file(served, file, limit, strict, wanted))
+        report = await context.workers.write(lambda: _meld_file(served, file, limit, strict, wanted, caller.name))
     else:
         asked = await read_model(request, Meld)
+        check_brain(caller, asked.brain)
         other = context.shelf[asked.brain]
 
         def from_shelf() -> Any:
             with other.using() as brain:
                 theirs = brain
-                return served.change(lambda mine: mine.meld(theirs, strict=asked.strict), wanted)
+                return served.change(lambda mine: mine.meld(theirs, strict=asked.strict), wanted, by=caller.name)
 
         report = await context.workers.write(from_shelf)
     conflicts = [Conflict(kind=one.kind, labels=list(one.labels), message=str(one)) for one in report.conflicts]
@@ -143,7 +205,7 @@ async def meld(request: Request, caller: Admin, served: Served, context: In) -> 
 
 
 def _meld_file(
-    served: ServedBrain, file: IO[bytes], limit: int, strict: bool, wanted: frozenset[int] | None
+    served: ServedBrain, file: IO[bytes], limit: int, strict: bool, wanted: frozenset[int] | None, by: str | None
 ) -> MeldReport:
     """Meld the brain in a zip. Its backbone is not loaded unless it is the one that is served."""
     bundle = served.brain.bundle
@@ -154,19 +216,22 @@ def _meld_file(
             reason = str(error).replace(str(folder), "the zip")
             raise InputError(f"The brain in this zip is damaged: {reason}") from error
         with other:
-            return served.change(lambda brain: brain.meld(other, strict=strict), wanted)
+            return served.change(lambda brain: brain.meld(other, strict=strict), wanted, by=by)
 
 
 async def _changed(
-    request: Request, served: ServedBrain, context: Context, do: Callable[[Brain], int], *, taught: bool = False
+    request: Request, caller: Caller, served: ServedBrain, context: Context, do: Callable[[Brain], int], *,
+    taught: bool = False,
 ) -> Response:
     """Do it when its turn has come; say how many examples it concerned."""
     wanted = wanted_seq(request)
+    alone = not caller.may("admin")  # whose it is has to hold until it is done
+    by = None if taught else caller.name
 
     def change(brain: Brain) -> tuple[int, int]:
         return do(brain), brain.seq
 
-    count, seq = await context.workers.write(lambda: served.change(change, wanted))
+    count, seq = await context.workers.write(lambda: served.change(change, wanted, by=by, alone=alone))
     if taught:
         served.count(taught=count)
     return reply(Changed(seq=seq, changed=count), seq)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from engram.server.context import Context, In, Reader, Served
+from engram.server.context import Asker, Context, In, Served
 from engram.server.problems import Refusal
 from engram.server.served_brain import ServedBrain
 
@@ -30,7 +30,7 @@ _EVENT = {  # each one, as OpenAPI has no stream
     responses={200: {"description": "A `change` whenever the brain has changed; the first at once.",
                      "content": {"text/event-stream": {"schema": _EVENT}}}},
 )
-async def events(caller: Reader, served: Served, context: In) -> Response:
+async def events(caller: Asker, served: Served, context: In) -> Response:
     """Server-sent events: `change`, with the sequence number and what the brain holds in numbers."""
     if served.listeners >= _LISTENERS:
         raise Refusal("too-many-requests", f"{_LISTENERS} listen already.", headers={"Retry-After": "5"})

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from engram import __version__
 from engram.server.bodies import media_type, parsed
-from engram.server.context import In, Reader, Served, reply
+from engram.server.context import Asker, In, Served, reply
 from engram.server.direct_route import DirectRoute
 from engram.server.inference_schemas import Infer, Inferred, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from engram.server.openapi import INFER_BODY
@@ -46,7 +46,7 @@ async def ready(context: In) -> Response:
 
 
 @router.get("/models/{b}", response_model=ModelMetadata)
-async def model_metadata(caller: Reader, served: Served) -> Response:
+async def model_metadata(caller: Asker, served: Served) -> Response:
     """A brain's inputs and outputs."""
     bundle = served.brain.bundle
     inputs, outputs = tensors_metadata(served.takes, bundle.backbone.width if bundle and served.width else None)
@@ -56,13 +56,13 @@ async def model_metadata(caller: Reader, served: Served) -> Response:
 
 
 @router.get("/models/{b}/ready", response_model=ModelReady)
-async def model_ready(caller: Reader, served: Served) -> Response:
+async def model_ready(caller: Asker, served: Served) -> Response:
     """Whether a brain is open; 503 until then."""
     assert served.brain  # refuses while it is not open
     return reply(ModelReady(name=served.name, ready=True))
 
 
-async def infer(request: Request, caller: Reader, served: Served, context: In) -> Response:
+async def infer(request: Request, caller: Asker, served: Served, context: In) -> Response:
     """What is this? In tensors."""
     body = await request.body()
     length = _header_length(request, len(body))

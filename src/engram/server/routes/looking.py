@@ -15,9 +15,9 @@ from starlette.responses import FileResponse, Response
 from engram.brain import Brain
 from engram.learner import InputError
 from engram.server import schemas
-from engram.server.bodies import label_like
 from engram.server.conditions import etag, unchanged
-from engram.server.context import In, Reader, Served, look
+from engram.server.context import Asker, Exporter, Historian, In, Served, Teacher, Viewer, look
+from engram.server.ownership import check_own
 from engram.server.parcels import packed
 from engram.server.problems import Refusal
 from engram.server.schemas import LabelCount
@@ -34,7 +34,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/v1/brains/{b}/info", response_model=schemas.Info)
-async def info(request: Request, caller: Reader, served: Served, context: In, at: At = None) -> Response:
+async def info(request: Request, caller: Asker, served: Served, context: In, at: At = None) -> Response:
     """What there is to know of a brain, now or at an earlier moment."""
     rate = served.unknown_rate
 
@@ -50,33 +50,36 @@ async def info(request: Request, caller: Reader, served: Served, context: In, at
 
 
 @router.get("/v1/brains/{b}/classes", response_model=schemas.Classes)
-async def classes(request: Request, caller: Reader, served: Served, context: In) -> Response:
-    """The labels, how many examples each has, and its newest."""
+async def classes(request: Request, caller: Asker, served: Served, context: In) -> Response:
+    """The labels, how many examples each has, and the newest that whoever asks may see."""
+    own = caller.limited_to("export")
 
     def make() -> schemas.Classes:
         with served.using() as brain:
-            counts, seq, newest = served.counts, brain.seq, brain.newest()
+            newest = brain.newest(teacher=own) if caller.may("teach", "export") else {}
+            counts, seq = served.counts, brain.seq
         found = [
             schemas.Class(label=label, count=count, newest=newest.get(label, [])) for label, count in counts.items()
         ]
         return schemas.Classes(classes=found, seq=seq)
 
-    return await look(request, context, etag(served.seq), make)
+    return await look(request, context, etag(served.seq, *([] if own is None else [own, caller.scopes])), make)
 
 
 @router.get("/v1/brains/{b}/examples", response_model=schemas.Examples)
 async def examples(
-    request: Request, caller: Reader, served: Served, context: In,
+    request: Request, caller: Viewer, served: Served, context: In,
     label: Annotated[str | None, Query(min_length=1, max_length=256, description="Only those called so.")] = None,
     after: Annotated[int, Query(ge=0, le=LARGEST, description="Only those with a larger id.")] = 0,
     limit: Limit = 100,
 ) -> Response:
-    """What was taught, oldest first."""
-    name = None if label is None else label_like(label, served.like)
+    """What was taught, oldest first; by whoever asks alone, without the scope `export`."""
+    own = caller.limited_to("export")
+    name = None if label is None else served.label(label)
 
     def make() -> schemas.Examples:
         with served.using() as brain:
-            found, seq = brain.examples(name, after, limit), brain.seq
+            found, seq = brain.examples(name, after, limit, teacher=own), brain.seq
         shown = [
             schemas.Example(id=one.id, label=one.label, time=one.time, teacher=one.teacher, source=one.source,
                             thumbnail=one.thumbnail)
@@ -84,19 +87,25 @@ async def examples(
         ]
         return schemas.Examples(examples=shown, next=found[-1].id if len(found) == limit else None, seq=seq)
 
-    return await look(request, context, etag(served.seq), make)
+    return await look(request, context, etag(served.seq, *([] if own is None else [own])), make)
 
 
 @router.get("/v1/brains/{b}/examples/{id:int}/thumbnail", response_class=Response, responses=_PICTURE)
-async def example_thumbnail(request: Request, caller: Reader, served: Served, context: In, id: Number) -> Response:
+async def example_thumbnail(request: Request, caller: Viewer, served: Served, context: In, id: Number) -> Response:
     """A small picture of an example."""
 
+    own = caller.limited_to("export")
+
+    def find(brain: Brain) -> bytes | None:
+        check_own(brain, own, "see", ids=[] if own is None else [id], scope="export")
+        return brain.thumbnail(id)
+
     with served.using() as brain:
-        return _picture(request, await context.workers.look(lambda: brain.thumbnail(id)))
+        return _picture(request, await context.workers.look(lambda: find(brain)))
 
 
 @router.get("/v1/brains/{b}/unknowns", response_model=schemas.Unknowns)
-async def unknowns(request: Request, caller: Reader, served: Served, context: In) -> Response:
+async def unknowns(request: Request, caller: Teacher, served: Served, context: In) -> Response:
     """The inbox: what was not known, grouped by likeness."""
 
     def make() -> schemas.Unknowns:
@@ -117,7 +126,7 @@ async def unknowns(request: Request, caller: Reader, served: Served, context: In
 
 @router.get("/v1/brains/{b}/unknowns/{number:int}/thumbnail", response_class=Response, responses=_PICTURE)
 async def unknown_thumbnail(
-    request: Request, caller: Reader, served: Served, context: In, number: Number
+    request: Request, caller: Teacher, served: Served, context: In, number: Number
 ) -> Response:
     """A small picture of an unknown."""
 
@@ -127,7 +136,7 @@ async def unknown_thumbnail(
 
 @router.get("/v1/brains/{b}/history", response_model=schemas.History)
 async def history(
-    request: Request, caller: Reader, served: Served, context: In,
+    request: Request, caller: Historian, served: Served, context: In,
     before: Annotated[int | None, Query(ge=1, le=LARGEST, description="Only what came before this event.")] = None,
     limit: Limit = 100,
 ) -> Response:
@@ -149,7 +158,7 @@ async def history(
 
 
 @router.get("/v1/brains/{b}/map", response_model=schemas.Map)
-async def memory_map(request: Request, caller: Reader, served: Served, context: In) -> Response:
+async def memory_map(request: Request, caller: Asker, served: Served, context: In) -> Response:
     """The memory in two dimensions: classes, prototypes and unknowns."""
 
     def make() -> schemas.Map:
@@ -168,7 +177,7 @@ async def memory_map(request: Request, caller: Reader, served: Served, context: 
 
 
 @router.get("/v1/brains/{b}/health", response_model=schemas.Health)
-async def health(request: Request, caller: Reader, served: Served, context: In) -> Response:
+async def health(request: Request, caller: Asker, served: Served, context: In) -> Response:
     """How well each class is known, on examples held back; what is taken for what; and how that was before."""
 
     def make() -> schemas.Health:
@@ -184,7 +193,7 @@ async def health(request: Request, caller: Reader, served: Served, context: In) 
         "application/jsonl": {"schema": {"type": "string"}}, "application/zip": {"schema": {"type": "string"}}}}},
 )
 async def export(
-    request: Request, caller: Reader, served: Served, context: In, format: Literal["jsonl", "zip"] = "jsonl"
+    request: Request, caller: Exporter, served: Served, context: In, format: Literal["jsonl", "zip"] = "jsonl"
 ) -> Response:
     """Every event as JSON lines; or the whole brain as a zip, to be opened or melded elsewhere."""
 

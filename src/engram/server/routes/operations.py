@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engram.server.conditions import unchanged
-from engram.server.context import In, Reader
+from engram.server.context import Asker, In
 from engram.server.metrics import MEDIA_TYPE
+from engram.server.problems import Refusal
 
 router = APIRouter(tags=["operate"])
 
@@ -19,8 +20,10 @@ router = APIRouter(tags=["operate"])
     "/metrics", response_class=Response,
     responses={200: {"description": "For Prometheus.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-async def metrics(caller: Reader, context: In) -> Response:
-    """Latencies, examples, labels, the share of unknowns, memory, and the time of commits."""
+async def metrics(caller: Asker, context: In) -> Response:
+    """Latencies, examples, labels, the share of unknowns, memory, and the time of commits: of all brains together."""
+    if caller.brains is not None:
+        raise Refusal("forbidden", "The figures are of all brains: they take a token that is bound to none.")
     text = await context.workers.look(context.metrics.text)
     return Response(text, headers={"Content-Type": MEDIA_TYPE})
 

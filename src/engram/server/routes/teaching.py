@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def learned(
 ) -> tuple[Taught, bool]:
     """What the request is answered, and whether it was answered that before; to be called in a thread."""
     check_kind(served, given)
-    labels, again = _labels(given, served.like), flag(given.about, "again", True)
+    labels, again = _labels(given, served.counts), flag(given.about, "again", True)
     answer = None if key is None else Answer(key, _digest(given, labels, again), None)
     learned = served.change(
         lambda brain: brain.learn_examples(
@@ -67,17 +68,17 @@ def learned(
     return Taught(ids=list(learned.ids), seq=seq, skipped=learned.skipped), learned.repeated
 
 
-def _labels(given: Given, like: Label | None) -> Any:
+def _labels(given: Given, known: Mapping[Label, int]) -> Any:
     """One label for all, or a list of one for each. Raises Refusal where neither was given."""
     label: Label | None = given.about.get("label")
     labels: list[Label] | None = given.about.get("labels")
     if (label is None) == (labels is None):
         raise _unfit("label", "Give a label for all inputs as 'label', or one for each as 'labels'.")
     if labels is None:
-        return _checked(label_like("" if label is None else label, like))
+        return _checked(label_like("" if label is None else label, known))
     if len(labels) != len(given.items):
         raise _unfit("labels", f"{len(labels)} labels for {len(given.items)} inputs: give one for each.")
-    return [_checked(label_like(one, like)) for one in labels]
+    return [_checked(label_like(one, known)) for one in labels]
 
 
 def _checked(label: Label) -> Label:

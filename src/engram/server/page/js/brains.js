@@ -7,7 +7,7 @@ import { openMenu } from "./menu.js";
 import { receive } from "./receive.js";
 import { fromFiles } from "./dropped.js";
 import * as routes from "./routes.js";
-import { current, mayTeach, store } from "./state.js";
+import { current, may, mayTeach, store } from "./state.js";
 import { loadBrains } from "./sync.js";
 import { count, meldBrain } from "./teaching.js";
 import { toast } from "./toasts.js";
@@ -39,6 +39,10 @@ export function mountBrains() {
     say(byId("brain-state"), problem);
     byId("brain-state").hidden = !problem;
     document.body.classList.toggle("reading", !mayTeach());
+    document.body.classList.toggle("not-correcting", !may("correct"));
+    document.body.classList.toggle("not-ruling", !may("admin"));
+    byId("to-unknowns").hidden = !may("teach");
+    byId("to-history").hidden = !may("teach", "export");
   });
 }
 
@@ -59,15 +63,21 @@ export function goTo(name) {
 function actions() {
   const { brain, brains } = store.state;
   const others = brains.filter(({ name, takes }) => name !== brain && (takes === null || takes === current()?.takes));
-  return [
+  const melds = [
     { text: "Meld a brain's file…", icon: "meld", act: () => byId("meld-file").click() },
     ...others
       .slice(0, 5)
       .map(({ name }) => ({ text: `Meld ${name} into this`, icon: "meld", act: () => meldBrain(name) })),
     null,
+  ];
+  const exports = [
     { text: "Export the brain (zip)", icon: "export", act: () => download("zip") },
     { text: "Export what was taught (JSON lines)", icon: "export", act: () => download("jsonl") },
     null,
+  ];
+  return [
+    ...(may("admin") ? melds : []),
+    ...(may("export") ? exports : []),
     { text: "Keyboard shortcuts", note: "?", act: () => document.dispatchEvent(new CustomEvent("shortcuts")) },
     { text: "Enter a token…", act: enterToken },
   ];

@@ -10,7 +10,7 @@ import { labelFrom } from "./labels.js";
 import { openMenu } from "./menu.js";
 import { thumbnail } from "./routes.js";
 import { shares } from "./shares.js";
-import { store, takes } from "./state.js";
+import { may, store, takes } from "./state.js";
 import { forgetClass, rename } from "./teaching.js";
 import { showThumbnail } from "./thumbnails.js";
 
@@ -101,9 +101,13 @@ function actions(card) {
   if (!one) return [];
   return [
     { text: "See all examples", icon: "grid", act: () => showClass(one.label) },
-    { text: "Rename…", icon: "pen", act: () => askRename(one) },
-    null,
-    { text: "Forget for good…", icon: "forget", act: () => forgetClass(one) },
+    ...(may("correct")
+      ? [
+          { text: "Rename…", icon: "pen", act: () => askRename(one) },
+          null,
+          { text: "Forget for good…", icon: "forget", act: () => forgetClass(one) },
+        ]
+      : []),
   ];
 }
 

@@ -32,7 +32,7 @@ export function showClass(/** @type {import("./labels.js").Label} */ label) {
   });
   const tools = h(
     "form",
-    { class: "row chosen teaches", hidden: true, on: { submit: move } },
+    { class: "row chosen teaches corrects", hidden: true, on: { submit: move } },
     h("span", {}, "These are really"),
     target,
     h("button", { class: "primary" }, "Move"),
@@ -142,7 +142,7 @@ export function showClass(/** @type {import("./labels.js").Label} */ label) {
       tools,
       h(
         "footer",
-        { class: "row end teaches" },
+        { class: "row end teaches corrects" },
         h(
           "button",
           {

@@ -35,7 +35,7 @@ export async function predict(brain, taken, remember = false) {
 export const rename = (brain, old, to) => ask("POST", of(brain, ":rename"), { body: { old, new: to } });
 export const relabel = (brain, id, label) => ask("POST", of(brain, `/examples/${id}:relabel`), { body: { label } });
 export const forgetExample = (brain, id) => ask("DELETE", of(brain, `/examples/${id}`));
-export const forgetClass = (brain, label) => ask("DELETE", of(brain, `/classes/${seg(label)}`));
+export const forgetClass = (brain, label) => ask("DELETE", of(brain, `/classes?label=${seg(label)}`));
 export const nameGroup = (brain, group, label) =>
   ask("POST", of(brain, `/unknowns/${group}:name`), { body: { label } });
 export const undo = (brain) => ask("POST", of(brain, ":undo"));

@@ -19,7 +19,7 @@ import { createStore } from "./store.js";
 export const store = createStore({
   // As the server has it.
   brains: /** @type {Brain[]} */ ([]),
-  scope: "admin",
+  scopes: ["ask", "teach", "correct", "export", "admin"],
   brain: /** @type {string | null} */ (null),
   loaded: false,
   seq: 0,
@@ -48,5 +48,8 @@ export const current = () => store.state.brains.find(({ name }) => name === stor
 /** What the open brain is shown; pictures until its first inputs decide otherwise. */
 export const takes = () => current()?.takes ?? "pictures";
 
+/** Whether whoever looks at this page has one of these scopes. */
+export const may = (/** @type {string[]} */ ...scopes) => scopes.some((scope) => store.state.scopes.includes(scope));
+
 /** Whether whoever looks at this page may teach the open brain. */
-export const mayTeach = () => store.state.scope !== "read" && !current()?.follower && current()?.state !== "failed";
+export const mayTeach = () => may("teach") && !current()?.follower && current()?.state !== "failed";

@@ -3,18 +3,19 @@
 import { Away } from "./api.js";
 import { follow } from "./follow.js";
 import * as routes from "./routes.js";
-import { store } from "./state.js";
+import { may, store } from "./state.js";
 import { toast } from "./toasts.js";
 
 const SPACING = 300;
 const PATIENCE = 400;
 
-/** What each view shows beyond the classes. */
+/** What each view shows beyond the classes, to those who may see it. */
 const PARTS = {
-  unknowns: async (brain) => ({ piles: (await routes.unknowns(brain)).groups }),
+  unknowns: async (brain) => ({ piles: may("teach") ? (await routes.unknowns(brain)).groups : [] }),
   map: async (brain) => ({ map: await routes.map(brain) }),
   health: async (brain) => ({ health: await routes.health(brain) }),
   history: async (brain) => {
+    if (!may("teach", "export")) return { entries: [], earlier: null };
     const { entries, next } = await routes.history(brain);
     return { entries, earlier: next };
   },
@@ -26,8 +27,8 @@ let again = false;
 
 /** List the brains there are. */
 export async function loadBrains() {
-  const { brains, scope } = await routes.brains();
-  store.set({ brains, scope });
+  const { brains, scopes } = await routes.brains();
+  store.set({ brains, scopes });
   return brains;
 }
 
