@@ -19,6 +19,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from engram.learner import InputError, Label
+from engram.server.forms import read_form
 from engram.server.problems import Refusal, invalid_model
 from engram.server.requests import Ask, Inputs, Teach
 from engram.server.wire import shown
@@ -80,8 +81,12 @@ async def read_inputs(request: Request, model: type[Teach] | type[Ask], width: i
     Raises:
         Refusal: of a type that is not taken, or not readable.
     """
-    kind, about = media_type(request), dict(request.query_params)
+    kind = media_type(request)
+    about: dict[str, Any] = dict(request.query_params)
     check_query(about)
+    several = request.query_params.getlist("among")
+    if len(several) > 1:
+        about["among"] = several
     if kind in JSON:
         body = await request.body()
         return lambda: of_model(parsed(model, body), about)
@@ -92,7 +97,9 @@ async def read_inputs(request: Request, model: type[Teach] | type[Ask], width: i
         body = await request.body()
         return lambda: Given("pictures", [body], [_source(about.get("source"))], about)
     if kind == "multipart/form-data":
-        form = await request.form(max_files=FILES_AT_ONCE, max_fields=2 * FILES_AT_ONCE, max_part_size=_FIELD_BYTES)
+        form = await read_form(
+            request, max_files=FILES_AT_ONCE, max_fields=2 * FILES_AT_ONCE, max_part_size=_FIELD_BYTES
+        )
         try:
             given = await _of_form(form, about)
         finally:
@@ -162,6 +169,8 @@ async def _of_form(form: FormData, about: Mapping[str, Any]) -> Given:
             sources.append(_source(value.filename))
         elif name == "label":
             labels.append(value)
+        elif name == "among" and "among" in fields:
+            fields["among"] = [*([before] if isinstance(before := fields["among"], str) else before), value]
         else:
             fields[name] = value
     if not files:

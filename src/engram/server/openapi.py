@@ -78,7 +78,7 @@ ASK_BODY = {
     "parameters": [
         _query("top", "integer", "How many ranked labels to answer with.", minimum=1, maximum=1000),
         _query("remember", "string", "Keep what is not known in the inbox.", enum=_FLAG["enum"]),
-        _query("among", "string", "The labels in question, with commas between them."), _WIDTH,
+        _query("among", "string", "The labels in question, with commas between them; or once for each, whole."), _WIDTH,
     ],
 }
 MELD_BODY = json_body(requests.Meld, **{

@@ -26,6 +26,7 @@ from starlette.requests import Request
 from engram.brain import Brain
 from engram.learner import InputError, MeldError
 from engram.server.bodies import media_type
+from engram.server.forms import read_form
 from engram.server.problems import Refusal
 
 _FILE = re.compile(r"manifest\.json|log\.sqlite(-wal)?|((snapshot|slot)-|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]{1,120}")
@@ -49,7 +50,7 @@ async def received(request: Request, limit: int) -> tuple[IO[bytes], Mapping[str
             async for part in request.stream():
                 file.write(part)
             return file, dict(request.query_params)
-        form = await request.form(max_files=1, max_fields=8, max_part_size=4096)
+        form = await read_form(request, max_files=1, max_fields=8, max_part_size=4096)
         sent = form.get("brain")
         if not isinstance(sent, UploadFile):
             raise Refusal("invalid", "Send the zip as the file 'brain'.", faults=[("brain", "missing")])

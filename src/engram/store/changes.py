@@ -12,7 +12,19 @@ import numpy as np
 
 from engram.learner import EngramError, NotTaughtError
 from engram.store.database import COLUMNS
-from engram.store.event import TAUGHT, Answer, Change, Row, Unknown, check, checksum, parts_checksum, row_of, sound
+from engram.store.event import (
+    TAUGHT,
+    Answer,
+    Change,
+    Row,
+    Unknown,
+    check,
+    checksum,
+    parts_checksum,
+    row_of,
+    sound,
+    text,
+)
 
 RARE, INBOX, ERASING = "rare", "inbox", "erasing"
 """Counted: events that are no examples, unknowns kept, and (0 or 1) whether erased content may still be in the files.
@@ -106,7 +118,7 @@ def _keep_answer(connection: apsw.Connection, answer: Answer, seqs: range, now: 
 def _inbox_row(unknown: Unknown, now: int) -> Row:
     features = np.asarray(unknown.features, "<f4").tobytes()
     at = now if unknown.time is None else unknown.time
-    return (unknown.number, features, unknown.key, unknown.source, unknown.thumbnail, at)
+    return (unknown.number, features, unknown.key, text(unknown.source), unknown.thumbnail, at)
 
 
 def _places(count: int) -> str:
