@@ -210,7 +210,7 @@ def label_like(label: Label, known: Mapping[Label, int]) -> Label:
         return label
     if isinstance(next(iter(known), None), int) and re.fullmatch(r"-?[0-9]{1,18}", label, re.ASCII):
         return int(label)
-    return next((one for one in known if shown(one) == label), label) if "\\ud" in label else label
+    return next((one for one in known if shown(one) == label), label) if "\\" in label else label
 
 
 def _decoded(place: int, text: str) -> bytes:
