@@ -20,6 +20,7 @@ from engram.backbones.bundle import Bundle
 from engram.backbones.onnx import OnnxBackbone
 from engram.backbones.preprocessing import DIGITS
 from engram.backbones.vectors import VectorBackbone
+from engram.heads.fast import FastHead
 from engram.learner import DamagedError, InputError, LabelError
 
 RNG = np.random.default_rng(0)
@@ -302,3 +303,20 @@ def test_devices_in_a_folder_are_not_read(bundle: Bundle, tmp_path: Path) -> Non
         file.unlink()
         file.write_bytes(content)
     Bundle.open(tmp_path / "b")
+
+
+def test_a_covariance_that_rounding_left_asymmetric_is_taken_and_a_zero_one_explained() -> None:
+    exact = np.array([[1.0, 0.3], [0.3, 1.0]])
+    rounded = np.array([[1.0, 0.3 + 1e-12], [0.3, 1.0]])
+    bundle = Bundle(VectorBackbone(2), np.zeros(2), rounded)
+    assert (bundle.covariance == bundle.covariance.T).all()
+    assert Bundle(VectorBackbone(2), np.zeros(2), exact).covariance.tobytes() == exact.tobytes()
+    assert FastHead(covariance=rounded).width == 2
+    with pytest.raises(InputError, match="symmetric; this one holds"):
+        Bundle(VectorBackbone(2), np.zeros(2), np.array([[1.0, 0.4], [0.3, 1.0]]))
+    for zero in (
+        lambda: FastHead(covariance=np.zeros((2, 2))),
+        lambda: Bundle.measure(VectorBackbone(2), np.ones((4, 2)), ["a", "a", "b", "b"], normalise=False),
+    ):
+        with pytest.raises(InputError, match="covariance is zero: within each class"):
+            zero()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +141,8 @@ def test_a_brain_without_a_backbone_decides_by_the_first_inputs(folder: Path) ->
     assert takes(default_bundle(np.zeros((2, 8, 8), np.uint8))) == "pictures"
     assert takes(default_bundle([np.zeros((8, 8), np.uint8), np.zeros((9, 7, 3), np.uint8)])) == "pictures"
     assert takes(default_bundle([[1.0, 2.0]])) == "vectors"
-    assert takes(default_bundle(np.zeros((5, 64), np.uint8))) == "vectors"
+    with pytest.raises(InputError, match=r"one grey picture or 28 vectors: .*\[array\].*astype\(float\)"):
+        Brain().learn(np.zeros((28, 28), np.uint8), "digit")
     for nothing in ("", [], None, 3.0, np.zeros((2, 3, 4)), object()):
         with pytest.raises(InputError):
             Brain().learn(nothing, "x")
@@ -183,3 +186,21 @@ def test_a_brain_shows_how_much_it_knows_and_what_it_stands_on() -> None:
     assert repr(brain) == "<Brain of 0 labels on nothing yet>"
     brain.learn([[1.0, 0.0], [0.0, 1.0]], ["right", "up"])
     assert repr(brain) == "<Brain of 2 labels on 'vectors'>"
+
+
+def test_a_brain_is_copied_by_its_folder_not_as_an_object() -> None:
+    brain = Brain()
+    brain.learn([[1.0, 0.0]], "right")
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(InputError, match=r"brain\.save\(FOLDER\).*Brain\.open\(FOLDER\)"):
+            copied(brain)
+
+
+def test_among_is_a_list_of_labels() -> None:
+    brain = Brain()
+    brain.learn([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], ["c", "a", "t"])
+    brain.publish()
+    for ask in (brain, brain.view):
+        with pytest.raises(LabelError, match=r"among=\['cat'\]"):
+            ask.predict([[1.0, 0.0]], among="cat")
+    assert brain.predict([[1.0, 0.0]], among=("a", "t")).candidates == ("a", "t")

@@ -51,6 +51,9 @@ def test_a_strategys_network_is_exported_with_its_labels(tmp_path: Path) -> None
     to_onnx(learner.whole, tmp_path / "net.onnx", learner.shape, labels=learner.labels)
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
     labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
+    to_onnx(learner.whole, tmp_path / "numbers.onnx", learner.shape, labels=list(np.array([3, 5, 8])))
+    numbers = onnxruntime.InferenceSession(tmp_path / "numbers.onnx").get_modelmeta().custom_metadata_map["labels"]
+    assert json.loads(numbers) == [3, 5, 8]
     best = session.run(["outputs"], {"inputs": x})[0].argmax(axis=1)
     assert [labels[i] for i in best] == learner.predict(x).best
 

@@ -1,5 +1,9 @@
 """Every head keeps the laws."""
 
+import copy
+import pickle
+
+import numpy as np
 import pytest
 
 from engram.checks import LawBroken, learner_checks
@@ -42,3 +46,15 @@ def test_heads_keep(name, check):
             check(MAKERS[name])
     else:
         check(MAKERS[name])
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_head_is_copied_and_pickled_as_its_state(kind: str) -> None:
+    head = MAKERS[kind]()
+    rows = np.random.default_rng(0).normal(size=(12, 3)) / 4
+    head.learn(rows, ["a", "b", "c"] * 4)
+    for made in (copy.deepcopy(head), copy.copy(head), pickle.loads(pickle.dumps(head))):
+        assert made.digest() == head.digest()
+        assert made.predict(rows).labels == head.predict(rows).labels
+        made.learn(rows[:1], "d")
+        assert "d" not in head.labels

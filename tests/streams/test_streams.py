@@ -239,6 +239,8 @@ def test_what_learners_take_is_flat_or_channels_first_with_bytes_from_0_to_1():
         (lambda: class_incremental(numbered(), per=2.5), "whole number, not per=2.5"),
         (lambda: class_incremental(numbered(), groups=[[0, 1], [1]]), "two groups"),
         (lambda: class_incremental(numbered(), groups=[[0], []]), "one class or more"),
+        (lambda: class_incremental(numbered(), groups=[2, 0, 1]), r"list of lists.*groups=\[\[2\], \[0, 1\]\]"),
+        (lambda: class_incremental(numbered(), groups=["ab", "cd"]), "list of lists"),
         (lambda: class_incremental(numbered(), groups=[[0], [7, 8]]), "no training examples of 7, 8"),
         (lambda: class_incremental(numbered(), held_out=1.0), "held out"),
         (lambda: class_incremental(numbered(), held_out=-1), "held out"),

@@ -28,6 +28,7 @@ from engram.backbones.bundle_folder import (
 )
 from engram.backbones.feature_statistics import FeatureStatistics
 from engram.backbones.preprocessing import Preprocessing
+from engram.inputs.vectors import as_covariance, check_varies
 from engram.learner import DamagedError, FloatArray, InputError
 
 STEP = 2.0**-12
@@ -65,15 +66,11 @@ class Bundle:
     def __post_init__(self) -> None:
         width = self.backbone.width
         mean = np.array(self.mean, np.float64, order="C")
-        shape_fits = mean.shape == (width,)
         if self.covariance is not None:
-            covariance = np.array(self.covariance, np.float64, order="C")
-            shape_fits &= covariance.shape == (width, width)
-            if shape_fits and not (np.isfinite(covariance).all() and (covariance == covariance.T).all()):
-                raise InputError("The covariance must be finite and symmetric.")
+            covariance = np.array(as_covariance(self.covariance, width), order="C")
             covariance.setflags(write=False)
             object.__setattr__(self, "covariance", covariance)
-        if not shape_fits or not np.isfinite(mean).all():
+        if mean.shape != (width,) or not np.isfinite(mean).all():
             raise InputError(f"The statistics do not fit features of width {width}: measure them again.")
         if not 0 < self.step < float("inf"):
             raise InputError(f"step is a finite number above 0, not {self.step!r}.")
@@ -132,13 +129,17 @@ class Bundle:
             progress: called with how many inputs are done.
 
         Raises:
-            InputError: no inputs, as many labels as inputs are not there, or no class has two examples.
+            InputError: no inputs, as many labels as inputs are not there, no class has two examples, or within classes
+                nothing varies.
         """
         statistics = FeatureStatistics(backbone.width, normalise, labelled=labels is not None)
         statistics.add_all(backbone, inputs, labels, chunk, progress)
         if step is None:
             step = STEP if normalise else step_for(2 * statistics.reach())
-        return cls(backbone, statistics.mean(), statistics.covariance(), step, normalise)
+        covariance = statistics.covariance()
+        if covariance is not None:
+            check_varies(covariance)
+        return cls(backbone, statistics.mean(), covariance, step, normalise)
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> Self:
         """The same network and statistics for other pictures (say, dark ink on paper): another fingerprint.

@@ -116,8 +116,11 @@ def default_bundle(inputs: Any) -> Bundle:
     first = inputs
     while isinstance(first, list | tuple) and len(first):
         first = first[0]
-    least = 3 if first is inputs else 2  # dimensions: (N, D) bytes may well be vectors
-    pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim >= least
+    pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim >= 2
+    if pixels and first is inputs and first.ndim == 2:
+        raise InputError(f"A {first.shape} array of bytes may be one grey picture or {len(first)} vectors: for a "
+                         "picture give [array], or make the brain with Brain('photos'); for vectors give "
+                         "array.astype(float).")
     if _is_file(first) and not _is_table(first):
         pixels = _is_file(inputs) or (isinstance(inputs, list | tuple) and _is_file(inputs[0]))
     if pixels or isinstance(first, Image.Image | bytes | bytearray):

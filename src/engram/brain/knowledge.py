@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import RLock
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from uuid import uuid4
 
 import numpy as np
@@ -48,6 +48,10 @@ class Knowledge:
         self._taught = Contributions(device or uuid4().hex, self._new_head)
         self.unknowns = Unknowns(unknowns)
         self.seq = 0
+
+    def __reduce__(self) -> NoReturn:
+        raise InputError("A brain is not pickled or copied as an object: brain.save(FOLDER) writes all of it, and "
+                         "Brain.open(FOLDER) is the copy; call fork() on it if both are to learn.")
 
     def __repr__(self) -> str:
         stands_on = "nothing yet" if self._bundle is None else repr(self._bundle.name)

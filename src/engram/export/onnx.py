@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engram.extras import check, refusal
+from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label
 from engram.store.files import write_atomically
 
@@ -70,10 +71,11 @@ def _with_labels(content: bytes, labels: Sequence[Label], outputs: int) -> bytes
 
     import onnx
 
-    if len(labels) != outputs:
+    named = as_labels(labels, outputs) if len(labels) == outputs else []
+    if not named:
         raise InputError(f"{len(labels)} labels do not name {outputs} outputs.")
     model = onnx.load_from_string(content)
-    onnx.helper.set_model_props(model, {"labels": json.dumps(list(labels), ensure_ascii=False)})
+    onnx.helper.set_model_props(model, {"labels": json.dumps(named, ensure_ascii=False)})
     written: bytes = model.SerializeToString()
     return written
 

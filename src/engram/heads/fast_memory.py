@@ -14,7 +14,7 @@ from engram.heads.head import Head, from_json_array, json_array
 from engram.heads.quantisation import Quantisation, check_rows
 from engram.heads.reading import ReadOutKind
 from engram.heads.readout import ReadOut
-from engram.inputs.vectors import as_labels, as_vectors, kept_labels
+from engram.inputs.vectors import as_covariance, as_labels, as_vectors, check_varies, kept_labels
 from engram.learner import FloatArray, InputError, Label, State
 
 
@@ -162,9 +162,10 @@ class FastMemory(Head):
 
     def _set_statistics(self, mean: npt.ArrayLike | None, covariance: npt.ArrayLike | None) -> None:
         centre = None if mean is None else _own(as_vectors(mean)[0])
-        spread = None if covariance is None else _own(as_vectors(covariance, None if centre is None else len(centre)))
-        if spread is not None and (spread.shape[0] != spread.shape[1] or np.trace(spread) <= 0):
-            raise InputError(f"covariance is a (D, D) covariance matrix, not {spread.shape}.")
+        width = None if centre is None else len(centre)
+        spread = None if covariance is None else _own(as_covariance(covariance, width))
+        if spread is not None:
+            check_varies(spread)
         self._quantise = Quantisation(self._quantise.step, self._quantise.normalise, centre)
         self._covariance = spread
         known = centre if centre is not None else spread

@@ -108,6 +108,10 @@ class Head(ABC):
             raise DamagedError(f"Not a saved {cls.__name__}: {error}") from error
         return head
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied, and pickled by libraries that do so, as its state: a head holds a lock, which cannot be."""
+        return type(self).from_state, (self.state(),)
+
     def digest(self) -> str:
         """SHA-256 of the whole state: equal exactly when the state is equal, bit by bit."""
         total = hashlib.sha256()
@@ -169,6 +173,8 @@ def columns_of(among: Iterable[Label] | None, book: Mapping[Label, int]) -> list
     """The places of the labels in question; None for all. Raises LabelError where one is not in the book."""
     if among is None:
         return None
+    if isinstance(among, str | int | np.integer):
+        raise LabelError(f"among is a list of labels, not one: among=[{among!r}].")
     wanted = list(dict.fromkeys(among))
     missing = [label for label in wanted if label not in book]
     if missing or not wanted:

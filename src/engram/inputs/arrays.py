@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engram.inputs.vectors import as_array
 from engram.learner import InputError
 
 Batch = npt.NDArray[np.float32]
@@ -42,10 +43,8 @@ def as_batch(inputs: Any, shape: Sequence[int] | None = None) -> Batch:
 
 
 def _numbers(inputs: Any) -> npt.NDArray[Any]:
-    if hasattr(inputs, "toarray"):
-        raise InputError("Sparse input is not supported: pass a dense array, such as X.toarray().")
+    array = as_array(inputs)
     try:
-        array = np.asarray(inputs)
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:

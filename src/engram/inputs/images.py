@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engram.inputs.vectors import as_array
 from engram.learner import InputError
 from engram.printable import from_file_name
 
@@ -76,7 +77,7 @@ def each(inputs: Any) -> Iterator[Any]:
     if isinstance(inputs, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
         yield inputs
     elif isinstance(inputs, np.ndarray) or hasattr(inputs, "__array__"):
-        array = np.asarray(inputs)
+        array = as_array(inputs)
         if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4)):
             yield array
         elif array.ndim in (3, 4):
@@ -211,10 +212,7 @@ def _pixels(image: Image.Image, name: str) -> Picture:
 
 
 def _from_array(source: Any, peak: float, pixel_limit: int) -> Picture:
-    try:
-        array = np.asarray(source)
-    except ValueError as error:
-        raise InputError(f"Not a rectangle of pixels: {error}") from error
+    array = as_array(source)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):

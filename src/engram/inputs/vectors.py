@@ -13,6 +13,7 @@ from engram.learner import FloatArray, InputError, Label, LabelError
 from engram.printable import from_file_name
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ASYMMETRY = 1e-6  # of the largest entry: what float32 leaves when sums are taken in another order
 _SHORT, _LONG = 1e-140, 1e140  # norms between these are exact to the last bits
 
 
@@ -29,16 +30,12 @@ def as_vectors(inputs: Any, width: int | None = None) -> FloatArray:
     >>> as_vectors([1, 2, 3]).shape
     (1, 3)
     """
-    if hasattr(inputs, "toarray"):
-        raise InputError("Sparse input is not supported: pass a dense array, such as X.toarray().")
+    array = as_array(inputs)
+    if array.dtype.kind == "c":
+        raise InputError("Complex data not supported: vectors are real numbers.")
     try:
-        array = np.asarray(inputs)
-        if array.dtype.kind == "c":
-            raise InputError("Complex data not supported: vectors are real numbers.")
         array = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"Inputs are not a rectangle of numbers: {error}") from error
     if array.ndim == 1:
         array = array[None]
@@ -52,6 +49,67 @@ def as_vectors(inputs: Any, width: int | None = None) -> FloatArray:
         bad = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
         raise InputError(f"Vector {bad} contains NaN or infinity.")
     return array
+
+
+def as_array(inputs: Any) -> npt.NDArray[Any]:
+    """What numpy reads as an array, and nothing that it would read as something else without a word.
+
+    Tensors are taken without their gradients, from whatever device they are on.
+
+    Raises:
+        InputError: sparse, with masked values, or of rows of different lengths.
+
+    >>> as_array([[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    if hasattr(inputs, "toarray"):
+        raise InputError("Sparse input is not supported: pass a dense array, such as X.toarray().")
+    try:
+        if isinstance(inputs, list | tuple):
+            inputs = [one if isinstance(one, float | int | str) else _unwrapped(one) for one in inputs]
+        return np.asarray(_unwrapped(inputs))
+    except InputError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"Inputs are not a rectangle of numbers: {error}") from error
+
+
+def _unwrapped(given: Any) -> Any:
+    if isinstance(given, np.ma.MaskedArray):
+        if np.ma.getmaskarray(given).any():
+            raise InputError("Some values are masked, and what is behind a mask is no reading: fill them first, such "
+                             "as X.filled(0), or leave these rows out.")
+        return given.data
+    if hasattr(given, "detach") and hasattr(given, "cpu"):
+        return given.detach().cpu()
+    return given
+
+
+def as_covariance(covariance: Any, width: int | None = None) -> FloatArray:
+    """A finite, symmetric (D, D) float64 matrix; an asymmetry that rounding left is evened out.
+
+    Raises:
+        InputError: another shape, NaN or infinity, asymmetric, or a negative variance.
+    """
+    matrix = as_vectors(covariance)
+    if matrix.shape[0] != matrix.shape[1] or width not in (None, matrix.shape[0]):
+        raise InputError(f"A covariance of features is a ({width or 'D'}, {width or 'D'}) matrix, not {matrix.shape}.")
+    gap = np.abs(matrix - matrix.T)
+    if gap.max() > _ASYMMETRY * np.abs(matrix).max():
+        row, column = np.unravel_index(gap.argmax(), gap.shape)
+        raise InputError(f"A covariance is symmetric; this one holds {matrix[row, column]:.6g} at ({row}, {column}), "
+                         f"but {matrix[column, row]:.6g} at ({column}, {row}).")
+    if matrix.diagonal().min() < 0:
+        raise InputError(f"A covariance has no negative variance; that of feature {matrix.diagonal().argmin()} is "
+                         f"{matrix.diagonal().min():.6g}.")
+    return matrix if not gap.any() else (matrix + matrix.T) / 2
+
+
+def check_varies(covariance: FloatArray) -> None:
+    """Raises InputError where a covariance is zero: no distance can be measured by it."""
+    if not covariance.diagonal().any():
+        raise InputError("The covariance is zero: within each class, what it was measured on does not vary. Measure it "
+                         "on examples that differ, or leave it away.")
 
 
 def unit_length(vectors: FloatArray) -> FloatArray:
@@ -119,8 +177,8 @@ def kept_labels(targets: Any, count: int, like: Label | None = None) -> list[Lab
 def _plain_labels(targets: Any, count: int) -> list[Any]:
     if isinstance(targets, str | int | np.str_ | np.integer) and not isinstance(targets, bool):
         return [_plain(targets)] * count
-    if isinstance(targets, np.ndarray):
-        return [_plain(t) for t in np.atleast_1d(targets).ravel().tolist()]
+    if hasattr(targets, "tolist") and hasattr(targets, "ndim"):  # an array, a tensor, a column of a table
+        return [_plain(t) for t in np.ravel(np.array(targets.tolist(), object)).tolist()]
     without_order = isinstance(targets, set | frozenset | Mapping | bytes | bytearray | memoryview)
     if isinstance(targets, Iterable) and not without_order:
         labels = list(targets)

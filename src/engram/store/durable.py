@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 from safetensors.numpy import save as pack_arrays
 
+from engram.inputs.vectors import as_array
 from engram.learner import (
     Consolidation,
     DamagedError,
@@ -305,7 +306,7 @@ def _draft(kind: str, inputs: Any, targets: Any) -> tuple[npt.NDArray[Any], Any,
         LabelError: labels that are no JSON.
     """
     try:
-        rows = np.array(inputs, order="C")
+        rows = np.array(as_array(inputs), order="C")
         content = pack_arrays({"inputs": rows})
     except (ValueError, TypeError, KeyError, SafetensorError) as error:
         raise InputError(f"Inputs are arrays of numbers, one row for each example. ({error})") from error

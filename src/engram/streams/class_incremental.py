@@ -88,6 +88,8 @@ def class_groups(data: DataSet, per: int, groups: Groups | None, shuffle: bool, 
         ordered = [classes[i] for i in order]
         chosen = [tuple(ordered[start : start + per]) for start in range(0, len(ordered), per)]
     else:
+        if isinstance(groups, str) or any(isinstance(group, str | int | np.generic) for group in groups):
+            raise InputError("groups is a list of lists, the classes of each experience: groups=[[2], [0, 1]].")
         chosen = [tuple(label_array(group).tolist()) for group in groups]
     named = [label for group in chosen for label in group]
     if not all(chosen) or len(set(named)) != len(named):

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from engram.inputs.vectors import as_array
 from engram.learner import InputError, Label, LabelError
 
 Array = npt.NDArray[Any]
@@ -225,7 +226,4 @@ def divided(labels: Array, share: float, rng: np.random.Generator, least: int = 
 def _rows(inputs: Any) -> Rows:
     if isinstance(inputs, Rows) and not isinstance(inputs, list | tuple | str) and not hasattr(inputs, "__array__"):
         return inputs
-    try:
-        return np.asarray(inputs)
-    except ValueError as error:
-        raise InputError(f"Inputs are not a rectangle of numbers: {error}") from error
+    return as_array(inputs)
