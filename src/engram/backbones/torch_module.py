@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import warnings
 from collections.abc import Callable
@@ -66,6 +65,8 @@ class TorchBackbone:
         batch: int = 1,
     ) -> None:
         _torch()
+        from engram.module_copy import module_copy
+
         if pool not in get_args(Pool):
             raise InputError(f"pool is one of {get_args(Pool)}, not {pool!r}.")
         if (preprocessing is None) == (width is None):
@@ -77,7 +78,7 @@ class TorchBackbone:
         self.batch = batch
         self._entry = (width or 0,) if preprocessing is None else preprocessing.shape
         self._device = device
-        self._module = copy.deepcopy(module).to(device).eval().requires_grad_(False)
+        self._module = module_copy(module).to(device).eval().requires_grad_(False)
         self._forward = _cut(self._module, cut)
         self._architecture = f"{type(module).__module__}.{type(module).__qualname__}\n{module!r}"
         self.fingerprint = fingerprint_of(self.kind, self.config(), self.network())
@@ -130,7 +131,9 @@ class TorchBackbone:
         torch = _torch()
         from safetensors.torch import load
 
-        filled = copy.deepcopy(module)
+        from engram.module_copy import module_copy
+
+        filled = module_copy(module)
         try:
             prepared = config["preprocessing"]
             preprocessing = None if prepared is None else Preprocessing.from_config(prepared)
@@ -177,7 +180,9 @@ class TorchBackbone:
         with torch.inference_mode():
             try:
                 out = self._forward(torch.from_numpy(inputs).to(self._device))
-            except RuntimeError as error:
+            except InputError:
+                raise
+            except Exception as error:  # whatever the layers raise
                 raise InputError(f"The network {self.name!r} failed on inputs {inputs.shape}: {error}") from error
         if not isinstance(out, torch.Tensor):
             raise InputError(f"Layer {self.cut!r} gives no tensor but {type(out).__name__}: cut elsewhere.")

@@ -9,7 +9,6 @@ that is cut off has no gradient and stays dead.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -22,6 +21,7 @@ from engram.experiments.growprune_chain import portions
 from engram.experiments.growprune_learner import error, gathered
 from engram.experiments.result import Figure, Values
 from engram.experiments.steps import measured, steps_of, trained
+from engram.module_copy import module_copy
 from engram.strategies.grow_and_prune import GrowAndPrune
 from engram.strategies.kept import Kept
 from engram.strategies.networks import perceptron
@@ -134,7 +134,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
         return values | {"again": measured(f"{folder}/{name}-again", lambda: again(config, learner, data, stream))}
 
     found = {"grown": step(0, "grown", learner.masks.total, recipe)}
-    learner.whole_before = copy.deepcopy(learner.whole).eval().requires_grad_(False)
+    learner.whole_before = module_copy(learner.whole).eval().requires_grad_(False)
     first, *further = [
         replace(recipe, prune_epochs=epochs, prune_rate=config.prune_rate, prune_share=config.prune_share,
                 distillation=config.distillation, temperature=config.temperature) for epochs in config.prune_epochs]

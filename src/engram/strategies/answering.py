@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import RLock
@@ -14,6 +13,7 @@ from torch.func import functional_call
 
 from engram.heads.head import columns_of, focus, nothing_known, softmax
 from engram.learner import FloatArray, Label, Predictions
+from engram.module_copy import module_copy
 from engram.strategies.growing_network import GrowingNetwork, Knowledge
 
 AT_ONCE = 1024  # inputs in one pass, so that asking about many needs no memory for all of them
@@ -28,7 +28,7 @@ class Answering:
 
     def __init__(self, whole: GrowingNetwork) -> None:
         self._whole = whole
-        self._body = copy.deepcopy(whole).eval()  # lends its structure; the tensors come from what is known
+        self._body = module_copy(whole).eval()  # lends its structure; the tensors come from what is known
         self._before: Knowledge | None = None
         self._lock, self._change, self._lent = RLock(), RLock(), RLock()
 
@@ -74,10 +74,11 @@ class Answering:
         return before.labels, self._asked(inputs, before.tensors)
 
     def _asked(self, inputs: Tensor, tensors: dict[str, Tensor]) -> FloatArray:
-        known = self._body.state_dict().keys()
-        tensors = {name: tensor for name, tensor in tensors.items() if name in known}
+        body = self._body
+        names = [name for kind in (body.named_parameters, body.named_buffers) for name, _ in kind()]  # tied ones once
+        tensors = {name: tensors[name] for name in names if name in tensors}
         device = tensors["outputs.weight"].device
         with self._lent:  # the tensors are put into the body and taken out again: one caller at a time
-            parts = [functional_call(self._body, tensors, (part.to(device),)) for part in torch.split(inputs, AT_ONCE)]
+            parts = [functional_call(body, tensors, (part.to(device),)) for part in torch.split(inputs, AT_ONCE)]
         answers: FloatArray = torch.cat(parts).double().cpu().numpy()
         return answers

@@ -9,7 +9,8 @@ from engram.structure.masked import SUFFIX
 
 
 class Average:
-    """The exponential average of a module's floating-point tensors; masks are none of them.
+    """The exponential average of a module's parameters that train, and of the floating-point buffers of its parts in
+    training mode; masks and what is frozen are none of them.
 
     Args:
         module: whose; its tensors must keep their shapes.
@@ -18,6 +19,7 @@ class Average:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module, self.decay, self.taken = module, decay, 0
+        self._names = _moving(module)
         self._averages = [tensor.clone() for tensor in self._tensors()]
 
     @torch.no_grad()
@@ -33,5 +35,14 @@ class Average:
         torch._foreach_copy_(self._tensors(), self._averages)
 
     def _tensors(self) -> list[Tensor]:
-        return [tensor for name, tensor in self.module.state_dict().items()
-                if tensor.is_floating_point() and not name.endswith(SUFFIX)]
+        return [tensor for name, tensor in self.module.state_dict().items() if name in self._names]
+
+
+def _moving(module: nn.Module) -> set[str]:
+    names = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    for prefix, part in module.named_modules():
+        for own, buffer in part.named_buffers(recurse=False):
+            moves = part.training and buffer.is_floating_point() and buffer.isfinite().all()  # -inf: a mask
+            if moves and not own.endswith(SUFFIX):
+                names.add(f"{prefix}.{own}" if prefix else own)
+    return names

@@ -33,7 +33,9 @@ class Strategy(NetworkLearner):
     again what it was before the call; only the optimiser's running averages start anew.
 
     Args:
-        network: (N, ...) float32 -> (N, width) features: a module, or the `spec` of one of `networks`.
+        network: (N, ...) float32 -> (N, width) features: a module, which is copied, or the `spec` of one of `networks`.
+            What is frozen in a module stays frozen: parameters with `requires_grad=False`, parts in evaluation mode,
+            running statistics of normalisation layers in a part of which no parameter trains.
         epochs: passes over what one call of `learn` brings.
         batch: examples in a step.
         learning_rate, optimiser: one of `optimiser.OPTIMISERS`.
@@ -44,7 +46,8 @@ class Strategy(NetworkLearner):
         shape: of one input, where the network has no attribute `shape`.
 
     Raises:
-        InputError: no shape, a network that does not fit it, or a setting that cannot be.
+        InputError: no shape; a network that does not fit it, fails when a copy of it is taught and asked, or whose
+            answer to an input depends on what else is asked; or a setting that cannot be.
     """
 
     exact = False

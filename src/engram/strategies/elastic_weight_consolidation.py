@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from engram.learner import Consolidation, InputError, State
 from engram.memory import Reservoir
 from engram.strategies.base import Strategy
+from engram.structure.evaluation_mode import evaluating
 
 AT_ONCE = 8  # examples in one backward pass of the Fisher estimate
 
@@ -99,11 +100,11 @@ class ElasticWeightConsolidation(Strategy):
         diag(p) − ppᵀ = LLᵀ for L = diag(s)(I − ssᵀ); so for random signs v the square of JᵀLv has the diagonal of E
         as its mean: one backward pass, however many labels there are and for several examples at once.
         """
-        self.whole.eval()
         names, parameters = zip(*self._trained(), strict=True)
         totals = [torch.zeros_like(parameter) for parameter in parameters]
         for some, theirs in zip(torch.split(inputs, AT_ONCE), torch.split(targets, AT_ONCE), strict=True):
-            logits = self.competing(self.whole(some), theirs)
+            with evaluating(self.whole):
+                logits = self.competing(self.whole(some), theirs)
             root = logits.detach().softmax(dim=1).sqrt()
             signs = torch.randint(2, root.shape, generator=self.generator).to(root) * 2 - 1
             direction = root * (signs - root * (root * signs).sum(dim=1, keepdim=True))

@@ -5,7 +5,6 @@ Z. Li, D. Hoiem, "Learning without forgetting", ECCV 2016 (arXiv 1606.09282).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engram.learner import Consolidation, InputError, State
+from engram.module_copy import module_copy
 from engram.strategies.base import Strategy
 from engram.strategies.distillation import agreement
 from engram.strategies.growing_network import GrowingNetwork, Knowledge
@@ -69,7 +69,7 @@ class LearningWithoutForgetting(Strategy):
         if self.labels:
             with self._answering.at_rest():
                 together = self.companions if self.active == "experience" else torch.ones_like(self.companions)
-                self._appoint(copy.deepcopy(self.whole), torch.unique(together, dim=0))
+                self._appoint(module_copy(self.whole), torch.unique(together, dim=0))
                 self.experiences += 1
         return Consolidation(details={"experiences": self.experiences})
 
@@ -93,6 +93,6 @@ class LearningWithoutForgetting(Strategy):
         if "together" in state:
             tensors = {name.removeprefix("teacher:"): torch.from_numpy(array).to(self.device)
                        for name, array in state.items() if name.startswith("teacher:")}
-            teacher = copy.deepcopy(self.whole)
+            teacher = module_copy(self.whole)
             teacher.become(Knowledge(tuple(range(state["together"].shape[1])), tensors))
             self._appoint(teacher, torch.from_numpy(state["together"]).to(self.device))

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from engram.inputs.arrays import as_batch
 from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label, Predictions, State
+from engram.module_copy import module_copy
 from engram.strategies import optimiser as optimisers
 from engram.strategies import saving
 from engram.strategies.answering import Answering
+from engram.strategies.dry_step import dry_step
 from engram.strategies.growing_network import GrowingNetwork, Knowledge, shape_of
 from engram.strategies.networks import build, seeded
 from engram.structure.denormals import denormals_flushed
@@ -38,7 +40,8 @@ class NetworkLearner:
         device: str = "cpu",
         shape: Sequence[int] | None = None,
     ) -> None:
-        network = network if isinstance(network, nn.Module) else build(network)
+        given = isinstance(network, nn.Module)
+        network = module_copy(network) if isinstance(network, nn.Module) else build(network)
         found = shape_of(network, shape)
         if found is None:
             raise InputError("The network does not say the shape of an input: pass shape=(...).")
@@ -52,6 +55,8 @@ class NetworkLearner:
         self.epochs, self.batch, self.learning_rate, self.optimiser = epochs, batch, learning_rate, optimiser
         self.active, self.seed, self.device, self.shape = active, seed, device, found
         self.whole = GrowingNetwork(network, found, device)
+        if given:
+            dry_step(self.whole, found)
         self.generator = torch.Generator().manual_seed(seed)
         self.companions = torch.zeros(0, 0, dtype=torch.bool, device=device)  # which labels arrived together
         self.steps = self.fresh_steps()

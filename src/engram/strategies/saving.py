@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,7 @@ from torch import nn
 from engram.heads.head import from_json_array, json_array
 from engram.inputs.vectors import kept_labels
 from engram.learner import DamagedError, InputError, State
+from engram.module_copy import module_copy
 from engram.strategies import optimiser as optimisers
 from engram.strategies.growing_network import Knowledge
 from engram.strategies.networks import build
@@ -39,7 +40,8 @@ def config(strategy: NetworkLearner) -> dict[str, Any]:
 def pack(strategy: NetworkLearner) -> State:
     """Everything that `unpack` needs; no pickle."""
     about = {"strategy": type(strategy).__name__, "config": config(strategy), "labels": list(strategy.labels),
-             "network": getattr(strategy.network, "spec", None)}
+             "network": getattr(strategy.network, "spec", None), "frozen": strategy.whole.frozen,
+             "resting": sorted(strategy.whole.resting)}
     parts = {
         "network": compact({name: tensor.cpu().numpy() for name, tensor in strategy.whole.state_dict().items()}),
         "optimiser": optimisers.arrays_of(strategy.steps),
@@ -68,8 +70,10 @@ def unpack(
         tensors = expand(_part(state, "network"))
         if network is None:
             _require_shapes(about["network"], tensors)  # before anything as large as they say is made
-        made = kind(about["network"] if network is None else network, **settings)
-        _restore(made, about["labels"], tensors, state)
+        frozen = about.get("frozen", ()), about.get("resting", ())  # earlier versions did not say
+        given: Any = about["network"] if network is None else network
+        made = kind(_frozen(given, *frozen) if any(frozen) else given, **settings)
+        _restore(made, about, tensors, state)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, RecursionError, MemoryError,
             OverflowError) as error:
         raise DamagedError(f"Not a saved {kind.__name__}: {error}") from error
@@ -78,6 +82,18 @@ def unpack(
 
 def _part(state: Mapping[str, npt.NDArray[Any]], name: str) -> State:
     return {key.removeprefix(f"{name}/"): np.array(array) for key, array in state.items() if key.startswith(f"{name}/")}
+
+
+def _frozen(
+    network: nn.Module | Mapping[str, Any], parameters: Iterable[str], resting: Iterable[str]
+) -> nn.Module:
+    """The network, or a copy of the one that was passed, frozen as the saved one was."""
+    own = module_copy(network) if isinstance(network, nn.Module) else build(network)
+    for name in parameters:
+        own.get_parameter(name).requires_grad_(False)
+    for name in resting:
+        own.get_submodule(name).training = False
+    return own
 
 
 def _require_shapes(spec: Mapping[str, Any], tensors: State) -> None:
@@ -90,8 +106,9 @@ def _require_shapes(spec: Mapping[str, Any], tensors: State) -> None:
 
 
 def _restore(
-    strategy: NetworkLearner, labels: list[Any], tensors: State, state: Mapping[str, npt.NDArray[Any]]
+    strategy: NetworkLearner, about: Mapping[str, Any], tensors: State, state: Mapping[str, npt.NDArray[Any]]
 ) -> None:
+    labels = about["labels"]
     for name, array in tensors.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinity")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engram.learner import InputError, Label, State
+from engram.module_copy import module_copy
 from engram.strategies import optimiser as optimisers
 from engram.strategies.averaging import Average
 from engram.strategies.distillation import agreement
@@ -28,7 +28,8 @@ from engram.strategies.recipe import Recipe, recipe_of
 from engram.streams.augmentation import Affine
 from engram.structure import growth, pruning
 from engram.structure.evaluation_mode import evaluating
-from engram.structure.masked import Masks
+from engram.structure.masked import SUFFIX, Masks
+from engram.structure.reparametrised import require_own_weights
 
 AUGMENTATIONS: dict[str, Affine | None] = {
     "none": None,
@@ -49,10 +50,11 @@ class Structural(Joint):
     """A network whose connections come and go with the data. Each `learn` is one update, after which the network rests
     with no more than `parameters` alive, ready to be asked and to be updated again.
 
-    All that arrives is kept, a part of it for validation, as the published methods want it.
+    Layers that compute their weights from other parameters (`weight_norm`, pruning masks of PyTorch) are refused unless
+    they are frozen. All that arrives is kept, a part of it for validation, as the published methods want it.
 
     Args:
-        parameters: the most that may be alive at rest, biases counted.
+        parameters: the most that may be alive at rest, biases counted; frozen ones are neither counted nor changed.
         recipe: the settings of an update: a `Recipe`, or its fields.
         held_out: share of what arrives that is not trained on but judges the pruning.
         augmentation: one of `AUGMENTATIONS`, for images (N, C, H, W); "photo" mirrors them too.
@@ -87,7 +89,8 @@ class Structural(Joint):
             raise InputError(f"parameters counts from 1, not {parameters!r}.")
         self.parameters, self.held_out, self.augmentation = parameters, held_out, augmentation
         self.recipe = recipe_of(recipe)
-        self.masks = Masks(self.whole)
+        require_own_weights(self.network)
+        self.masks = self.masked()
         self.judged = Kept()
         self.report: dict[str, Any] = {}
         self.progress: Callable[[float, str], None] = lambda share, what: None
@@ -169,8 +172,8 @@ class Structural(Joint):
         done, planned = (self._done, self._planned) if self._planned else (0.0, epochs)
         self.steps = optimisers.make(self.optimiser, self.whole.parameters(), rate)
         self.masks.guard(self.steps)
-        average = Average(self.whole, self.recipe.averaging) if self.recipe.averaging else None
         self.whole.train()
+        average = Average(self.whole, self.recipe.averaging) if self.recipe.averaging else None
         for step, rows in enumerate(islice(self._passes(len(data), size), steps)):
             for group in self.steps.param_groups:
                 group["lr"] = rate * (annealed(step / steps) if self.recipe.anneal else 1.0)
@@ -216,10 +219,12 @@ class Structural(Joint):
             return pruning.activation_scaled(self.masks, [inputs], self.whole)
 
     def begin_anew(self) -> None:
-        """Fresh weights, all connections alive; labels stay."""
+        """Fresh weights, all connections alive; labels stay, and so does what is frozen."""
+        held = self.whole.held()
         for layer in self.whole.modules():
             if callable(fresh := getattr(layer, "reset_parameters", None)):
                 fresh()
+        self.network.load_state_dict(held, strict=False)
         for name, mask in self.masks.items():
             self.masks[name] = torch.ones_like(mask)
 
@@ -231,7 +236,7 @@ class Structural(Joint):
         """
         self.report |= {"grown": self.masks.live, "grown-accuracy": self.accuracy(data)}
         if self.recipe.distillation:
-            self._teacher = teacher or copy.deepcopy(self.whole).eval().requires_grad_(False)
+            self._teacher = teacher or module_copy(self.whole).eval().requires_grad_(False)
         SCHEDULES[self.recipe.pruning](self, data)
 
     def observe(self, inputs: Tensor, targets: Tensor) -> None:
@@ -263,13 +268,19 @@ class Structural(Joint):
         """Outputs for new labels, all of their connections alive."""
         new = super().grow(labels)
         if new:
-            self.masks = Masks(self.whole)
+            self.masks = self.masked()
         return new
 
     def become(self, knowledge: Knowledge) -> None:
         """Know this and nothing else, masks included."""
-        super().become(knowledge)
-        self.masks = Masks(self.whole)
+        own = self.whole.state_dict().keys()  # a frozen weight may have been saved with a mask
+        super().become(knowledge._replace(tensors={name: tensor for name, tensor in knowledge.tensors.items()
+                                                   if name in own or not name.endswith(SUFFIX)}))
+        self.masks = self.masked()
+
+    def masked(self) -> Masks:
+        """The masks of all weights that train."""
+        return Masks(self.whole, frozen=[f"network.{name}" for name in self.whole.frozen])
 
     def remembered(self) -> State:
         """All examples: those trained on, and those held out."""

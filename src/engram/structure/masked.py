@@ -24,6 +24,7 @@ class Masks(Mapping[str, Tensor]):
     Args:
         module: masked in place; masks it has already are kept, and a tensor that got new rows has them alive.
         skip: names of weight tensors to leave alone.
+        frozen: names of parameters that do not train: they are left alone too, and not counted.
 
     Raises:
         InputError: no module, or one with nothing to mask.
@@ -35,11 +36,12 @@ class Masks(Mapping[str, Tensor]):
     (4, 3, 8)
     """
 
-    def __init__(self, module: nn.Module, skip: Iterable[str] = ()) -> None:
+    def __init__(self, module: nn.Module, skip: Iterable[str] = (), frozen: Iterable[str] = ()) -> None:
         if not isinstance(module, nn.Module):
             raise InputError(f"Masks takes a torch module, not a {type(module).__name__}.")
         self.module = module
-        self._left_alone = frozenset(skip)
+        self._frozen = frozenset(frozen)
+        self._left_alone = self._frozen | frozenset(skip)
         self._places: dict[str, tuple[nn.Module, str, str | None]] = {}
         seen: set[int] = set()
         for prefix, layer in module.named_modules():
@@ -87,15 +89,15 @@ class Masks(Mapping[str, Tensor]):
 
     @property
     def live(self) -> int:
-        """Parameters alive: connections, biases of neurons that have one, and whatever is not masked."""
+        """Parameters alive: connections, biases of neurons that have one, and what is not masked; nothing frozen."""
         connections = sum(int(mask.sum()) for mask in self.values())
         biases = sum(int(rows(self[name]).sum()) for name in self if self.bias(name) is not None)
         return connections + biases + self._unmasked
 
     @property
     def total(self) -> int:
-        """All parameters, alive or dormant."""
-        return sum(parameter.numel() for parameter in self.module.parameters())
+        """All parameters that are not frozen, alive or dormant."""
+        return sum(parameter.numel() for parameter in self._counted())
 
     @torch.no_grad()
     def enforce(self, names: Iterable[str] | None = None) -> None:
@@ -113,7 +115,10 @@ class Masks(Mapping[str, Tensor]):
     @property
     def _unmasked(self) -> int:
         masked = {id(self.weight(name)) for name in self} | {id(self.bias(name)) for name in self}
-        return sum(p.numel() for p in self.module.parameters() if id(p) not in masked)
+        return sum(p.numel() for p in self._counted() if id(p) not in masked)
+
+    def _counted(self) -> Iterator[nn.Parameter]:
+        return (parameter for name, parameter in self.module.named_parameters() if name not in self._frozen)
 
     def _attach(self, whole: str, layer: nn.Module, name: str) -> None:
         weight: nn.Parameter = getattr(layer, name)
@@ -123,11 +128,12 @@ class Masks(Mapping[str, Tensor]):
             if known is not None and known.shape[1:] == mask.shape[1:]:
                 mask[: len(known)] = known[: len(mask)]
             layer.register_buffer(name + SUFFIX, mask)
-        bias = getattr(layer, name.replace("weight", "bias"), None)
+        beside = name.replace("weight", "bias")
+        bias = None if whole.removesuffix(name) + beside in self._frozen else getattr(layer, beside, None)
         self._places[whole] = layer, name, None
         _close(weight, layer, name)
         if isinstance(bias, nn.Parameter) and bias.ndim == 1:
-            self._places[whole] = layer, name, name.replace("weight", "bias")
+            self._places[whole] = layer, name, beside
             _close(bias, layer, name)
         self.enforce([whole])
 

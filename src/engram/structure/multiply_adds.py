@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from engram.structure.evaluation_mode import evaluating
 from engram.structure.h_lstm import HLSTM
+from engram.structure.reparametrised import multiplying
 
 
 @torch.no_grad()
@@ -29,7 +30,8 @@ def multiply_adds(module: nn.Module, shape: Sequence[int]) -> int:
 
     def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal total
-        weights = sum(int(torch.count_nonzero(w)) for w in layer.parameters(recurse=_whole(layer)) if w.ndim >= 2)
+        tensors = (w for w in layer.parameters() if w.ndim >= 2) if _whole(layer) else multiplying(layer)
+        weights = sum(int(torch.count_nonzero(tensor)) for tensor in tensors)
         if weights:
             total += weights * _uses(layer, inputs[0], output[0] if isinstance(output, tuple) else output)
 
@@ -53,7 +55,8 @@ def _counted(module: nn.Module) -> Iterator[nn.Module]:
     yield module
     if not _whole(module):
         for inner in module.children():
-            yield from _counted(inner)
+            if inner is not getattr(module, "parametrizations", None):
+                yield from _counted(inner)
 
 
 def _uses(layer: nn.Module, given: Tensor, result: Tensor) -> int:
