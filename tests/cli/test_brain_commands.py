@@ -63,6 +63,12 @@ def test_one_folder_is_taught_and_another_predicted(engram: Terminal) -> None:
     assert len(answers["answers"]) == 12
     assert answers["right"] >= 11
     assert "right by their folders' names" in engram.says("predict", "mybrain", "test", "--top", "2")
+    shutil.copytree("test/blue", "test/violet")
+    with_strangers = engram.answers("predict", "mybrain", "test", "--no-remember")
+    assert (with_strangers["right"], with_strangers["never_taught"]) == (answers["right"], 4)
+    shown = engram.says("predict", "mybrain", "test", "--no-remember")
+    assert f"{answers['right']} of 16 are right by their folders' names" in shown
+    assert "4 are of labels never taught, and count as wrong; " in shown
     lines = engram.answers("predict", "mybrain", "test/red/0.png", "test/blue/1.png", "--top", "3")["answers"]
     assert [line["ranked"][0]["label"] for line in lines] == ["red", "blue"]
     assert all(len(line["ranked"]) == 3 for line in lines)

@@ -54,6 +54,14 @@ def test_one_learner_shows_its_matrix(terminal: Terminal) -> None:
     assert "on 5, 6, 7, 8, 9" in shown
 
 
+def test_what_was_not_asked_about_is_said(terminal: Terminal) -> None:
+    chosen = ("evaluate", "digits", "nearest_class_mean", "--set", "groups=[[0],[1]]")
+    assert " test examples were not asked about, their classes are never taught: 2 (" in terminal.says(*chosen)
+    found = terminal.answers(*chosen)["learners"]["nearest_class_mean"]
+    assert found["figures"]["left-out"]["mean"] > 200
+    assert found["reports"][0]["left_out"][0][0] == 2
+
+
 def test_a_folder_of_pictures_is_data(terminal: Terminal, shapes: Path) -> None:
     found = terminal.answers("evaluate", shapes, "nearest_class_mean:normalise=false,step=0.01", "--side", 8,
                              "--set", "per=1")

@@ -296,3 +296,46 @@ def test_a_data_set_is_no_stream():
 def test_learners_are_compared_fresh_from_a_seed():
     with pytest.raises(InputError, match="'a': give a function that makes a fresh learner from a seed"):
         compare({"a": make("ridge")}, STREAMS["class"]())
+
+
+def half_untaught():
+    """Two classes are taught and asked about, ten test examples; fifty more are of two classes that are not taught."""
+    rows = np.eye(4)
+    asked = np.repeat([0, 1, 2, 3], [5, 5, 20, 30])
+    return from_arrays(rows[np.repeat([0, 1], 5)], np.repeat([0, 1], 5), rows[asked], asked)
+
+
+@pytest.mark.parametrize("arrival", [class_incremental, task_incremental, domain_incremental])
+def test_test_examples_of_classes_never_taught_are_told_where_they_are_not_asked_about(arrival, tmp_path):
+    report = evaluate(make("nearest_class_mean"), arrival(half_untaught()).map(flattened), out=tmp_path)
+    assert report.accuracy == 1.0
+    assert report.left_out == ((2, 20), (3, 30))
+    assert report.figures()["left-out"] == 50
+    sentence = "50 of 60 test examples were not asked about, their classes are never taught: 2 (20), 3 (30)"
+    assert report.omission() == sentence
+    assert sentence in repr(report)
+    read = Report.read(tmp_path / "report.json")
+    assert read.left_out == report.left_out
+    assert json.loads((tmp_path / "report.json").read_text())["figures"]["left-out"] == 50
+
+
+def test_test_examples_of_classes_never_taught_count_as_wrong_where_the_whole_test_part_is_asked_about():
+    for arrival in (data_incremental, one_by_one):
+        report = evaluate(make("nearest_class_mean"), arrival(half_untaught(), 2).map(flattened))
+        assert report.left_out == ()
+        assert report.any_time[-1] == 10 / 60
+
+
+def test_classes_in_no_group_are_told_and_a_report_that_does_not_say_is_read():
+    stream = class_incremental(blobs(), groups=[[5], [0, 1]])
+    report = evaluate(make("nearest_class_mean"), stream)
+    assert [label for label, _ in report.left_out] == [2, 3, 4]
+    assert class_incremental(blobs(), groups=[[5]], held_out=0.2).validation().left_out == ()
+    earlier = {name: value for name, value in report.to_json().items() if name != "left_out"}
+    assert Report.from_json(earlier).left_out == ()
+    whole = evaluate(make("nearest_class_mean"), class_incremental(blobs()))
+    assert whole.left_out == ()
+    assert whole.omission() == ""
+    assert whole.figures()["left-out"] is None
+    assert "left-out" not in compare({"mean": lambda seed: make("nearest_class_mean")},
+                                     class_incremental(blobs())).table()[0]

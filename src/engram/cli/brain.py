@@ -44,18 +44,25 @@ def predict(
             answers = mind.predict(list(paths), remember=remember, progress=report)
         known, kind = set(map(str, mind.labels)), takes(mind.bundle)
         trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
-    truth = examples.labels if examples.labels and set(examples.labels) <= known else None
+    truth = examples.labels if known & set(examples.labels or ()) else None
     lines = [
         {"input": source, "label": answer.label, "known": answer.known, "confidence": answer.confidence,
          "focus": answer.focus, "familiarity": answer.familiarity,
          "ranked": [{"label": name, "score": score} for name, score in answer.ranked[:top]]}
         for source, answer in zip(examples.sources, answers, strict=True)
     ]
+    strange = [line for line, name in zip(lines, truth or (), strict=False) if name not in known]
     right = None if truth is None else sum(str(line["label"]) == name for line, name in zip(lines, truth, strict=True))
     if as_json:
-        emit({"answers": lines, "right": right, "inbox": trouble})
+        emit({"answers": lines, "right": right, "never_taught": len(strange), "inbox": trouble})
     else:
-        _show_answers(lines, top, right, "labels" if kind == "vectors" else "folders' names")
+        _show_answers(lines, top)
+        if right is not None:
+            by = "labels" if kind == "vectors" else "folders' names"
+            say(f"{right} of {len(lines)} are right by their {by} ({right / len(lines):.1%}).")
+        if strange:
+            refused = sum(not line["known"] for line in strange)
+            say(f"{len(strange)} are of labels never taught, and count as wrong; {refused} of them are nothing I know.")
     if trouble and not as_json:
         say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
 
@@ -215,7 +222,7 @@ def total(mind: Brain) -> int:
     return sum(entry["examples"] for entry in mind.info()["labels"])
 
 
-def _show_answers(lines: list[dict[str, Any]], top: int, right: int | None, truth: str) -> None:
+def _show_answers(lines: list[dict[str, Any]], top: int) -> None:
     rows = []
     for line in lines:
         ranked = ", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in line["ranked"])
@@ -226,8 +233,6 @@ def _show_answers(lines: list[dict[str, Any]], top: int, right: int | None, trut
     refused = sum(not line["known"] for line in lines)
     if refused:
         say(f"{refused} of {len(lines)} are nothing I know.")
-    if right is not None:
-        say(f"{right} of {len(lines)} are right by their {truth} ({right / len(lines):.1%}).")
 
 
 def few(values: Any, most: int = 3) -> str:

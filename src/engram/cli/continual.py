@@ -106,6 +106,8 @@ def evaluate(
     table(columns, rows, title=first.name)
     if len(found.reports) == 1 and seeds == 1:
         table(*next(iter(found.reports.values()))[0].table(), title="accuracy (%)")
+    if omitted := next(iter(found.reports.values()))[0].omission():
+        say(f"{omitted}.")
 
 
 def _made(name: str, chosen: dict[str, Any], stream: Stream, bundle: Bundle | None, seed: int) -> Learner:

@@ -48,7 +48,9 @@ def evaluate(
 
     A learner with `boundaries` is told to consolidate where an experience ends. What counts is the best label, known
     or not: recognition. A stream that tells the task limits the answer to the task's labels. Where labels of a later
-    experience cannot be asked about, since the learner was never taught them, no answer is right.
+    experience cannot be asked about, since the learner was never taught them, no answer is right. Test examples of
+    classes that no experience teaches either count as wrong, or belong to no test part: then the report's `left_out`
+    counts them.
 
     Args:
         learner: any `Learner`. It learns; ask a fresh one for another evaluation.
@@ -237,6 +239,7 @@ def _empty(learner: Learner, stream: Stream, asked: _Asked, name: str) -> Report
     return Report(
         {"name": stream.name, "settings": dict(stream.settings), "fingerprint": stream.fingerprint()}, about,
         tuple(experience.name for experience in stream), asked.classes, asked.part_of, _counts(asked.totals), (),
+        left_out=stream.left_out,
     )
 
 

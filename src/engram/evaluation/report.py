@@ -23,6 +23,8 @@ from engram.store.files import make_folder, write_atomically
 
 FORMAT = 1
 WIDE = 10
+NAMED = 5
+"""So many classes that were not asked about are named."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Report:
         before: (J, C) of them recognised before anything was learned.
         right: (T, J, C) of them recognised after each experience; −1 where it was not asked.
         costs: T.
+        left_out: each class that the stream never teaches, and how many test examples of it were not asked about.
         trained: the learner as it came out; not part of the JSON.
     """
 
@@ -72,12 +75,13 @@ class Report:
     before: tuple[tuple[int, ...], ...]
     right: tuple[tuple[tuple[int, ...], ...], ...] = ()
     costs: tuple[Cost, ...] = ()
+    left_out: tuple[tuple[Label, int], ...] = ()
     trained: Learner | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
         known = f", accuracy {100 * self.accuracy:.1f}%" if self.right else ""
         return (f"<Report: {self.learner['name']} on {self.stream['name']}, {len(self.right)} of "
-                f"{len(self.experiences)} experiences{known}>")
+                f"{len(self.experiences)} experiences{known}{', ' if self.left_out else ''}{self.omission()}>")
 
     @property
     def complete(self) -> bool:
@@ -139,6 +143,16 @@ class Report:
         return {name: math.fsum(getattr(cost, name) for cost in self.costs)
                 for name in ("learning", "consolidating", "asking")}
 
+    def omission(self) -> str:
+        """What was not asked about, in words; empty where everything was."""
+        if not self.left_out:
+            return ""
+        missing = sum(count for _, count in self.left_out)
+        total = missing + int(np.sum(self.totals))
+        named = ", ".join(f"{label!r} ({count})" for label, count in self.left_out[:NAMED])
+        more = f" and {len(self.left_out) - NAMED} more" if len(self.left_out) > NAMED else ""
+        return f"{missing} of {total} test examples were not asked about, their classes are never taught: {named}{more}"
+
     def figures(self) -> dict[str, float | None]:
         """The numbers that learners are compared by; None where there is no such number. Shares are in [0, 1]."""
         last = self.costs[-1]
@@ -148,6 +162,7 @@ class Report:
             "samples": last.samples, "multiply-adds": last.multiply_adds,
             "seconds-learning": self.seconds["learning"] + self.seconds["consolidating"],
             "seconds-asking": self.seconds["asking"],
+            "left-out": sum(count for _, count in self.left_out) or None,
         }
         return {name: None if value is None or math.isnan(value) else value for name, value in values.items()}
 
@@ -171,6 +186,7 @@ class Report:
             parts = {name: _tuples(document[name]) for name in
                      ("experiences", "classes", "part_of", "totals", "before", "right")}
             return cls(dict(document["stream"]), dict(document["learner"]), **parts,
+                       left_out=_tuples(document.get("left_out", [])),  # reports of earlier versions do not say
                        costs=tuple(Cost(**cost) for cost in document["costs"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"Not the report of an evaluation: {error!r}. Evaluate again.") from error

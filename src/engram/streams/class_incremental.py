@@ -27,7 +27,8 @@ def class_incremental(
 
     Args:
         per: classes in an experience; the last may have fewer.
-        groups: the classes of each experience, in place of `per`; classes that are in none never arrive.
+        groups: the classes of each experience, in place of `per`; classes that are in none never arrive. Their test
+            examples are not asked about, nor are those of classes without training examples: `Stream.left_out`.
         shuffle: classes in random order; else sorted, as Split-MNIST has them.
         held_out: a share of the training examples, or a number of them, that is not taught (see `hold_out`).
         seed: of every draw: held-out examples, order of classes, order of the examples in an experience.
@@ -46,7 +47,7 @@ def class_incremental(
     experiences = tuple(_experience(parts, group, rng) for group in chosen)
     settings = {"data": data.name, "arrival": "class", "groups": [list(group) for group in chosen],
                 "held_out": held_out, "seed": seed}
-    return Stream(f"{data.name}, class-incremental", experiences, settings)
+    return Stream(f"{data.name}, class-incremental", experiences, settings, left_out=_left_out(data, chosen))
 
 
 def task_incremental(
@@ -99,6 +100,14 @@ def class_groups(data: DataSet, per: int, groups: Groups | None, shuffle: bool, 
         if missing:
             raise InputError(f"{data.name} has no {part} examples of {', '.join(map(repr, sorted(missing, key=str)))}.")
     return chosen
+
+
+def _left_out(data: DataSet, groups: list[tuple[Label, ...]]) -> tuple[tuple[Label, int], ...]:
+    """Test examples of each class that is in no group."""
+    named = {label for group in groups for label in group}
+    labels, counts = np.unique(data.test_labels, return_counts=True)
+    return tuple((label, count) for label, count in zip(labels.tolist(), counts.tolist(), strict=True)
+                 if label not in named)
 
 
 def _experience(parts: Divided, group: tuple[Label, ...], rng: np.random.Generator) -> Experience:

@@ -96,6 +96,8 @@ class Stream(Sequence[Experience]):
         experiences: one or more.
         settings: what it was made with, as JSON values.
         batch: how many examples are taught at once; None for a whole experience.
+        left_out: each class that no experience is about, and how many test examples of it are therefore not asked
+            about.
 
     >>> from engram.streams import class_incremental, from_arrays
     >>> stream = class_incremental(from_arrays(np.eye(8), [0, 1, 2, 3] * 2, test=0.5))
@@ -109,6 +111,7 @@ class Stream(Sequence[Experience]):
     experiences: tuple[Experience, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     batch: int | None = None
+    left_out: tuple[tuple[Label, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.experiences:
@@ -155,7 +158,7 @@ class Stream(Sequence[Experience]):
         if not all(len(experience.held_out) for experience in self):
             raise InputError(f"{self.name}: an experience has nothing held out; make the stream with held_out=0.1.")
         asked = tuple(replace(experience, test=experience.held_out) for experience in self)
-        return replace(self, name=f"{self.name}, validation", experiences=asked)
+        return replace(self, name=f"{self.name}, validation", experiences=asked, left_out=())
 
     def fingerprint(self) -> str:
         """SHA-256 of what arrives and what is asked: every place and label, the settings, and some of the inputs."""
