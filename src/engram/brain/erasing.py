@@ -13,14 +13,14 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 from safetensors.numpy import load
 from safetensors.numpy import save as pack_arrays
 
 from engram.brain.contributions import Contributions, Rows, Ruling
 from engram.brain.edicts import Edict, effect
-from engram.brain.journal import rows_in
+from engram.brain.journal import Journal, rows_in
 from engram.brain.melding import Union
 from engram.brain.naming import Names
 from engram.brain.receipts import receipts_of
@@ -41,6 +41,15 @@ class Erasing(Recorded):
     def __init__(self, options: Mapping[str, Any], unknowns: int, device: str | None) -> None:
         super().__init__(options, unknowns, device)
         self._traces = False  # something forgotten may still be found in a file
+
+    def traces(self) -> list[str]:
+        """The files of its folder in which something forgotten may still be found: none, but for a moment.
+
+        Where a crash, the disk or another program's reader keeps them, they go with the next change, or when the brain
+        is opened for writing.
+        """
+        with self._lock:
+            return [] if self._journal is None else self._journal.stale(self._slots_in_use())
 
     def _forget_label(self, label: Label) -> None:
         ruling = self._taught.rule_forgetting_label(label)
@@ -94,12 +103,25 @@ class Erasing(Recorded):
     def _changing(self) -> None:
         before, held = self._journal, self._journal is not None and self._journal.held
         super()._changing()
-        if self._journal is None or (self._journal is before and held and not self._traces):
-            return
+        if self._journal is not None and (self._journal is not before or not held or self._traces):
+            self._try_to_finish_erasing()
+
+    @classmethod
+    def _opened(cls, journal: Journal, parts: Mapping[str, Any]) -> Self:
+        brain = super()._opened(journal, parts)
+        if not journal.readonly and brain.traces():
+            with suppress(EngramError, OSError):  # who writes to it, or does so next, finishes it
+                brain._changing()
+                journal.release()
+        return brain
+
+    def _try_to_finish_erasing(self) -> None:
+        """Finish what a crash, the disk or another program's reader kept from being finished; what remains is told."""
         try:
             self._finish_erasing()
             self._traces = False
         except OSError as error:
+            self._traces = True
             logging.getLogger("engram").warning("Traces of what was forgotten remain: %s", error)
 
     def _rule(self, ruling: Ruling, ids: Sequence[int]) -> None:
@@ -196,7 +218,7 @@ class Erasing(Recorded):
         if checkpoint is not None and rulings:
             rewrite |= self._cut(checkpoint, ids, rulings, others, Names(timeline))
         erase = sorted({*ids, *self._rolled_back(timeline)})
-        self._record(*changes, Change(erase=erase, rewrite=rewrite))
+        self._record(*changes, Change(erase=erase, rewrite=rewrite, for_good=True))
         self._journal.rewritten()
 
     def _forgotten(self) -> None:
@@ -208,24 +230,20 @@ class Erasing(Recorded):
             self._snapshot(alone=True)
             self._journal.log.finish_erasing()
             self._journal.check_swept()
+            self._traces = False
         except OSError as error:
             self._traces = True  # the next change begins by finishing this
             raise TracesError(
                 f"It is forgotten, but traces remain in {self._journal.folder.path}: {error.strerror or error}. They "
-                "go with the next change, once the disk allows it."
+                "go with the next change, or when it is opened again, once that allows it."
             ) from error
 
     def _finish_erasing(self) -> None:
         """A crash may have come between forgetting and the end of the last file: finish it."""
         assert self._journal is not None
         journal = self._journal
-        erased = journal.timeline().erased_at
-        if not erased:
-            return
         journal.folder.sweep()
-        in_use = self._slots_in_use()
-        left = any(name.startswith("slot-") and name not in in_use for name in journal.files)
-        if left or any(seq < erased for seq, _ in journal.snapshots):
+        if any(name in journal.files for name in self.traces()):
             self._snapshot(alone=True)
         journal.log.finish_erasing()
         journal.check_swept()

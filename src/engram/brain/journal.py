@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -217,11 +217,30 @@ class Journal:
         if thread is not None:
             thread.join()
 
+    def stale(self, slots: Collection[str]) -> list[str]:
+        """The files in which something forgotten may still be found.
+
+        Args:
+            slots: the files of other devices' contributions that are in use.
+        """
+        erased = self.timeline().erased_at
+        if not erased:
+            return []
+        snapshots = [name for seq, name in self.snapshots if seq < erased]
+        unused = [name for name in self.files if name.startswith("slot-") and name not in slots]
+        return [*snapshots, *unused, *self.folder.strays(), *([LOG] if self.log.erasing else [])]
+
     def check_swept(self) -> None:
         """Raises OSError where a file that no longer belongs to the brain could not be removed."""
         left = [name for name in self.folder.strays() if name not in self.files]
         if left:
             raise OSError(f"{self.folder.path / left[0]} cannot be removed, and holds what was forgotten: remove it.")
+
+    def release(self) -> None:
+        """Let another program write; the next change takes the right to do so again."""
+        self.finish_saving()
+        self.log.release()
+        self.held = False
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -21,7 +21,7 @@ from engram.brain.journal import Journal, spared
 from engram.brain.knowledge import Knowledge
 from engram.brain.recovery import Recovery
 from engram.brain.saving import slot_entry, taught_state
-from engram.brain.timeline import ADOPTED, CHECKPOINT, CREATED, OPENED, Timeline
+from engram.brain.timeline import ADOPTED, CHECKPOINT, CREATED, OPENED
 from engram.brain.unknowns import Unknowns
 from engram.heads.view import HeadView
 from engram.learner import DamagedError, EngramError
@@ -280,7 +280,7 @@ class Recorded(Knowledge):
         """The files of other devices' contributions that the brain or its log refers to."""
         assert self._journal is not None
         stored = {slot.stored.name for slot in self._taught.others.values() if slot.stored}
-        return stored | _slot_files(self._journal.timeline())
+        return stored | self._journal.timeline().slot_files()
 
     def _checkpoint(self, taught: Contributions, covers: int, **about: Any) -> Draft:
         """An event that stands for all that is known, and for the events up to `covers`."""
@@ -332,9 +332,3 @@ def _numbered(changes: Sequence[Change], first: int) -> list[range]:
         numbers.append(range(first, first + len(change.events)))
         first += len(change.events)
     return numbers
-
-
-def _slot_files(timeline: Timeline) -> set[str]:
-    """The files of other devices' contributions that the log refers to."""
-    bodies = [event.body or {} for event in timeline.rare]
-    return {entry["file"] for body in bodies for entry in body.get("slots", ()) if "file" in entry}

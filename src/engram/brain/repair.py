@@ -8,11 +8,12 @@ from pathlib import Path
 
 from engram.backbones.bundle import Bundle
 from engram.brain.brain import Brain
-from engram.brain.journal import LOG
+from engram.brain.journal import LOG, Journal
 from engram.brain.timeline import ADOPTED, CREATED, RARE, Timeline
 from engram.learner import DamagedError, EngramError, InputError
 from engram.store.event_log import EventLog
 from engram.store.folder import Entry, Folder, entry_of
+from engram.store.lock import WriterLock
 from engram.store.mark import Mark
 
 Progress = Callable[[int, int], None]
@@ -38,6 +39,7 @@ def verify(path: str | os.PathLike[str], progress: Progress | None = None) -> li
             problems += journal.log.verify(progress)
             if problems:
                 return problems
+            problems += _traces(brain, journal)
             from_log = brain._recovery().at(brain.seq, snapshots=False)
             for seq, name in journal.snapshots:
                 if seq >= journal.timeline().erased_at and not journal.timeline().undone(seq):
@@ -52,6 +54,23 @@ def verify(path: str | os.PathLike[str], progress: Progress | None = None) -> li
         raise
     except (EngramError, OSError) as error:
         return [str(error)]
+
+
+def _traces(brain: Brain, journal: Journal) -> list[str]:
+    """Where something forgotten may still be found, in words."""
+    found = brain.traces()
+    lock = WriterLock(journal.folder.path)
+    try:
+        if found:
+            lock.acquire()
+    except (EngramError, OSError):  # another program writes: the files beside the log are in its hands just now
+        found = [name for name in found if name == LOG]
+    finally:
+        lock.release()
+    return [
+        f"Traces of what was forgotten remain in {name}: close the programs that read the brain, then open it for "
+        "writing, and they go." for name in found
+    ]
 
 
 def repair(path: str | os.PathLike[str]) -> list[str]:

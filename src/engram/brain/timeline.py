@@ -113,6 +113,10 @@ class Timeline:
         """The last event that took content out of the log; 0 where there was none."""
         return max((event.seq for event in self.rare if event.kind == FORGOT or _body(event).get("erased")), default=0)
 
+    def slot_files(self) -> set[str]:
+        """The files of other devices' contributions that the log refers to."""
+        return {entry["file"] for event in self.rare for entry in _body(event).get("slots", ()) if "file" in entry}
+
     def barrier(self) -> tuple[int, str]:
         """The earliest moment that can be returned to, and what happened there."""
         reached = (0, "")

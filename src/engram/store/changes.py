@@ -27,9 +27,12 @@ from engram.store.event import (
 )
 
 RARE, INBOX, ERASING = "rare", "inbox", "erasing"
-"""Counted: events that are no examples, unknowns kept, and (0 or 1) whether erased content may still be in the files.
+"""Counted: events that are no examples, unknowns kept, and what is still to be done until erased content is in no file.
 An index or a table that lost a row shows by these.
 """
+
+VACUUM_DUE, TRUNCATE_DUE = 1, 2
+"""Values of ERASING: the database is to be written anew, or that is done and the write-ahead log is to be emptied."""
 
 _ANSWERS_KEPT = 7 * 24 * 3600 * 10**6  # microseconds
 _SWEPT_EVERY = 1000
@@ -64,8 +67,8 @@ def apply(connection: apsw.Connection, change: Change, last: int) -> range:
         event = _present(connection, seq)
         packed = None if body is None else json.dumps(body, sort_keys=True, separators=(",", ":"))
         _replace(connection, (*event[:7], content, packed, event[9]))
-    if change.erase or change.rewrite:
-        set_count(connection, ERASING, 1)
+    if change.erase or change.rewrite or change.for_good:
+        set_count(connection, ERASING, VACUUM_DUE)
     if change.answer is not None:
         _keep_answer(connection, change.answer, seqs, now)
     before = connection.total_changes()

@@ -19,6 +19,7 @@ APPLICATION = 0x456E6772  # "Engr", in the file's header: this database is ours
 VERSION = 1
 PAGE_BYTES = 8192
 CHECKPOINT_PAGES = 256  # 2 MiB of write-ahead log: moving them into the database holds a commit up for milliseconds
+BUSY_MS = 5000  # to wait for other programs
 NEEDED = (3, 51, 3)  # https://sqlite.org/wal.html, "The WAL-Reset Bug": fixed from here on
 
 COLUMNS = {
@@ -104,7 +105,7 @@ def connect(
 
 def harden(connection: apsw.Connection) -> None:
     """Nothing that a file's schema says is trusted or run; a page that is no page is an error."""
-    connection.set_busy_timeout(5000)
+    connection.set_busy_timeout(BUSY_MS)
     connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
     connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)

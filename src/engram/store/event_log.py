@@ -7,6 +7,8 @@ lost unnoticed.
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,15 +19,17 @@ from typing import Self
 
 import apsw
 
-from engram.learner import DamagedError, EngramError
+from engram.learner import DamagedError, EngramError, TracesError
 from engram.store import database
-from engram.store.changes import ERASING, apply, set_count
+from engram.store.changes import ERASING, TRUNCATE_DUE, VACUUM_DUE, apply, set_count
 from engram.store.database import Synchronous, connect, translated
 from engram.store.event import Change
 from engram.store.files import make_folder, sync_folder
 from engram.store.lock import WriterLock
 from engram.store.log_reader import LogReader
 from engram.store.mark import Mark
+
+READERS_MS = 1000  # to wait for other programs' readers, where what they read is to be erased
 
 
 class EventLog(LogReader):
@@ -185,40 +189,54 @@ class EventLog(LogReader):
                 self.on_sync(time.perf_counter() - began)
             return ranges
 
-    def finish_erasing(self) -> bool:
-        """Let nothing of what was erased remain in any file of the log: empty the write-ahead log, write anew.
-
-        Returns:
-            Whether all is gone; False while another program reads: it is done at the next call or opening.
+    def finish_erasing(self) -> None:
+        """Let nothing of what was erased remain in any file of the log: write it anew, empty the write-ahead log.
 
         Raises:
+            TracesError: another program reads the log, so that what it may still ask for has to stay; it is done at
+                the next call or opening.
             EngramError: another program is writing.
             OSError: the disk refused; it is done at the next call or opening.
         """
         with self._writing, self._reading:
-            if not self.erasing:
-                return True
+            stage = self._erasing_stage
+            if not stage:
+                return
             self.acquire()
             assert self._writer is not None
-            with translated(self.path):
-                try:
-                    self._writer.execute("VACUUM")  # overwrites every page of the database that held anything
+            self._writer.set_busy_timeout(READERS_MS if stage == VACUUM_DUE else 0)  # waited once, not at every try
+            try:
+                with translated(self.path):
+                    if stage == VACUUM_DUE:
+                        self._writer.execute("VACUUM")  # overwrites every page of the database that held anything
+                        set_count(self._writer, ERASING, TRUNCATE_DUE)
                     self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                except (apsw.BusyError, apsw.LockedError):
-                    return False
-                set_count(self._writer, ERASING, 0)
-            return True
+                    set_count(self._writer, ERASING, 0)
+            except EngramError as error:
+                if not isinstance(error.__cause__, apsw.BusyError | apsw.LockedError):
+                    raise
+                raise TracesError(
+                    errno.EBUSY, "another program reads the log: close it, or wait until it has read", str(self.path)
+                ) from error
+            finally:
+                self._writer.set_busy_timeout(database.BUSY_MS)
+
+    def release(self) -> None:
+        """Let another program write; the next change takes the right to do so again."""
+        with self._writing:
+            connection, self._writer = self._writer, None
+            with suppress(apsw.Error):  # as in `close`
+                if connection is not None:
+                    connection.close()
+            self._lock.release()
 
     def _finish_what_was_begun(self) -> None:
         """Erase what a crash left, if this program may write now; it is none of the reasons not to open a log."""
-        with suppress(EngramError, OSError):
-            if self.erasing:
-                self.finish_erasing()
-        with self._writing, suppress(apsw.Error):
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
-                self._lock.release()
+        try:
+            self.finish_erasing()
+        except (EngramError, OSError) as error:
+            logging.getLogger("engram").warning("Traces of what was forgotten remain: %s", error)
+        self.release()
 
     def copy_to(self, path: str | os.PathLike[str]) -> None:
         """Write the log as it is now to another file, durable when this returns.

@@ -144,8 +144,13 @@ class LogReader:
     @property
     def erasing(self) -> bool:
         """Whether erased content may still be found in the files."""
+        return bool(self._erasing_stage)
+
+    @property
+    def _erasing_stage(self) -> int:
+        """What is still to be done for it; see `engram.store.changes`."""
         (found,) = self._rows(f"SELECT {_COUNTED}", ERASING, ERASING)
-        return bool(_counted(ERASING, found))
+        return _counted(ERASING, found)
 
     @property
     def size_bytes(self) -> int:
