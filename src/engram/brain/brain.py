@@ -210,7 +210,7 @@ class Brain(Exchanging):
             elif rows is not None:
                 self._forget_rows(rows, targets)
             else:
-                self._forget_ids(self._ids_of(teacher) if teacher is not None else list(ids or ()))
+                self._forget_ids(self._ids_of(teacher) if teacher is not None else list(ids or ()), teacher)
 
     def rename(self, old: Label, new: Label) -> None:
         """Call a label by another name, here and in all that is melded later.
@@ -274,7 +274,8 @@ class Brain(Exchanging):
                 united = self._taught.unite(parts)
                 if united.added or united.changed or united.edicts != self._taught.edicts:
                     self._take_over(united, adopting)
-            return MeldReport(united.added, united.changed, united.notes, tuple(conflicts))
+            notes = tuple(note.said for note in united.notes)
+            return MeldReport(united.added, united.changed, notes, tuple(conflicts))
 
     def fork(self) -> None:
         """Go on under a new device id: for a copy of a brain that is to learn beside the original."""

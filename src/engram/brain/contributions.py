@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.brain.edicts import Edict, obey
+from engram.brain.edicts import Edict, joined, obey
 from engram.brain.forgetting import only_labels, plan_forgetting, without
 from engram.brain.lineage import Lineage
 from engram.brain.melding import Union, unite
@@ -178,14 +178,25 @@ class Contributions:
         edict = ruling.edict
         if ruling.labels:
             self._lose(ruling)
-        elif edict.kind != "forget examples" and edict.label is not None:
-            self._lose_or_rename(edict.kind, edict.label, edict.new)
+        elif edict.kind != "forget examples" and (label := edict.found_in(self.total.labels)) is not None:
+            self._lose_or_rename(label, edict.new)
         if edict.kind != "rename":
             edict = replace(edict, after=self.total.digest())
         self.edicts[edict.id] = edict
         self.others = ruling.others
         self.own.applied |= {edict.id}
         self.own.changed()
+
+    def end(self, ids: Iterable[str], hidden: Mapping[Label, Label] | None = None) -> None:
+        """Let edicts name no label that was forgotten since.
+
+        Args:
+            ids: renames that led to such a label: whoever has not obeyed them yet is to forget it.
+            hidden: name -> pseudonym.
+        """
+        if hidden:
+            self.edicts = {key: edict.hiding(hidden) for key, edict in self.edicts.items()}
+        self.edicts |= {key: self.edicts[key].ended() for key in ids if key in self.edicts}
 
     def _lose(self, ruling: Ruling) -> None:
         mine = list(ruling.mine)
@@ -195,7 +206,7 @@ class Contributions:
             self.own.head.forget_rows(ruling.rows[mine], names)
         self.own.receipts.remove(receipts_of(ruling.rows[mine]), names)
 
-    def _lose_or_rename(self, kind: str, label: Label, new: Label | None) -> None:
+    def _lose_or_rename(self, label: Label, new: Label | None) -> None:
         for head in self.heads():
             if label in head.labels:
                 head.forget_label(label) if new is None else head.rename(label, new)
@@ -219,9 +230,9 @@ class Contributions:
             MeldError, CapacityError: they cannot be added.
         """
         theirs = list(parts)
-        edicts = dict(self.edicts)
+        edicts = self.edicts
         for _, more in theirs:
-            edicts |= more
+            edicts = joined(edicts, more)
         mine = {self.own.device: self.own, **self.others}
         united = unite(mine, [slots for slots, _ in theirs], edicts)
         total: FastHead | None = None
@@ -258,7 +269,7 @@ class Contributions:
 
         What others must obey stays on record, and what is here counts as having obeyed: only content goes back.
         """
-        self.edicts |= edicts
+        self.edicts = joined(self.edicts, edicts)
         self.own.lineage, self.own.live = lineage, True
         for slot in self.all():
             slot.applied |= frozenset(self.edicts)

@@ -8,6 +8,7 @@ from typing import Any
 
 from engram.brain.edicts import Edict, in_order
 from engram.brain.journal import Journal
+from engram.brain.pseudonyms import stands_for
 from engram.brain.timeline import CHECKPOINT, CREATED, FORGOT, MELDED, RELABELLED, RENAMED, Timeline
 from engram.learner import Label
 
@@ -43,7 +44,7 @@ class Decided:
         if receipt in self._moved:
             orders = sorted([*self._called, *self._moved[receipt]], key=lambda order: order[0])
         for _, when, before, after in orders:
-            if when >= time and before == label:
+            if when >= time and stands_for(before, label):
                 if after is None:
                     return None
                 label = after
@@ -57,7 +58,7 @@ class Decided:
             current = event.seq in spans
             if event.kind in (FORGOT, RENAMED, MELDED):
                 found = [body["edict"]] if "edict" in body else body.get("edicts", ())
-                fresh = [edict for values in found if (edict := left.pop(values["id"], None)) is not None]
+                fresh = [Edict.from_json(values) for values in found if left.pop(values["id"], None) is not None]
                 self._take(event.seq, event.time, in_order(fresh), in_force=current)
             elif event.kind == RELABELLED and current:
                 self._move(journal, event.seq, event.time, body)

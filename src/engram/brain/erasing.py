@@ -14,20 +14,23 @@ from copy import copy
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Self
+from uuid import uuid4
 
 from safetensors.numpy import load
 from safetensors.numpy import save as pack_arrays
 
 from engram.brain.contributions import Contributions, Rows, Ruling
-from engram.brain.edicts import Edict, effect
+from engram.brain.edicts import Edict, effect, forgets_in
 from engram.brain.journal import Journal, rows_in
 from engram.brain.melding import Union
 from engram.brain.naming import Names
+from engram.brain.pseudonyms import in_records
 from engram.brain.receipts import receipts_of
 from engram.brain.recorded import Recorded
 from engram.brain.saving import slot_entry, taught_state
 from engram.brain.slots import Slot
 from engram.brain.timeline import FORGOT, MELDED, TAUGHT, Timeline
+from engram.brain.unnaming import Rewritten, Unnamed, passed_by, unnamed
 from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError, TracesError
 from engram.store.event import Change, Draft, Event
 
@@ -63,13 +66,13 @@ class Erasing(Recorded):
         ruling = self._taught.rule_forgetting(rows, labels)
         self._rule(ruling, self._rows_like(ruling) if self._journal is not None else [])
 
-    def _forget_ids(self, ids: Iterable[int]) -> None:
-        """Forget examples by their numbers."""
+    def _forget_ids(self, ids: Iterable[int], teacher: str | None = None) -> None:
+        """Forget examples by their numbers, and the name of a teacher."""
         wanted = list(dict.fromkeys(ids))
         if not wanted:
             raise NotTaughtError("There is nothing to forget: no examples are named.")
         events, labels = self._live(wanted)
-        self._rule(self._taught.rule_forgetting(rows_in(events), labels), wanted)
+        self._rule(self._taught.rule_forgetting(rows_in(events), labels), wanted, teacher)
 
     def _live(self, ids: Sequence[int]) -> tuple[list[Event], list[Label]]:
         """The examples of these numbers, and what they are called now.
@@ -124,20 +127,50 @@ class Erasing(Recorded):
             self._traces = True
             logging.getLogger("engram").warning("Traces of what was forgotten remain: %s", error)
 
-    def _rule(self, ruling: Ruling, ids: Sequence[int]) -> None:
-        """Record and carry out a forget."""
-        draft = Draft(kind=FORGOT, body={"edict": ruling.edict.as_json()}, time=self._now())
+    def _rule(self, ruling: Ruling, ids: Sequence[int], teacher: str | None = None) -> None:
+        """Record and carry out a forget.
+
+        Args:
+            ids: the examples of the log that go.
+            teacher: whose name goes too.
+        """
+        edicts = {**self._taught.edicts, ruling.edict.id: ruling.edict}
+        erase = sorted({*ids, *self._rolled_back()})
+        names = self._unnamed(self._known_after(ruling), edicts, ruling.edict.id, erase)
+        body = {"edict": ruling.edict.as_json(), "ends": list(names.ends)}
+        change = Change(events=[Draft(kind=FORGOT, body=body, time=self._now())], unnamed=[teacher] if teacher else [])
         unknown = self.unknowns.discard(self._receipts(ruling, ids))  # before: the same commit takes them off the disk
         try:
             if self._journal is None:
-                self._record(Change(events=[draft]))
+                self._record(change)
             else:
-                self._erase([Change(events=[draft])], ids, ruling.others, [ruling])
+                self._erase([change], erase, ids, ruling.others, [ruling], names)
         except BaseException:
             self.unknowns.keep(unknown)
             raise
         self._taught.carry_out(ruling)
+        self._taught.end(names.ends, names.hidden)
         self._forgotten()
+
+    def _known_after(self, ruling: Ruling) -> set[Label]:
+        """The labels that are known when a forget is carried out."""
+        left = Counter(self._taught.total.counts)
+        left.subtract(ruling.labels)
+        gone = ruling.edict.found_in(left)
+        return {label for label, count in left.items() if count > 0 and label != gone}
+
+    def _unnamed(self, known: set[Label], edicts: Mapping[str, Edict], act: str, erase: Sequence[int]) -> Unnamed:
+        """The names that leave the records when these labels are known still, and these examples are not.
+
+        Args:
+            edicts: all that are obeyed from now on.
+            act: the id of the forget.
+        """
+        ended = (one for one in self._taught.edicts.values() if one.kind != edicts[one.id].kind)
+        more = {label for one in ended for label in (one.label, one.new) if label is not None}
+        if self._journal is not None:
+            more |= self._journal.log.labels_of(erase) | passed_by(self._journal.timeline(), erase)
+        return unnamed(set(self._taught.total.labels) - known, known, edicts, act, more)
 
     def _receipts(self, ruling: Ruling, ids: Sequence[int]) -> set[bytes]:
         """Of what is forgotten, those that the inbox may hold."""
@@ -156,10 +189,16 @@ class Erasing(Recorded):
         replaced = self.device in united.changed and united.slots[self.device].lineage != own.lineage
         orders = [edict for edict in united.edicts.values() if edict.id not in own.applied]
         renamed, lost = effect(own.head.labels, orders)
-        body: dict[str, Any] = {
+        ids = [seq for label, _ in lost for seq, _ in self._rows_called(label)] if self._journal is not None else []
+        erase = sorted({*(self._everything() if replaced else ids), *self._rolled_back()})
+        erased = bool(lost) or replaced or self._held_before(united, erase)
+        known = set((united.total or self._taught.total).labels)
+        names = self._unnamed(known, united.edicts, uuid4().hex, erase) if erased else Unnamed()
+        body: dict[str, Any] = in_records({
             "slots": [], "edicts": [edict.as_json() for edict in united.edicts.values()],
-            "notes": list(united.notes), "erased": bool(lost or replaced), "renamed": list(map(list, renamed.items())),
-        }
+            "notes": [note.recorded for note in united.notes], "erased": erased,
+            "renamed": list(map(list, renamed.items())), "ends": list(names.ends),
+        }, names.hidden)
         if self._journal is None:
             self._record(*adopting, Change(events=[Draft(kind=MELDED, body=body)]))
         else:
@@ -169,21 +208,30 @@ class Erasing(Recorded):
             drafts = [Draft(kind=MELDED, body=body, time=self._now())]
             if replaced:
                 drafts.append(self._restart(united, sum(len(change.events) for change in adopting) + 2))
-            change = Change(events=drafts)
-            if replaced:
-                self._erase([*adopting, change], self._everything(), None, ())
-            elif lost:
-                ids = [seq for label, _ in lost for seq, _ in self._rows_called(label)]
+            changes = [*adopting, Change(events=drafts)]
+            if erased:
                 rulings = [Ruling(replace(edict, label=label), {}) for label, edict in lost]
-                self._erase([*adopting, change], ids, None, rulings)
+                self._erase(changes, erase, ids, others, rulings, names)
             else:
-                self._record(*adopting, change)
+                self._record(*changes)
         self._taught.serve(united)
-        self._forgotten() if body["erased"] else self._changed()
+        self._taught.end(names.ends, names.hidden)
+        self._forgotten() if erased else self._changed()
+
+    def _held_before(self, united: Union, rolled_back: Sequence[int]) -> bool:
+        """Whether a forget that a meld brings is about what lies in an earlier contribution, or was rolled back."""
+        if any(one.kind != united.edicts[key].kind for key, one in self._taught.edicts.items()):
+            return True  # a rename here, of what was forgotten there
+        if any(forgets_in(slot, united.edicts.values()) for slot in self._taught.others.values()):
+            return True
+        fresh = [edict for key, edict in united.edicts.items() if key not in self._taught.edicts]
+        labels = self._journal.log.labels_of(rolled_back) if self._journal is not None else set()
+        return any(edict.kind == "forget label" and edict.found_in(labels) is not None for edict in fresh)
 
     def _everything(self) -> list[int]:
         """The examples and checkpoints of the log."""
-        assert self._journal is not None
+        if self._journal is None:
+            return []
         earlier = [event.seq for event in self._journal.timeline().checkpoints]
         return [*earlier, *(seq for seq, _ in self._journal.log.find())]
 
@@ -197,29 +245,33 @@ class Erasing(Recorded):
     def _erase(
         self,
         changes: Sequence[Change],
+        erase: Sequence[int],
         ids: Sequence[int],
-        others: Mapping[str, Slot] | None,
+        others: Mapping[str, Slot],
         rulings: Sequence[Ruling],
+        names: Unnamed,
     ) -> None:
         """Commit changes, and with them the end of what they forget.
 
         Args:
-            ids: the examples of the log that go.
-            others: what becomes of other devices' contributions; None where the changes say it.
+            erase: the examples of the log that go.
+            ids: of these, those that are forgotten.
+            others: what becomes of other devices' contributions.
             rulings: what a checkpoint in the log is to lose too.
+            names: what leaves the records.
         """
         assert self._journal is not None
-        timeline = self._journal.timeline()
-        rewrite: dict[int, tuple[Mapping[str, Any] | None, bytes | None]] = {}
-        if others is not None and any(slot.stored is None for slot in others.values()):
-            self._journal.keep_slots(others.values())
-            rewrite |= _pointing_to(others, timeline)
+        journal, timeline, going = self._journal, self._journal.timeline(), set(erase)
+        journal.keep_slots(others.values())
+        rewrite = names.rewritten(timeline, _pointing_to(others, timeline))
         checkpoint = timeline.checkpoint()
-        if checkpoint is not None and rulings:
-            rewrite |= self._cut(checkpoint, ids, rulings, others, Names(timeline))
-        erase = sorted({*ids, *self._rolled_back(timeline)})
-        self._record(*changes, Change(erase=erase, rewrite=rewrite, for_good=True))
-        self._journal.rewritten()
+        if checkpoint is not None and checkpoint.seq not in going:
+            rewrite |= self._cut(checkpoint, ids, rulings, others, names.hidden, Names(timeline))
+        labels = {seq: hidden for name, hidden in names.hidden.items() for seq, _ in journal.log.find(label=name)
+                  if seq not in going}
+        rewrite = {seq: what for seq, what in rewrite.items() if seq not in going}
+        self._record(*changes, Change(erase=erase, rewrite=rewrite, labels=labels, for_good=True))
+        journal.rewritten()
 
     def _forgotten(self) -> None:
         """What was forgotten is off the record; now it leaves all that was made of it."""
@@ -248,10 +300,11 @@ class Erasing(Recorded):
         journal.log.finish_erasing()
         journal.check_swept()
 
-    def _rolled_back(self, timeline: Timeline) -> list[int]:
+    def _rolled_back(self) -> list[int]:
         """The examples that are not in force, and never will be again after a forget."""
-        assert self._journal is not None
-        spans, gone = timeline.in_force(), []
+        if self._journal is None:
+            return []
+        spans, gone = self._journal.timeline().in_force(), []
         for before, after in pairwise(spans):
             gone += [seq for seq, _ in self._journal.log.find(after=before.stop - 1, upto=after.start - 1)]
         return gone
@@ -284,9 +337,9 @@ class Erasing(Recorded):
         return chosen
 
     def _cut(
-        self, found: Event, ids: Sequence[int], rulings: Sequence[Ruling], others: Mapping[str, Slot] | None,
-        names: Names,
-    ) -> dict[int, tuple[Mapping[str, Any] | None, bytes | None]]:
+        self, found: Event, ids: Sequence[int], rulings: Sequence[Ruling], others: Mapping[str, Slot],
+        hidden: Mapping[Label, Label], names: Names,
+    ) -> Rewritten:
         """A checkpoint without what is forgotten: what of it was not found among the examples lies in there."""
         assert self._journal is not None
         event = self._journal.log.event(found.seq)
@@ -297,24 +350,20 @@ class Erasing(Recorded):
             raise DamagedError(f"{self._journal.folder.path}: a checkpoint in the log cannot be read.") from error
         left = Counter(self._journal.log.event(seq).receipt for seq in ids)
         touched = [_lose(base, ruling, left, names, int(body["covers"])) for ruling in rulings]
-        entries = body["slots"] if others is None else [
-            slot_entry(others.get(device, slot)) for device, slot in base.others.items()
-        ]
+        touched += [_hide(base, hidden)]
+        entries = [slot_entry(others.get(device, slot)) for device, slot in base.others.items()]
         if not any(touched) and entries == body["slots"]:
             return {}
-        if others is not None:
-            base.others = {device: others.get(device, slot) for device, slot in base.others.items()}
+        base.others = {device: others.get(device, slot) for device, slot in base.others.items()}
         body |= {"slots": entries, "digest": base.total.digest()}
         content = pack_arrays(taught_state(base, self._options, int(body["covers"])))
         return {event.seq: (body, content)}
 
 
-def _pointing_to(
-    others: Mapping[str, Slot], timeline: Timeline
-) -> dict[int, tuple[Mapping[str, Any] | None, bytes | None]]:
+def _pointing_to(others: Mapping[str, Slot], timeline: Timeline) -> Rewritten:
     """The events of melds, rewritten: each device's contribution as it is now, in the last meld that brought it."""
     spans, seen = timeline.in_force(), set[str]()
-    rewritten: dict[int, tuple[Mapping[str, Any] | None, bytes | None]] = {}
+    rewritten: Rewritten = {}
     for event in reversed(timeline.rare):
         if event.kind != MELDED:
             continue
@@ -329,6 +378,19 @@ def _pointing_to(
     return rewritten
 
 
+def _hide(base: Contributions, hidden: Mapping[Label, Label]) -> bool:
+    """Put pseudonyms in the place of names in a checkpoint; whether any was in there."""
+    edicts = dict(base.edicts)
+    base.end((), hidden)
+    named = [label for label in base.total.labels if label in hidden]
+    for label in named:
+        for head in base.heads():
+            if label in head.labels:
+                head.rename(label, hidden[label])
+        base.own.receipts.rename(label, hidden[label])
+    return bool(named) or base.edicts != edicts
+
+
 def _lose(base: Contributions, ruling: Ruling, left: Counter[bytes | None], names: Names, covers: int) -> bool:
     """Take what is forgotten out of a checkpoint's own contribution; whether any was in there."""
     edict: Edict = ruling.edict
@@ -336,7 +398,7 @@ def _lose(base: Contributions, ruling: Ruling, left: Counter[bytes | None], name
     touched = False
     for label in list(base.own.head.labels):
         called = names.now(covers, label)
-        if edict.kind == "forget label" and called == edict.label:
+        if edict.kind == "forget label" and edict.found_in([called]) is not None:
             for head in heads:
                 head.forget_label(label)
             base.own.receipts.drop(label)

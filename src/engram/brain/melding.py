@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from engram.brain.conflicts import Conflict
-from engram.brain.edicts import Edict, obey
+from engram.brain.edicts import Edict, Note, obey
 from engram.brain.slots import Slot, later
 from engram.heads.fast import FastHead
 
@@ -41,7 +41,7 @@ class Union:
         slots: device -> its latest slot, which has obeyed every edict.
         edicts: id -> every one of them.
         added, changed: devices that were not there, and whose contents are not those that were there.
-        notes: what edicts cost, in words.
+        notes: what edicts cost.
         total: their sum in a new head, where it is another than before.
     """
 
@@ -49,7 +49,7 @@ class Union:
     edicts: dict[str, Edict]
     added: tuple[str, ...]
     changed: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     total: FastHead | None = None
 
 

@@ -112,6 +112,7 @@ class Recovery:
 
     def _decreed(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         taught.carry_out(taught.ruling(Edict.from_json(body["edict"])))
+        taught.end(body.get("ends", ()))
 
     def _relabelled(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         events = [(self.journal.log.event(int(seq)), old) for seq, old in zip(body["ids"], body["old"], strict=True)]
@@ -122,6 +123,7 @@ class Recovery:
     def _melded(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         slots = {entry["device"]: slot_at(entry, self.journal.folder, self.bundle) for entry in body["slots"]}
         taught.serve(taught.unite([(slots, _edicts(body))]))
+        taught.end(body.get("ends", ()))
 
     def _forked(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         taught.fork(str(body["device"]))

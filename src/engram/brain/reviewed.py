@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from engram.brain.journal import Journal, rows_in, spared
 from engram.brain.naming import Names
+from engram.brain.pseudonyms import is_pseudonym, shown
 from engram.brain.receipts import receipts_of
 from engram.brain.tidying import Tidying
 from engram.brain.timeline import (
@@ -59,7 +60,7 @@ class Entry:
         time: when.
         kind: what: taught, forgot, renamed, relabelled, melded, forked, consolidated, rolled back.
         teacher: who, if that was said.
-        labels: how many examples of each label it is about; None for examples that were forgotten since.
+        labels: how many examples of each label it is about; None for examples, or a label, that were forgotten since.
         note: the rest, in words.
         undone: whether it was rolled back.
     """
@@ -334,26 +335,28 @@ def _entry(events: list[Event], spans: Spans) -> Entry | None:
     body: Any = newest.body or {}
     labels: Counter[Label | None] = Counter()
     if newest.kind == TAUGHT:
-        labels.update(event.label for event in reversed(events))
+        labels.update(_unless_forgotten(event.label) for event in reversed(events))
     elif newest.kind == RELABELLED:
-        labels[body["label"]] = len(body["ids"])
-    elif newest.kind == FORGOT and body["edict"]["label"] is not None:
-        labels[body["edict"]["label"]] = 0
+        labels[_unless_forgotten(body["label"])] = len(body["ids"])
     return Entry(
         newest.seq, oldest.seq, _when(newest.time), newest.kind, newest.teacher, dict(labels),
         note_of(newest.kind, body), newest.seq not in spans,
     )
 
 
+def _unless_forgotten(label: Label | None) -> Label | None:
+    return None if label is None or is_pseudonym(label) else label
+
+
 def note_of(kind: str, body: Any) -> str:
     """What an event's entry says in words."""
     if kind == RENAMED:
-        return f"{body['edict']['label']} is called {body['edict']['new']}"
+        return f"{shown(body['edict']['label'])} is called {shown(body['edict']['new'])}"
     if kind == FORGOT:
         label, receipts = body["edict"]["label"], body["edict"]["receipts"]
-        return f"{label}, for good" if label is not None else f"{len(receipts)} example(s), for good"
+        return "a label, for good" if label is not None else f"{len(receipts)} example(s), for good"
     if kind == RELABELLED:
-        return f"{len(body['ids'])} example(s) corrected to {body['label']}"
+        return f"{len(body['ids'])} example(s) corrected to {shown(body['label'])}"
     if kind == MELDED:
         return "; ".join([f"{len(body['slots'])} device(s)", *body["notes"]])
     return ("undo, " if body.get("undoing") else "") + f"to {body['to']}" if kind == ROLLED_BACK else ""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from typing import Any, Self
+from uuid import uuid4
 
 from engram.backbones.bundle import Bundle
+from engram.brain.edicts import joined
 from engram.brain.erasing import Erasing
 from engram.brain.journal import Journal
 from engram.brain.timeline import CREATED
@@ -114,7 +116,9 @@ class Settling(Erasing):
             covers = self.seq + sum(len(change.events) for change in adopting) + 1 + (not mine.live)
             self._journal.keep_slots(later._taught.others.values())
             draft = self._checkpoint(later._taught, covers, erased=True)
-            self._erase([*adopting, Change(events=[draft])], self._everything(), None, ())
+            known, going = set(later._taught.total.labels), self._everything()
+            names = self._unnamed(known, joined(self._taught.edicts, later._taught.edicts), uuid4().hex, going)
+            self._erase([*adopting, Change(events=[draft])], going, (), later._taught.others, (), names)
         self.unknowns = Unknowns.from_state(later.unknowns.state())
         self._reload()
         self._forgotten()

@@ -67,7 +67,12 @@ def apply(connection: apsw.Connection, change: Change, last: int) -> range:
         event = _present(connection, seq)
         packed = None if body is None else json.dumps(body, sort_keys=True, separators=(",", ":"))
         _replace(connection, (*event[:7], content, packed, event[9]))
-    if change.erase or change.rewrite or change.for_good:
+    for seq, label in change.labels.items():
+        event = _present(connection, seq)
+        _replace(connection, (*event[:4], json.dumps(label), *event[5:10]))
+    for teacher in change.unnamed:
+        _unname(connection, teacher)
+    if change.erase or change.rewrite or change.labels or change.unnamed or change.for_good:
         set_count(connection, ERASING, VACUUM_DUE)
     if change.answer is not None:
         _keep_answer(connection, change.answer, seqs, now)
@@ -96,6 +101,14 @@ def _present(connection: apsw.Connection, seq: int) -> Row:
         raise NotTaughtError(f"There is no event {seq} in the log.")
     check(row)
     return tuple(row)
+
+
+def _unname(connection: apsw.Connection, teacher: str) -> None:
+    """Take a teacher's name out of every event."""
+    found: list[Row] = connection.execute("SELECT seq FROM events WHERE teacher = ?", (text(teacher),)).fetchall()
+    for (seq,) in found:
+        event = _present(connection, seq)
+        _replace(connection, (*event[:3], None, *event[4:10]))
 
 
 def _insert(connection: apsw.Connection, table: str, rows: Iterable[Row]) -> None:

@@ -135,6 +135,8 @@ class Change:
         events: new events, in order.
         erase: numbers of events that lose everything but number, time, kind and teacher.
         rewrite: number of an event -> the body and content it has from now on.
+        labels: number of an example -> the label that it is said to have been taught under from now on.
+        unnamed: teachers whose names leave every event.
         answer: what the caller's request is answered.
         inbox_add: unknowns to keep.
         inbox_remove: numbers of unknowns to let go.
@@ -144,6 +146,8 @@ class Change:
     events: Sequence[Draft] = ()
     erase: Sequence[int] = ()
     rewrite: Mapping[int, tuple[Mapping[str, Any] | None, bytes | None]] = field(default_factory=dict)
+    labels: Mapping[int, Label] = field(default_factory=dict)
+    unnamed: Sequence[str] = ()
     answer: Answer | None = None
     inbox_add: Sequence[Unknown] = ()
     inbox_remove: Sequence[int] = ()

@@ -98,6 +98,14 @@ class LogReader:
             bindings.append(json.dumps([receipt.hex() for receipt in receipts]))
         return [(seq, label_of(packed)) for seq, packed in self._rows(wanted + " ORDER BY seq", *bindings)]
 
+    def labels_of(self, seqs: Sequence[int]) -> set[Label]:
+        """The labels under which these examples were taught, as far as they are not erased."""
+        rows = self._rows(
+            "SELECT DISTINCT label FROM events WHERE seq IN (SELECT value FROM json_each(?)) AND label IS NOT NULL",
+            json.dumps(list(seqs)),
+        )
+        return {label_of(packed) for (packed,) in rows}
+
     def event(self, seq: int) -> Event:
         """One event.
 
