@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engram.brain.edicts import Edict, joined, obey
+from engram.brain.edicts import Edict, joined, obey, veiled
 from engram.brain.forgetting import only_labels, plan_forgetting, without
 from engram.brain.lineage import Lineage
 from engram.brain.melding import Union, unite
@@ -132,7 +132,7 @@ class Contributions:
     def rule_forgetting_label(self, label: Label) -> Ruling:
         """Raises NotTaughtError where it was never taught."""
         self._must_know(label)
-        return self.ruling(Edict.make("forget label", self.edicts.values(), label=label, before=self.total.digest()))
+        return self._ruling(Edict.make("forget label", self.edicts.values(), label=label, before=self.total.digest()))
 
     def rule_forgetting(self, rows: Rows, labels: Sequence[Label] | None) -> Ruling:
         """Forget single examples; without labels, where each was taught under one only.
@@ -167,10 +167,23 @@ class Contributions:
         if new in self.total.labels:
             raise LabelError(f"{new!r} is taught already: forget it first, or choose another name.")
         as_labels(new, 1, old)
-        return self.ruling(Edict.make("rename", self.edicts.values(), label=old, new=new))
+        return self._ruling(Edict.make("rename", self.edicts.values(), label=old, new=new))
 
-    def ruling(self, edict: Edict) -> Ruling:
-        """An edict read from a log, whose examples are not there any more."""
+    def repeat(self, edict: Edict) -> None:
+        """Obey an edict read from a log, whose examples are not there any more.
+
+        What other devices contributed may be read as it became later, under the names that it has since: so the edict
+        is carried out on one's own contribution, and the total added up anew.
+        """
+        if edict.kind != "forget examples" and (label := edict.found_in(self.own.head.labels)) is not None:
+            self._lose_or_rename([self.own.head], label, edict.new)
+        self.others = self._obeyed(self.others, edict)
+        if self.apart:
+            gate, self.total = self.total.gate, self._melded([slot.head for slot in self.all()])
+            self.total.gate = gate
+        self._on_record(edict)
+
+    def _ruling(self, edict: Edict) -> Ruling:
         return Ruling(edict, self._obeyed(self.others, edict))
 
     def carry_out(self, ruling: Ruling) -> None:
@@ -179,11 +192,15 @@ class Contributions:
         if ruling.labels:
             self._lose(ruling)
         elif edict.kind != "forget examples" and (label := edict.found_in(self.total.labels)) is not None:
-            self._lose_or_rename(label, edict.new)
+            self._lose_or_rename(self.heads(), label, edict.new)
+        self.others = ruling.others
+        self._on_record(edict)
+
+    def _on_record(self, edict: Edict) -> None:
+        """This was obeyed."""
         if edict.kind != "rename":
             edict = replace(edict, after=self.total.digest())
         self.edicts[edict.id] = edict
-        self.others = ruling.others
         self.own.applied |= {edict.id}
         self.own.changed()
 
@@ -206,8 +223,8 @@ class Contributions:
             self.own.head.forget_rows(ruling.rows[mine], names)
         self.own.receipts.remove(receipts_of(ruling.rows[mine]), names)
 
-    def _lose_or_rename(self, label: Label, new: Label | None) -> None:
-        for head in self.heads():
+    def _lose_or_rename(self, heads: Iterable[FastHead], label: Label, new: Label | None) -> None:
+        for head in heads:
             if label in head.labels:
                 head.forget_label(label) if new is None else head.rename(label, new)
         if new is None:
@@ -242,7 +259,8 @@ class Contributions:
             if not united.changed:
                 heads = [self.total, *(slots[device].head for device in united.added)]
             total = self._melded(heads)
-        return replace(united, total=total)
+        known = (total or self.total).labels
+        return replace(united, total=total, edicts=veiled(united.edicts, known))
 
     def serve(self, united: Union) -> None:
         """Take over what `unite` prepared."""

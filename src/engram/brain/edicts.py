@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, Self
 from uuid import uuid4
 
-from engram.brain.pseudonyms import found_in, in_edict, pseudonym
+from engram.brain.pseudonyms import found_in, in_edict, pseudonym, stands_for
 from engram.brain.slots import Slot
 from engram.learner import Label, MeldError
 
@@ -90,6 +90,17 @@ def joined(mine: Mapping[str, Edict], theirs: Mapping[str, Edict]) -> dict[str, 
         if key not in whole or (whole[key].kind == "rename" and edict.kind != "rename"):
             whole[key] = edict
     return whole
+
+
+def veiled(edicts: Mapping[str, Edict], known: Collection[Label]) -> dict[str, Edict]:
+    """Edicts of which no rename names a label that one of them forgets, unless it is known again."""
+    tombstones = [edict.label for edict in edicts.values() if edict.kind == "forget label" and edict.label is not None]
+    veiled = dict(edicts)
+    for key, edict in edicts.items():
+        if edict.kind == "rename" and edict.label is not None and edict.label not in known:
+            label = next((hidden for hidden in tombstones if stands_for(hidden, edict.label)), edict.label)
+            veiled[key] = replace(edict, label=label)
+    return veiled
 
 
 def leads_to(edict: Edict, edicts: Iterable[Edict]) -> Label | None:

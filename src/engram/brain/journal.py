@@ -226,9 +226,10 @@ class Journal:
         erased = self.timeline().erased_at
         if not erased:
             return []
-        snapshots = [name for seq, name in self.snapshots if seq < erased]
-        unused = [name for name in self.files if name.startswith("slot-") and name not in slots]
-        return [*snapshots, *unused, *self.folder.strays(), *([LOG] if self.log.erasing else [])]
+        found = [name for seq, name in self.snapshots if seq < erased]
+        if not self.snapshots or self.snapshots[0][0] < erased:  # the snapshot of a forget lets go of what is not used
+            found += [name for name in self.files if name.startswith("slot-") and name not in slots]
+        return [*found, *self.folder.strays(), *([LOG] if self.log.erasing else [])]
 
     def check_swept(self) -> None:
         """Raises OSError where a file that no longer belongs to the brain could not be removed."""

@@ -111,7 +111,7 @@ class Recovery:
         taught.own.begin(str(body["mark"]))
 
     def _decreed(self, taught: Contributions, body: Mapping[str, Any]) -> None:
-        taught.carry_out(taught.ruling(Edict.from_json(body["edict"])))
+        taught.repeat(Edict.from_json(body["edict"]))
         taught.end(body.get("ends", ()))
 
     def _relabelled(self, taught: Contributions, body: Mapping[str, Any]) -> None:

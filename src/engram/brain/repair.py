@@ -42,7 +42,7 @@ def verify(path: str | os.PathLike[str], progress: Progress | None = None) -> li
             problems += _traces(brain, journal)
             from_log = brain._recovery().at(brain.seq, snapshots=False)
             for seq, name in journal.snapshots:
-                if seq >= journal.timeline().erased_at and not journal.timeline().undone(seq):
+                if seq >= journal.timeline().barrier()[0] and not journal.timeline().undone(seq):
                     kept = brain._recovery().restored(journal.arrays(name))
                     then = brain._recovery().at(seq, snapshots=False)
                     if kept.total.digest() != then.total.digest():

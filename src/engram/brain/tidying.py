@@ -72,7 +72,9 @@ class Tidying(Settling):
         self._journal.keep_slots(base.others.values())
         gone = [seq for seq, _ in self._journal.log.find(upto=covers)]
         earlier = [event.seq for event in timeline.checkpoints]
-        self._record(Change(events=[self._checkpoint(base, covers)]), Change(erase=[*gone, *earlier]))
+        self._record(
+            Change(events=[self._checkpoint(base, covers)]), Change(erase=[*gone, *earlier], for_good=False)
+        )  # not forgotten, let go: it leaves the files with the next forget
         self._journal.rewritten()
         self._covered = covers
 

@@ -72,7 +72,8 @@ def apply(connection: apsw.Connection, change: Change, last: int) -> range:
         _replace(connection, (*event[:4], json.dumps(label), *event[5:10]))
     for teacher in change.unnamed:
         _unname(connection, teacher)
-    if change.erase or change.rewrite or change.labels or change.unnamed or change.for_good:
+    erases = change.erase or change.rewrite or change.labels or change.unnamed
+    if erases if change.for_good is None else change.for_good:
         set_count(connection, ERASING, VACUUM_DUE)
     if change.answer is not None:
         _keep_answer(connection, change.answer, seqs, now)

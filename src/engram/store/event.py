@@ -140,7 +140,7 @@ class Change:
         answer: what the caller's request is answered.
         inbox_add: unknowns to keep.
         inbox_remove: numbers of unknowns to let go.
-        for_good: whether what leaves the log with this commit has to leave its files too; erased events always do.
+        for_good: whether what leaves the log with this commit has to leave its files too; None: where it erases.
     """
 
     events: Sequence[Draft] = ()
@@ -151,7 +151,7 @@ class Change:
     answer: Answer | None = None
     inbox_add: Sequence[Unknown] = ()
     inbox_remove: Sequence[int] = ()
-    for_good: bool = False
+    for_good: bool | None = None
 
 
 def row_of(draft: Draft, seq: int, now: int) -> Row:
