@@ -178,10 +178,31 @@ class Contributions:
         if edict.kind != "forget examples" and (label := edict.found_in(self.own.head.labels)) is not None:
             self._lose_or_rename([self.own.head], label, edict.new)
         self.others = self._obeyed(self.others, edict)
+        self._add_up()
+        self._on_record(edict)
+
+    def repeat_renames(self, renamed: Iterable[tuple[Label, Label]], edicts: Iterable[str]) -> None:
+        """What a meld did to one's own contribution, read from a log: its examples may not all be there any more.
+
+        Args:
+            renamed: label before and after, all at once.
+            edicts: ids of what was obeyed.
+        """
+        head = self.own.head
+        pairs = [(_meanwhile(place, old), old, new) for place, (old, new) in enumerate(renamed)
+                 if old in head.labels]
+        for meanwhile, old, _ in pairs:
+            self._lose_or_rename([head], old, meanwhile)
+        for meanwhile, _, new in pairs:
+            self._lose_or_rename([head], meanwhile, new)
+        self.own.applied |= frozenset(edicts)
+        self._add_up()
+
+    def _add_up(self) -> None:
+        """The total anew, where it is another than one's own."""
         if self.apart:
             gate, self.total = self.total.gate, self._melded([slot.head for slot in self.all()])
             self.total.gate = gate
-        self._on_record(edict)
 
     def _ruling(self, edict: Edict) -> Ruling:
         return Ruling(edict, self._obeyed(self.others, edict))
@@ -305,6 +326,11 @@ class Contributions:
         for head in heads:
             made.meld(head)
         return made
+
+
+def _meanwhile(place: int, label: Label) -> Label:
+    """A name that no label has, of the same type."""
+    return -(1 << 300) - place if isinstance(label, int) else f"\0 {place}"
 
 
 def describe(slots: Iterable[Slot]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from safetensors.numpy import save as pack_arrays
 
 from engram.brain.contributions import Contributions, Rows, Ruling
 from engram.brain.edicts import Edict, effect, forgets_in
-from engram.brain.journal import Journal, rows_in
+from engram.brain.journal import LOG, Journal, rows_in
 from engram.brain.melding import Union
 from engram.brain.naming import Names
 from engram.brain.pseudonyms import in_records
@@ -30,7 +30,7 @@ from engram.brain.recorded import Recorded
 from engram.brain.saving import slot_entry, taught_state
 from engram.brain.slots import Slot
 from engram.brain.timeline import FORGOT, MELDED, TAUGHT, Timeline
-from engram.brain.unnaming import Rewritten, Unnamed, passed_by, unnamed
+from engram.brain.unnaming import Rewritten, Unnamed, passed_by, told, unnamed
 from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError, TracesError
 from engram.store.event import Change, Draft, Event
 
@@ -52,7 +52,10 @@ class Erasing(Recorded):
         is opened for writing.
         """
         with self._lock:
-            return [] if self._journal is None else self._journal.stale(self._slots_in_use())
+            if self._journal is None:
+                return []
+            found = self._journal.stale(self._slots_in_use())
+            return [LOG, *found] if told(self._journal.timeline()) and LOG not in found else found
 
     def _forget_label(self, label: Label) -> None:
         ruling = self._taught.rule_forgetting_label(label)
@@ -270,7 +273,8 @@ class Erasing(Recorded):
         labels = {seq: hidden for name, hidden in names.hidden.items() for seq, _ in journal.log.find(label=name)
                   if seq not in going}
         rewrite = {seq: what for seq, what in rewrite.items() if seq not in going}
-        self._record(*changes, Change(erase=erase, rewrite=rewrite, labels=labels, for_good=True))
+        erasing = Change(erase=erase, rewrite=rewrite, labels=labels, for_good=True)
+        self._record(*changes, erasing) if changes else self._commit([erasing])
         journal.rewritten()
 
     def _forgotten(self) -> None:
@@ -295,7 +299,13 @@ class Erasing(Recorded):
         assert self._journal is not None
         journal = self._journal
         journal.folder.sweep()
-        if any(name in journal.files for name in self.traces()):
+        named = told(journal.timeline())
+        if named:
+            known = set(self._taught.total.labels)
+            names = unnamed(named - known, known, self._taught.edicts, uuid4().hex)
+            self._erase([], [], [], self._taught.others, [], names)
+            self._taught.end(names.ends, names.hidden)
+        if named or any(name in journal.files for name in self.traces()):
             self._snapshot(alone=True)
         journal.log.finish_erasing()
         journal.check_swept()

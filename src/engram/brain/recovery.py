@@ -86,9 +86,9 @@ class Recovery:
 
     def _base(self, timeline: Timeline, spans: Spans, snapshots: bool) -> tuple[Contributions, int]:
         """What to start from, and the last event in it."""
+        whole_from = max(timeline.erased_at, timeline.covered)  # before it, the log lacks examples
         valid = [
-            (seq, name) for seq, name in self.journal.snapshots
-            if snapshots and seq >= timeline.erased_at and seq in spans
+            (seq, name) for seq, name in self.journal.snapshots if snapshots and seq >= whole_from and seq in spans
         ]
         for seq, name in valid:
             try:
@@ -122,7 +122,10 @@ class Recovery:
 
     def _melded(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         slots = {entry["device"]: slot_at(entry, self.journal.folder, self.bundle) for entry in body["slots"]}
-        taught.serve(taught.unite([(slots, _edicts(body))]))
+        edicts = _edicts(body)
+        if "renamed" in body:
+            taught.repeat_renames([(old, new) for old, new in body["renamed"]], edicts)
+        taught.serve(taught.unite([(slots, edicts)]))
         taught.end(body.get("ends", ()))
 
     def _forked(self, taught: Contributions, body: Mapping[str, Any]) -> None:

@@ -74,7 +74,7 @@ def unnamed(
 
 def passed_by(timeline: Timeline, gone: Collection[int]) -> set[Label]:
     """The names in what was rolled back, in corrections of these examples, and in forgets that tell their label."""
-    spans, found, going = timeline.in_force(), set[Label](), set(gone)
+    spans, found, going = timeline.in_force(), told(timeline), set(gone)
     for event in timeline.rare:
         body = event.body or {}
         if event.seq not in spans:
@@ -82,8 +82,16 @@ def passed_by(timeline: Timeline, gone: Collection[int]) -> set[Label]:
         elif event.kind == RELABELLED and going.intersection(body["ids"]):
             found |= {old for seq, old in zip(body["ids"], body["old"], strict=True) if seq in going}
             found |= {body["label"]}
+    return found
+
+
+def told(timeline: Timeline) -> set[Label]:
+    """The labels that forgets tell in clear, as Engram 0.1 recorded them."""
+    found = set[Label]()
+    for event in timeline.rare:
+        body = event.body or {}
         edicts = [*([body["edict"]] if "edict" in body else []), *body.get("edicts", ())]
-        found |= {one["label"] for one in edicts if one["kind"] == "forget label" and one["label"] is not None}
+        found |= {one["label"] for one in edicts if one["kind"] == "forget label" and not is_pseudonym(one["label"])}
     return found
 
 
