@@ -97,7 +97,12 @@ def test_pictures_are_bytes(demo: Demo) -> None:
         {"shape": [2], "datatype": "FP32", "data": ["a", "b"]},
         {"shape": [2], "datatype": "FP32", "data": [[1], [1, 2]]},
         {"shape": [2], "datatype": "FP32", "data": RIGHT, "parameters": {"binary_data_size": 8}},
-        {"shape": [2], "datatype": "INT8", "data": [1, 2]},
+        {"shape": [2], "datatype": "BF16", "data": [1, 2]},
+        {"shape": [2], "datatype": "INT8", "data": [1, 128]},
+        {"shape": [2], "datatype": "UINT8", "data": [1, -1]},
+        {"shape": [2], "datatype": "INT32", "data": [1, 0.5]},
+        {"shape": [2], "datatype": "BOOL", "data": [2, 0]},
+        {"shape": [2], "datatype": "FP32", "data": [True, False]},
         {"shape": [1], "datatype": "BYTES", "data": ["text"]},
         {"shape": [1], "datatype": "BYTES", "data": [1]},
         {"shape": [2], "datatype": "FP32", "data": [1e39, 1e300]},
@@ -114,3 +119,30 @@ def test_tensors_that_do_not_fit_are_refused(taught: Demo, tensor: dict[str, Any
 def test_a_wrong_length_of_the_json_is_refused(taught: Demo, length: str) -> None:
     answer = taught.client.post(f"/v2/models/{taught.name}/infer", content=b"{}", headers={LENGTH: length})
     assert answer.status_code == 422
+
+
+def test_the_version_that_the_metadata_names_is_that_of_now_alone(taught: Demo) -> None:
+    model = f"/v2/models/{taught.name}"
+    tensor = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": RIGHT}]}
+    (version,) = taught.client.get(model).json()["versions"]
+    assert taught.client.get(f"{model}/versions/{version}").json() == taught.client.get(model).json()
+    assert taught.client.get(f"{model}/versions/{version}/ready").json()["ready"] is True
+    answer = taught.client.post(f"{model}/versions/{version}/infer", json=tensor)
+    assert answer.json()["model_version"] == version
+    taught.raw("/examples", RIGHT, label="right")
+    for other in (version, "0", "x", "99999"):
+        answers = [taught.client.get(f"{model}/versions/{other}"), taught.client.get(f"{model}/versions/{other}/ready"),
+                   taught.client.post(f"{model}/versions/{other}/infer", json=tensor)]
+        assert [answer.status_code for answer in answers] == [404] * 3
+
+
+def test_the_health_can_be_looked_at_by_head(taught: Demo) -> None:
+    for path in ("/v2", "/v2/health/live", "/v2/health/ready", f"/v2/models/{taught.name}/ready",
+                 f"{taught.path}/classes", "/"):
+        answer, whole = taught.client.head(path), taught.client.get(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-length"] == str(len(whole.content))
+    missing = taught.client.head("/v2/models/nosuch")
+    assert (missing.status_code, missing.content) == (404, b"")
+    refused = taught.client.head(f"{taught.path}:undo")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")

@@ -115,4 +115,6 @@ def _allowed(request: Request) -> set[str]:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             found |= set(getattr(route, "methods", ()) or ())
+    if "GET" in found:
+        found.add("HEAD")
     return found

@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engram.server.content_encoding import Unpacked, encoding_of, without_encoding
 from engram.server.metrics import Metrics
 from engram.server.problems import MEDIA_TYPE, Refusal, refusal_of
 from engram.server.rate_limit import RateLimit
@@ -28,8 +29,8 @@ from engram.server.tokens import Tokens
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _ONCE = (
-    b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-length", b"content-type", b"idempotency-key",
-    b"inference-header-content-length",
+    b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-length", b"content-type", b"content-encoding",
+    b"idempotency-key", b"inference-header-content-length",
 )
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]*))(?::[0-9]*)?")
 _LONGEST = 4096  # bytes of a path: the longest label fits, with every byte percent-encoded
@@ -76,14 +77,22 @@ class FrontDoor:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
+        scope = dict(scope)  # the server below keeps its own
         visit = _Visit(scope, send, hsts=self.settings.certificate is not None)
         counted = not scope["path"].endswith(_LASTING)
         self._at_once += counted
         self._metrics.at_once.set(self._at_once)
         error: BaseException | None = None
+        if visit.head and not scope["path"].endswith(_LASTING):  # answered as GET is, without the body
+            scope["method"] = "GET"
         try:
             limit = self._let_in(scope, visit)
-            await self.api(scope, _Body(receive, limit, self.settings.patience), visit.send)
+            body: Receive = _Body(receive, limit, self.settings.patience)
+            encoding = encoding_of(visit.headers.get(b"content-encoding", b""))
+            if encoding is not None:
+                without_encoding(scope)
+                body = Unpacked(body, encoding, limit)
+            await self.api(scope, body, visit.send)
         except Exception as problem:
             error = problem
             if not visit.status:
@@ -101,8 +110,6 @@ class FrontDoor:
         check_characters(scope.get("raw_path") or b"", scope["query_string"])
         headers = visit.headers
         self._check_host(headers.get(b"host", b""))
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise Refusal("unsupported-media-type", "Bodies are read as they are: send it without a Content-Encoding.")
         if scope["method"] not in _SAFE:
             check_origin(headers)
         caller = self._caller(headers.get(b"authorization"))
@@ -145,7 +152,8 @@ class FrontDoor:
 
     def _note(self, scope: Scope, visit: _Visit, seconds: float, error: BaseException | None) -> None:
         route = getattr(scope.get("route"), "path", "") or "unmatched"
-        method = scope["method"] if scope["method"] in (*_SAFE, "POST", "DELETE", "PUT", "PATCH") else "other"
+        method = "HEAD" if visit.head else scope["method"]
+        method = method if method in (*_SAFE, "POST", "DELETE", "PUT", "PATCH") else "other"
         self._metrics.answered(method, route, visit.status, seconds)
         broken = error is not None and visit.status >= 500
         if broken and error is not None:
@@ -165,6 +173,7 @@ class _Visit:
 
     def __init__(self, scope: Scope, send: Send, *, hsts: bool) -> None:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.head = scope["method"] == "HEAD"
         self.status = 0
         self._scope, self._send, self._hsts = scope, send, hsts
         scope["request_id"] = f"{_STARTED}{next(_REQUESTS):08x}"
@@ -173,6 +182,8 @@ class _Visit:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = self._dressed(message["headers"])
+        elif self.head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
@@ -180,7 +191,7 @@ class _Visit:
         headers = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
         headers += [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
         await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body})
+        await self.send({"type": "http.response.body", "body": body})
 
     def _dressed(self, headers: Any) -> list[tuple[bytes, bytes]]:
         dressed = [*headers, *_SECURITY, (b"x-request-id", self._scope["request_id"].encode())]

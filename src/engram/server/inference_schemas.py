@@ -66,7 +66,8 @@ Parameters = dict[str, StrictStr | StrictInt | StrictFloat | StrictBool]
 class InputTensor(BaseModel):
     name: Annotated[StrictStr, Field(min_length=1, max_length=64)]
     shape: Annotated[list[Annotated[Whole, Field(ge=0, le=2**31)]], Field(min_length=1, max_length=3)]
-    datatype: Literal["FP32", "FP64", "BYTES"]
+    datatype: Literal["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32",
+                      "FP64", "BYTES"]
     parameters: Parameters | None = None
     data: list[Any] | None = Field(None, description="Flat or nested. Left out if it follows the JSON as bytes.")
 

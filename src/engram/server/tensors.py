@@ -18,7 +18,8 @@ from engram.server.inference_schemas import Infer, InputTensor, TensorMetadata
 from engram.server.wire import shown
 
 OUTPUTS = {"label": "BYTES", "known": "BOOL", "confidence": "FP32", "focus": "FP32", "familiarity": "FP32"}
-_NUMBERS = {"FP32": "<f4", "FP64": "<f8"}
+_NUMBERS = {"BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "i1", "INT16": "<i2",
+            "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
 
 
 def tensors_metadata(takes: str | None, width: int | None) -> tuple[list[TensorMetadata], list[TensorMetadata]]:
@@ -48,7 +49,8 @@ def inputs_of(tensor: InputTensor, binary: bytes) -> Given:
     if tensor.datatype == "BYTES":
         return _bytes(tensor, binary if size is not None else None)
     try:
-        values = _flat(tensor.data) if tensor.data is not None else np.frombuffer(binary, _NUMBERS[tensor.datatype])
+        kind = np.dtype(_NUMBERS[tensor.datatype])
+        values = _flat(tensor.data, kind) if tensor.data is not None else np.frombuffer(binary, kind)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"The data are not {tensor.datatype} values.") from error
     if values.size != math.prod(tensor.shape) or not values.size:
@@ -56,6 +58,8 @@ def inputs_of(tensor: InputTensor, binary: bytes) -> Given:
     if len(tensor.shape) > 2:
         raise InputError(f"Expected a tensor of shape [N, D] or [D], not {tensor.shape}.")
     rows = values.reshape(tensor.shape if len(tensor.shape) == 2 else (1, -1))
+    if tensor.datatype not in ("FP32", "FP64"):
+        rows = rows.astype(np.float64)
     return Given("vectors", rows, [None] * len(rows))
 
 
@@ -100,9 +104,9 @@ def _packed(values: list[Any], datatype: str) -> bytes:
 
 def _bytes(tensor: InputTensor, binary: bytes | None) -> Given:
     """Texts where they are text; else the bytes of pictures."""
-    if len(tensor.shape) != 1 or not tensor.shape[0]:
-        raise InputError(f"Expected a BYTES tensor of shape [N], not {tensor.shape}.")
-    items: list[Any] = _elements(binary) if binary is not None else list(tensor.data or ())
+    if math.prod(tensor.shape) != tensor.shape[0] or not tensor.shape[0]:
+        raise InputError(f"Expected a BYTES tensor of shape [N] or [N, 1], not {tensor.shape}.")
+    items: list[Any] = _elements(binary) if binary is not None else _unnested(tensor.data or [])
     if len(items) != tensor.shape[0]:
         raise InputError(f"{len(items)} elements do not make a tensor of shape {tensor.shape}.")
     if tensor.parameters is not None and tensor.parameters.get("content_type") == "base64":
@@ -140,9 +144,23 @@ def _from_base64(item: Any) -> bytes:
         raise InputError("An element is not base64.") from None
 
 
-def _flat(data: list[Any]) -> Any:
-    """Numbers, flat or nested, as a flat array."""
+def _unnested(data: list[Any]) -> list[Any]:
+    """The elements of an [N, 1] tensor, nested or flat, in a flat list."""
+    while data and all(isinstance(item, list) and len(item) == 1 for item in data):
+        data = [item[0] for item in data]
+    return list(data)
+
+
+def _flat(data: list[Any], kind: np.dtype[Any]) -> Any:
+    """Numbers, flat or nested, as a flat array. Raises ValueError where they are not of this kind, or too large."""
     values = np.array(data)
-    if values.dtype.kind not in "iuf":
-        raise ValueError("not numbers")
-    return values.astype(np.float64).ravel()
+    if values.dtype.kind not in "biuf" or (values.dtype.kind == "b") > (kind.kind == "b"):
+        raise ValueError("not numbers of this kind")
+    flat = values.astype(np.float64).ravel()
+    if kind.kind == "b" and not np.isin(flat, (0, 1)).all():
+        raise ValueError("neither true nor false")
+    if kind.kind in "iu":
+        limits = np.iinfo(kind)
+        if not ((flat == np.floor(flat)) & (flat >= limits.min) & (flat <= limits.max)).all():
+            raise ValueError("not whole, or too large")
+    return flat

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, JsonValue, StrictInt, StrictStr
 
 from engram.learner import Label
+from engram.printable import from_file_name
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """Names of brains: no dot, no slash, nothing that a path could be made of."""
@@ -46,14 +47,12 @@ Vector = Annotated[list[float], Field(min_length=1, max_length=65_536)]
 
 
 def shown(label: Label) -> Label:
-    """A label, or other text, as it is answered. File names may hold bytes that are no characters; JSON may not.
+    r"""A label, or other text, as it is answered: JSON takes only what is text. See `from_file_name`.
 
-    >>> shown("caf\udce9") == r"caf\udce9", shown("café"), shown(7)
-    (True, 'café', 7)
+    >>> shown("caf\udce9"), shown("café"), shown(7)
+    ('caf\\xe9', 'café', 7)
     """
-    if not isinstance(label, str) or label.isascii():
-        return label
-    return label.encode("utf-8", "backslashreplace").decode()
+    return from_file_name(label) if isinstance(label, str) else label
 
 
 ShownLabel = Annotated[str | int, BeforeValidator(shown)]

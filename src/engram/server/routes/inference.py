@@ -1,13 +1,16 @@
 """The Open Inference Protocol, version 2, with its binary tensor extension: a brain is asked like any model.
 
-Inputs: FP32 or FP64 of shape [N, D] for brains that take vectors; BYTES of shape [N] for texts, and for pictures (the
-file, as base64 where it is in the JSON). Outputs: label (BYTES, "" for "Nothing I know"), known (BOOL), confidence,
-focus and familiarity (FP32).
+Inputs: numbers of any datatype of shape [N, D] for brains that take vectors; BYTES of shape [N] or [N, 1] for texts,
+and for pictures (the file, as base64 where it is in the JSON). Outputs: label (BYTES, "" for "Nothing I know"), known
+(BOOL), confidence, focus and familiarity (FP32). A model's version is the brain's sequence number: there is one, that
+of now.
 """
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from engram import __version__
@@ -45,7 +48,18 @@ async def ready(context: In) -> Response:
     return reply(Ready(ready=True))
 
 
+async def _version(served: Served, v: Annotated[str, Path(description="A version that the metadata names.")]) -> None:
+    """Raises Refusal for another version than that of now."""
+    assert served.brain  # refuses while it is not open
+    if v != str(served.seq):
+        raise Refusal("not-found", f"{served.name} is at version {served.seq} and has no other: name that, or none.")
+
+
+THIS_VERSION = [Depends(_version)]
+
+
 @router.get("/models/{b}", response_model=ModelMetadata)
+@router.get("/models/{b}/versions/{v}", response_model=ModelMetadata, dependencies=THIS_VERSION)
 async def model_metadata(caller: Asker, served: Served) -> Response:
     """A brain's inputs and outputs."""
     bundle = served.brain.bundle
@@ -56,6 +70,7 @@ async def model_metadata(caller: Asker, served: Served) -> Response:
 
 
 @router.get("/models/{b}/ready", response_model=ModelReady)
+@router.get("/models/{b}/versions/{v}/ready", response_model=ModelReady, dependencies=THIS_VERSION)
 async def model_ready(caller: Asker, served: Served) -> Response:
     """Whether a brain is open; 503 until then."""
     assert served.brain  # refuses while it is not open
@@ -85,13 +100,15 @@ async def infer(request: Request, caller: Asker, served: Served, context: In) ->
 
 router.add_api_route("/models/{b}/infer", infer, methods=["POST"], response_model=Inferred, openapi_extra=INFER_BODY,
                      route_class_override=DirectRoute)
+router.add_api_route("/models/{b}/versions/{v}/infer", infer, methods=["POST"], response_model=Inferred,
+                     openapi_extra=INFER_BODY, dependencies=THIS_VERSION)
 
 
 def _header_length(request: Request, size: int) -> int:
     """How many bytes of the body are JSON."""
     given = request.headers.get(LENGTH)
     if given is None:
-        if media_type(request) != "application/json":
+        if media_type(request) not in ("application/json", ""):  # the protocol's own client names no type for JSON
             raise Refusal("unsupported-media-type", f"Send application/json, or bytes after JSON with {LENGTH}.",
                           headers={"Accept": "application/json, application/octet-stream"})
         return size
