@@ -58,7 +58,7 @@ def test_a_refusal_is_a_problem_document(
 
 
 def test_what_is_done_with_other_methods_is_said(taught: Demo) -> None:
-    assert taught.client.put(f"{taught.path}/examples").headers["allow"] == "DELETE, GET, POST"
+    assert taught.client.put(f"{taught.path}/examples").headers["allow"] == "DELETE, GET, HEAD, POST"
 
 
 def test_a_name_that_is_taken_is_a_conflict(taught: Demo) -> None:
