@@ -5,7 +5,8 @@
 The floors are bare BLAS calls that move the bytes, or do the products, that the task cannot do without:
   teach one      one symmetric rank-one update of a (D, D) float64 matrix (dsyr), which moves half of it twice;
   teach many     the product XᵀX of the integer rows, at the rate of numpy's own XᵀX;
-  predict one    one matrix-vector product with (D, D) and one with (C, D).
+  predict one    one matrix-vector product with (D, D) and one with (C, D);
+  beside asking  `learn` alone, without a thread that asks in a loop.
 Peers: a plain numpy streaming LDA, river's KNN and Gaussian naive Bayes, scikit-learn's partial_fit and LDA refit.
 One thread; each ratio against a floor measured beside it. κ and t are fitted anew whenever the examples have doubled,
 beside serving where features are wide: `rebuild-ms` says what that costs, and no other figure holds it.
@@ -20,6 +21,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import argparse
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +184,27 @@ def _stream(step: Callable[[Any, str], object], rows: Any, labels: list[str]) ->
     return (time.perf_counter() - start) / len(labels)
 
 
+def learn_beside_asking(width: int, classes: int, seed: int, count: int = 300) -> float:
+    """Mean time of a `learn` of one example beside a thread that asks in a loop, over that of one alone."""
+    rows, labels = examples(2 * count, width, classes, seed + 4)
+    head = taught(width, classes, seed, each=10)
+    alone = _stream(head.learn, rows[:count], labels[:count])
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            head.predict(rows[0])
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        beside = _stream(head.learn, rows[count:], labels[count:])
+    finally:
+        done.set()
+        asking.join()
+    return beside / alone
+
+
 def share_of_photo(seed: int) -> dict[str, float]:
     """From the file of a photograph to its being learned on MobileNetV2: how much of the time is the head's."""
     from engram.experiments.mobilenet import mobilenet
@@ -212,12 +235,15 @@ def measure(seed: int, widths: tuple[int, ...], classes: tuple[int, ...], many: 
             one, (answer, products) = teach_one(width, count, seed), predict_one(width, count, seed)
             each, each_floor = predict_many(width, count, seed)
             values |= {
-                f"teach-one-us/{case}": 1e6 * one, f"teach-one-over-floor/{case}": one / floor,
-                f"predict-one-us/{case}": 1e6 * answer, f"predict-one-over-floor/{case}": answer / products,
+                f"teach-one-us/{case}": 1e6 * one, f"teach-one-floor-us/{case}": 1e6 * floor,
+                f"teach-one-over-floor/{case}": one / floor,
+                f"predict-one-us/{case}": 1e6 * answer, f"predict-one-floor-us/{case}": 1e6 * products,
+                f"predict-one-over-floor/{case}": answer / products,
                 f"predict-many-us/{case}": 1e6 * each, f"predict-many-over-floor/{case}": each / each_floor,
             }
         learning, product = teach_many(width, classes[0], seed, many)
         values |= {f"teach-many-us/{width}": 1e6 * learning / many, f"teach-many-share/{width}": product / learning}
+        values[f"learn-beside-asking/{width}"] = learn_beside_asking(width, classes[0], seed)
         taken = peers(width, classes[0], seed)
         for name, spent in taken.items():
             values[f"peer-us/{name}/{width}"] = 1e6 * spent
@@ -229,7 +255,12 @@ def measure(seed: int, widths: tuple[int, ...], classes: tuple[int, ...], many: 
 def headlines(values: dict[str, Any], widths: tuple[int, ...], classes: tuple[int, ...]) -> dict[str, Any]:
     """The published figures, at the sizes that they are stated for."""
     widest, most = max(widths), max(classes)
+    sizes = {f"{task}-us-{width}": values[f"{task}-us/{width}-{classes[0]}"]
+             for width in (64, 512) if width in widths
+             for task in ("teach-one", "teach-one-floor", "predict-one", "predict-one-floor")}
     return {
+        **sizes,
+        "learn-beside-asking": max(values[f"learn-beside-asking/{width}"] for width in widths),
         "teach-one-over-floor": values[f"teach-one-over-floor/{widest}-{most}"],
         "teach-many-share": values[f"teach-many-share/{widest}"],
         "over-river-knn": values[f"over-river-knn/{512 if 512 in widths else widest}"],

@@ -18,6 +18,11 @@ BENCHMARK_FIGURES = {
     "heads.teach-many-share": Figure("teach-many-share", "ratio", at_least=0.8),
     "heads.over-river-knn": Figure("over-river-knn", "ratio", at_least=10.0),
     "heads.share-of-photo": Figure("share-of-photo", "%", at_most=5.0),
+    "heads.learn-beside-asking": Figure("learn-beside-asking", "ratio", at_most=2.0),
+    **{f"heads.{task}-us-{width}": Figure(f"{task}-us-{width}", "µs") for width in (64, 512)
+       for task in ("teach-one", "teach-one-floor", "predict-one", "predict-one-floor")},
+    "laws.answers-changed": Figure("answers-changed", "answers", at_most=0),
+    "laws.answers-compared": Figure("answers-compared", "answers", at_least=100_000),
     "durability.kill9-lost": Figure("kill9-lost", "examples", at_most=0),
     "durability.kill9-acknowledged": Figure("kill9-acknowledged", "examples", at_least=5000),
     "durability.powercut-lost": Figure("powercut-lost", "states", at_most=0),
