@@ -20,3 +20,15 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENGRAM_HOME", str(home))
         yield home
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--wide", action="store_true", help="also run the tests marked `wide`, which take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--wide"):
+        skipped = pytest.mark.skip(reason="takes minutes: pytest --wide")
+        for item in items:
+            if item.get_closest_marker("wide"):
+                item.add_marker(skipped)

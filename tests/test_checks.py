@@ -1,5 +1,6 @@
 """A learner that keeps every law passes; a learner that breaks one is caught by that law's check."""
 
+import threading
 import time
 
 import numpy as np
@@ -292,6 +293,110 @@ class UsesTheGlobalGenerator(Lawful):
         super()._learn(vectors + 1e-3 * np.random.normal(size=vectors.shape), classes, sign)  # noqa: NPY002
 
 
+class Derives(Lawful):
+    """Scores by a threshold that is derived from the counts; equal sums, equal digests, whatever is derived."""
+
+    turn = 30
+    threshold = 0.0
+
+    def _fresh(self):
+        return float(self.counts.sum() >= self.turn)
+
+    def _learn(self, vectors, classes, sign=1):
+        super()._learn(vectors, classes, sign)
+        self.threshold = self._fresh()
+
+    def meld(self, other):
+        super().meld(other)
+        self.threshold = self._fresh()
+
+    def _restore(self, state):
+        super()._restore(state)
+        self.threshold = self._fresh()
+
+    def _scores(self, vectors):
+        return super()._scores(vectors) * (1 + self.threshold)
+
+
+class DerivesInItsOwnTime(Derives):
+    """Once past 256 examples it derives anew only where the number has doubled; it does not save what it goes by."""
+
+    turn, derived_at = 256, 0
+
+    def _learn(self, vectors, classes, sign=1):
+        before = self.threshold
+        super()._learn(vectors, classes, sign)
+        if 128 < self.counts.sum() < 2 * self.derived_at:
+            self.threshold = before
+        else:
+            self.derived_at = self.counts.sum()
+
+    def rebuild(self):
+        self.threshold = self._fresh()
+
+
+class LooksAtTheWholeBatch(Derives):
+    def _scores(self, vectors):
+        return super()._scores(vectors) - (self.counts.sum() >= 200) * vectors.mean()
+
+
+class DerivesForEachThread(Derives):
+    def __init__(self):
+        super().__init__()
+        self.home = threading.get_ident()
+
+    def _scores(self, vectors):
+        return super()._scores(vectors) * (1 if threading.get_ident() == self.home or self.counts.sum() < 128 else 2)
+
+
+class DerivesWhenAsked(Derives):
+    def _fresh(self):
+        return self.threshold
+
+    def _scores(self, vectors):
+        self.threshold = max(self.threshold, float(64 <= self.counts.sum() < 65))
+        return super()._scores(vectors)
+
+
+class CountsCalls(Derives):
+    def _fresh(self):
+        self.calls = getattr(self, "calls", 0) + 1
+        return float(self.counts.sum() >= 64 and self.calls > 3)
+
+
+class ForgetsWithoutDeriving(Derives):
+    turn = 200
+
+    def _learn(self, vectors, classes, sign=1):
+        before = self.threshold
+        super()._learn(vectors, classes, sign)
+        if sign < 0:
+            self.threshold = before
+
+
+class ForgetsLabelsByHalf(Derives):
+    def forget_label(self, label):
+        with self._lock:
+            self.counts[self._book[label]] = 0
+            self._drop_empty()
+
+
+class DropsAClassByHalf(Derives):
+    def _drop_empty(self):
+        before = len(self.counts)
+        super()._drop_empty()
+        self.threshold += before - len(self.counts) if self.counts.sum() >= 30 else 0
+
+
+class MeldsWithoutDeriving(Derives):
+    turn = 128
+
+    def meld(self, other):
+        before = self.threshold
+        super().meld(other)
+        self.threshold = before
+
+
 BROKEN = {
     NeedsAllLabelsAtFirst: "a new label can arrive",
     ForgetsOnConsolidating: "consolidating keeps",
@@ -322,6 +427,15 @@ BROKEN = {
     WritesIntoItsInput: "the caller's arrays",
     TearsUnderThreads: "asked while learning",
     UsesTheGlobalGenerator: "the same seed",
+    DerivesInItsOwnTime: "saved at any count",
+    LooksAtTheWholeBatch: "how it is asked",
+    DerivesForEachThread: "how it is asked",
+    DerivesWhenAsked: "how it is asked",
+    CountsCalls: "what is taught past",
+    ForgetsWithoutDeriving: "forgotten back past",
+    ForgetsLabelsByHalf: "forgotten back past",
+    DropsAClassByHalf: "forgotten back past",
+    MeldsWithoutDeriving: "melded past",
 }
 
 
@@ -333,6 +447,22 @@ def test_a_lawful_learner_keeps(check):
 @pytest.mark.parametrize("check", learner_checks(width=7, seed=5, scale=0.1), ids=str)
 def test_in_another_setting_a_lawful_learner_keeps(check):
     assert check(Lawful)
+
+
+@pytest.mark.parametrize("check", learner_checks(), ids=str)
+def test_a_learner_that_derives_what_it_answers_from_keeps(check):
+    assert check(Derives)
+
+
+@pytest.mark.parametrize("count", [1024, 8192])
+def test_a_turn_that_comes_late_is_found_where_its_count_is_given(count):
+    class TurnsLate(ForgetsWithoutDeriving):
+        turn = count
+
+    (check,) = [check for check in learner_checks(counts=(count,)) if check.name.startswith("forgotten back")]
+    with pytest.raises(LawBroken, match="answers differ"):
+        check(TurnsLate)
+    assert all(check(TurnsLate) for check in learner_checks())
 
 
 @pytest.mark.parametrize(("learner", "law"), BROKEN.items(), ids=lambda x: getattr(x, "__name__", ""))

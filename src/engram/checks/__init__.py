@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engram.checks import conduct, knowledge
+from engram.checks import conduct, counts, knowledge
 from engram.checks.trial import LawBroken, Make, Rebuilds, Trial
 from engram.learner import Bounded, Forgets, Learner, Melds, Saves
 
@@ -71,13 +71,17 @@ CHECKS = (
     Check(1, "a new label can arrive at any time", knowledge.new_labels),
     Check(1, "consolidating keeps every label", knowledge.consolidating),
     Check(2, "a batch is learned like its examples one by one", knowledge.batches, exact=True),
+    Check(2, "what is taught past any count is known as if taught at once", counts.learned_at, exact=True),
     Check(3, "order does not matter", knowledge.order, exact=True),
     Check(4, "what was saved and loaded answers and learns as before", knowledge.saving, (Saves,)),
     Check(4, "a damaged state is refused", knowledge.damaged, (Saves,)),
+    Check(4, "saved at any count, it is opened as it was", counts.saved_at, (Saves,), exact=True),
     Check(5, "melding never loses a label and leaves the other as it was", knowledge.melding, (Melds,)),
     Check(5, "melding equals learning the union", knowledge.melding_exactly, (Melds,), exact=True),
+    Check(5, "melded past any count, it answers as one that learned all", counts.melded_at, (Melds,), exact=True),
     Check(6, "forgetting equals never having learned", knowledge.forgetting_exactly, (Forgets,), exact=True),
     Check(6, "what was forgotten is not answered", knowledge.forgetting, (Forgets,)),
+    Check(6, "forgotten back past any count, it answers as never taught", counts.forgotten_at, (Forgets,), exact=True),
     Check(7, "memory stays within the stated bound", conduct.memory, (Bounded,)),
     Check(8, "bad input is refused and leaves no trace", conduct.bad_input),
     Check(9, "labels go out as they came in", conduct.labels),
@@ -86,6 +90,7 @@ CHECKS = (
     Check(10, "predicting changes nothing", conduct.predicting),
     Check(10, "the caller's arrays stay the caller's", conduct.arrays_stay),
     Check(10, "asked while learning, it answers from before or after", conduct.threads),
+    Check(10, "how it is asked changes no answer", counts.asked_at, exact=True),
     Check(11, "the same seed gives the same result", conduct.seeds),
 )
 
@@ -94,7 +99,7 @@ def learner_checks(**settings: Any) -> list[Check]:
     """Every law as a named check.
 
     Args:
-        settings: fields of `Trial` other than `make`: width, seed, scale, recall, stream.
+        settings: fields of `Trial` other than `make`: width, seed, scale, recall, stream, counts.
 
     >>> str(learner_checks()[0])
     'law 1: a new label can arrive at any time'

@@ -39,6 +39,8 @@ class Trial:
         width: values per vector, 7 at least; all lie in [-1, 1] times `scale`.
         recall: the share of a new label's own examples that must get it right after it was learned.
         stream: length of the short stream of law 7; the long one is four times as long.
+        counts: of examples, near each of which an exact learner's answers are compared: give 1024 and 8192 too for a
+            learner that changes course there, and a width of 512 and more for one whose work grows with it.
     """
 
     make: Make
@@ -47,6 +49,7 @@ class Trial:
     scale: float = 1.0
     recall: float = 0.5
     stream: int = 512
+    counts: tuple[int, ...] = (30, 64, 128, 200, 256)
 
     def __post_init__(self) -> None:
         if 2 * self.width < len(NAMES):

@@ -18,7 +18,7 @@ import numpy as np
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import softmax
 from engram.heads.moments import MomentHead
-from engram.learner import FloatArray, InputError, Label, Predictions
+from engram.learner import FloatArray, InputError, Label, Predictions, State
 
 GRID = 10.0 ** np.arange(-8, 2.5, 0.5)
 """Candidates for λ, as multiples of the mean eigenvalue of G."""
@@ -67,11 +67,29 @@ class Ridge(MomentHead):
             self._tune(sums)
 
     def _tune(self, sums: ExactSums) -> None:
-        self._tuned_at = sums.total
+        self._tuned_at = sums.total if sums.total >= TUNE_FROM else 0
         self._spectrum = None
         if sums.total >= TUNE_FROM:
             gram, cross, _ = self._moments(sums)
             self._spectrum = Spectrum.of(gram, cross, self._squares(sums), sums.total, int(self.intercept))
+
+    def _arrays(self) -> State:
+        """The sums, and the spectrum of when λ was chosen: what is loaded goes on with the same λ."""
+        arrays = super()._arrays()
+        if self._tuned and self._spectrum is not None:
+            values, power, *numbers = self._spectrum
+            arrays |= {"spectrum": np.stack([values, power]), "tuned": np.array([*numbers, self._tuned_at], np.float64)}
+        return arrays
+
+    def _restore(self, state: State) -> None:
+        super()._restore(state)
+        if self.sums is not None and "spectrum" in state:
+            values, power = np.array(state["spectrum"], np.float64)
+            squares, examples, fixed, tuned_at = np.array(state["tuned"], np.float64).tolist()
+            if len(values) != len(self.sums.gram()) or not np.isfinite([*values, *power, squares]).all():
+                raise ValueError(f"a spectrum of {len(values)} numbers")
+            self._spectrum = Spectrum(values, power, squares, int(examples), int(fixed))
+            self._tuned, self._tuned_at = True, int(tuned_at)
 
     def _squares(self, sums: ExactSums) -> float:
         """Σy² of the one-hot targets about their means."""
