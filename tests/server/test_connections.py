@@ -221,3 +221,14 @@ def test_without_file_descriptors_it_refuses_quietly_and_goes_on_afterwards(runn
         pass
     assert lives
     assert server.log.stat().st_size < 10_000
+
+
+def test_who_sends_too_much_reads_why_before_the_connection_ends(running: Run) -> None:
+    server = running(access_log=False)
+    for kind, size in (("application/json", 12_000_000), ("application/octet-stream", 40_000_000)):
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        client.request("POST", "/v1/brains/brain/predict", b" " * size, {"Content-Type": kind})
+        answer = client.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (413, "close")
+        assert "send it in parts" in json.loads(answer.read())["detail"]
+        client.close()

@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from engram.learner import Predictions
+from engram.server.problems import Refusal
 from engram.server.wire import shown
 
+RANKED_AT_ONCE = 2**20
+"""Labels with scores that one request may be answered with."""
 
-def answers_json(predictions: Predictions, top: int, seq: int) -> bytes:
-    """`schemas.Answers` of these predictions, without going through a model: this is what is asked most often."""
-    answers = [
+
+def check_answers(inputs: int, top: int, classes: int) -> None:
+    """Raises Refusal where the answer would be larger than one request may be answered with."""
+    if inputs * min(top, classes) > RANKED_AT_ONCE:
+        raise Refusal("too-large", f"{inputs:,} inputs with {min(top, classes):,} ranked labels each: one request is "
+                      f"answered with {RANKED_AT_ONCE:,} at most. Ask for fewer at once, or give a smaller top.")
+
+
+def answers_json(portions: Iterable[Predictions], top: int, seq: int) -> list[bytes]:
+    """`schemas.Answers` of these predictions, in parts to be sent one after another.
+
+    They do not go through a model: this is what is asked most often. Each part is made by itself, so that no thread
+    keeps the interpreter for long.
+    """
+    parts = [orjson.dumps(_answers(portion, top))[1:-1] for portion in portions]
+    if len(parts) == 1:
+        return [b'{"answers":[%b],"seq":%d}' % (parts[0], seq)]
+    following = [b"," + part for part in parts[1:]]
+    return [b'{"answers":[', *parts[:1], *following, b'],"seq":%d}' % seq]
+
+
+class PartsResponse(Response):
+    """Parts that are sent as they are: joined they would take their memory twice."""
+
+    def __init__(self, parts: Sequence[bytes], headers: Mapping[str, str], media_type: str) -> None:
+        super().__init__(None, 200, {**headers, "Content-Length": str(sum(map(len, parts)))}, media_type)
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for part in self._parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _answers(predictions: Predictions, top: int) -> list[dict[str, Any]]:
+    return [
         {
             "label": shown(best) if known and best is not None else None, "known": known, "confidence": confidence,
             "focus": focus, "familiarity": familiarity, "ranked": ranked,
@@ -25,7 +64,6 @@ def answers_json(predictions: Predictions, top: int, seq: int) -> bytes:
             _finite(predictions.familiarity), _ranked(predictions, top), strict=True,
         )
     ]
-    return json.dumps({"answers": answers, "seq": seq}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _ranked(predictions: Predictions, top: int) -> list[list[dict[str, Any]]]:
@@ -37,7 +75,7 @@ def _ranked(predictions: Predictions, top: int) -> list[list[dict[str, Any]]]:
         order = np.take_along_axis(chosen, np.argsort(-best, axis=1, kind="stable"), 1)
     else:
         order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    values = np.take_along_axis(scores, order, 1).tolist()
+    values = scores[np.arange(len(scores))[:, None], order].tolist()
     return [
         [{"label": shown(names[place]), "score": _number(value)} for place, value in zip(places, row, strict=True)]
         for places, row in zip(order.tolist(), values, strict=True)

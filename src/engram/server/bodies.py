@@ -20,13 +20,17 @@ from starlette.requests import Request
 
 from engram.learner import InputError, Label
 from engram.server.forms import read_form
+from engram.server.json_size import check_json_size
 from engram.server.problems import Refusal, invalid_model
 from engram.server.requests import Ask, Inputs, Teach
 from engram.server.wire import shown
 
 Model = TypeVar("Model", bound=BaseModel)
 
+LIGHT = 2**16
+"""Bytes of a body that takes less time to parse than to hand to another thread."""
 FILES_AT_ONCE = 256
+VECTORS_AT_ONCE = 65_536
 JSON = ("application/json",)
 _FIELD_BYTES = 4096
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
@@ -63,8 +67,19 @@ async def read_model(request: Request, model: type[Model]) -> Model:
     return parsed(model, await request.body())
 
 
-def parsed(model: type[Model], body: bytes) -> Model:
-    """A JSON document as a model. Raises Refusal where it does not fit."""
+async def whole_body(request: Request) -> bytes | bytearray:
+    """The body. A long one is put together as it comes: what came is not kept a second time."""
+    if int(request.headers.get("content-length", LIGHT)) < LIGHT:
+        return await request.body()
+    whole = bytearray()
+    async for part in request.stream():
+        whole += part
+    return whole
+
+
+def parsed(model: type[Model], body: bytes | bytearray) -> Model:
+    """A JSON document as a model. Raises Refusal where it does not fit, or has too many values or fields."""
+    check_json_size(body)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -88,13 +103,13 @@ async def read_inputs(request: Request, model: type[Teach] | type[Ask], width: i
     if len(several) > 1:
         about["among"] = several
     if kind in JSON:
-        body = await request.body()
+        body = await whole_body(request)
         return lambda: of_model(parsed(model, body), about)
     if kind == "application/octet-stream":
-        body = await request.body()
+        body = await whole_body(request)
         return lambda: Given("vectors", raw_vectors(body, width, about), [], about)
     if kind.startswith("image/"):
-        body = await request.body()
+        body = bytes(await whole_body(request))
         return lambda: Given("pictures", [body], [_source(about.get("source"))], about)
     if kind == "multipart/form-data":
         form = await read_form(
@@ -113,12 +128,19 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def raw_vectors(body: bytes, width: int | None, about: Mapping[str, Any]) -> Vectors:
+def raw_vectors(body: bytes | bytearray, width: int | None, about: Mapping[str, Any]) -> Vectors:
     """(N, D) float32. Raises InputError where the bytes do not make up whole vectors."""
     width = width or count(about, "width", max(1, len(body) // 4), 65_536)
     if not body or len(body) % (4 * width):
         raise InputError(f"{len(body)} bytes are not whole vectors of {width} float32 values.")
+    check_count(len(body) // (4 * width))
     return np.frombuffer(body, "<f4").reshape(-1, width)
+
+
+def check_count(vectors: int) -> None:
+    """Raises Refusal for more vectors than one request may have."""
+    if vectors > VECTORS_AT_ONCE:
+        raise Refusal("too-large", f"{vectors:,} vectors: one request may have {VECTORS_AT_ONCE:,}.")
 
 
 def check_query(about: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engram.server.body_limits import Room, body_limit
 from engram.server.content_encoding import Unpacked, encoding_of, without_encoding
 from engram.server.metrics import Metrics
 from engram.server.problems import MEDIA_TYPE, Refusal, refusal_of
@@ -66,6 +67,7 @@ class FrontDoor:
         self._tokens = Tokens(settings.token_file, self._note_tokens) if settings.token_file else None
         self._rate = RateLimit(settings.requests_per_second)
         self._at_once = 0
+        self._room = Room(settings.bodies_at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -85,19 +87,24 @@ class FrontDoor:
         error: BaseException | None = None
         if visit.head and not scope["path"].endswith(_LASTING):  # answered as GET is, without the body
             scope["method"] = "GET"
+        body: _Body | None = None
         try:
             limit = self._let_in(scope, visit)
-            body: Receive = _Body(receive, limit, self.settings.patience)
+            room = self._room if limit <= self.settings.body_limit else Room(limit)  # which goes to disk as it comes
+            body = _Body(receive, limit, self.settings.patience, room)
             encoding = encoding_of(visit.headers.get(b"content-encoding", b""))
-            if encoding is not None:
+            if encoding is None:
+                await self.api(scope, body, visit.send)
+            else:
                 without_encoding(scope)
-                body = Unpacked(body, encoding, limit)
-            await self.api(scope, body, visit.send)
+                await self.api(scope, Unpacked(body, encoding, limit), visit.send)
         except Exception as problem:
             error = problem
             if not visit.status:
                 await visit.refuse(refusal_of(problem))
         finally:
+            if body is not None:
+                body.close()
             self._at_once -= counted
             self._metrics.at_once.set(self._at_once)
             self._note(scope, visit, time.perf_counter() - started, error)
@@ -122,7 +129,7 @@ class FrontDoor:
         if self._at_once > self.settings.requests_at_once:
             raise _later("Too much is being worked on at this moment.", 1.0)
         settings = self.settings
-        limit = settings.brain_limit if scope["path"].endswith(":meld") else settings.body_limit
+        limit = body_limit(scope["path"], headers.get(b"content-type", b""), settings)
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > limit:
             raise _too_large(limit)
@@ -210,8 +217,9 @@ class _Visit:
 class _Body:
     """Counts what comes in, and gives up on who sends too much or nothing more."""
 
-    def __init__(self, receive: Receive, limit: int, patience: float) -> None:
+    def __init__(self, receive: Receive, limit: int, patience: float, room: Room) -> None:
         self._receive, self._limit, self._patience = receive, limit, patience
+        self._room, self._taken = room, 0
         self._read, self._whole = 0, False
         self._began = time.monotonic()
 
@@ -226,11 +234,18 @@ class _Body:
             raise Refusal("timeout", f"The body did not come within {self._patience:g} seconds, and "
                           f"{_SLOWEST:,} bytes a second: send it again.") from None
         if message["type"] == "http.request":
-            self._read += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            self._read += size
             self._whole = not message.get("more_body", False)
             if self._read > self._limit:
                 raise _too_large(self._limit)
+            self._room.take(size)
+            self._taken += size
         return message
+
+    def close(self) -> None:
+        """It is not needed any more."""
+        self._room.give_back(self._taken)
 
 
 def check_characters(*parts: bytes) -> None:
@@ -287,6 +302,6 @@ def _later(detail: str, seconds: float) -> Refusal:
 
 
 def _too_large(limit: int) -> Refusal:
-    return Refusal("too-large", f"The body may have {limit:,} bytes: send it in parts.")
-
-
+    detail = (f"The body may have {limit:,} bytes here: send it in parts. Vectors as they are in memory (float32, "
+              "application/octet-stream) and pictures as files may have more than JSON.")
+    return Refusal("too-large", detail)

@@ -35,13 +35,14 @@ class GuardedProtocol(HttpToolsProtocol):
     _stage = _IDLE
     _beside = 0  # bytes of this request that are not its body
     _refusal: Refusal | None = None
+    _lingering = False
     _since: float | None = None  # when the wait for a head, or for the rest of a refused body, began
     _waiting: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = _OneWrite(transport, self.loop)  # type: ignore[assignment]
+        self.transport = _OneWrite(transport, self)  # type: ignore[assignment]
         self._patience: float = getattr(getattr(self.config.app, "settings", None), "patience", 20.0)
         self._wait()
 
@@ -55,7 +56,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._refusal is not None:
+        if self._refusal is not None or self._lingering:
             return
         self._beside += len(data)
         try:
@@ -101,6 +102,19 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._stage == _BODY and self.cycle.response_complete and not self.transport.is_closing():
             self._wait()  # refused unread: the rest of the body is thrown away as it comes
 
+    @property
+    def unread(self) -> bool:
+        """Whether the client is still sending a body, whose request was answered."""
+        return self._stage == _BODY and self._refusal is None
+
+    def linger(self) -> None:
+        """Read on for a while, and throw away what comes: closed at once, the client would never read its answer
+        (RFC 9112, section 9.6).
+        """
+        self._lingering = True
+        self.flow.resume_reading()
+        self._wait()
+
     def _idle(self) -> bool:
         """Whether nothing is being read or answered: blank lines between requests are no sign of life."""
         answered = self.cycle is None or self.cycle.response_complete
@@ -115,13 +129,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _waited(self) -> None:
         self._waiting = None
-        if self._since is None or self.transport.is_closing():
+        if self._since is None or (self.transport.is_closing() and not self._lingering):
             return
         left = self._since + self._patience - self.loop.time()
         if left > 0.001:  # it is another wait than the one that the clock was set for
             self._waiting = self.loop.call_later(left, self._waited)
         elif self._stage == _BODY:
-            self.transport.close()
+            self.transport.abort()
         else:
             self._refuse(Refusal("timeout", "The head of the request did not come."))
 
@@ -162,11 +176,11 @@ class GuardedProtocol(HttpToolsProtocol):
 class _OneWrite:
     """A transport that sends a head together with what follows: the client gets one packet, not two."""
 
-    __slots__ = ("_head", "_loop", "_transport")
+    __slots__ = ("_closing", "_head", "_protocol", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self._head = b""
+    def __init__(self, transport: asyncio.Transport, protocol: GuardedProtocol) -> None:
+        self._transport, self._protocol = transport, protocol
+        self._head, self._closing = b"", False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -182,7 +196,7 @@ class _OneWrite:
             self._transport.write(data)
         elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
             self._head = data
-            self._loop.call_soon(self.flush)
+            self._protocol.loop.call_soon(self.flush)
         else:
             self._transport.write(data)
 
@@ -193,9 +207,20 @@ class _OneWrite:
             self._transport.write(head)
 
     def close(self) -> None:
-        """Send what waits, and close."""
+        """Send what waits, and close; a client that is still sending gets the time to read its answer."""
         self.flush()
-        self._transport.close()
+        if self._closing:
+            return
+        self._closing = True
+        if self._protocol.unread and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._protocol.linger()
+        else:
+            self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._closing or self._transport.is_closing()
 
 
 def refused(refusal: Refusal) -> bytes:

@@ -65,7 +65,7 @@ Parameters = dict[str, StrictStr | StrictInt | StrictFloat | StrictBool]
 
 class InputTensor(BaseModel):
     name: Annotated[StrictStr, Field(min_length=1, max_length=64)]
-    shape: Annotated[list[Annotated[Whole, Field(ge=0, le=2**31)]], Field(min_length=1, max_length=3)]
+    shape: Annotated[list[Annotated[Whole, Field(ge=0, le=2**31)]], Field(min_length=1, max_length=3, fail_fast=True)]
     datatype: Literal["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32",
                       "FP64", "BYTES"]
     parameters: Parameters | None = None
@@ -85,8 +85,8 @@ class Infer(BaseModel):
 
     id: Annotated[StrictStr, Field(max_length=256)] | None = None
     parameters: Parameters | None = None
-    inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=1)]
-    outputs: list[RequestedOutput] | None = Field(None, max_length=5)
+    inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=1, fail_fast=True)]
+    outputs: Annotated[list[RequestedOutput], Field(max_length=5, fail_fast=True)] | None = None
 
 
 class OutputTensor(BaseModel):

@@ -125,4 +125,4 @@ def room_for(connections: int) -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return connections if soft == resource.RLIM_INFINITY else max(16, min(connections, soft - _SPARE))
+    return connections if soft == resource.RLIM_INFINITY else min(connections, max(16, soft - _SPARE))

@@ -26,6 +26,8 @@ from engram.learner import (
 
 MEDIA_TYPE = "application/problem+json"
 
+_FAULTS = 1000  # described, of which the first are sent
+
 KINDS: Mapping[str, tuple[int, str]] = {
     "bad-request": (400, "The request cannot be read"),
     "unauthenticated": (401, "A token is needed"),
@@ -159,4 +161,6 @@ def _where(parts: Sequence[Any]) -> str:
 
 def invalid_model(error: ValidationError) -> Refusal:
     """The same, of the exception that pydantic raises."""
+    if error.error_count() > _FAULTS:  # to describe all of them may take seconds
+        return Refusal("invalid", f"{error.title}: {error.error_count():,} mistakes, too many to list.")
     return invalid(error.errors(include_url=False, include_input=False, include_context=False))

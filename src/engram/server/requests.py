@@ -1,4 +1,7 @@
-"""What is asked of the server: a model for every JSON body, with an example; OpenAPI is made of them."""
+"""What is asked of the server: a model for every JSON body, with an example; OpenAPI is made of them.
+
+Long lists are checked up to the first mistake: a million mistakes would take seconds to collect.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,21 @@ from engram.server.wire import Moment, Name, Sentence, Seq, Text, Vector, Whole,
 class Inputs(BaseModel):
     """One kind of inputs: vectors, texts, or pictures as base64 of their files."""
 
-    vectors: Annotated[list[Vector], Field(min_length=1, max_length=65_536)] | None = None
-    texts: Annotated[list[Sentence], Field(min_length=1, max_length=4096)] | None = None
-    images: Annotated[list[StrictStr], Field(min_length=1, max_length=256)] | None = None
+    vectors: Annotated[list[Vector], Field(min_length=1, max_length=65_536, fail_fast=True)] | None = None
+    texts: Annotated[list[Sentence], Field(min_length=1, max_length=4096, fail_fast=True)] | None = None
+    images: Annotated[list[StrictStr], Field(min_length=1, max_length=256, fail_fast=True)] | None = None
 
 
 class Teach(Inputs):
     model_config = asked({"vectors": [[0.9, 0.1], [0.1, 0.8]], "labels": ["right", "up"]})
 
     label: WireLabel | None = Field(None, description="One label for all inputs.")
-    labels: list[WireLabel] | None = Field(None, description="A label for each input.", max_length=65_536)
-    sources: list[Annotated[StrictStr, Field(max_length=1024)] | None] | None = Field(
-        None, description="Where each input came from, such as a file's name.", max_length=65_536
+    labels: Annotated[list[WireLabel], Field(max_length=65_536, fail_fast=True)] | None = Field(
+        None, description="A label for each input."
     )
+    sources: Annotated[
+        list[Annotated[StrictStr, Field(max_length=1024)] | None], Field(max_length=65_536, fail_fast=True)
+    ] | None = Field(None, description="Where each input came from, such as a file's name.")
     teacher: Text | None = Field(None, description="Who teaches; with tokens it is the token's name, always.")
     again: bool = Field(True, description="Learn also what is held under that label already; it counts once more.")
 
@@ -32,7 +37,9 @@ class Teach(Inputs):
 class Ask(Inputs):
     model_config = asked({"vectors": [[0.95, 0.1]], "top": 3})
 
-    among: list[WireLabel] | None = Field(None, description="The labels in question; all if left out.", min_length=1)
+    among: Annotated[list[WireLabel], Field(min_length=1, fail_fast=True)] | None = Field(
+        None, description="The labels in question; all if left out."
+    )
     top: Annotated[Whole, Field(ge=1, le=1000)] = Field(10, description="How many ranked labels to answer with.")
     remember: bool = Field(False, description="Keep what is not known in the inbox; needs the scope 'teach'.")
 

@@ -23,6 +23,8 @@ class Settings:
         allow_hosts: further names under which this server may be addressed.
         follow: read only: follow what another process teaches the brains.
         body_limit: bytes of one request.
+        json_limit: bytes of one request in JSON, which takes more time and memory than what is sent as it is.
+        bodies_at_once: bytes of all the requests that are being received or worked on.
         brain_limit: bytes of a brain that is sent to be melded.
         pixel_limit: pixels of one picture.
         pixels_at_once: pixels of all the pictures of one request.
@@ -42,6 +44,8 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
     follow: bool = False
     body_limit: int = 2**25
+    json_limit: int = 2**23
+    bodies_at_once: int = 2**28
     brain_limit: int = 2**28
     pixel_limit: int = 32_000_000
     pixels_at_once: int = 64_000_000

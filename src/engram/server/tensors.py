@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import orjson
 
 from engram.learner import InputError, Predictions
-from engram.server.bodies import Given
+from engram.server.bodies import Given, check_count
 from engram.server.inference_schemas import Infer, InputTensor, TensorMetadata
 from engram.server.wire import shown
 
 OUTPUTS = {"label": "BYTES", "known": "BOOL", "confidence": "FP32", "focus": "FP32", "familiarity": "FP32"}
+TEXTS_AT_ONCE = 4096
 _NUMBERS = {"BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "i1", "INT16": "<i2",
             "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
 
@@ -32,7 +34,7 @@ def tensors_metadata(takes: str | None, width: int | None) -> tuple[list[TensorM
     return [inputs], outputs
 
 
-def inputs_of(tensor: InputTensor, binary: bytes) -> Given:
+def inputs_of(tensor: InputTensor, binary: bytes | memoryview) -> Given:
     """The inputs in a tensor.
 
     Args:
@@ -57,24 +59,30 @@ def inputs_of(tensor: InputTensor, binary: bytes) -> Given:
         raise InputError(f"{values.size} values do not make a tensor of shape {tensor.shape}.")
     if len(tensor.shape) > 2:
         raise InputError(f"Expected a tensor of shape [N, D] or [D], not {tensor.shape}.")
+    check_count(1 if len(tensor.shape) == 1 else tensor.shape[0])
     rows = values.reshape(tensor.shape if len(tensor.shape) == 2 else (1, -1))
-    if tensor.datatype not in ("FP32", "FP64"):
-        rows = rows.astype(np.float64)
     return Given("vectors", rows, [None] * len(rows))
 
 
 def outputs_of(
-    predictions: Predictions, name: str, version: str, asked: Infer, chosen: Sequence[str]
+    predictions: Iterable[Predictions], name: str, version: str, asked: Infer, chosen: Sequence[str]
 ) -> tuple[bytes, bytes]:
-    """The JSON of an answer, and the bytes that follow it, which may be none."""
+    """The JSON of an answer, and the bytes that follow it, which may be none.
+
+    Args:
+        predictions: in portions.
+    """
     default = (asked.parameters or {}).get("binary_data_output") is True
     wishes: dict[str, Any] = {
         output.name: (output.parameters or {}).get("binary_data", default) for output in asked.outputs or ()
     }
+    found: dict[str, list[Any]] = {output: [] for output in chosen}
+    for portion in predictions:
+        for output in chosen:
+            found[output] += _values(portion, output)
     outputs, tail = [], b""
-    for output in chosen:
-        values = _values(predictions, output)
-        tensor: dict[str, Any] = {"name": output, "datatype": OUTPUTS[output], "shape": [len(predictions)]}
+    for output, values in found.items():
+        tensor: dict[str, Any] = {"name": output, "datatype": OUTPUTS[output], "shape": [len(values)]}
         if wishes.get(output, default) is True:
             packed = _packed(values, OUTPUTS[output])
             tensor["parameters"] = {"binary_data_size": len(packed)}
@@ -85,7 +93,7 @@ def outputs_of(
     document: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": outputs}
     if asked.id is not None:
         document["id"] = asked.id
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), tail
+    return orjson.dumps(document), tail
 
 
 def _values(predictions: Predictions, output: str) -> list[Any]:
@@ -102,13 +110,15 @@ def _packed(values: list[Any], datatype: str) -> bytes:
     return np.array(values, "?" if datatype == "BOOL" else "<f4").tobytes()
 
 
-def _bytes(tensor: InputTensor, binary: bytes | None) -> Given:
+def _bytes(tensor: InputTensor, binary: bytes | memoryview | None) -> Given:
     """Texts where they are text; else the bytes of pictures."""
     if math.prod(tensor.shape) != tensor.shape[0] or not tensor.shape[0]:
         raise InputError(f"Expected a BYTES tensor of shape [N] or [N, 1], not {tensor.shape}.")
     items: list[Any] = _elements(binary) if binary is not None else _unnested(tensor.data or [])
     if len(items) != tensor.shape[0]:
         raise InputError(f"{len(items)} elements do not make a tensor of shape {tensor.shape}.")
+    if len(items) > TEXTS_AT_ONCE:
+        raise InputError(f"{len(items)} elements: one request may have {TEXTS_AT_ONCE:,}.")
     if tensor.parameters is not None and tensor.parameters.get("content_type") == "base64":
         return Given("pictures", [_from_base64(item) for item in items], [None] * len(items))
     if binary is not None:
@@ -122,14 +132,15 @@ def _bytes(tensor: InputTensor, binary: bytes | None) -> Given:
     return Given("texts", items, [None] * len(items))
 
 
-def _elements(binary: bytes) -> list[bytes]:
+def _elements(binary: bytes | memoryview) -> list[bytes]:
     """Each after its length, as 4 bytes, little-endian."""
-    items, place = [], 0
-    while place < len(binary):
+    items: list[bytes] = []
+    place = 0
+    while place < len(binary) and len(items) <= TEXTS_AT_ONCE:
         if place + 4 > len(binary):
             raise InputError("A BYTES tensor ends within an element.")
         (length,) = struct.unpack_from("<I", binary, place)
-        item = binary[place + 4 : place + 4 + length]
+        item = bytes(binary[place + 4 : place + 4 + length])
         if len(item) != length:
             raise InputError("A BYTES tensor ends within an element.")
         items.append(item)
@@ -153,10 +164,14 @@ def _unnested(data: list[Any]) -> list[Any]:
 
 def _flat(data: list[Any], kind: np.dtype[Any]) -> Any:
     """Numbers, flat or nested, as a flat array. Raises ValueError where they are not of this kind, or too large."""
-    values = np.array(data)
-    if values.dtype.kind not in "biuf" or (values.dtype.kind == "b") > (kind.kind == "b"):
+    while data and isinstance(data[0], list):
+        if not all(isinstance(row, list) and len(row) == len(data[0]) for row in data):
+            raise ValueError("lists of different length")
+        data = list(chain.from_iterable(data))
+    kinds = set(map(type, data))  # looked at first: numpy makes all texts as long as the longest
+    if not kinds <= {int, float, bool} or (bool in kinds) > (kind.kind == "b"):
         raise ValueError("not numbers of this kind")
-    flat = values.astype(np.float64).ravel()
+    flat = np.array(data, np.float64)
     if kind.kind == "b" and not np.isin(flat, (0, 1)).all():
         raise ValueError("neither true nor false")
     if kind.kind in "iu":

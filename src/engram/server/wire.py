@@ -43,7 +43,7 @@ WireLabel = Text | Annotated[Whole, Field(ge=-LARGEST, le=LARGEST)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["flowers"])]
 Seq = Annotated[Whole, Field(ge=0, le=LARGEST)]
 Sentence = Annotated[StrictStr, Field(min_length=1, max_length=100_000)]
-Vector = Annotated[list[float], Field(min_length=1, max_length=65_536)]
+Vector = Annotated[list[float], Field(min_length=1, max_length=65_536, fail_fast=True)]
 
 
 def shown(label: Label) -> Label:

@@ -23,9 +23,19 @@ class Workers:
 
     def __init__(self, writers: int = 128) -> None:
         cores = os.cpu_count() or 1
+        self._parsing = ThreadPoolExecutor(1, "engram-parse")
+        self._operating = ThreadPoolExecutor(1, "engram-operate")
         self._answering = ThreadPoolExecutor(max(2, cores), "engram-answer")
         self._writing = ThreadPoolExecutor(writers, "engram-write")
         self._looking = ThreadPoolExecutor(2, "engram-look")
+
+    async def parse(self, do: Callable[[], Result]) -> Result:
+        """For long JSON: one after another, since each holds the interpreter, and others shall have it in between."""
+        return await asyncio.get_running_loop().run_in_executor(self._parsing, do)
+
+    async def operate(self, do: Callable[[], Result]) -> Result:
+        """For whoever runs the server: never behind what users ask for."""
+        return await asyncio.get_running_loop().run_in_executor(self._operating, do)
 
     async def answer(self, do: Callable[[], Result]) -> Result:
         """For predictions."""
@@ -44,5 +54,5 @@ class Workers:
 
     def close(self) -> None:
         """Wait for what is under way."""
-        for pool in (self._answering, self._writing, self._looking):
+        for pool in (self._parsing, self._operating, self._answering, self._writing, self._looking):
             pool.shutdown(wait=True, cancel_futures=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,13 +11,14 @@ from starlette.responses import Response
 
 from engram.brain import Brain
 from engram.learner import InputError, Predictions
-from engram.server.answers import answers_json
-from engram.server.bodies import Given, count, flag, read_inputs
+from engram.server.answers import PartsResponse, answers_json, check_answers
+from engram.server.bodies import LIGHT, Given, count, flag, read_inputs
 from engram.server.conditions import etag
 from engram.server.context import Asker, Context, In, Served
 from engram.server.direct_route import DirectRoute
 from engram.server.openapi import ASK_BODY
 from engram.server.pictures import count_pixels
+from engram.server.portions import predicted
 from engram.server.problems import Refusal
 from engram.server.requests import Ask
 from engram.server.schemas import Answers
@@ -27,7 +28,7 @@ from engram.server.served_brain import ServedBrain
 router = APIRouter(tags=["ask"], route_class=DirectRoute)
 Result = TypeVar("Result")
 
-_LIGHT_BYTES, _LIGHT_PRODUCTS = 2**16, 4_000_000
+_LIGHT_PRODUCTS = 4_000_000
 """Up to here an answer takes less time than handing it to another thread would."""
 
 KINDS = {"vectors": "vectors", "texts": "text", "pictures": "pictures"}
@@ -37,14 +38,20 @@ KINDS = {"vectors": "vectors", "texts": "text", "pictures": "pictures"}
 async def predict(request: Request, caller: Asker, served: Served, context: In) -> Response:
     """What is this? The best label of each input, or null: "Nothing I know"."""
     make = await read_inputs(request, Ask, served.width)
-    given = await _made(request, make, context)
-    body = await answered(request, caller, served, context, given)
-    return Response(body, headers={"ETag": etag(served.seq)}, media_type="application/json")
+    given = await made(request, make, context)
+    parts = await answered(request, caller, served, context, given)
+    headers = {"ETag": etag(served.seq)}
+    if len(parts) > 1:
+        return PartsResponse(parts, headers, "application/json")
+    return Response(parts[0], headers=headers, media_type="application/json")
 
 
-async def answered(request: Request, caller: Caller, served: ServedBrain, context: Context, given: Given) -> bytes:
-    """The JSON answer."""
+async def answered(
+    request: Request, caller: Caller, served: ServedBrain, context: Context, given: Given
+) -> list[bytes]:
+    """The JSON answer, in parts."""
     top, remember = count(given.about, "top", 10, 1000), flag(given.about, "remember", False)
+    check_answers(len(given.items), top, served.classes)
     if remember and not caller.may("teach"):
         raise Refusal("forbidden", "To keep what is not known takes the scope 'teach'.")
     among = given.about.get("among")
@@ -53,7 +60,7 @@ async def answered(request: Request, caller: Caller, served: ServedBrain, contex
     if among is not None:
         among = [served.label(name) for name in among]
 
-    def ask() -> bytes:
+    def ask() -> list[bytes]:
         return answers_json(ask_brain(served, given, among, remember=remember), top, served.seq)
 
     if remember:
@@ -63,15 +70,19 @@ async def answered(request: Request, caller: Caller, served: ServedBrain, contex
     return await with_pictures(context, given, lambda: context.workers.answer(ask))
 
 
-def ask_brain(served: ServedBrain, given: Given, among: list[Any] | None, *, remember: bool = False) -> Predictions:
-    """Ask, and count what was asked."""
+def ask_brain(
+    served: ServedBrain, given: Given, among: list[Any] | None, *, remember: bool = False
+) -> Iterator[Predictions]:
+    """Ask, in portions, and count what was asked."""
     check_kind(served, given)
+    portions: Iterable[Predictions]
     if remember:
-        answers = served.change(lambda brain: _remembering(brain, given, among))
+        portions = [served.change(lambda brain: _remembering(brain, given, among))]
     else:
-        answers = served.brain.predict(given.items, among)
-    served.count(asked=len(answers), refused=int(np.count_nonzero(~answers.known)))
-    return answers
+        portions = predicted(served.brain, given.items, among)
+    for answers in portions:
+        served.count(asked=len(answers), refused=int(np.count_nonzero(~answers.known)))
+        yield answers
 
 
 def _remembering(brain: Brain, given: Given, among: list[Any] | None) -> Predictions:
@@ -108,8 +119,8 @@ async def with_pictures(context: Context, given: Given, do: Callable[[], Awaitab
         return await do()
 
 
-async def _made(request: Request, make: Callable[[], Given], context: Context) -> Given:
+async def made(request: Request, make: Callable[[], Result], context: Context) -> Result:
     """The inputs, parsed beside the event loop where they are many."""
-    if int(request.headers.get("content-length", _LIGHT_BYTES)) < _LIGHT_BYTES:
+    if int(request.headers.get("content-length", LIGHT)) < LIGHT:
         return make()
-    return await context.workers.answer(make)
+    return await context.workers.parse(make)

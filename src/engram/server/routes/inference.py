@@ -14,13 +14,13 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from engram import __version__
-from engram.server.bodies import media_type, parsed
+from engram.server.bodies import Given, media_type, parsed, whole_body
 from engram.server.context import Asker, In, Served, reply
 from engram.server.direct_route import DirectRoute
 from engram.server.inference_schemas import Infer, Inferred, Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from engram.server.openapi import INFER_BODY
 from engram.server.problems import Refusal
-from engram.server.routes.asking import ask_brain, is_light, with_pictures
+from engram.server.routes.asking import ask_brain, is_light, made, with_pictures
 from engram.server.tensors import OUTPUTS, inputs_of, outputs_of, tensors_metadata
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
@@ -79,10 +79,17 @@ async def model_ready(caller: Asker, served: Served) -> Response:
 
 async def infer(request: Request, caller: Asker, served: Served, context: In) -> Response:
     """What is this? In tensors."""
-    body = await request.body()
+    body = memoryview(await whole_body(request))
     length = _header_length(request, len(body))
-    asked = parsed(Infer, body[:length])
-    given = inputs_of(asked.inputs[0], body[length:])
+    if length > context.settings.json_limit:
+        most = context.settings.json_limit
+        raise Refusal("too-large", f"The JSON may have {most:,} bytes: send the data as bytes after it.")
+
+    def make() -> tuple[Infer, Given]:
+        asked = parsed(Infer, bytes(body[:length]))
+        return asked, inputs_of(asked.inputs[0], body[length:])
+
+    asked, given = await made(request, make, context)
 
     def answer() -> tuple[bytes, bytes]:
         predictions = ask_brain(served, given, None)

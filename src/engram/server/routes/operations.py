@@ -24,7 +24,7 @@ async def metrics(caller: Asker, context: In) -> Response:
     """Latencies, examples, labels, the share of unknowns, memory, and the time of commits: of all brains together."""
     if caller.brains is not None:
         raise Refusal("forbidden", "The figures are of all brains: they take a token that is bound to none.")
-    text = await context.workers.look(context.metrics.text)
+    text = await context.workers.operate(context.metrics.text)
     return Response(text, headers={"Content-Type": MEDIA_TYPE})
 
 

@@ -18,7 +18,7 @@ from engram.server.context import In, Served, Teacher
 from engram.server.openapi import TEACH_BODY
 from engram.server.problems import Refusal
 from engram.server.requests import Teach
-from engram.server.routes.asking import check_kind, with_pictures
+from engram.server.routes.asking import check_kind, made, with_pictures
 from engram.server.schemas import Taught
 from engram.server.served_brain import ServedBrain
 from engram.store.event import Answer
@@ -39,7 +39,7 @@ async def teach(
     """Teach one example or many; 201 when they are on disk."""
     make = await read_inputs(request, Teach, served.width)
     wanted = wanted_seq(request)
-    given = await context.workers.answer(make) if int(request.headers.get("content-length", 2**16)) >= 2**16 else make()
+    given = await made(request, make, context)
     teacher = caller.name or _teacher(given)
     named = None if key is None else hashlib.sha256(f"{teacher or ''}\0{key}".encode()).hexdigest()
     answer, again = await with_pictures(
