@@ -36,7 +36,7 @@ def predicted(brain: Brain, items: Any, among: Iterable[Label] | None) -> Iterat
 
 
 def _numbers(items: Any) -> Any:
-    """Whole numbers and bytes as numbers that a brain takes: as late as this, since they take eight times the memory."""
+    """Whole numbers and bytes as numbers that a brain takes: late, since they take eight times the memory."""
     if isinstance(items, np.ndarray) and items.dtype not in (np.float32, np.float64):
         return items.astype(np.float64)
     return items
