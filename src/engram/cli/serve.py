@@ -25,6 +25,11 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option("--token-file", metavar="FILE", help="Let in only who has a token of this file.")
     ] = None,
+    shelf: Annotated[
+        Path | None,
+        typer.Option("--shelf", metavar="FOLDER", help="A folder of brains: those in it are served too, and new ones"
+                     " are made there; brains beside the first brain if left out."),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Read only: follow brains that another process teaches.")
     ] = False,
@@ -46,9 +51,9 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Serve brains over HTTP, and a page to teach them in the browser."""
-    Settings, named, run = _server()
+    Settings, named, with_shelf, run = _server()
     folders = named(brains or ["brain"])
-    home = next(iter(folders.values())).resolve().parent
+    home = shelf or next(iter(folders.values())).resolve().parent / "brains"
     settings = Settings(
         host=host, port=port, token_file=token_file, certificate=tls_cert, key=tls_key, follow=follow,
         allow_hosts=tuple(allow_host or ()), rate=rate, body_limit=body_limit * 1_000_000, access_log=access_log,
@@ -56,16 +61,17 @@ def serve(
     )
     settings.check()
     _make_missing(folders, may=not follow and not brains)
+    served = with_shelf(folders, home)
 
     def started(address: str) -> None:
         if as_json:
-            emit({"address": address, "brains": {name: str(path) for name, path in folders.items()}})
+            emit({"address": address, "brains": {name: str(path) for name, path in served.items()}})
         else:
-            say(f"{', '.join(folders)} at {address}")
+            say(f"{', '.join(served)} at {address}")
         if open_page:
             typer.launch(address)
 
-    run(folders, settings, started=started)
+    run(served, settings, started=started)
 
 
 def add(
@@ -121,16 +127,16 @@ def remove(
         say(f"{name} has no token any more.")
 
 
-def _server() -> tuple[Any, Any, Any]:
+def _server() -> tuple[Any, Any, Any, Any]:
     """The server's parts, or how to install them."""
     from engram.extras import check
 
     check("The server", "server")
     from engram.server.serving import serve as run
     from engram.server.settings import Settings
-    from engram.server.shelf import named
+    from engram.server.shelf import named, with_shelf
 
-    return Settings, named, run
+    return Settings, named, with_shelf, run
 
 
 def _make_missing(folders: dict[str, Path], *, may: bool) -> None:

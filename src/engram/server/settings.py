@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from engram.learner import InputError
@@ -55,8 +55,8 @@ class Settings:
     patience: float = 20.0
     grace: float = 30.0
     access_log: bool = True
-    folder: Path = field(default_factory=Path)
-    """Where new brains are made."""
+    folder: Path = Path("brains")
+    """The shelf: the brains in it are served, and new ones are made there."""
 
     @property
     def loopback(self) -> bool:

@@ -1,8 +1,14 @@
-"""The brains of one server: opened beside it, watched, and closed when it stops."""
+"""The brains of one server: opened beside it, watched, and closed when it stops.
+
+Its shelf is a folder: the brains in it are served with those that were named, and new ones are made there. So whatever
+was made over HTTP is there again when the server is.
+"""
 
 from __future__ import annotations
 
 import re
+import secrets
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,17 +21,19 @@ from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
 from engram.server.served_brain import ServedBrain
 from engram.server.wire import NAME_PATTERN
+from engram.store.files import make_folder, sync_folder
 
 _FOLLOWED_EVERY = 0.1  # seconds
 _LOOKED_AT_EVERY = 10  # times that
+_NAME = NAME_PATTERN.strip("^$")
 
 
 class Shelf:
     """Brains by name.
 
     Args:
-        folders: name -> folder.
-        home: where new brains are made.
+        folders: name -> folder, of those that are served wherever they lie.
+        home: the folder of the others, and of new ones.
         follower: read only.
         log: told what happens to the brains.
         commits_of: gives what is called with the seconds of every commit to a brain.
@@ -43,7 +51,7 @@ class Shelf:
         self.home, self.follower = home, follower
         self._log = log
         self._commits_of = commits_of
-        self._brains = {name: self._new(name, path) for name, path in folders.items()}
+        self._brains = {name: self._new(name, path) for name, path in with_shelf(folders, home).items()}
         self._making = Lock()
         self._stopped = Event()
         self._watcher: Thread | None = None
@@ -97,12 +105,24 @@ class Shelf:
             path = self.home / name
             if name in self._brains or path.exists():
                 raise Refusal("conflict", f"There is a brain, or something else, called {name!r} already.")
-            Brain.create(path, **options).close()
+            self._make(path, options)
             made = self._new(name, path)
             made.open()
             self._brains[name] = made
         self._log.write("created", brain=name)
         return made
+
+    def _make(self, path: Path, options: Mapping[str, Any]) -> None:
+        """A brain's folder, whole or not at all: half of one would hold its name, and never open."""
+        make_folder(self.home)
+        making = self.home / f".{path.name}-{secrets.token_hex(4)}"
+        try:
+            Brain.create(making, **options).close()
+            making.rename(path)
+        except BaseException:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
+        sync_folder(self.home)
 
     def _new(self, name: str, path: Path) -> ServedBrain:
         on_sync = self._commits_of(name) if self._commits_of else None
@@ -131,6 +151,19 @@ class Shelf:
                         self._log.write("not followed", "error", brain=brain.name, message=str(error))
 
 
+def with_shelf(folders: Mapping[str, Path], shelf: Path) -> dict[str, Path]:
+    """Those folders, and the brains on a shelf that have other names than they and lie elsewhere.
+
+    A folder's name without an ending .brain is the brain's; one that cannot be part of a URL is passed over.
+    """
+    known = {path.resolve() for path in folders.values()}
+    found = {
+        manifest.parent.name.removesuffix(".brain"): manifest.parent
+        for manifest in sorted(shelf.glob("*/manifest.json")) if manifest.parent.resolve() not in known
+    }
+    return {name: path for name, path in found.items() if re.fullmatch(_NAME, name)} | dict(folders)
+
+
 def named(folders: Iterable[str]) -> dict[str, Path]:
     """Names for brains given as folders (an ending .brain is left out), or as NAME=FOLDER.
 
@@ -145,7 +178,7 @@ def named(folders: Iterable[str]) -> dict[str, Path]:
         before, equals, after = given.partition("=")
         path = Path(after if equals else before)
         name = before if equals else path.resolve().name.removesuffix(".brain")
-        if not re.fullmatch(NAME_PATTERN.strip("^$"), name):
+        if not re.fullmatch(_NAME, name):
             raise InputError(
                 f"{name!r} cannot be a brain's name in a URL (letters, digits, - and _): serve it as NAME={path}."
             )
