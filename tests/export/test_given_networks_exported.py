@@ -112,6 +112,16 @@ def test_it_is_written_as_c(learner: Naive, tmp_path: Path) -> None:
     assert np.allclose([float(number) for number in told.split()], learner.predict(X[:1]).scores[0], atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_script_is_a_backbone_where_it_is_frozen() -> None:
+    script = torch.jit.script(NETWORKS["normalised"]())
+    with pytest.raises(InputError, match=r"give the module it was made from, or freeze it"):
+        TorchBackbone(script, width=WIDTH)
+    for parameter in script.parameters():
+        parameter.requires_grad_(False)
+    assert TorchBackbone(script, width=WIDTH).features(X).shape == (len(X), 5)
+
+
 def test_a_module_without_statistics_of_its_own_is_no_backbone() -> None:
     module = nn.Sequential(nn.Linear(WIDTH, 5), nn.BatchNorm1d(5, track_running_stats=False))
     with pytest.raises(InputError, match="Expected more than 1 value"):

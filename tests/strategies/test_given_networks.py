@@ -76,6 +76,10 @@ def normalised() -> nn.Module:
     return nn.Sequential(nn.Linear(WIDTH, 12), nn.BatchNorm1d(12), nn.ReLU())
 
 
+def lazy() -> nn.Module:
+    return nn.Sequential(nn.LazyLinear(12), nn.LazyBatchNorm1d(), nn.ReLU())
+
+
 def pruned() -> nn.Module:
     network = nn.Sequential(nn.Linear(WIDTH, 12), nn.ReLU())
     prune.l1_unstructured(network[0], "weight", 0.5)
@@ -94,7 +98,7 @@ COMPUTED: dict[str, Callable[[], nn.Module]] = {
     "spectral_norm": lambda: with_old_hook("spectral_norm"),
     "parametrised": lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(WIDTH, 12)), nn.ReLU()),
 }
-UNUSUAL = COMPUTED | {"tied": Tied, "keeping": Keeping, "normalised": normalised}
+UNUSUAL = COMPUTED | {"tied": Tied, "keeping": Keeping, "normalised": normalised, "lazy": lazy}
 
 
 def lived(learner: Any) -> Any:
@@ -298,9 +302,11 @@ UNUSABLE: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "features by chance": (ByChance, "chance"),
     "no way backward": (InPlace, "cannot be taught"),
     "cannot be copied": (Locked, "cannot be copied"),
+    "a script": (lambda: torch.jit.script(normalised()), "give the module it was made from"),
 }
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 @pytest.mark.parametrize("what", UNUSABLE)
 @pytest.mark.parametrize("method", ["naive", "grow and prune"])
 def test_a_network_that_could_not_be_used_is_refused_before_anything_is_learned(method: str, what: str) -> None:

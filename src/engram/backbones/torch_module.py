@@ -78,7 +78,9 @@ class TorchBackbone:
         self.batch = batch
         self._entry = (width or 0,) if preprocessing is None else preprocessing.shape
         self._device = device
-        self._module = module_copy(module).to(device).eval().requires_grad_(False)
+        self._module = module_copy(module).to(device).eval()
+        for parameter in self._module.parameters():
+            parameter.requires_grad_(False)
         self._forward = _cut(self._module, cut)
         self._architecture = f"{type(module).__module__}.{type(module).__qualname__}\n{module!r}"
         self.fingerprint = fingerprint_of(self.kind, self.config(), self.network())

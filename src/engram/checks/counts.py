@@ -12,24 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, runtime_checkable
+from inspect import signature
+from typing import Any
 
 import numpy as np
 
 from engram.checks.trial import NAMES, Examples, Trial, require, settled
-from engram.learner import Digests, Predictions, Saves
+from engram.learner import Digests, Label, Predictions, Saves
 
 FEW, EACH = NAMES[1:4], 2
 """The classes that do not grow, and how many examples each has."""
 
 DERIVED = ("scores", "confidence", "focus", "familiarity")
-
-
-@runtime_checkable
-class ForgetsLabels(Protocol):
-    """A learner that can forget all it knows about a label."""
-
-    def forget_label(self, label: Any) -> None: ...
 
 
 def saved_at(trial: Trial) -> None:
@@ -87,8 +81,7 @@ def forgotten_at(trial: Trial) -> None:
         learner.forget(*_only(few, FEW[0]))
         require_settled_alike(learner, trial.taught(rest, _part(many, size)), trial,
                               f"all examples of a label forgotten, beside {size} of another")
-        if isinstance(learner, ForgetsLabels):
-            learner.forget_label(many[1][0])
+        if _forgot_label(learner, many[1][0]):
             require_settled_alike(learner, trial.taught(rest), trial, f"a label of {size} examples forgotten")
 
 
@@ -126,6 +119,17 @@ def require_settled_alike(one: Any, two: Any, trial: Trial, sentence: str) -> No
     if isinstance(one, Digests) and isinstance(two, Digests):
         require(one.digest() == two.digest(), f"{sentence}: the digests differ")
     require_alike(settled(one).predict(trial.probes), settled(two).predict(trial.probes), sentence)
+
+
+def _forgot_label(learner: Any, label: Label) -> bool:
+    """Whether it can forget a label as a whole, by a method or by an argument of `forget`; then it has."""
+    if hasattr(learner, "forget_label"):
+        learner.forget_label(label)
+    elif "label" in signature(learner.forget).parameters:
+        learner.forget(label=label)
+    else:
+        return False
+    return True
 
 
 def _require_opened_alike(learner: Any, trial: Trial, sentence: str) -> Any:
