@@ -22,6 +22,7 @@ import os
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import argparse
 import sys

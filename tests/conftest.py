@@ -11,6 +11,7 @@ import pytest
 # One thread: several test processes share the cores, and results must not depend on how many there are.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for the tests that import ONNX Runtime before Engram
 
 
 @pytest.fixture(autouse=True, scope="session")

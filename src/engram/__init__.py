@@ -5,12 +5,16 @@ The names below load when first used; `import engram` itself imports nothing hea
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engram.brain import Brain, meld
     from engram.learner import Predictions
+
+# ONNX Runtime from 1.31 on makes a lasting device id, and looks up its maker's address, when it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
 __all__ = ["Brain", "Predictions", "__version__", "meld"]

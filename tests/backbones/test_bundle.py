@@ -275,7 +275,7 @@ def test_an_existing_folder_is_replaced_only_when_asked_and_only_if_it_is_a_bund
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b", "diary"]
 
 
-@pytest.mark.parametrize("fails_at", ["_write_synced", "_move"])
+@pytest.mark.parametrize("fails_at", ["engram.backbones.bundle_folder.write_atomically", "engram.files._exchange"])
 def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: str
 ) -> None:
@@ -284,7 +284,7 @@ def test_a_save_that_fails_leaves_what_was_there_and_nothing_else(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundle_folder, fails_at, full)
+    monkeypatch.setattr(fails_at, full)
     with pytest.raises(InputError, match="No space left"):
         replace(bundle, step=2**-10).save(tmp_path / "b", overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["b"]

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engram import files as store_files
 from engram.brain import Brain, meld
 from engram.learner import DamagedError, EngramError, InputError
-from engram.store import files as store_files
 from engram.store import folder as store_folder
 
 X = np.random.default_rng(0).uniform(-1, 1, (30, 4))

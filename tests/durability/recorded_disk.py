@@ -1,6 +1,6 @@
-"""Everything that a brain's folder asks of the disk, in one ordered journal: SQLite's calls and those of `store.files`.
+"""Everything that a brain's folder asks of the disk, in one ordered journal: SQLite's calls and those of engram.files.
 
-A file system of SQLite's (an apsw VFS) passes each call on to the real one and notes it; `store.files` sees an `os`
+A file system of SQLite's (an apsw VFS) passes each call on to the real one and notes it; `engram.files` sees an `os`
 that does the same. The same two places are where a fault is injected: the n-th call fails instead of being done.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from engram.store import files
+from engram import files
 
 VFS = "engram-recorded"
 
@@ -160,7 +160,7 @@ def _ask(journal: Journal, what: str, name: str) -> None:
 
 
 class RecordedOs:
-    """`os` for `store.files`: the calls that change the disk are noted."""
+    """`os` for `engram.files`: the calls that change the disk are noted."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -218,8 +218,8 @@ class RecordedOs:
     def unlink(self, path: Any) -> None:
         self._change("remove", path, os.unlink)
 
-    def makedirs(self, path: Any, exist_ok: bool = False) -> None:
-        self._change("folder", path, lambda p: os.makedirs(p, exist_ok=exist_ok))
+    def makedirs(self, path: Any, mode: int = 0o777, exist_ok: bool = False) -> None:
+        self._change("folder", path, lambda p: os.makedirs(p, mode, exist_ok))
 
     def rmdir(self, path: Any) -> None:
         self._change("remove folder", path, os.rmdir)
@@ -238,7 +238,7 @@ class RecordedOs:
 
 @contextmanager
 def recording(root: Path) -> Iterator[Journal]:
-    """Note all that happens below a folder, by SQLite and by `store.files`, until the end of the block."""
+    """Note all that happens below a folder, by SQLite and by `engram.files`, until the end of the block."""
     journal = Journal(root.absolute())
     system = RecordedSystem(journal)
     real = files.os

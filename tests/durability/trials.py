@@ -18,7 +18,8 @@ from power_cut import Cuts
 from recorded_disk import recording
 from stories import Expected, Story, close, fresh, judge, live, small_log_files
 
-from engram.store import database, files
+from engram import files
+from engram.store import database
 
 
 @dataclass

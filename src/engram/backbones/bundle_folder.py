@@ -7,12 +7,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -20,10 +16,12 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from engram.backbones import KINDS
+from engram.files import making_folder, write_atomically
 from engram.learner import DamagedError, FloatArray, InputError
+from engram.packing import pack
 
 FORMAT = 1
 RECORD = "bundle.json"
@@ -49,53 +47,11 @@ def write_folder(folder: Path, files: dict[str, bytes], *, overwrite: bool) -> N
     if folder.exists() and not overwrite:
         raise InputError(f"{folder} exists already: choose another name, or overwrite it (--overwrite).")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
+        with making_folder(folder, replace=True) as fresh:
             for name, content in files.items():
-                _write_synced(fresh / name, content)
-            fresh.chmod(0o755)
-            _sync(fresh)
-            _move(fresh, folder)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
+                write_atomically(fresh / name, content)
     except OSError as error:
         raise InputError(f"Cannot write {folder}: {error.strerror or error}.") from error
-
-
-def _move(fresh: Path, folder: Path) -> None:
-    """Put `fresh` in the place of `folder`; what stood there before goes once the new one is in place."""
-    old = None
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-        folder.rename(old / folder.name)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        if old is not None:
-            (old / folder.name).rename(folder)
-        raise
-    finally:
-        _sync(folder.parent)
-        if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    with contextlib.suppress(OSError, AttributeError):  # not every system syncs folders
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -182,7 +138,7 @@ def parts_from(record: dict[str, Any]) -> tuple[str, Any, dict[str, Any], float,
 
 def statistics_to(mean: FloatArray, covariance: FloatArray | None) -> bytes:
     """m0 and S0 as a safetensors file."""
-    return save({"mean": mean} if covariance is None else {"mean": mean, "covariance": covariance})
+    return pack({"mean": mean} if covariance is None else {"mean": mean, "covariance": covariance})
 
 
 def statistics_from(files: dict[str, bytes]) -> tuple[FloatArray, FloatArray | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from engram.files import create, make_folder, put_in_place
 from engram.learner import DamagedError, InputError
 
 Progress = Callable[[int, int | None], None]
@@ -67,14 +67,14 @@ def download(
         raise InputError(f"{_host(url)} publishes no SHA-256 of {path.name}: it was not fetched.")
     if source.size is not None and source.size > limit:
         raise InputError(f"{path.name} has {source.size:,} bytes, more than the {limit:,} that are allowed.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(path.name + ".part")
     _fetch(source, part, limit, timeout, progress)
     measured = _sha256(part)
     if measured != wanted:
         part.unlink()
         raise DamagedError(f"{path.name} from {_host(url)} has another SHA-256 than {wanted}: nothing of it was kept.")
-    os.replace(part, path)
+    put_in_place(part, path)
     return measured
 
 
@@ -129,6 +129,7 @@ def _fetch(source: Source, part: Path, limit: int, timeout: float, progress: Pro
             goes_on = have and answer.status == 206 and _start(answer.headers) == have
             have = have if goes_on else 0
             total = _total(answer.headers, have, source.size)
+            create(part)
             with part.open("ab" if goes_on else "wb") as file:
                 have = _copy(answer, file, have, total, limit, progress)
     except urllib.error.HTTPError as error:

@@ -17,6 +17,7 @@ from engram.extras import check, refusal
 from engram.inputs.images import each
 from engram.inputs.vectors import as_vectors
 from engram.learner import DamagedError, InputError
+from engram.packing import pack_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -111,9 +112,7 @@ class TorchBackbone:
 
     def network(self) -> bytes:
         """The module's state as a safetensors file."""
-        from safetensors.torch import save
-
-        return save({k: v.detach().cpu().contiguous().clone() for k, v in self._module.state_dict().items()})
+        return pack_tensors(self._module.state_dict())
 
     @classmethod
     def restore(

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from engram.brain.brain import Brain
 from engram.brain.receipts import receipts_of
 from engram.brain.slots import Slot
+from engram.files import make_folder, write_atomically, writing
 from engram.heads.exact_sums import ExactSums
 from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label, MeldError
@@ -158,7 +159,7 @@ def make_room(folder: str | os.PathLike[str]) -> Path:
     target = Path(folder)
     if target.exists() and not (target / "certificate.json").is_file() and any(target.iterdir()):
         raise InputError(f"{target} holds something else: choose a new folder for the certificate.")
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     return target
 
 
@@ -172,8 +173,8 @@ def write(
         **about, "states": {name: _state(folder, i, *state) for i, (name, state) in enumerate(states.items())},
     }
     whole["sha256"] = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-    (folder / "certificate.json").write_text(json.dumps(whole, indent=1), encoding="utf-8")
-    (folder / SCRIPT).write_bytes(Path(__file__).with_name("verify_certificate.txt").read_bytes())
+    write_atomically(folder / "certificate.json", json.dumps(whole, indent=1).encode())
+    write_atomically(folder / SCRIPT, Path(__file__).with_name("verify_certificate.txt").read_bytes())
     return whole
 
 
@@ -191,11 +192,12 @@ def _save(folder: Path, name: str, array: npt.NDArray[Any]) -> tuple[str, str]:
     """Name and SHA-256 of the file written."""
     buffer = io.BytesIO()
     np.save(buffer, array.astype("<i8"), allow_pickle=False)
-    (folder / name).write_bytes(buffer.getvalue())
+    write_atomically(folder / name, buffer.getvalue())
     return name, hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
 def _keep(target: Path, folder: Path, rows: npt.NDArray[Any]) -> None:
     if target.suffix != ".npy" or folder.resolve() in target.resolve().parents:
         raise InputError("The forgotten examples go to a .npy file outside the certificate's folder.")
-    np.save(target, rows.astype("<i2"), allow_pickle=False)
+    with writing(target) as out:
+        np.save(out, rows.astype("<i2"), allow_pickle=False)

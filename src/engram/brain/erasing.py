@@ -17,7 +17,6 @@ from typing import Any, Self
 from uuid import uuid4
 
 from safetensors.numpy import load
-from safetensors.numpy import save as pack_arrays
 
 from engram.brain.contributions import Contributions, Rows, Ruling
 from engram.brain.edicts import Edict, effect, forgets_in
@@ -32,6 +31,7 @@ from engram.brain.slots import Slot
 from engram.brain.timeline import FORGOT, MELDED, TAUGHT, Timeline
 from engram.brain.unnaming import Rewritten, Unnamed, passed_by, told, unnamed
 from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError, TracesError
+from engram.packing import pack
 from engram.store.event import Change, Draft, Event
 
 Row = tuple[int, Label]
@@ -366,7 +366,7 @@ class Erasing(Recorded):
             return {}
         base.others = {device: others.get(device, slot) for device, slot in base.others.items()}
         body |= {"slots": entries, "digest": base.total.digest()}
-        content = pack_arrays(taught_state(base, self._options, int(body["covers"])))
+        content = pack(taught_state(base, self._options, int(body["covers"])))
         return {event.seq: (body, content)}
 
 

@@ -6,6 +6,7 @@ forgotten here does not come back, and one that was renamed or corrected here co
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from engram.brain.naming import Names
 from engram.brain.receipts import Receipts, receipts_of
 from engram.brain.reviewed import note_of, taught_at
 from engram.brain.timeline import HOUSEKEEPING, ROLLED_BACK, TAUGHT
+from engram.files import writing
 from engram.inputs.vectors import as_labels
 from engram.learner import EngramError, InputError, Label
 from engram.store.event import Event
@@ -59,7 +61,7 @@ class Exchanging(Pupil):
         """Write all that was taught here, and is known, as JSON lines; see `engram.brain.exported`.
 
         Args:
-            file: a path, which is there only when all was written, or a file opened for writing text.
+            file: a path, written whole or not at all (see `engram.files.writing`), or a file opened for writing text.
             progress: called with how many examples are written, and how many there are.
 
         Raises:
@@ -244,13 +246,7 @@ def _written(file: Any) -> Iterator[Any]:
     if hasattr(file, "write"):
         yield file
         return
-    target = Path(file)
-    beside = target.with_name(f"{target.name}.engram-tmp")
-    try:
-        with beside.open("w", encoding="utf-8") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with writing(file) as opened:
+        out = io.TextIOWrapper(opened, encoding="utf-8", newline="\n")
+        yield out
+        out.detach()

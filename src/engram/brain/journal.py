@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load
-from safetensors.numpy import save as pack_arrays
 
 from engram.backbones.bundle import Bundle
 from engram.brain.saving import MISFITS, bundle_from, slot_files
 from engram.brain.slots import Slot
 from engram.brain.timeline import ADOPTED, RARE, Timeline
+from engram.files import make_folder, remove
 from engram.learner import DamagedError, EngramError, InputError, State
+from engram.packing import pack
 from engram.store.event import Change, Event
 from engram.store.event_log import EventLog
-from engram.store.files import make_folder, remove
 from engram.store.folder import Entry, Folder, short_hash
 from engram.store.lock import WriterLock
 
@@ -277,7 +277,7 @@ class Journal:
         self.about = {name: manifest[name] for name in ("device", "fingerprint")}
 
     def _save(self, seq: int, state: State, wanted: Mapping[str, Entry], alone: bool) -> None:
-        packed = pack_arrays(state)
+        packed = pack(state)
         name = f"snapshot-{seq:010d}-{short_hash(packed)}.safetensors"
         with self._guard:
             kept = [] if alone else [pair for pair in self.snapshots if pair[1] != name][: _SNAPSHOTS - 1]

@@ -10,14 +10,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from engram.brain.brain import Brain
 from engram.brain.certificate import make_room, sum_of, write
 from engram.brain.naming import Names
+from engram.files import writing
 from engram.heads.exact_sums import ExactSums
 from engram.learner import DamagedError, InputError, Label
 from engram.store.event import Taught
@@ -71,16 +71,19 @@ def _log(brain: Brain, folder: Path, width: int, progress: Progress | None) -> t
     count = sum(seq in spans for seq, _ in log.find(upto=brain.seq))
     place_of: dict[Label, int] = {label: place for place, label in enumerate(brain.labels)}
     sums, done = ExactSums(width), 0
-    rows, places = _array(folder / EXAMPLES, "<i2", count, width), _array(folder / LABELS, "<i4", count)
-    for run in _runs(item for span in spans for item in log.runs(span.start - 1, span.stop - 1)):
-        some = slice(done, done + len(run.seqs))
-        rows[some] = run.rows
-        places[some] = [place_of[names.now(seq, label)] for seq, label in zip(run.seqs, run.labels, strict=True)]
-        sums.add(run.rows, places[some])
-        done = some.stop
-        if progress is not None:
-            progress(done, count)
-    files = {name: _kept(folder / name, array) for name, array in ((EXAMPLES, rows), (LABELS, places))}
+    with writing(folder / EXAMPLES) as examples, writing(folder / LABELS) as labels:
+        _begin(examples, "<i2", count, width)
+        _begin(labels, "<i4", count)
+        for run in _runs(item for span in spans for item in log.runs(span.start - 1, span.stop - 1)):
+            named = zip(run.seqs, run.labels, strict=True)
+            places = np.array([place_of[names.now(seq, label)] for seq, label in named], "<i4")
+            examples.write(run.rows.astype("<i2").tobytes())
+            labels.write(places.tobytes())
+            sums.add(run.rows, places)
+            done += len(run.seqs)
+            if progress is not None:
+                progress(done, count)
+    files = {name: _digest(folder / name) for name in (EXAMPLES, LABELS)}
     return {"files": files, "labels": list(place_of), "examples": count}, sums
 
 
@@ -88,19 +91,12 @@ def _runs(items: Iterator[Any]) -> Iterator[Taught]:
     return (item for item in items if isinstance(item, Taught))
 
 
-def _array(file: Path, kind: str, *shape: int) -> npt.NDArray[Any]:
-    """An array that is a .npy file as it is filled, so that a long log needs no memory."""
-    if not shape[0]:
-        return np.zeros(shape, kind)  # nothing cannot be mapped
-    made: npt.NDArray[Any] = np.lib.format.open_memmap(file, mode="w+", dtype=kind, shape=shape)
-    return made
+def _begin(out: IO[bytes], kind: str, *shape: int) -> None:
+    """The head of a .npy file, whose rows follow as they are read, so that a long log needs no memory."""
+    np.lib.format.write_array_header_1_0(out, {"descr": kind, "fortran_order": False, "shape": shape})
 
 
-def _kept(file: Path, array: npt.NDArray[Any]) -> str:
-    """The SHA-256 of the array's file."""
-    if isinstance(array, np.memmap):
-        array.flush()
-    else:
-        np.save(file, array, allow_pickle=False)
+def _digest(file: Path) -> str:
+    """The SHA-256 of a file."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

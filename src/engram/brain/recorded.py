@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
-from safetensors.numpy import save as pack_arrays
-
 from engram.backbones.bundle import Bundle
 from engram.brain.acting import signed
 from engram.brain.contributions import Contributions
@@ -25,6 +23,7 @@ from engram.brain.timeline import ADOPTED, CHECKPOINT, CREATED, OPENED
 from engram.brain.unknowns import Unknowns
 from engram.heads.view import HeadView
 from engram.learner import DamagedError, EngramError
+from engram.packing import pack
 from engram.store.event import Change, Draft, Taught
 from engram.store.folder import Entry
 
@@ -286,7 +285,7 @@ class Recorded(Knowledge):
         """An event that stands for all that is known, and for the events up to `covers`."""
         slots = [slot_entry(slot) for slot in taught.others.values()]
         body = {"covers": covers, "digest": taught.total.digest(), "slots": slots, **about}
-        content = pack_arrays(taught_state(taught, self._options, covers))
+        content = pack(taught_state(taught, self._options, covers))
         return Draft(kind=CHECKPOINT, body=body, content=content, time=self._now())
 
     def _recovery(self) -> Recovery:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load
-from safetensors.numpy import save as pack_arrays
 
 from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions
@@ -28,6 +27,7 @@ from engram.brain.unknowns import Unknowns
 from engram.heads.fast import FastHead
 from engram.heads.head import from_json_array, json_array
 from engram.learner import DamagedError, EngramError, InputError, State
+from engram.packing import pack
 from engram.store.folder import Folder, entry_of, short_hash
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def slot_files(slots: Iterable[Slot], folder: Folder) -> dict[str, bytes]:
     for slot in slots:
         stored = slot.stored
         if stored is None or stored.folder != folder.path or not folder.has(stored.name, stored.entry):
-            packed = pack_arrays(_contents_state(slot.contents))
+            packed = pack(_contents_state(slot.contents))
             name = f"slot-{short_hash(slot.device.encode())}-{short_hash(packed)}.safetensors"
             slot.stored = Stored(folder.path, name, entry_of(packed))
             files[name] = packed

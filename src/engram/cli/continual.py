@@ -167,7 +167,7 @@ def _leave(found: Comparison, out: Path) -> None:
     import json
 
     from engram.evaluation.plots import save_svg
-    from engram.store.files import write_atomically
+    from engram.files import write_atomically
 
     write_atomically(out / "comparison.json", (json.dumps(found.to_json(), indent=1) + "\n").encode())
     try:

@@ -31,8 +31,9 @@ def demo(
     check("The demo", "demo")
     from engram.experiments.demo_report import write_report
     from engram.experiments.digits_events import document
+    from engram.files import make_folder
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     events = list(_told(out, seed, quiet=as_json))
     report = write_report(events, out)
     whole = {**document(events), "report": str(report)}

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from engram.evaluation.report import Report
+from engram.files import make_folder, sync_folder, write_atomically
 from engram.learner import DamagedError, State
-from engram.store.files import make_folder, sync_folder, write_atomically
+from engram.packing import pack
 
 FILE = "checkpoint.safetensors"
 AGAIN = "Evaluate again with resume=False (--fresh), which starts from the beginning."
@@ -42,7 +42,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
     arrays = {name: np.asarray(array, order="C") for name, array in checkpoint.state.items()}
     about = json.dumps({"report": checkpoint.report.to_json(), "begun": checkpoint.begun})
     header = {"about": about, "sha256": digest(arrays, about)}
-    write_atomically(folder / FILE, save(arrays, metadata=header))
+    write_atomically(folder / FILE, pack(arrays, header))
     sync_folder(folder)
 
 

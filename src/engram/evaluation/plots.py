@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from engram.files import write_atomically
 
 # Okabe & Ito's palette (https://jfly.uni-koeln.de/color/), told apart with every common colour vision;
 # yellow left out, it vanishes on white. Line styles and markers carry the same information without colour.
@@ -102,7 +105,9 @@ def save_svg(figure: Any, path: Any) -> None:
     import matplotlib
 
     with matplotlib.rc_context({"svg.hashsalt": "engram", "svg.fonttype": "none"}):
-        figure.savefig(path, format="svg", metadata={"Date": None}, bbox_inches="tight")
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    write_atomically(path, drawn.getvalue(), public=True)
 
 
 def draw_scatter(

@@ -18,8 +18,8 @@ from engram.evaluation.continual import (
     forgetting_of_each,
     forward_transfer,
 )
+from engram.files import make_folder, write_atomically
 from engram.learner import DamagedError, FloatArray, Label, Learner
-from engram.store.files import make_folder, write_atomically
 
 FORMAT = 1
 WIDE = 10

@@ -29,6 +29,7 @@ from engram.experiments.digits_events import (
     Taught,
     Verified,
 )
+from engram.files import write_atomically
 
 E = TypeVar("E")
 STYLE = """
@@ -66,7 +67,7 @@ def write_report(events: Iterable[Event], folder: Path) -> Path:
     """Write report.html into the folder, once all is told; returns its path."""
     told = list(events)
     path = folder / "report.html"
-    path.write_text(page(told), encoding="utf-8")
+    write_atomically(path, page(told).encode(), public=True)
     return path
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args, get_type_hints
 
+from engram.evaluation.plots import save_svg
 from engram.experiments.result import Figure, Values, build, fingerprint, plain, write_json
 from engram.experiments.steps import forget
 from engram.learner import EngramError
@@ -151,7 +152,7 @@ def save_plot(experiment: Experiment, result: Mapping[str, Any], path: Path) -> 
 
     with matplotlib.rc_context({"svg.hashsalt": "engram", "svg.fonttype": "none"}):
         figure = experiment.plot(result)
-        figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+        save_svg(figure, path)
     plt.close(figure)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from engram.files import make_folder, writing
 from engram.pretraining.cache import cache_folder
 
 
@@ -42,8 +42,7 @@ def cached_features(bundle: Featurer, name: str, inputs: Callable[[], Any]) -> C
     start = time.perf_counter()
     features = bundle.features(made)
     seconds = time.perf_counter() - start
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
-    np.savez(unfinished, features=features, seconds=np.float64(seconds))
-    os.replace(unfinished, path)
+    make_folder(path.parent)
+    with writing(path) as out:
+        np.savez(out, features=features, seconds=np.float64(seconds))
     return Cached(features, seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,14 +10,15 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.experiment import Progress, part
 from engram.experiments.growprune_learner import error
 from engram.experiments.growprune_published import Table, steps_beaten
 from engram.experiments.result import Values, plain
+from engram.files import make_folder, write_atomically
 from engram.learner import EngramError
+from engram.packing import pack
 from engram.pretraining.cache import cache_folder
 from engram.strategies.dynamic_sparse_training import DynamicSparseTraining
 from engram.strategies.grow_and_prune import GrowAndPrune
@@ -172,13 +172,11 @@ class Progressed:
 
     def save(self, learner: Structural, steps: list[Values]) -> None:
         """Keep this in place of what was kept before, whole or not at all; a finished chain keeps its values alone."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_suffix(f".{os.getpid()}")
+        make_folder(self._path.parent)
         state = learner.state()
         if steps[-1]["data"] == 100 * self._chain.last / PORTIONS:
             state = {name: array for name, array in state.items() if not name.startswith("remembered/")}
-        save_file(state, unfinished, {"steps": json.dumps(plain(steps))})
-        os.replace(unfinished, self._path)
+        write_atomically(self._path, pack(state, {"steps": json.dumps(plain(steps))}))
 
 
 def summary(found: Mapping[str, list[Values]], table: Any) -> Values:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engram.backbones.backbone import pooled
 from engram.experiments.small_pictures import SmallPictures, small_pictures
+from engram.files import make_folder, write_atomically
+from engram.packing import pack_tensors
 from engram.pretraining import make_recipe
 from engram.pretraining.cache import cache_folder, cached, key_of
 from engram.pretraining.families import FAMILIES, make_network
@@ -71,8 +73,7 @@ def trained(training: Training, progress: Progress | None = None) -> Network:
 
     def make(folder: Any) -> None:
         _train(network, training, progress)
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()},
-                  folder / "weights.safetensors")
+        write_atomically(folder / "weights.safetensors", pack_tensors(network.state_dict()))
 
     folder = cached(training.name, make)
     network.load_state_dict(load_file(folder / "weights.safetensors"))
@@ -92,7 +93,7 @@ def _train(network: Network, training: Training, progress: Progress | None) -> N
     cropped = training.recipe in ("swav", "cpc")
     schedule = Schedule(training.steps, training.learning_rate, bfloat16=not (depthwise or cropped))
     checkpoint = cache_folder() / f"{training.name}.checkpoint"
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(checkpoint.parent)
     train(recipe, draw, schedule, seed=training.seed, progress=progress, checkpoint=checkpoint)
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from engram.files import make_folder, write_atomically
+
 FORMAT = 1
 PACKAGES = ("engram", "numpy", "onnxruntime", "torch", "scikit-learn", "scipy", "river")
 Values = dict[str, Any]
@@ -154,14 +156,8 @@ def environment() -> dict[str, Any]:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all: an interruption leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    make_folder(path.parent)
+    write_atomically(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode(), public=True)
 
 
 def _summarise(items: list[Any]) -> Any:

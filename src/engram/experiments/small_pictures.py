@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.backbones.preprocessing import Preprocessing
+from engram.files import make_folder, writing
 from engram.pretraining.cache import cache_folder
 from engram.streams.omniglot import DRAWINGS, omniglot
 from engram.streams.photos import NEAR, NOVEL, photos
@@ -47,10 +47,9 @@ def small_pictures(name: str, side: int) -> SmallPictures:
     found = SmallPictures(
         np.concatenate([shrink([picture]).round().astype(np.uint8) for picture in pictures]), np.asarray(labels)
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
-    np.savez(unfinished, pixels=found.pixels, labels=found.labels)
-    os.replace(unfinished, path)
+    make_folder(path.parent)
+    with writing(path) as out:
+        np.savez(out, pixels=found.pixels, labels=found.labels)
     return found
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import engram
-from engram.experiments.result import Values, plain
+from engram.experiments.result import Values, plain, write_json
+from engram.files import write_atomically
+from engram.packing import pack_tensors
 from engram.pretraining.cache import cache_folder, cached, key_of
 
 if TYPE_CHECKING:
@@ -50,20 +52,19 @@ def code_digest() -> str:
 def measured(name: str, make: Callable[[], Values]) -> Values:
     """The values of a step: made now, or read if that was done earlier."""
     def write(folder: Path) -> None:
-        (folder / "values.json").write_text(json.dumps(plain(make())), encoding="utf-8")
+        write_json(folder / "values.json", plain(make()))
 
     return _values(cached(name, write))
 
 
 def trained(name: str, network: nn.Module, train: Callable[[], Values]) -> Values:
     """As `measured`, for a step that trains a network, which is afterwards what the step has made of it."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     def write(folder: Path) -> None:
         values = train()
-        tensors = {key: tensor.cpu().contiguous() for key, tensor in network.state_dict().items()}
-        save_file(tensors, folder / "network.safetensors")
-        (folder / "values.json").write_text(json.dumps(plain(values)), encoding="utf-8")
+        write_atomically(folder / "network.safetensors", pack_tensors(network.state_dict()))
+        write_json(folder / "values.json", plain(values))
 
     folder = cached(name, write)
     network.load_state_dict(load_file(folder / "network.safetensors"))

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.export.c_kernels import KERNELS
+from engram.files import write_atomically
 from engram.learner import InputError, Label
-from engram.store.files import write_atomically
 from engram.structure.sparse import SparseNetwork
 from engram.structure.sparse_layers import Convolution, Floats, Linear, Pool, Shape
 
@@ -60,7 +60,7 @@ def to_c(
     outputs = int(np.prod(network.output_shape))
     if labels is not None and len(labels) != outputs:
         raise InputError(f"{len(labels)} labels do not name {outputs} outputs.")
-    write_atomically(Path(path), source(network, name, labels).encode())
+    write_atomically(path, source(network, name, labels).encode(), public=True)
 
 
 def source(network: SparseNetwork, name: str, labels: Sequence[Label] | None = None) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engram.backbones.onnx import open_session
 from engram.extras import check, refusal
+from engram.files import write_atomically
 from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label
-from engram.store.files import write_atomically
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +63,7 @@ def to_onnx(
     if labels is not None:
         content = _with_labels(content, labels, expected.shape[1])
     _compare(content, probes, expected)
-    write_atomically(Path(path), content)
+    write_atomically(path, content, public=True)
 
 
 def _with_labels(content: bytes, labels: Sequence[Label], outputs: int) -> bytes:
@@ -81,9 +81,7 @@ def _with_labels(content: bytes, labels: Sequence[Label], outputs: int) -> bytes
 
 
 def _compare(content: bytes, probes: np.ndarray, expected: np.ndarray) -> None:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = open_session(content, threads=1)
     for count in (1, len(probes)):
         (given,) = session.run(None, {"inputs": probes[:count]})
         if given.shape != expected[:count].shape or (

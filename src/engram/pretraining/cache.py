@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from engram.files import making_folder
 
 
 def cache_folder() -> Path:
@@ -35,13 +36,6 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     place = cache_folder() / name
     if place.exists():
         return place
-    part = place.with_name(f".{place.name}-{os.getpid()}")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with making_folder(place) as part:
         make(part)
-        if not place.exists():
-            os.rename(part, place)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return place

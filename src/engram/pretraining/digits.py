@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from engram.backbones.bundle import Bundle
 from engram.backbones.onnx import OnnxBackbone
 from engram.backbones.preprocessing import MNIST
+from engram.files import write_atomically, writing
 from engram.learner import InputError
+from engram.packing import pack_tensors
 from engram.pretraining.cache import cache_folder, cached, key_of
 from engram.pretraining.digit_recipe import DigitRecipe, TrainedDigits, pretrain_digits, untrained
 from engram.pretraining.loop import Progress
@@ -111,9 +113,9 @@ def _pretrain(
         data.train_images[:PRETRAINING] / np.float32(255), data.train_labels[:PRETRAINING],
         withhold=withhold, seed=seed, recipe=recipe, progress=progress, checkpoint=checkpoint,
     )
-    weights = {name: value.contiguous() for name, value in trained.objective.state_dict().items()}
-    save_file(weights, folder / "weights.safetensors")
-    (folder / "record.json").write_text(json.dumps({"digits": trained.digits, "seconds": trained.seconds}))
+    write_atomically(folder / "weights.safetensors", pack_tensors(trained.objective.state_dict()))
+    record = {"digits": trained.digits, "seconds": trained.seconds}
+    write_atomically(folder / "record.json", json.dumps(record).encode())
 
 
 def _trained(folder: Path, recipe: DigitRecipe) -> TrainedDigits:
@@ -128,9 +130,10 @@ def _measure(trained: TrainedDigits, data: Mnist, name: str, folder: Path) -> No
     known = np.isin(data.test_labels, trained.digits)
     accuracy = float((predictions == data.test_labels)[known].mean())
     bundle_of(trained, data, name).save(folder / "bundle")
-    np.save(folder / "predictions.npy", predictions)
+    with writing(folder / "predictions.npy") as out:
+        np.save(out, predictions)
     record = {"seconds": trained.seconds, "accuracy": accuracy, "digits": trained.digits}
-    (folder / "record.json").write_text(json.dumps(record))
+    write_atomically(folder / "record.json", json.dumps(record).encode())
 
 
 def _read(folder: Path) -> DigitBackbone:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from engram.files import write_atomically
 from engram.learner import InputError
+from engram.packing import pack_tensors
 from engram.pretraining.interruption import waiting_interruption
 from engram.structure.denormals import denormals_flushed
 
@@ -200,6 +201,4 @@ def learning_rate(step: int, schedule: Schedule) -> float:
 
 
 def _write(tensors: dict[str, Tensor], path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    save_file(tensors, part)
-    os.replace(part, path)
+    write_atomically(path, pack_tensors(tensors))

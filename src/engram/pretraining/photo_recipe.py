@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from engram.backbones.mobilenet_v2 import WIDTH, classifier, load
 from engram.backbones.onnx import OnnxBackbone
+from engram.files import make_folder, write_atomically, writing
+from engram.packing import pack_tensors
 from engram.pretraining.cache import cache_folder, cached, key_of
 from engram.pretraining.distillation import Distillation, Target, taught
 from engram.pretraining.families.resnet import small_resnet
@@ -110,15 +111,14 @@ def lessons(recipe: PhotoRecipe, images: Tensor, number: int, batch: int = 16) -
     settings = {"teacher": WEIGHTS, "side": recipe.teacher_side, "pictures": len(images)}
     file = cache_folder() / f"photo-lessons-{key_of(settings)}" / f"pass-{number:02d}.npy"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         network, seen = teacher(recipe.teacher_side), views(recipe, len(images), number)
         features = np.empty((len(images), WIDTH), np.float16)
         for first in range(0, len(images), batch):
             part = torch.arange(first, min(first + batch, len(images)))
             features[part.numpy()] = taught(network, images[part], seen.at(part)).numpy()
-        unfinished = file.with_suffix(".part.npy")
-        np.save(unfinished, features)
-        unfinished.rename(file)
+        with writing(file) as out:
+            np.save(out, features)
     return torch.from_numpy(np.load(file, mmap_mode="c"))
 
 
@@ -205,8 +205,7 @@ def trained_photos(recipe: PhotoRecipe | None = None, *, seed: int = 0, progress
 
     def make(folder: Path) -> None:
         objective = pretrain_photos(recipe, seed=seed, progress=progress, checkpoint=checkpoint)
-        state = {name: value.contiguous() for name, value in objective.state_dict().items()}
-        save_file(state, folder / OBJECTIVE)
+        write_atomically(folder / OBJECTIVE, pack_tensors(objective.state_dict()))
 
     return cached(name, make) / OBJECTIVE
 

@@ -18,6 +18,7 @@ from engram.backbones.backbone import batched
 from engram.backbones.bundle import Bundle
 from engram.backbones.preprocessing import Preprocessing
 from engram.backbones.torch_module import TorchBackbone
+from engram.files import make_folder
 from engram.inputs.images import scan
 from engram.learner import InputError
 from engram.pretraining import RECIPES, make_recipe
@@ -157,7 +158,7 @@ def checkpoint_of(plan: Plan, pixels: npt.NDArray[np.uint8], labels: Sequence[st
     content = hashlib.sha256(pixels.tobytes())
     content.update("\0".join(labels).encode())
     folder = cache_folder() / "trained"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return folder / f"pretrain-{key_of({'plan': asdict(plan), 'pictures': content.hexdigest()})}.checkpoint"
 
 

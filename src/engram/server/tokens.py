@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engram.files import sync_folder, write_atomically
 from engram.learner import InputError
 from engram.server.scopes import SCOPES, Caller, Scope
 
@@ -174,14 +175,5 @@ def remove_token(file: Path, name: str) -> None:
 
 def _write(file: Path, tokens: Sequence[Token]) -> None:
     content = json.dumps({"tokens": [asdict(token) for token in tokens]}, indent=1, ensure_ascii=False) + "\n"
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(temporary, file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomically(file, content.encode())
+    sync_folder(file.resolve().parent)  # a token that was taken back stays so through a power cut

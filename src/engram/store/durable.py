@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load
-from safetensors.numpy import save as pack_arrays
 
 from engram.inputs.vectors import as_array
 from engram.learner import (
@@ -30,6 +29,7 @@ from engram.learner import (
     Predictions,
     Saves,
 )
+from engram.packing import pack
 from engram.store import database
 from engram.store.event import Change, Draft, Event
 from engram.store.event_log import EventLog
@@ -85,7 +85,7 @@ class Durable:
             raise InputError(f"{type(learner).__name__} cannot be made durable: it has no state() and from_state().")
         folder = Folder(Path(path).absolute())
         with EventLog.create(folder.path / database.NAME, vfs=vfs) as log:
-            log.commit([Change([Draft(kind="adopted", content=pack_arrays(learner.state()))])])
+            log.commit([Change([Draft(kind="adopted", content=pack(learner.state()))])])
         made = Durable.open(path, type(learner), snapshot_every=snapshot_every, vfs=vfs)
         with suppress(OSError):  # the log holds it all
             made.snapshot()
@@ -161,7 +161,7 @@ class Durable:
             OSError: the disk refused; nothing is lost.
         """
         with self._lock:
-            packed = pack_arrays(self._learner.state())
+            packed = pack(self._learner.state())
             name = f"snapshot-{self._seq:08d}-{short_hash(packed)}.safetensors"
             older = [entry for entry in self._snapshots if entry["file"] != name][:1]
             kept = {entry["file"]: entry["entry"] for entry in older}
@@ -261,7 +261,7 @@ class _Melding(Durable):
         if not isinstance(melded, self._kind):
             raise MeldError(f"{self._kind.__name__} cannot meld with {type(melded).__name__}.")
         state = melded.state()
-        self._change(lambda learner: learner.meld(melded), Draft(kind="melded", content=pack_arrays(state)))
+        self._change(lambda learner: learner.meld(melded), Draft(kind="melded", content=pack(state)))
 
 
 class _Digesting(Durable):
@@ -307,7 +307,7 @@ def _draft(kind: str, inputs: Any, targets: Any) -> tuple[npt.NDArray[Any], Any,
     """
     try:
         rows = np.array(as_array(inputs), order="C")
-        content = pack_arrays({"inputs": rows})
+        content = pack({"inputs": rows})
     except (ValueError, TypeError, KeyError, SafetensorError) as error:
         raise InputError(f"Inputs are arrays of numbers, one row for each example. ({error})") from error
     labels = targets.tolist() if isinstance(targets, np.ndarray | np.generic) else targets

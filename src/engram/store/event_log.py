@@ -19,12 +19,12 @@ from typing import Self
 
 import apsw
 
+from engram.files import create, make_folder, sync_folder
 from engram.learner import DamagedError, EngramError, TracesError
 from engram.store import database
 from engram.store.changes import ERASING, TRUNCATE_DUE, VACUUM_DUE, apply, set_count
 from engram.store.database import Synchronous, connect, translated
 from engram.store.event import Change
-from engram.store.files import make_folder, sync_folder
 from engram.store.lock import WriterLock
 from engram.store.log_reader import LogReader
 from engram.store.mark import Mark
@@ -85,6 +85,7 @@ class EventLog(LogReader):
         lock = WriterLock(path.parent)
         lock.acquire()
         try:
+            create(path)  # SQLite gives the files beside it the same mode
             database.create(path, vfs=vfs)
             sync_folder(path.parent)
         finally:

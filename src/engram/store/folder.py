@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from engram.files import make_folder, remove, sync_folder, write_atomically
 from engram.learner import DamagedError, EngramError, InputError
-from engram.store.files import make_folder, remove, sync_folder, write_atomically
 
 FORMAT = "engram-brain"
 VERSION = 2
@@ -193,7 +193,7 @@ def exclusive(path: Path) -> Iterator[None]:
     except ImportError:  # no advisory locks on this system: the manifest check still finds lost updates
         yield
         return
-    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -35,7 +35,7 @@ class WriterLock:
         """
         if self._handle is not None:
             return
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
             _lock(handle)
         except BlockingIOError:

@@ -12,7 +12,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-from engram.store.files import overwrite, remove
+from engram.files import overwrite, remove
 
 NAME = "log.mark"
 _BYTES = 24

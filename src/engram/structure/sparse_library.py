@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from engram.files import making_folder, write_atomically
+
 SOURCE = Path(__file__).with_name("sparse_kernels.c")
 FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-w", "-fPIC", "-shared")
 TUNING = (("-march=native",), ("-mcpu=native",), ())  # the first that the compiler understands
@@ -76,19 +78,10 @@ def kept(compiler: str) -> Path:
             return path
     except OSError:
         pass
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".sparse-") as temporary:
-        part = Path(temporary) / "made"
-        part.mkdir()
+    with making_folder(folder, replace=True) as part:
         if not build(compiler, part / "kernels.so"):
             raise BuildError(compiler)
-        (part / "sha256").write_text(_digest(part / "kernels.so"))
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            os.rename(part, folder)
-        except OSError:  # another process was first; its library is the same
-            if digest.read_text() != _digest(path):
-                raise
+        write_atomically(part / "sha256", _digest(part / "kernels.so").encode())
     return path
 
 
