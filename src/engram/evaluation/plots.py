@@ -101,13 +101,16 @@ def draw_matrix(axes: Any, matrix: Any, after: Sequence[str], on: Sequence[str],
 
 
 def save_svg(figure: Any, path: Any) -> None:
-    """A figure as SVG with its text as text, the same bytes for the same figure."""
+    """A figure as SVG with its text as text, the same bytes for the same figure; to a path, or a file that is open."""
     import matplotlib
 
     with matplotlib.rc_context({"svg.hashsalt": "engram", "svg.fonttype": "none"}):
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None}, bbox_inches="tight")
-    write_atomically(path, drawn.getvalue(), public=True)
+    if hasattr(path, "write"):
+        path.write(drawn.getvalue())
+    else:
+        write_atomically(path, drawn.getvalue(), public=True)
 
 
 def draw_scatter(
