@@ -266,14 +266,19 @@ def remove(path: Path) -> None:
         os.unlink(path)
 
 
-def overwrite(path: Path, content: bytes) -> None:
+def overwrite(path: Path, content: bytes, *, only: tuple[int, int] | None = None) -> None:
     """A small content in place, at the start of the file, not synced: it survives the end of the program only.
+
+    Args:
+        only: device and inode of the file that is meant; another one under its name is left alone.
 
     Raises:
         OSError: the disk refused.
     """
-    handle = os.open(path, _WRITING, 0o600)
+    handle = os.open(path, _WRITING if only is None else _WRITING & ~os.O_CREAT, 0o600)
     try:
-        os.write(handle, content)
+        found = os.fstat(handle)
+        if only in (None, (found.st_dev, found.st_ino)):
+            os.write(handle, content)
     finally:
         os.close(handle)

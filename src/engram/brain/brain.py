@@ -148,6 +148,8 @@ class Brain(Exchanging):
             InputError: not what the backbone takes.
             LabelError: `among` names a label that was never taught.
         """
+        if remember:
+            self._check_open()
         bundle, examples = self._gather(inputs)
         features = bundle.features(examples.items, progress)
         view = self._view

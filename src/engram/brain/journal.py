@@ -288,6 +288,7 @@ class Journal:
     def _write(
         self, files: Mapping[str, bytes], kept: Mapping[str, Entry], snapshots: Sequence[tuple[int, str]]
     ) -> None:
+        self.log.check_place()
         about = {**self.about, "snapshots": [list(pair) for pair in snapshots]}
         self.folder.write(about, files, kept)
         self.snapshots = list(snapshots)

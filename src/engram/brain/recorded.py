@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from engram.backbones.bundle import Bundle
@@ -42,6 +43,7 @@ class Recorded(Knowledge):
     def __init__(self, options: Mapping[str, Any], unknowns: int, device: str | None) -> None:
         super().__init__(options, unknowns, device)
         self._journal: Journal | None = None
+        self._closed: Path | None = None  # the folder that was let go of
         self._suspect = False  # a commit failed: what is on disk has to be looked at before the next
         self._astray = False  # what was committed was not wholly applied: memory is not what the log says
         self._last_time = 0
@@ -91,18 +93,28 @@ class Recorded(Knowledge):
         return brain
 
     def close(self) -> None:
-        """Let go of the folder; all that was acknowledged is in it. An open brain that is not closed loses nothing."""
+        """Let go of the folder; all that was acknowledged is in it. An open brain that is not closed loses nothing.
+
+        A closed brain still answers what it is asked, by what it knew. It refuses to learn and to change, and what only
+        its folder can tell.
+        """
         with self._lock:
             if self._journal is None:
                 return
             try:
-                if self._journal.held and not self._suspect and not self._astray:
+                if self._journal.held and not (self._suspect or self._astray or self._journal.log.moved):
                     self._record_inbox()
                     if self._unsaved_values >= _CLOSING:
                         self._snapshot()
             finally:
+                self._closed = self._journal.folder.path
                 self._journal.close()
                 self._journal = None
+
+    def _check_open(self) -> None:
+        """Raises EngramError where the brain was closed: a change would be lost."""
+        if self._closed is not None:
+            raise EngramError(f"The brain was closed, so this would be lost: Brain.open({str(self._closed)!r}) first.")
 
     def __enter__(self) -> Self:
         return self
@@ -113,8 +125,14 @@ class Recorded(Knowledge):
     def refresh(self) -> bool:
         """Take in what another program has written to the folder since; whether there was anything."""
         with self._lock:
+            self._check_open()
             journal = self._journal
-            if journal is None or journal.held or journal.log.last == self.seq:
+            if journal is None or journal.held:
+                return False
+            if journal.log.moved:
+                self._reopen()
+                return True
+            if journal.log.last == self.seq:
                 return False
             last = journal.log.last
             items = list(journal.log.runs(self.seq, last))
@@ -155,9 +173,14 @@ class Recorded(Knowledge):
 
     def _changing(self) -> None:
         """Make sure that memory is what the log says, and that it may be written to."""
+        self._check_open()
         journal = self._journal
         if journal is None:
             return
+        if journal.held:
+            journal.log.check_place()
+        elif journal.log.moved:
+            self._reopen()
         if self._astray or self._suspect:
             if self._astray or not self._is_what_the_log_says():  # else what comes next overwrites what was refused
                 self._reopen()
@@ -311,10 +334,17 @@ class Recorded(Knowledge):
 
     def _reopen(self) -> None:
         """Read the folder anew, as another program left it, or a disk that failed; it is not held any more."""
-        assert self._journal is not None
-        path, readonly = self._journal.folder.path, self._journal.readonly
-        self._journal.close()
-        self._journal = Journal.open(path, readonly=readonly)
+        before = self._journal
+        assert before is not None
+        before.finish_saving()
+        fresh = Journal.open(before.folder.path, readonly=before.readonly)  # first: where it fails, what is open stays
+        if fresh.about["device"] != before.about["device"] or before.about["fingerprint"] not in (
+            None, fresh.about["fingerprint"],
+        ):  # fmt: skip
+            fresh.close()
+            raise EngramError(f"{before.folder.path} holds another brain than when it was opened: open it anew.")
+        self._journal = fresh
+        before.close()
         if self._bundle is None:
             self._bundle = self._journal.bundle()
         self._reload()

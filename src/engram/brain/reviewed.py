@@ -282,6 +282,7 @@ class Reviewed(Tidying):
 
     def thumbnail(self, example: int) -> bytes | None:
         """A small picture of an example, JPEG, or None."""
+        self._check_open()
         return None if self._journal is None else self._journal.log.thumbnail(example)
 
     def unknown_thumbnail(self, number: int) -> bytes | None:
@@ -314,6 +315,7 @@ class Reviewed(Tidying):
     # How it is done
 
     def _past(self) -> Journal:
+        self._check_open()
         if self._journal is None:
             raise InputError("A brain in memory keeps no history: Brain.create(path) makes one that does.")
         return self._journal

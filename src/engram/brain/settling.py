@@ -51,6 +51,7 @@ class Settling(Erasing):
             OSError: the disk refused; what was there is still there.
         """
         with self._lock:
+            self._check_open()
             home = None if self._journal is None else self._journal.folder.path
             if home is None:
                 self._save_from_memory(path)

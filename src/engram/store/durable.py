@@ -124,7 +124,7 @@ class Durable:
         with self._lock:
             try:
                 if self._seq > self._saved and self._failed is None:
-                    with suppress(OSError):  # the log holds it all
+                    with suppress(OSError, EngramError):  # the log holds it all
                         self.snapshot()
             finally:
                 self._log.close()
@@ -161,6 +161,7 @@ class Durable:
             OSError: the disk refused; nothing is lost.
         """
         with self._lock:
+            self._log.check_place()
             packed = pack(self._learner.state())
             name = f"snapshot-{self._seq:08d}-{short_hash(packed)}.safetensors"
             older = [entry for entry in self._snapshots if entry["file"] != name][:1]
@@ -189,9 +190,10 @@ class Durable:
     def _together(self, items: Sequence[tuple[Apply, Draft]]) -> list[Any]:
         """Each call in turn, then one commit for all that succeeded; if that fails, back to what is on the disk."""
         with self._lock:
-            if self._failed is not None:
-                raise self._failed
             self._log.acquire()
+            if self._failed is not None:  # the disk may be well again
+                self._rebuild()
+                self._failed = None
             results: list[Any] = []
             drafts = []
             for apply, draft in items:
@@ -215,10 +217,11 @@ class Durable:
         try:
             self._rebuild()
         except (EngramError, OSError) as error:
-            self._failed = error  # neither to be read nor to be written now: nothing more is learned until reopened
+            self._failed = error  # memory is not what the log says: nothing more is learned until it is read anew
 
     def _rebuild(self) -> None:
         """From the newest sound snapshot and the log after it; without any, from the log alone."""
+        self._log.check_place()
         listed = _listed(self._folder)
         for place, entry in enumerate(listed):
             try:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
-from typing import Self
+from typing import Any, Self
 
 import apsw
 
@@ -24,7 +24,8 @@ from engram.learner import DamagedError, EngramError, TracesError
 from engram.store import database
 from engram.store.changes import ERASING, TRUNCATE_DUE, VACUUM_DUE, apply, set_count
 from engram.store.database import Synchronous, connect, translated
-from engram.store.event import Change
+from engram.store.event import Change, Row
+from engram.store.held import Held
 from engram.store.lock import WriterLock
 from engram.store.log_reader import LogReader
 from engram.store.mark import Mark
@@ -51,7 +52,7 @@ class EventLog(LogReader):
     def __init__(self, path: Path, *, readonly: bool, synchronous: Synchronous, vfs: str | None) -> None:
         self.readonly = readonly
         self.on_sync: Callable[[float], None] | None = None
-        self._settings: tuple[Synchronous, str | None] = (synchronous, vfs)
+        self._synchronous = synchronous
         self._mark = Mark(path.parent)
         self._lock = WriterLock(path.parent)
         self._writing = RLock()
@@ -59,6 +60,9 @@ class EventLog(LogReader):
         self._pages = 0  # of the write-ahead log
         mark = self._mark.read()  # before the log, which may grow meanwhile
         super().__init__(path, vfs)
+        self._vfs = vfs
+        self._held = Held(path)
+        self._closed = False
         ends = [int(seq) for (seq,) in self._rows("SELECT seq FROM events ORDER BY seq DESC LIMIT 2")]
         last = ends[0] if ends else 0
         if ends != [seq for seq in (last, last - 1) if seq > 0]:  # they follow each other, or the page is damaged
@@ -66,10 +70,7 @@ class EventLog(LogReader):
             raise DamagedError(f"{path} is damaged where its last events are: restore the folder from a copy.")
         if mark > last:
             self._reader.close()
-            raise DamagedError(
-                f"{path} ends at event {last}, but {mark} were committed: its end was lost or damaged. "
-                "Restore the folder from a copy, or accept the loss: engram repair."
-            )
+            raise _lost_end(path, last, mark)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, synchronous: Synchronous = "FULL", vfs: str | None = None) -> Self:
@@ -128,12 +129,22 @@ class EventLog(LogReader):
     def close(self) -> None:
         """Let go of the files and the writer's lock; everything committed is on the disk already."""
         with self._writing, self._reading:
-            connections, self._writer = (self._reader, self._writer), None
-            for connection in connections:
-                with suppress(apsw.Error):  # moving the write-ahead log into the database can be done any time
-                    if connection is not None:
-                        connection.close()
+            self._closed = True
+            self._disconnect()
             self._lock.release()
+
+    @property
+    def moved(self) -> bool:
+        """Whether the log was moved, removed or exchanged since it was opened. Raises OSError where that is unknown."""
+        return self._held.moved
+
+    def check_place(self) -> None:
+        """Raises EngramError where the log was moved, removed or exchanged since it was opened: nothing is written."""
+        if self.moved:
+            raise EngramError(
+                f"{self.path.parent} was moved, removed or replaced while it was open, so nothing is written to it: "
+                "open what is there now."
+            )
 
     # Writing
 
@@ -144,15 +155,17 @@ class EventLog(LogReader):
             EngramError: another program is, or the log was opened for reading only.
         """
         with self._writing:
+            if self._closed:
+                raise EngramError(f"{self.path.parent} has been closed: open it again.")
+            self.check_place()
+            self._stay_connected()
             if self._writer is not None:
                 return
             if self.readonly:
                 raise EngramError(f"{self.path.parent} was opened for reading only: open it for writing.")
             self._lock.acquire()
-            synchronous, vfs = self._settings
             try:
-                self._writer = connect(self.path, readonly=False, synchronous=synchronous, vfs=vfs)
-                self._writer.set_wal_hook(self._note_length)
+                self._writer = self._connected_writer()
             except BaseException:
                 self._lock.release()
                 raise
@@ -184,6 +197,7 @@ class EventLog(LogReader):
                 for change in changes:
                     ranges.append(apply(connection, change, last))
                     last = ranges[-1].stop - 1
+            self._check_kept()
             self._mark.write(last)
             self._move_into_database()
             if self.on_sync is not None:
@@ -247,6 +261,7 @@ class EventLog(LogReader):
             OSError: the disk refused.
         """
         target = Path(path).absolute()
+        self._stay_connected()
         type(self).create(target).close()
         with translated(target):
             copy = connect(target, readonly=False)
@@ -258,6 +273,58 @@ class EventLog(LogReader):
             finally:
                 copy.close()
         sync_folder(target.parent)
+
+    # The connections
+
+    def _rows(self, statement: str, *bindings: Any) -> list[Row]:
+        self._stay_connected()
+        return super()._rows(statement, *bindings)
+
+    def _stay_connected(self) -> None:
+        """Connect anew where another SQLite library has unlinked the write-ahead log; before, it moved what was in it
+        into the database.
+        """
+        if not self._closed and self._held.cut_off:
+            self._reconnect()
+
+    def _connected_writer(self) -> apsw.Connection:
+        writer = connect(self.path, readonly=False, synchronous=self._synchronous, vfs=self._vfs)
+        writer.set_wal_hook(self._note_length)
+        return writer
+
+    def _disconnect(self) -> None:
+        connections, self._writer = (self._reader, self._writer), None
+        for connection in connections:
+            with suppress(apsw.Error):  # moving the write-ahead log into the database can be done any time
+                if connection is not None:
+                    if self._held.moved or self._held.cut_off:  # else files of these names, which are others, would go
+                        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                    connection.close()
+
+    def _reconnect(self) -> None:
+        with self._writing, self._reading:
+            if self._closed or not self._held.cut_off:  # another thread was first
+                return
+            writing = self._writer is not None
+            self._disconnect()  # first: SQLite would go on with the shared memory of what is still open
+            self._reader = connect(self.path, readonly=True, vfs=self._vfs)
+            if writing:
+                self._writer = self._connected_writer()
+            held = Held(self.path)
+            if not self._held.whole(held):
+                self._disconnect()
+                raise EngramError(
+                    f"{self.path} was opened by another SQLite library in this program, which cut off its write-ahead "
+                    "log: close every brain of this folder in the program, and open it again."
+                )
+            self._held = held
+            if self._mark.read() > self.last:
+                raise _lost_end(self.path, self.last, self._mark.read())
+
+    def _check_kept(self) -> None:
+        """Raises OSError where what was just written lies in files that have no name any more."""
+        if self._held.moved or self._held.cut_off:
+            raise OSError(errno.EIO, "the log was moved, removed or cut off while it was written to", str(self.path))
 
     def _note_length(self, connection: apsw.Connection, name: str, pages: int) -> int:
         self._pages = pages
@@ -283,3 +350,10 @@ class EventLog(LogReader):
                     with suppress(apsw.Error):  # the first error is the one to tell
                         connection.execute("ROLLBACK")
                 raise
+
+
+def _lost_end(path: Path, last: int, committed: int) -> DamagedError:
+    return DamagedError(
+        f"{path} ends at event {last}, but {committed} were committed: its end was lost or damaged. "
+        "Restore the folder from a copy, or accept the loss: engram repair."
+    )

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engram.files import overwrite, remove
+from engram.store.held import Identity, identity
 
 NAME = "log.mark"
 _BYTES = 24
@@ -32,6 +33,7 @@ class Mark:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
+        self._file: Identity | None = None  # the one that belongs to the log; unknown before `renew`
 
     def read(self) -> int:
         """The number of the last event that was committed, as far as the mark says; 0 where it says nothing."""
@@ -44,16 +46,21 @@ class Mark:
         return int(struct.unpack("<q", packed[:8])[0])
 
     def write(self, seq: int) -> None:
-        """A mark that cannot be written does no harm: the old one says less, but nothing wrong."""
+        """A mark that cannot be written does no harm: the old one says less, but nothing wrong. Another folder's mark,
+        where one was put in the place of this folder, is left alone.
+        """
         with suppress(OSError):
-            overwrite(self.path, _with_checksum(struct.pack("<q", seq)))
+            overwrite(self.path, _with_checksum(struct.pack("<q", seq)), only=self._file)
 
     def renew(self, seq: int) -> None:
         """As `write`, where what is there may be anything."""
         with suppress(OSError):
             if self.read() != seq and self.path.is_file():
                 remove(self.path)
+        self._file = None
         self.write(seq)
+        with suppress(OSError):
+            self._file = identity(self.path)
 
     def remove(self) -> None:
         """Accept the log as it is, after its end was lost."""
