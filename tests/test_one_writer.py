@@ -46,7 +46,9 @@ def _calls(node: ast.Call) -> Iterator[str]:
         if any(isinstance(mode, str) and len(mode) < 4 and set(mode) & set("wax+") for mode in modes):
             yield "open"
     elif isinstance(function, ast.Attribute) and _named(function.value, "os") and function.attr in OF_OS:
-        yield f"os.{function.attr}"
+        flags = {part.attr for one in node.args[1:] for part in ast.walk(one) if isinstance(part, ast.Attribute)}
+        reads = function.attr == "open" and "O_RDONLY" in flags and "O_CREAT" not in flags
+        yield from () if reads else (f"os.{function.attr}",)
     elif isinstance(function, ast.Attribute) and function.attr in WRITING_CALLS:
         drawn = function.attr == "savefig" and node.args and _named(node.args[0], "buffer", "drawn")
         if not drawn:

@@ -123,8 +123,8 @@ class Durable:
         """Write a snapshot where there is anything new, and let go of the files."""
         with self._lock:
             try:
-                if self._seq > self._saved and self._failed is None:
-                    with suppress(OSError, EngramError):  # the log holds it all
+                if self._seq > self._saved and self._failed is None and not self._log.moved:
+                    with suppress(OSError):  # the log holds it all
                         self.snapshot()
             finally:
                 self._log.close()
