@@ -150,6 +150,14 @@ def test_what_a_killed_program_left_half_written_is_removed(tmp_path: Path) -> N
     assert names(tmp_path) == [fresh.name, "file"]
 
 
+def test_a_folder_that_is_being_filled_for_hours_stays(tmp_path: Path) -> None:
+    with making_folder(tmp_path / "trained") as fresh:
+        os.utime(fresh, (1, 1))
+        write_atomically(tmp_path / "checkpoint", b"beside it")
+        (fresh / "weights").write_bytes(b"at last")
+    assert names(tmp_path) == ["checkpoint", "trained"]
+
+
 def test_a_folder_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
     with suppress(RuntimeError), making_folder(tmp_path / "made") as fresh:
         (fresh / "part").write_bytes(b"half")

@@ -161,11 +161,15 @@ def _own_descriptor(target: str) -> int | None:
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what a killed program left half written: it may hold what is forgotten meanwhile."""
+    """Remove the files that a killed program left half written: they may hold what is forgotten meanwhile.
+
+    A folder stays: hours may pass before what fills it writes its first file.
+    """
     for entry in folder.glob(f".*{TEMPORARY}"):
         with suppress(OSError):
-            if entry.lstat().st_mtime < time.time() - _STALE:
-                remove(entry)
+            found = entry.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_mtime < time.time() - _STALE:
+                os.unlink(entry)
 
 
 def put_in_place(finished: Path, target: Path) -> None:

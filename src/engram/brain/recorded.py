@@ -102,7 +102,7 @@ class Recorded(Knowledge):
             if self._journal is None:
                 return
             try:
-                if self._journal.held and not (self._suspect or self._astray or self._journal.log.moved):
+                if self._journal.held and not (self._suspect or self._astray or self.moved):
                     self._record_inbox()
                     if self._unsaved_values >= _CLOSING:
                         self._snapshot()
@@ -129,7 +129,7 @@ class Recorded(Knowledge):
             journal = self._journal
             if journal is None or journal.held:
                 return False
-            if journal.log.moved:
+            if self.moved:
                 self._reopen()
                 return True
             if journal.log.last == self.seq:
@@ -145,6 +145,12 @@ class Recorded(Knowledge):
             else:
                 self._reopen()
             return True
+
+    @property
+    def moved(self) -> bool:
+        """Whether its folder was moved, removed or exchanged since it was opened: nothing is written there any more."""
+        journal = self._journal
+        return journal is not None and journal.log.moved
 
     @property
     def view(self) -> HeadView:
@@ -179,7 +185,7 @@ class Recorded(Knowledge):
             return
         if journal.held:
             journal.log.check_place()
-        elif journal.log.moved:
+        elif self.moved:
             self._reopen()
         if self._astray or self._suspect:
             if self._astray or not self._is_what_the_log_says():  # else what comes next overwrites what was refused

@@ -103,13 +103,16 @@ class ServedBrain:
         self.tell()
 
     def replaced(self) -> bool:
-        """Whether another folder is now where the one was that was opened."""
+        """Whether another folder, or another log in it, is now where the one was that was opened."""
         try:
             found = os.stat(self.path)
         except OSError:
             return False
         whole = (self.path / "manifest.json").exists()
-        return whole and self._place is not None and (found.st_dev, found.st_ino) != self._place
+        if not whole or self._place is None:
+            return False
+        brain = self._brain
+        return (found.st_dev, found.st_ino) != self._place or (brain is not None and brain.moved)
 
     def follow(self) -> None:
         """Take in what another process has taught since."""

@@ -16,12 +16,12 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from engram.brain import Brain
+from engram.files import make_folder, sync_folder
 from engram.learner import EngramError, InputError
 from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
 from engram.server.served_brain import ServedBrain
 from engram.server.wire import NAME_PATTERN
-from engram.store.files import make_folder, sync_folder
 
 _FOLLOWED_EVERY = 0.1  # seconds
 _LOOKED_AT_EVERY = 10  # times that
