@@ -36,6 +36,7 @@ from engram.heads.fast import FastHead
 from engram.inputs.vectors import unit_length
 
 WIDTHS, CLASSES = (64, 512, 1280), (10, 100, 1000)
+ASKED = (1, 32)
 
 
 def seconds(task: Callable[[], Any], least: float = 0.05) -> float:
@@ -184,25 +185,37 @@ def _stream(step: Callable[[Any, str], object], rows: Any, labels: list[str]) ->
     return (time.perf_counter() - start) / len(labels)
 
 
-def learn_beside_asking(width: int, classes: int, seed: int, count: int = 300) -> float:
-    """Mean time of a `learn` of one example beside a thread that asks in a loop, over that of one alone."""
+def learn_beside_asking(width: int, classes: int, seed: int, asked: int, count: int = 200) -> float:
+    """Mean time of a `learn` of one example beside a thread that asks `asked` rows at a time in a loop, over that of
+    one alone. Examples come apart, as people bring them, so that each has to wait its turn anew."""
     rows, labels = examples(2 * count, width, classes, seed + 4)
     head = taught(width, classes, seed, each=10)
-    alone = _stream(head.learn, rows[:count], labels[:count])
+    alone = _apart(head.learn, rows[:count], labels[:count])
     done = threading.Event()
 
     def ask() -> None:
         while not done.is_set():
-            head.predict(rows[0])
+            head.predict(rows[:asked])
 
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        beside = _stream(head.learn, rows[count:], labels[count:])
+        beside = _apart(head.learn, rows[count:], labels[count:])
     finally:
         done.set()
         asking.join()
     return beside / alone
+
+
+def _apart(step: Callable[[Any, str], object], rows: Any, labels: list[str], pause: float = 0.003) -> float:
+    """Mean seconds of a step, with a pause before each."""
+    spent = 0.0
+    for row, label in zip(rows, labels, strict=True):
+        time.sleep(pause)
+        start = time.perf_counter()
+        step(row, label)
+        spent += time.perf_counter() - start
+    return spent / len(labels)
 
 
 def share_of_photo(seed: int) -> dict[str, float]:
@@ -243,7 +256,9 @@ def measure(seed: int, widths: tuple[int, ...], classes: tuple[int, ...], many: 
             }
         learning, product = teach_many(width, classes[0], seed, many)
         values |= {f"teach-many-us/{width}": 1e6 * learning / many, f"teach-many-share/{width}": product / learning}
-        values[f"learn-beside-asking/{width}"] = learn_beside_asking(width, classes[0], seed)
+        for asked in ASKED:
+            beside = learn_beside_asking(width, classes[0], seed, asked)
+            values[f"learn-beside-asking/{width}-{asked}"] = beside
         taken = peers(width, classes[0], seed)
         for name, spent in taken.items():
             values[f"peer-us/{name}/{width}"] = 1e6 * spent
@@ -260,7 +275,8 @@ def headlines(values: dict[str, Any], widths: tuple[int, ...], classes: tuple[in
              for task in ("teach-one", "teach-one-floor", "predict-one", "predict-one-floor")}
     return {
         **sizes,
-        "learn-beside-asking": max(values[f"learn-beside-asking/{width}"] for width in widths),
+        "learn-beside-asking": max(values[f"learn-beside-asking/{width}-{asked}"]
+                                   for width in widths for asked in ASKED),
         "teach-one-over-floor": values[f"teach-one-over-floor/{widest}-{most}"],
         "teach-many-share": values[f"teach-many-share/{widest}"],
         "over-river-knn": values[f"over-river-knn/{512 if 512 in widths else widest}"],

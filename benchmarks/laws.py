@@ -4,8 +4,9 @@
 
 One head learns a stream in portions, at widths and counts of examples at which its code changes course, and is asked at
 once, while it may still be at work. The same questions then go to it again after it has settled, one by one, from four
-threads, to its copy, its view, the head that its saved state opens as, one taught in one piece in another order, and
-two melded halves. An answer has changed where its label, or whether it is known, is another than at first.
+threads, to its copy, its view, the head that its saved state opens as, one taught in one piece in another order, two
+melded halves, and ones that learned more and forgot it again. An answer has changed where its label, or whether it is
+known, is another than at first.
 """
 
 from __future__ import annotations
@@ -35,18 +36,23 @@ QUESTIONS, BY_THEMSELVES = 800, 200
 Answers = list[tuple[Any, bool]]
 
 
-def new_head(width: int) -> FastHead:
-    """One with a bundle's statistics, as the product makes it."""
-    return FastHead(np.zeros(width), np.eye(width) / width)
+def new_head(width: int, statistics: bool) -> FastHead:
+    """One with a bundle's statistics, which fit what is taught badly, or one without."""
+    return FastHead(np.zeros(width), np.eye(width) / width) if statistics else FastHead()
 
 
 def stream(width: int, count: int, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Rows and labels to teach, and rows to ask about, of classes that lie near enough to be mistaken."""
+    """Rows and labels to teach, and rows to ask about: between two classes each, and scattered far more along some
+    values than along others, so that many answers are close."""
     rng = np.random.default_rng([seed, width])
-    centres = 1.5 * unit_length(rng.normal(size=(CLASSES, width)))
+    centres = unit_length(rng.normal(size=(CLASSES, width)))
+    scatter = 1 / np.sqrt(1 + np.arange(width))
+    scatter *= 1.0 / np.linalg.norm(scatter)
     labels = np.arange(count) % CLASSES
-    taught = centres[labels] + rng.normal(size=(count, width)) / np.sqrt(width)
-    asked = centres[rng.integers(0, CLASSES, QUESTIONS)] + 1.5 * rng.normal(size=(QUESTIONS, width)) / np.sqrt(width)
+    taught = centres[labels] + scatter * rng.normal(size=(count, width))
+    one, other = rng.integers(0, CLASSES, (2, QUESTIONS))
+    share = rng.uniform(0.3, 0.7, (QUESTIONS, 1))
+    asked = share * centres[one] + (1 - share) * centres[other] + scatter * rng.normal(size=(QUESTIONS, width))
     return taught, [f"c{label}" for label in labels], asked
 
 
@@ -79,10 +85,10 @@ def from_threads(head: FastHead, rows: np.ndarray) -> Answers:
                 for answer in some]
 
 
-def ways(width: int, count: int, seed: int) -> Iterator[tuple[str, Answers, Answers]]:
+def ways(width: int, count: int, seed: int, statistics: bool) -> Iterator[tuple[str, Answers, Answers]]:
     """Name, the answers of a head as it learned, and those by another way, to the same questions."""
     rows, labels, asked = stream(width, count, seed)
-    head = in_portions(new_head(width), rows, labels, seed)
+    head = in_portions(new_head(width, statistics), rows, labels, seed)
     early = FastHead.from_state(head.state())
     first = said(head, asked)
     yield "reopened", first, said(early, asked)
@@ -93,25 +99,44 @@ def ways(width: int, count: int, seed: int) -> Iterator[tuple[str, Answers, Answ
     head.settle()
     yield "settled", first, said(head, asked)
     yield "reopened later", first, said(FastHead.from_state(head.state()), asked)
-    yield "taught at once", first, said(taught_at_once(width, rows, labels, seed), asked)
-    yield "melded", first, said(melded(width, rows, labels), asked)
+    yield "taught at once", first, said(taught_at_once(new_head(width, statistics), rows, labels, seed), asked)
+    yield "unlearned", first, said(unlearned(new_head(width, statistics), rows, labels, asked), asked)
+    yield "label forgotten", first, said(label_forgotten(new_head(width, statistics), rows, labels, asked), asked)
+    yield "melded", first, said(melded(new_head(width, statistics), rows, labels), asked)
 
 
-def taught_at_once(width: int, rows: np.ndarray, labels: list[str], seed: int) -> FastHead:
+def taught_at_once(head: FastHead, rows: np.ndarray, labels: list[str], seed: int) -> FastHead:
     """In another order; but classes arrive in the same one, since the book of labels keeps it."""
-    head = new_head(width)
     order = np.concatenate([np.arange(CLASSES), CLASSES + np.random.default_rng(seed).permutation(len(rows) - CLASSES)])
     head.learn(rows[order], [labels[i] for i in order])
     return head
 
 
-def melded(width: int, rows: np.ndarray, labels: list[str]) -> FastHead:
-    """Of two heads that saw half each."""
-    half = len(rows) // 2
-    head, other = new_head(width), new_head(width)
+def melded(head: FastHead, rows: np.ndarray, labels: list[str]) -> FastHead:
+    """The head and its like, each of which saw half."""
+    half, other = len(rows) // 2, head.copy()
     head.learn(rows[:half], labels[:half])
     other.learn(rows[half:], labels[half:])
     head.meld(other)
+    return head
+
+
+def unlearned(head: FastHead, rows: np.ndarray, labels: list[str], others: np.ndarray) -> FastHead:
+    """The head that learned forty other examples too, and forgot them."""
+    head.learn(rows, labels)
+    more = others[:40], labels[:30] + labels[:10]
+    head.learn(*more)
+    head.predict(others[:1])
+    head.forget(*more)
+    return head
+
+
+def label_forgotten(head: FastHead, rows: np.ndarray, labels: list[str], others: np.ndarray) -> FastHead:
+    """The head that learned another class too, and forgot it."""
+    head.learn(rows, labels)
+    head.learn(others[:40], "another")
+    head.predict(others[:1])
+    head.forget_label("another")
     return head
 
 
@@ -126,7 +151,8 @@ def measure(seed: int, widths: tuple[int, ...], counts: tuple[int, ...], told: C
     for width in widths:
         for count in counts:
             told(f"width {width}, {count} examples")
-            for way, first, then in ways(width, count, seed):
+            both = (way for statistics in (True, False) for way in ways(width, count, seed, statistics))
+            for way, first, then in both:
                 differ = changed(first, then)
                 values["answers-changed"] += differ
                 values["answers-compared"] += len(first)

@@ -47,5 +47,6 @@ def test_the_benchmark_of_laws_asks_a_head_in_every_way():
     assert set(result["figures"]) == set(figures_of("laws"))
     ways = {name for name in result["values"] if name.startswith("changed/") and not name[8].isdigit()}
     assert ways == {f"changed/{way}" for way in ("reopened", "reopened later", "from threads", "copied", "viewed",
-                                                 "one by one", "settled", "taught at once", "melded")}
+                                                 "one by one", "settled", "taught at once", "melded", "unlearned",
+                                                 "label forgotten")}
     assert result["figures"]["laws.answers-compared"]["mean"] > 10_000
