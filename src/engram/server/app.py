@@ -66,6 +66,7 @@ def create_app(folders: Mapping[str, Path], settings: Settings, log: RequestLog 
 @asynccontextmanager
 async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     context: Context = api.state.context
+    context.scratch.sweep()
     context.shelf.open()
     try:
         yield
@@ -73,6 +74,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         context.stop()
         context.workers.close()  # what was asked for is finished first
         context.shelf.close()
+        context.scratch.close()
         context.log.close()
 
 

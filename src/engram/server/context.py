@@ -12,11 +12,13 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from engram.server.conditions import etag, unchanged
+from engram.server.exports import Exports
 from engram.server.metrics import Metrics
 from engram.server.pictures import PixelBudget
 from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
 from engram.server.scopes import Caller, Need, Scope
+from engram.server.scratch import Scratch
 from engram.server.served_brain import ServedBrain
 from engram.server.settings import Settings
 from engram.server.shelf import Shelf
@@ -37,8 +39,12 @@ class Context:
     metrics: Metrics
     log: RequestLog
     workers: Workers = field(default_factory=Workers)
+    scratch: Scratch = field(default_factory=Scratch)
     pixels: PixelBudget = field(default_factory=lambda: PixelBudget(128_000_000))
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.exports = Exports(self.workers, self.scratch, self.settings.patience)
 
     def stop(self) -> None:
         """Let those who listen for changes know that there will be no more."""

@@ -1,4 +1,4 @@
-"""A brain's folder as one zip file: given out by export, taken in to be melded.
+"""A brain's folder as one zip file, taken in to be melded.
 
 What comes in is unpacked with nothing believed: only names that a brain's files can have, no links, and no more bytes
 than were allowed, whatever the zip says of itself.
@@ -23,13 +23,17 @@ from typing import IO, Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from engram.brain import Brain
 from engram.learner import InputError, MeldError
 from engram.server.bodies import media_type
 from engram.server.forms import read_form
 from engram.server.problems import Refusal
+from engram.server.scratch import Scratch
 
-_FILE = re.compile(r"manifest\.json|log\.sqlite(-wal)?|((snapshot|slot)-|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]{1,120}")
+FILE_NAME = re.compile(
+    r"manifest\.json|log\.sqlite(-wal)?|((snapshot|slot)-|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]{1,120}"
+)
+"""What the files of a brain are called that make it up."""
+
 _IDLE = re.compile(r"\.lock|writer\.lock|log\.mark|log\.sqlite-shm")  # lie in a folder, and say nothing of the brain
 _FILES = 10_000
 _SWELLING, _SMALL = 50, 2**26  # times its own size a zip may unpack to; and bytes that any may
@@ -63,10 +67,11 @@ async def received(request: Request, limit: int) -> tuple[IO[bytes], Mapping[str
 
 
 @contextmanager
-def unpacked(file: IO[bytes], limit: int, fingerprint: str | None = None) -> Iterator[Path]:
+def unpacked(file: IO[bytes], scratch: Scratch, limit: int, fingerprint: str | None = None) -> Iterator[Path]:
     """The folder in a zip, while it is used.
 
     Args:
+        scratch: where to unpack.
         limit: bytes that all files may have together.
         fingerprint: of the backbone it has to stand on, looked at before anything of the backbone is loaded.
 
@@ -74,8 +79,8 @@ def unpacked(file: IO[bytes], limit: int, fingerprint: str | None = None) -> Ite
         InputError: not a zip, or not one of a brain's folder.
         MeldError: it stands on another backbone.
     """
-    with tempfile.TemporaryDirectory(prefix="engram-") as made:
-        folder = Path(made) / "brain"
+    with scratch.folder() as made:
+        folder = made / "brain"
         folder.mkdir()
         limit = min(limit, _SMALL + _SWELLING * file.seek(0, os.SEEK_END))
         file.seek(0)
@@ -107,7 +112,7 @@ def _unpack(archive: zipfile.ZipFile, folder: Path, limit: int) -> None:
         if _IDLE.fullmatch(name):
             continue
         plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG)
-        if not _FILE.fullmatch(name) or ".." in name or not plain:
+        if not FILE_NAME.fullmatch(name) or ".." in name or not plain:
             raise InputError(f"{entry.filename[:80]!r} is no file of a brain: nothing was unpacked.")
         target = folder / name
         target.parent.mkdir(exist_ok=True)
@@ -124,20 +129,3 @@ def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, limit:
                 raise InputError("Unpacked, this zip is larger than is taken.")
             out.write(part)
     return written
-
-
-def packed(brain: Brain) -> Path:
-    """A zip of the whole brain, in a new folder of its own that the caller removes."""
-    made = Path(tempfile.mkdtemp(prefix="engram-"))
-    try:
-        brain.save(made / "brain")
-        with zipfile.ZipFile(made / "brain.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for file in sorted((made / "brain").rglob("*")):
-                name = os.fspath(file.relative_to(made / "brain"))
-                if file.is_file() and _FILE.fullmatch(name):
-                    archive.write(file, name)
-        shutil.rmtree(made / "brain")
-        return made / "brain.zip"
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise

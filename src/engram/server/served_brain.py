@@ -7,7 +7,7 @@ siblings, which are durable when they return and share one commit.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Lock
@@ -64,7 +64,7 @@ class ServedBrain:
         self._swapping = Lock()
         self._counting = Lock()
         self._place: tuple[int, int] | None = None
-        self._listeners: set[Callable[[], None]] = set()
+        self._listeners: dict[Callable[[], None], Hashable] = {}
 
     # Its life
 
@@ -199,14 +199,22 @@ class ServedBrain:
 
     # Watching it
 
-    def listen(self, told: Callable[[], None]) -> Callable[[], None]:
+    def listen(self, told: Callable[[], None], who: Hashable = None) -> Callable[[], None]:
         """Have something called, from any thread, whenever the brain has changed; returns what ends that."""
-        self._listeners.add(told)
-        return lambda: self._listeners.discard(told)
+        self._listeners[told] = who
+
+        def end() -> None:
+            self._listeners.pop(told, None)
+
+        return end
 
     @property
     def listeners(self) -> int:
         return len(self._listeners)
+
+    def listeners_of(self, who: Hashable) -> int:
+        """How many of them one client has."""
+        return list(self._listeners.values()).count(who)
 
     def tell(self) -> None:
         """Say that the brain has changed."""

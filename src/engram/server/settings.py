@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from engram.inputs.images import PIXEL_LIMIT
 from engram.learner import InputError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -47,8 +48,8 @@ class Settings:
     json_limit: int = 2**23
     bodies_at_once: int = 2**28
     brain_limit: int = 2**28
-    pixel_limit: int = 32_000_000
-    pixels_at_once: int = 64_000_000
+    pixel_limit: int = PIXEL_LIMIT
+    pixels_at_once: int = PIXEL_LIMIT
     rate: float | None = None
     connections: int = 1024
     requests_at_once: int = 512

@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -28,6 +29,7 @@ class Workers:
         self._answering = ThreadPoolExecutor(max(2, cores), "engram-answer")
         self._writing = ThreadPoolExecutor(writers, "engram-write")
         self._looking = ThreadPoolExecutor(2, "engram-look")
+        self._exporting = ThreadPoolExecutor(2, "engram-export")
 
     async def parse(self, do: Callable[[], Result]) -> Result:
         """For long JSON: one after another, since each holds the interpreter, and others shall have it in between."""
@@ -52,7 +54,16 @@ class Workers:
         """For what reads much or takes long."""
         return await asyncio.get_running_loop().run_in_executor(self._looking, do)
 
+    async def export(self, do: Callable[[], Result]) -> Result:
+        """For what is sent away, as slowly as clients read."""
+        return await asyncio.get_running_loop().run_in_executor(self._exporting, do)
+
+    def export_later(self, do: Callable[[], object]) -> None:
+        """The same, without waiting for it."""
+        with suppress(RuntimeError):  # the server has stopped
+            self._exporting.submit(do)
+
     def close(self) -> None:
         """Wait for what is under way."""
-        for pool in (self._parsing, self._operating, self._answering, self._writing, self._looking):
+        for pool in (self._parsing, self._operating, self._answering, self._writing, self._looking, self._exporting):
             pool.shutdown(wait=True, cancel_futures=True)

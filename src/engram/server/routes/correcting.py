@@ -22,6 +22,7 @@ from engram.server.problems import Refusal
 from engram.server.requests import Meld, NameGroup, Relabel, Rename, Rollback
 from engram.server.schemas import Changed, Conflict, Consolidated, Melded
 from engram.server.scopes import Caller
+from engram.server.scratch import Scratch
 from engram.server.served_brain import ServedBrain
 from engram.server.wire import LARGEST
 
@@ -186,7 +187,9 @@ async def meld(request: Request, caller: Admin, served: Served, context: In) -> 
         strict = flag(fields, "strict", False)
 
         limit = 8 * context.settings.brain_limit
-        report = await context.workers.write(lambda: _meld_file(served, file, limit, strict, wanted, caller.name))
+        report = await context.workers.write(
+            lambda: _meld_file(served, file, context.scratch, limit, strict, wanted, caller.name)
+        )
     else:
         asked = await read_model(request, Meld)
         check_brain(caller, asked.brain)
@@ -205,11 +208,12 @@ async def meld(request: Request, caller: Admin, served: Served, context: In) -> 
 
 
 def _meld_file(
-    served: ServedBrain, file: IO[bytes], limit: int, strict: bool, wanted: frozenset[int] | None, by: str | None
+    served: ServedBrain, file: IO[bytes], scratch: Scratch, limit: int, strict: bool, wanted: frozenset[int] | None,
+    by: str | None,
 ) -> MeldReport:
     """Meld the brain in a zip. Its backbone is not loaded unless it is the one that is served."""
     bundle = served.brain.bundle
-    with file, unpacked(file, limit, bundle.fingerprint if bundle else None) as folder:
+    with file, unpacked(file, scratch, limit, bundle.fingerprint if bundle else None) as folder:
         try:
             other = Brain.open(folder, readonly=True)
         except DamagedError as error:

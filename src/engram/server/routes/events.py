@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import suppress
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from engram.server.context import Asker, Context, In, Served
@@ -18,7 +18,7 @@ router = APIRouter(tags=["look"])
 
 _HEARTBEAT = 15.0  # seconds
 _AT_MOST_EVERY = 0.1  # seconds: changes in between are told as one
-_LISTENERS = 256
+_LISTENERS, _OF_ONE = 256, 32  # to a brain, and of them from one client
 _EVENT = {  # each one, as OpenAPI has no stream
     "type": "object",
     "properties": {"event": {"const": "change"}, "data": {"type": "string", "contentMediaType": "application/json"}},
@@ -30,17 +30,21 @@ _EVENT = {  # each one, as OpenAPI has no stream
     responses={200: {"description": "A `change` whenever the brain has changed; the first at once.",
                      "content": {"text/event-stream": {"schema": _EVENT}}}},
 )
-async def events(caller: Asker, served: Served, context: In) -> Response:
+async def events(request: Request, caller: Asker, served: Served, context: In) -> Response:
     """Server-sent events: `change`, with the sequence number and what the brain holds in numbers."""
     if served.listeners >= _LISTENERS:
         raise Refusal("too-many-requests", f"{_LISTENERS} listen already.", headers={"Retry-After": "5"})
+    who = caller.name or (request.client and request.client.host)
+    if served.listeners_of(who) >= _OF_ONE:
+        raise Refusal("too-many-requests", f"{_OF_ONE} of yours listen already: close some.",
+                      headers={"Retry-After": "5"})
     return StreamingResponse(
-        _changes(served, context), media_type="text/event-stream",
+        _changes(served, context, who), media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _changes(served: ServedBrain, context: Context) -> AsyncIterator[str]:
+async def _changes(served: ServedBrain, context: Context, who: Hashable) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     changed.set()
@@ -49,7 +53,9 @@ async def _changes(served: ServedBrain, context: Context) -> AsyncIterator[str]:
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
             loop.call_soon_threadsafe(changed.set)
 
-    stop_listening = served.listen(told_so)
+    if served.listeners_of(who) >= _OF_ONE:  # others came at the same moment
+        return
+    stop_listening = served.listen(told_so, who)
     told = ""
     try:
         while not context.stopping.is_set():

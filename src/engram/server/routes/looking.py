@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from starlette.background import BackgroundTask
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 
 from engram.brain import Brain
 from engram.learner import InputError
@@ -18,7 +14,6 @@ from engram.server import schemas
 from engram.server.conditions import etag, unchanged
 from engram.server.context import Asker, Exporter, Historian, In, Served, Teacher, Viewer, look
 from engram.server.ownership import check_own
-from engram.server.parcels import packed
 from engram.server.problems import Refusal
 from engram.server.schemas import LabelCount
 from engram.server.wire import LARGEST
@@ -197,14 +192,14 @@ async def export(
 ) -> Response:
     """Every event as JSON lines; or the whole brain as a zip, to be opened or melded elsewhere."""
 
-    def make() -> Response:
-        with served.using() as brain:
-            file = packed(brain) if format == "zip" else _lines(brain)
-        kind = "application/zip" if format == "zip" else "application/jsonl"
-        done = BackgroundTask(shutil.rmtree, file.parent, ignore_errors=True)
-        return FileResponse(file, media_type=kind, filename=f"{served.name}.{format}", background=done)
-
-    return await look(request, context, etag(served.seq, format), make)
+    headers = {"ETag": etag(served.seq, format), "Cache-Control": "private, no-cache"}
+    if unchanged(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    made = await context.exports.begin(served, whole=format == "zip")
+    headers["Content-Disposition"] = f'attachment; filename="{served.name}.{format}"'
+    if made.length is not None:
+        headers["Content-Length"] = str(made.length)
+    return StreamingResponse(context.exports.parts(made), headers=headers, media_type=f"application/{format}")
 
 
 def _at(brain: Brain, seq: int) -> Brain:
@@ -224,13 +219,3 @@ def _picture(request: Request, found: bytes | None) -> Response:
     if unchanged(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(found, headers=headers, media_type="image/jpeg")
-
-
-def _lines(brain: Brain) -> FilePath:
-    made = FilePath(tempfile.mkdtemp(prefix="engram-"))
-    try:
-        brain.export(made / "events.jsonl")
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
-    return made / "events.jsonl"
