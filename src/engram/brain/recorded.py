@@ -127,12 +127,10 @@ class Recorded(Knowledge):
         with self._lock:
             self._check_open()
             journal = self._journal
-            if journal is None or journal.held:
-                return False
-            if self.moved:
+            if journal is not None and not journal.held and self.moved:
                 self._reopen()
                 return True
-            if journal.log.last == self.seq:
+            if journal is None or journal.held or journal.log.last == self.seq:
                 return False
             last = journal.log.last
             items = list(journal.log.runs(self.seq, last))

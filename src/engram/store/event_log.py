@@ -226,8 +226,8 @@ class EventLog(LogReader):
                         self._writer.execute("VACUUM")  # overwrites every page of the database that held anything
                         set_count(self._writer, ERASING, TRUNCATE_DUE)
                     self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                    self._check_kept()
                     set_count(self._writer, ERASING, 0)
+                    self._check_kept()
             except EngramError as error:
                 if not isinstance(error.__cause__, apsw.BusyError | apsw.LockedError):
                     raise
