@@ -14,17 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.evidence import PriorTrust, fit_trust
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Positions, grown
-from engram.heads.metric import Centres, Comparison, Metric
+from engram.heads.metric import Centres, Metric
+from engram.heads.shrinkage import Prior, Shrinkage
 from engram.learner import FloatArray
-
-SHRINKAGE = 0.1
-"""Share of the identity in the prior: S̃0 = 0.9 S0 + 0.1 (tr S0 / D) I."""
-
-FIT_FROM = 30
-"""Degrees of freedom from which on the evidence decides κ and t."""
 
 _FOLD_AT = 128
 
@@ -37,53 +31,18 @@ class Change(NamedTuple):
     sign: int
 
 
-class Prior:
-    """S̃0 in quantised units, or, where the bundle ships no statistics, the identity scaled to the data.
-
-    Args:
-        covariance: (D, D) within-class covariance S0 in quantised units, or None.
-    """
-
-    def __init__(self, width: int, covariance: FloatArray | None = None) -> None:
-        self.shipped = covariance is not None
-        if covariance is None:
-            self.covariance = np.eye(width)
-        else:
-            spread = np.trace(covariance) / width
-            self.covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * spread * np.eye(width)
-        self._whiten: FloatArray | None = None
-
-    def trust(self, sums: ExactSums) -> PriorTrust:
-        """κ and t for these sums: by evidence from `FIT_FROM` degrees of freedom on."""
-        if sums.degrees < FIT_FROM:
-            return PriorTrust(scale=1.0 if self.shipped else self._scale(sums))
-        if self._whiten is None:
-            self._whiten = np.asarray(np.linalg.inv(np.linalg.cholesky(self.covariance)), np.float64)
-        relative: FloatArray = self._whiten @ sums.scatter() @ self._whiten.T
-        spectrum = np.asarray(np.linalg.eigvalsh(relative), np.float64)
-        return fit_trust(spectrum, sums.degrees)
-
-    @staticmethod
-    def _scale(sums: ExactSums) -> float:
-        """Mean variance within classes; before any class has two examples, half the second moment."""
-        if sums.degrees and np.trace(sums.scatter()) > 0:
-            return float(np.trace(sums.scatter()) / (sums.degrees * sums.width))
-        moment = float(np.trace(sums.gram()))
-        return 0.5 * moment / (sums.total * sums.width) if moment else 1.0
-
-
 class Discriminant:
-    """Scores against the class means in the metric of A. Reads the sums it was made from, copies none.
+    """The metric of A and the class means in it. Reads the sums it was made from, copies none.
 
     Attributes:
-        trust: the κ and t in force.
+        shrinkage: κ, t and the share of S0.
+        chance: the deviation of the cosine of two things that have nothing to do with each other.
         norms: (C,) s_cᵀ A s_c.
     """
 
-    def __init__(self, sums: ExactSums, prior: Prior, trust: PriorTrust | None = None) -> None:
-        self.sums = sums
-        self.trust = trust or prior.trust(sums)
-        covariance = self.trust.kappa * self.trust.scale * prior.covariance + sums.scatter()
+    def __init__(self, sums: ExactSums, prior: Prior, shrinkage: Shrinkage) -> None:
+        self.sums, self.shrinkage, self.chance = sums, shrinkage, prior.chance
+        covariance = shrinkage.kappa * shrinkage.scale * prior.matrix(shrinkage.share) + sums.scatter()
         precision = np.linalg.inv(covariance)
         self._base = 0.5 * (precision + precision.T)
         self._updates = np.empty((_FOLD_AT, sums.width))
@@ -93,7 +52,7 @@ class Discriminant:
     @property
     def freedom(self) -> float:
         """κ + N: A times this is the precision of a single example."""
-        return self.trust.kappa + self.sums.degrees
+        return self.shrinkage.kappa + self.sums.degrees
 
     @property
     def metric(self) -> Metric:
@@ -110,32 +69,16 @@ class Discriminant:
         """Each row times A, (N, D)."""
         return self.metric.apply(vectors)
 
-    def compare(self, rows: FloatArray, centres: Centres) -> Comparison:
-        """(N, D) rows with K centres."""
-        return self.metric.compare(rows, centres)
-
-    def compare_without(
-        self, rows: FloatArray, truth: Positions, centres: Centres, own: Positions
-    ) -> Comparison:
-        """Like `compare`, as if each row had never been taught; see `Metric.compare_without`."""
-        return self.metric.compare_without(rows, truth, self.classes(), centres, own)
-
-    def absorb(self, changes: list[Change]) -> list[tuple[int, FloatArray]]:
-        """Bring A and the norms up to the sums, which hold these changes already.
-
-        Returns:
-            The steps by which the scatter moved, (sign, directions) each.
-        """
+    def absorb(self, changes: list[Change]) -> None:
+        """Bring A and the norms up to the sums, which hold these changes already."""
         self.norms = grown(self.norms, len(self.sums.counts))
         past = _Past(self.sums, changes)
-        return [
-            (change.sign, self._absorb(Change(rows, classes, change.sign), past))
-            for change in _runs(changes)
-            for rows, classes in zip(_blocks(change.rows), _blocks(change.classes), strict=True)
-        ]
+        for change in _runs(changes):
+            for rows, classes in zip(_blocks(change.rows), _blocks(change.classes), strict=True):
+                self._absorb(Change(rows, classes, change.sign), past)
 
-    def _absorb(self, change: Change, past: _Past) -> FloatArray:
-        """One block of changes of one sign; returns its directions √a (x − μ)."""
+    def _absorb(self, change: Change, past: _Past) -> None:
+        """One block of changes of one sign, in the directions √a (x − μ)."""
         directions, weights, sums, counts = past.replay(change)
         moved = self.apply(directions)
         v_v = np.einsum("bd,bd->b", directions, moved).tolist()
@@ -153,18 +96,16 @@ class Discriminant:
             directions, moved = directions[kept], moved[kept]
         if len(directions):
             self._update(directions, moved, change.sign, past)
-        return directions
 
-    def _update(self, directions: FloatArray, moved: FloatArray, sign: int, past: _Past | None) -> None:
+    def _update(self, directions: FloatArray, moved: FloatArray, sign: int, past: _Past) -> None:
         """Add (sign 1) or take away (−1) Σ v vᵀ from the scatter, for (B, D) rows v and v A (Woodbury)."""
         inner = sign * (directions @ moved.T)
         inner.flat[:: len(inner) + 1] += 1.0
         root = np.linalg.inv(np.linalg.cholesky(inner)) if len(inner) > 1 else inner**-0.5
         updates: FloatArray = root @ moved
-        if past:
-            products = self.sums.sums @ updates.T
-            products[past.classes] = past.sums @ updates.T
-            self.norms -= sign * np.square(products).sum(axis=1)
+        products = self.sums.sums @ updates.T
+        products[past.classes] = past.sums @ updates.T
+        self.norms -= sign * np.square(products).sum(axis=1)
         if self._rank and (self._sign != sign or self._rank + len(updates) > _FOLD_AT):
             self._fold()
         self._updates[self._rank : self._rank + len(updates)] = updates
@@ -172,21 +113,14 @@ class Discriminant:
         if self._rank == _FOLD_AT:
             self._fold()
 
-    def moved_by(self, steps: list[tuple[int, FloatArray]]) -> Discriminant:
-        """Take in the steps by which the sums have moved on since it was made."""
-        for sign, directions in steps:
-            if len(directions):
-                self._update(directions, self.apply(directions), sign, None)
-        self.norms = self._norms()
-        return self
-
     def classes(self) -> Centres:
         """The class means as centres."""
-        return Centres(self.sums.sums, self.sums.counts, self.norms, None)
+        return Centres.of(self.metric, self.sums.sums, self.sums.counts, self.norms)
 
-    def centres(self, sums: FloatArray, counts: FloatArray, starts: Positions) -> Centres:
-        """Prototypes as centres; those of class c begin at `starts[c]`."""
-        return Centres(sums, counts, np.einsum("kd,kd->k", self.apply(sums), sums), starts)
+    def prototypes(self, classes: Centres, sums: FloatArray, counts: FloatArray, starts: Positions) -> Centres:
+        """Prototypes as centres, about the middle of the class means; those of class c begin at `starts[c]`."""
+        norms = np.einsum("kd,kd->k", self.apply(sums), sums)
+        return classes.beside(self.metric, sums, counts, norms, starts)
 
     def _norms(self) -> FloatArray:
         norms: FloatArray = np.einsum("cd,cd->c", self.apply(self.sums.sums), self.sums.sums)

@@ -148,6 +148,33 @@ class ExactSums:
         within: FloatArray = self.gram() - scaled.T @ scaled
         return within
 
+    def trace(self) -> float:
+        """tr S_w, the squared distances of all examples from their class means added up; S_w itself is not made."""
+        own = np.einsum("cd,cd->c", self.sums, self.sums) / np.maximum(self.counts, 1)
+        return max(float(np.trace(self.gram()) - own.sum()), 0.0)
+
+    def spread(self) -> float:
+        """Half the mean squared distance of an example from the mean of all; of its length, where there is but one."""
+        if not self.total:
+            return 1.0
+        middle = self.sums.sum(axis=0) / self.total
+        moment = float(np.trace(self.gram())) / self.total
+        around = moment - float(middle @ middle)
+        return 0.5 * (around if around > 1e-9 * moment else moment)
+
+    def squared_norm(self, probes: int) -> float:
+        """The squared Frobenius norm of S_w: exact up to that many features, else estimated from as many directions.
+
+        The directions have entries of ±1, always the same (Hutchinson 1990).
+        """
+        if self.width <= probes:
+            directions = np.eye(self.width)
+        else:
+            signs = np.random.default_rng(0).integers(0, 2, (self.width, probes))
+            directions = (2.0 * signs - 1.0) / np.sqrt(probes)
+        within = self.sums.T @ ((self.sums @ directions) / np.maximum(self.counts, 1)[:, None])
+        return float(np.square(self.gram() @ directions - within).sum())
+
     @property
     def degrees(self) -> int:
         """Degrees of freedom of the scatter, N = Σ(n_c − 1) over classes that have examples."""

@@ -1,65 +1,21 @@
-"""Inputs compared with class means and prototypes in the metric of the precision A, with or without an example."""
+"""Inputs compared with class means and prototypes, about a common middle, in the metric of the precision A.
+
+A cosine depends on where the origin lies. The backbone's mean m0 is the right origin for things like those that the
+backbone was measured on; elsewhere all that is taught lies in one direction from it, and the cosines tell little apart.
+So the origin moves towards the mean of the class means, as far as the two differ by more than chance would have it
+(positive-part shrinkage: James and Stein 1961; Efron and Morris 1973).
+"""
 
 from __future__ import annotations
 
-from copy import copy
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from engram.heads.head import Positions
 from engram.learner import FloatArray
-
-
-class Centres:
-    """What an input is compared with: K means given by their sums and counts.
-
-    Attributes:
-        sums: (K, D).
-        counts: (K,).
-        norms: (K,) μ_kᵀ A μ_k.
-        starts: (C,) where the centres of each class begin; None: one for each class.
-        widening: (K,) 1/(1 + 1/n).
-    """
-
-    def __init__(self, sums: FloatArray, counts: FloatArray, norms: FloatArray, starts: Positions | None) -> None:
-        self.sums, self.counts, self.starts = sums, counts, starts
-        self.inverse = 1.0 / np.maximum(counts, 1.0)
-        self.norms = np.maximum(norms, 0.0) * np.square(self.inverse)
-        self.widening = 1.0 / (1.0 + self.inverse)
-
-    def kept(self) -> Centres:
-        """The same, with arrays that no one else writes to."""
-        made = copy(self)
-        made.sums, made.counts = self.sums.copy(), self.counts.copy()
-        return made
-
-    def best(self, scores: FloatArray) -> FloatArray:
-        """(N, C) from (N, K): the largest of each class."""
-        return scores if self.starts is None else np.maximum.reduceat(scores, self.starts, axis=1)
-
-
-class Comparison(NamedTuple):
-    """(N, K) of inputs with centres, and (N,) xᵀAx. A centre that is not there has a product of −inf."""
-
-    products: FloatArray  # xᵀ A μ
-    norms: FloatArray  # μᵀ A μ, broadcastable to (N, K)
-    own: FloatArray  # xᵀ A x
-    widening: FloatArray  # 1/(1 + 1/n), broadcastable to (N, K): a mean of few examples is itself uncertain
-
-    def cosine(self) -> FloatArray:
-        """Cosine between x and μ in the metric of A; 0 for a centre at the origin."""
-        scale: FloatArray = np.sqrt(np.maximum(self.own[:, None] * self.norms, 1e-300))
-        return self.products / scale
-
-    def linear(self) -> FloatArray:
-        """xᵀAμ − μᵀAμ/2, the linear discriminant."""
-        return self.products - 0.5 * self.norms
-
-    def squared(self) -> FloatArray:
-        """d²(x, μ) in the metric of A."""
-        squared: FloatArray = np.maximum(self.own[:, None] - 2 * self.products + self.norms, 0.0)
-        return squared
 
 
 class Metric(NamedTuple):
@@ -89,44 +45,113 @@ class Metric(NamedTuple):
         return self.base - self.sign * (self.updates.T @ self.updates)
 
     def compare(self, rows: FloatArray, centres: Centres) -> Comparison:
-        """(N, D) rows with K centres."""
+        """(N, D) rows with K centres, about the middle of the centres."""
+        rows = rows - centres.middle
         moved = self.apply(rows)
-        own = np.einsum("nd,nd->n", moved, rows)
-        return Comparison((moved @ centres.sums.T) * centres.inverse, centres.norms[None], own, centres.widening[None])
+        products = (moved @ centres.sums.T) * centres.inverse - (moved @ centres.middle)[:, None]
+        return Comparison(products, centres.norms[None], np.einsum("nd,nd->n", moved, rows), centres.widening[None])
 
-    def compare_without(
-        self, rows: FloatArray, truth: Positions, classes: Centres, centres: Centres, own: Positions
-    ) -> Comparison:
-        """Like `compare`, as if each row had never been taught: leave-one-out in closed form.
 
-        Args:
-            rows: (N, D) examples that were taught, each of a class with at least two.
-            truth: (N,) their classes.
-            classes: the class means.
-            own: (N,) the centre that holds each; one that holds nothing else is left out (product −inf).
-        """
-        seen = self.compare(rows, centres)
-        index = np.arange(len(rows))
-        count = classes.counts[truth]
-        means = classes.sums[truth] / count[:, None]
-        moved_means = self.apply(means)
-        # u = A v with v = x − μ_c: its products with the row itself, the centres, and v
-        row_u = seen.own - np.einsum("nd,nd->n", moved_means, rows)
-        centre_u = seen.products - (moved_means @ centres.sums.T) * centres.inverse
-        v_u = np.maximum(row_u - np.einsum("nd,nd->n", moved_means, rows - means), 0.0)
-        weight = count / (count - 1)
-        gain = weight / np.maximum(1 - weight * v_u, 1e-9)
-        products, norms = seen.products.copy(), np.broadcast_to(seen.norms, seen.products.shape).copy()
-        # the centre that holds the row, without it: p' = p − (x − p)/(n − 1)
-        rest = np.maximum(centres.counts[own] - 1, 1)
-        p, q, u = products[index, own], norms[index, own], centre_u[index, own]
-        products[index, own] = p - (seen.own - p) / rest
-        norms[index, own] = q - 2 * (p - q) / rest + (seen.own - 2 * p + q) / rest**2
-        centre_u[index, own] = u - (row_u - u) / rest
-        products += (gain * row_u)[:, None] * centre_u
-        norms = np.maximum(norms + gain[:, None] * np.square(centre_u), 0.0)
-        alone = centres.counts[own] == 1
-        products[index[alone], own[alone]] = -np.inf
-        widening = np.broadcast_to(seen.widening, products.shape).copy()
-        widening[index, own] = rest / (rest + 1)
-        return Comparison(products, norms, seen.own + gain * np.square(row_u), widening)
+@dataclass(frozen=True, eq=False)
+class Centres:
+    """What an input is compared with: K means given by their sums and counts.
+
+    Attributes:
+        sums: (K, D).
+        counts: (K,).
+        norms: (K,) (μ_k − m)ᵀ A (μ_k − m).
+        middle: (D,) m.
+        pull: how far the middle has moved from m0 to the mean of the class means, in [0, 1].
+        starts: (C,) where the centres of each class begin; None: one for each class.
+    """
+
+    sums: FloatArray
+    counts: FloatArray
+    norms: FloatArray
+    middle: FloatArray
+    pull: float
+    starts: Positions | None = None
+
+    @classmethod
+    def of(cls, metric: Metric, sums: FloatArray, counts: FloatArray, norms: FloatArray) -> Self:
+        """The class means. `norms` are (C,) s_cᵀ A s_c."""
+        middle, pull = middle_of(sums, counts)
+        return cls(sums, counts, _about(metric, sums, counts, norms, middle), middle, pull)
+
+    def beside(
+        self, metric: Metric, sums: FloatArray, counts: FloatArray, norms: FloatArray, starts: Positions
+    ) -> Self:
+        """Other centres about the same middle."""
+        norms = _about(metric, sums, counts, norms, self.middle)
+        return replace(self, sums=sums, counts=counts, norms=norms, starts=starts)
+
+    @cached_property
+    def inverse(self) -> FloatArray:
+        """(K,) 1/n."""
+        return 1.0 / np.maximum(self.counts, 1.0)
+
+    @cached_property
+    def widening(self) -> FloatArray:
+        """(K,) 1/(1 + 1/n): a mean of few examples is itself uncertain."""
+        return 1.0 / (1.0 + self.inverse)
+
+    def means(self) -> FloatArray:
+        """(K, D) the means, from the middle."""
+        return self.sums * self.inverse[:, None] - self.middle
+
+    def kept(self) -> Self:
+        """The same, with arrays that no one else writes to."""
+        return replace(self, sums=self.sums.copy(), counts=self.counts.copy())
+
+    def best(self, scores: FloatArray) -> FloatArray:
+        """(N, C) from (N, K): the largest of each class."""
+        return scores if self.starts is None else np.maximum.reduceat(scores, self.starts, axis=1)
+
+
+class Comparison(NamedTuple):
+    """(N, K) of inputs with centres, and (N,) xᵀAx, all about the middle. A centre that is not there has −inf."""
+
+    products: FloatArray  # xᵀ A μ
+    norms: FloatArray  # μᵀ A μ, broadcastable to (N, K)
+    own: FloatArray  # xᵀ A x
+    widening: FloatArray  # 1/(1 + 1/n), broadcastable to (N, K)
+
+    def cosine(self) -> FloatArray:
+        """Cosine between x and μ in the metric of A; 0 for a centre at the middle."""
+        scale: FloatArray = np.sqrt(np.maximum(self.own[:, None] * self.norms, 1e-300))
+        return self.products / scale
+
+    def linear(self) -> FloatArray:
+        """xᵀAμ − μᵀAμ/2, the linear discriminant."""
+        return self.products - 0.5 * self.norms
+
+    def distance(self) -> FloatArray:
+        """d²(x, μ)/(1 + 1/n) in the metric of A."""
+        squared: FloatArray = np.maximum(self.own[:, None] - 2 * self.products + self.norms, 0.0) * self.widening
+        return squared
+
+
+def middle_of(sums: FloatArray, counts: FloatArray) -> tuple[FloatArray, float]:
+    """The origin for comparing, (D,), and how far it has moved from m0 towards the mean of the class means.
+
+    That mean lies tr S_b / C from m0 (squared) by chance, where S_b is the spread of the class means about it.
+    """
+    taught = counts > 0
+    classes = int(taught.sum())
+    if classes < 2:
+        return np.zeros(sums.shape[1]), 0.0
+    inverse = np.where(taught, 1.0 / np.maximum(counts, 1.0), 0.0)
+    mean = inverse @ sums / classes
+    away = float(mean @ mean)
+    squares = float((np.einsum("cd,cd->c", sums, sums) * inverse**2).sum())
+    by_chance = max(squares - classes * away, 0.0) / ((classes - 1) * classes)
+    pull = 1.0 - min(1.0, by_chance / away) if away > 0 else 0.0
+    return pull * mean, pull
+
+
+def _about(metric: Metric, sums: FloatArray, counts: FloatArray, norms: FloatArray, middle: FloatArray) -> FloatArray:
+    """(K,) (μ − m)ᵀ A (μ − m) from sᵀ A s."""
+    inverse = 1.0 / np.maximum(counts, 1.0)
+    moved = metric.apply(middle[None])[0]
+    about: FloatArray = norms * inverse**2 - 2.0 * (sums @ moved) * inverse + moved @ middle
+    return np.maximum(about, 0.0)

@@ -1,158 +1,216 @@
 """Nothing I know: whether an input resembles anything taught, without a single example of an unknown.
 
-Two axes. *Familiarity*: how near is the nearest class mean, in units of the spread within classes? *Focus*: is it
-much nearer than the others, or is everything equally far? Both are standardised by the median and the median absolute
-deviation of leave-one-out scores of taught examples. Where the nearest class has few examples the lesser of the two
-decides, else their sum; refused is what falls below the α-quantile of the same statistic on taught examples.
+One number decides, the *resemblance* to the nearest class: the cosine with its mean for features of a network, the negative
+log of the distance for raw readings. A known thing is refused where both its own class and every other one resemble it
+less than the threshold. So the share of known things refused at a threshold is the product of two shares, and both are
+known from what was taught: how examples resemble their own class when left out, and how they resemble the others.
+
+After one example of each class none can be left out. What a known thing will score is then expected from how far the
+classes lie apart; that expectation counts for a few examples, and fades as real ones come.
+
+Strangers are free as well: the examples of each class, asked as if their class had never been taught.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.head import Positions
-from engram.heads.metric import Centres, Comparison
 from engram.learner import FloatArray
 
-MANY = 20
-"""Examples of the nearest class from which on focus and familiarity are added."""
-
-PRIOR_WEIGHT = 300.0
-"""Examples that the normal quantile counts for beside the empirical one, which wavers while examples are few."""
+_BY_MODEL = 300.0  # left-out examples that the two factors count for beside the empirical quantile
 
 
-def distances(comparison: Comparison, centres: Centres, freedom: float) -> FloatArray:
-    """(N, C) d²(x, μ)/(1 + 1/n) to the nearest centre of each class, in the metric (κ + N) A."""
-    spread = comparison.squared() * (comparison.widening * freedom)
-    return spread if centres.starts is None else -centres.best(-spread)
+class Expectation(NamedTuple):
+    """What a known thing scores with a class of one example, in deviations of the scores with other classes.
 
-
-def finite(spread: FloatArray) -> FloatArray:
-    """Distances with the largest of them in place of infinity: that of a class with no example but the one left out."""
-    there = np.isfinite(spread)
-    return spread if there.all() else np.where(there, spread, spread[there].max())
-
-
-def likeliest(spread: FloatArray, counts: FloatArray, typical: float) -> Positions:
-    """(N,) the class under which each input is likeliest: the nearest, where all classes have as many examples.
-
-    A mean of few examples is uncertain, which brings everything nearer to it: −2 ln of the normal predictive density is
-    d²/(1 + 1/n) in units of what is typical, and ln(1 + 1/n) for the width of the density (for each dimension alike).
-
-    Args:
-        counts: (C,) examples of each class.
-        typical: the distance of a known input.
+    Attributes:
+        lead: how far above the mean of those.
+        spread: the deviation.
+        weight: left-out examples that it counts for.
     """
-    places: Positions = (spread / typical + np.log1p(1.0 / np.maximum(counts, 1.0))).argmin(axis=1)
-    return places
+
+    lead: float = 2.1
+    spread: float = 2.0
+    weight: float = 3.0
 
 
-def axes(spread: FloatArray, nearest: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
-    """Focus and familiarity, (N,) each, from (N, C) distances.
+EXPECTED = Expectation()
+"""Chosen on classes of Tiny-ImageNet, Omniglot, CLINC150 and spoken digits, one example each."""
 
-    Focus is ln of the mean distance to the other classes over that to the nearest (0 where there is no other),
-    familiarity −ln of the nearest.
 
-    Args:
-        nearest: (N,) the distance that counts as the least; None for the least.
+class Scores(NamedTuple):
+    """Resemblances of left-out examples.
+
+    Attributes:
+        own: (L,) with their own class, of those whose class has others.
+        groups: (L,) how many groups of near-duplicates their class has left.
+        truth: (L,) their class.
+        others: (M,) the largest with another class.
+        strangers: (M, C) with every class, as if their own had never been taught (−inf).
+        rows: (L,) which of the M they are.
     """
-    count = spread.shape[1]
-    nearest = np.maximum(spread.min(axis=1) if nearest is None else nearest, 1e-12)
-    familiarity = -np.log(nearest)
-    if count < 2:
-        return np.zeros(len(spread)), familiarity
-    others = (spread.sum(axis=1) - nearest) / (count - 1)
-    return np.log(np.maximum(others, 1e-12)) + familiarity, familiarity
+
+    own: FloatArray
+    groups: FloatArray
+    truth: npt.NDArray[np.intp]
+    others: FloatArray
+    strangers: FloatArray
+    rows: npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A score's centre and spread over taught examples."""
+class ErrorRates(NamedTuple):
+    """Both errors of "Nothing I know" at one setting, each a share from 0 to 1.
 
-    median: float
-    deviation: float
+    Attributes:
+        alpha: the setting.
+        refused: of known things, that are refused.
+        accepted: of strangers like the other classes, that are taken for something; NaN with one class.
+    """
 
-    @classmethod
-    def of(cls, scores: FloatArray) -> Axis:
-        median = float(np.median(scores))
-        return cls(median, max(1.4826 * float(np.median(np.abs(scores - median))), 1e-9))
-
-    def standard(self, scores: FloatArray) -> FloatArray:
-        standard: FloatArray = (scores - self.median) / self.deviation
-        return standard
+    alpha: float
+    refused: float
+    accepted: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Novelty:
     """The calibrated test.
 
     Attributes:
-        focus, familiarity: how taught examples score when left out.
-        few, many: thresholds of the lesser and of the sum of the standardised scores.
-        temperature: of the softmax that turns scores into confidence.
+        expected: (C,) what a known thing is expected to score with each class.
+        residuals: (L,) how left-out examples deviate from that.
+        tails: the deviation of the expectation, and how many examples it counts for.
+        others: (M,) the largest resemblance of taught things with other classes, less the handicap.
+        strangers: (M,) of strangers with any class, likewise.
+        known: (L,) of left-out examples with any class, likewise.
+        handicap: (C,) what classes of more examples must score more.
     """
 
-    focus: Axis | None
-    familiarity: Axis
-    few: float
-    many: float
-    temperature: float
+    expected: FloatArray
+    residuals: FloatArray
+    tails: tuple[float, float]
+    others: FloatArray
+    strangers: FloatArray
+    known: FloatArray
+    handicap: FloatArray
 
-    @property
-    def typical(self) -> float:
-        """The distance of a known input to its class."""
-        return float(np.exp(-self.familiarity.median))
+    @classmethod
+    def of(cls, scores: Scores, groups: FloatArray, grows: bool, chance: float) -> Novelty:
+        """From left-out scores.
 
-    def statistic(self, focus: FloatArray, familiarity: FloatArray, counts: FloatArray) -> FloatArray:
-        """(N,) how known each input is, 0 at the threshold; `counts` are the examples of its nearest class."""
-        near = self.familiarity.standard(familiarity)
-        if self.focus is None:
-            return near - self.few
-        clear = self.focus.standard(focus)
-        return np.where(counts < MANY, np.minimum(clear, near) - self.few, clear + near - self.many)
+        Args:
+            groups: (C,) groups of near-duplicates in each class.
+            grows: whether the resemblance grows with the examples of a class, as a cosine does.
+            chance: the deviation of the score of two things that have nothing to do with each other.
+        """
+        lead, spread, weight = EXPECTED
+        middle, deviation = _between(scores.strangers, chance)
+        one = middle + lead * deviation
+        growth = _Growth(one, scores, weight, grows)
+        expected = growth.at(groups)
+        handicap = 0.5 * (expected - expected[groups > 0].mean()) if grows else np.zeros(len(groups))
+        residuals = scores.own - growth.at(scores.groups)
+        own = residuals + (expected - handicap)[scores.truth]
+        others = scores.others
+        apart = np.where(np.isfinite(scores.strangers), scores.strangers - handicap, -np.inf)
+        return cls(expected, residuals, (spread * deviation, weight), others, apart.max(axis=1, initial=-np.inf),
+                   np.maximum(own, others[scores.rows]), handicap)
 
-    def known(self, focus: FloatArray, familiarity: FloatArray, counts: FloatArray) -> npt.NDArray[np.bool_]:
-        """(N,) whether each input is something the head knows."""
-        known: npt.NDArray[np.bool_] = self.statistic(focus, familiarity, counts) >= 0.0
-        return known
+    def threshold(self, alpha: float) -> float:
+        """Resemblance, less the handicap, below which an input is refused, so that a share alpha of known things is."""
+        low, high = -1.0, 1.0
+        while self._refused(low) > alpha and low > -1e6:
+            low *= 2.0
+        while self._refused(high) < alpha and high < 1e6:
+            high *= 2.0
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if self._refused(middle) < alpha else (low, middle)
+        share = len(self.known) / (len(self.known) + _BY_MODEL)
+        measured = float(np.quantile(self.known, alpha)) if len(self.known) else 0.0
+        return share * measured + (1.0 - share) * low
+
+    def rates(self, alpha: float) -> ErrorRates:
+        """Both errors that are to be expected with this alpha."""
+        threshold = self.threshold(alpha)
+        strange = self.strangers[np.isfinite(self.strangers)]
+        if not len(strange):
+            return ErrorRates(alpha, alpha, float("nan"))
+        classes = max(int(np.isfinite(self.expected).sum()), 2)
+        below = float(_smooth(strange, np.array([threshold]))[0]) ** (classes / (classes - 1))
+        return ErrorRates(alpha, alpha, 1.0 - below)
+
+    def _refused(self, threshold: float) -> float:
+        deviation, weight = self.tails
+        at = threshold - np.unique(self.expected - self.handicap)
+        own = weight * _normal(at / max(deviation, 1e-12))
+        if len(self.residuals):
+            own = own + len(self.residuals) * _smooth(self.residuals, at)
+        own = own.mean() / (weight + len(self.residuals))
+        others = self.others[np.isfinite(self.others)]
+        return float(own * (_smooth(others, np.array([threshold]))[0] if len(others) else 1.0))
 
 
-def calibrate(spread: FloatArray, temperature: float, alpha: float) -> Novelty:
-    """Calibrate on left-out examples.
+class _Growth:
+    """What a known thing scores with a class of ν examples: ρ/√(ρ + (1 − ρ)/ν), where two examples have the cosine ρ."""
 
-    Args:
-        spread: (M, C) leave-one-out distances; infinity where a class has no other example.
-        temperature: of the softmax of the scores.
-        alpha: share of known things that may be refused.
-    """
-    focus, familiarity = axes(finite(spread))
-    close = Axis.of(familiarity)
-    near = close.standard(familiarity)
-    if spread.shape[1] < 2:
-        return Novelty(None, close, _quantile(near, alpha), 0.0, 1.0)
-    clear = Axis.of(focus)
-    apart = clear.standard(focus)
-    lesser, total = _quantile(np.minimum(apart, near), alpha), _quantile(apart + near, alpha)
-    return Novelty(clear, close, lesser, total, temperature)
+    def __init__(self, one: float, scores: Scores, weight: float, grows: bool) -> None:
+        self._grows = grows
+        if not len(scores.own):
+            self._one = one
+            return
+        if not grows:
+            measured = float(scores.own.mean())
+        else:
+            low, high = 1e-3, 1.0
+            for _ in range(40):
+                self._one = 0.5 * (low + high)
+                found = self.at(scores.groups).mean()
+                low, high = (self._one, high) if found < scores.own.mean() else (low, self._one)
+            measured = low
+        count = len(scores.own)
+        self._one = (weight * one + count * measured) / (weight + count)
 
-
-def uncalibrated(width: int, alpha: float) -> Novelty:
-    """Before any class has two examples: d² of a known input is about χ² with D degrees of freedom."""
-    return Novelty(None, Axis(-float(np.log(width)), 0.35), -_normal_quantile(alpha), 0.0, 0.1)
-
-
-def _quantile(statistic: FloatArray, alpha: float) -> float:
-    """The α-quantile, leaning on a normal distribution of the same median and spread while examples are few."""
-    axis = Axis.of(statistic)
-    normal = axis.median - _normal_quantile(alpha) * axis.deviation
-    share = len(statistic) / (len(statistic) + PRIOR_WEIGHT)
-    return float(share * np.quantile(statistic, alpha) + (1 - share) * normal)
+    def at(self, groups: FloatArray) -> FloatArray:
+        """(C,) the expected score with classes of so many groups of examples."""
+        if not self._grows:
+            return np.full(len(groups), self._one)
+        one = float(np.clip(self._one, 1e-3, 1.0))
+        grown: FloatArray = one / np.sqrt(one + (1.0 - one) / np.maximum(groups, 1.0))
+        return grown
 
 
-def _normal_quantile(alpha: float) -> float:
-    """How many deviations below the mean the α-quantile of a normal distribution lies."""
-    return -NormalDist().inv_cdf(alpha)
+def _between(strangers: FloatArray, chance: float) -> tuple[float, float]:
+    """Mean and deviation of the scores with other classes; few of them are helped by what chance would give."""
+    scores = strangers[np.isfinite(strangers)]
+    if not len(scores):
+        return 0.0, chance
+    few = 3.0
+    variance = (len(scores) * float(scores.var()) + few * chance**2) / (len(scores) + few)
+    return float(scores.mean()), float(np.sqrt(variance))
+
+
+def _smooth(sample: FloatArray, at: FloatArray) -> FloatArray:
+    """Share of a distribution below each point, from a sample: Gaussian kernels that keep its variance (Silverman)."""
+    mean, deviation = float(sample.mean()), float(sample.std())
+    if deviation <= 1e-12 * max(abs(mean), 1.0):
+        return (at >= mean).astype(np.float64)
+    width = 1.06 * deviation * len(sample) ** -0.2
+    kept = np.sqrt(max(1.0 - (width / deviation) ** 2, 0.0))
+    points = mean + kept * (sample - mean)
+    return _normal((at[:, None] - points) / width).mean(axis=1)
+
+
+_TABLE = np.linspace(-6.0, 6.0, 2401)
+_BELOW = np.array([NormalDist().cdf(float(x)) for x in _TABLE])
+
+
+def _normal(z: FloatArray) -> FloatArray:
+    """The normal distribution function, by table: numpy has none."""
+    found: FloatArray = np.interp(z, _TABLE, _BELOW)
+    return found

@@ -8,17 +8,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.class_spread import ClassSpread
-from engram.heads.exact_sums import ExactSums
-from engram.heads.head import Positions
+from engram.heads.head import focus
 from engram.heads.metric import Centres, Comparison, Metric
-from engram.heads.novelty import Novelty, axes, distances, finite, likeliest
+from engram.heads.novelty import Novelty
 from engram.learner import FloatArray
 
-ReadOutKind = Literal["auto", "class", "cosine", "linear", "prototypes"]
-
-_STALE = 1.5  # growth after which the calibration is made anew
-_STALE_LABELS = 1.1  # growth in labels after which it is
+ReadOutKind = Literal["auto", "class", "cosine", "linear", "priors", "prototypes"]
 
 
 class Answer(NamedTuple):
@@ -31,25 +26,23 @@ class Answer(NamedTuple):
     familiarity: FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calibration:
-    """How scores are read: the kind that did best on left-out examples, and what counts as known."""
+    """How scores are read, and what counts as known.
+
+    Attributes:
+        kind: the read-out that did best on left-out examples.
+        temperature: of the softmax that turns scores into confidence.
+        by_distance: whether what resembles is told by the distance, as for raw readings, or by the cosine.
+        novelty: how taught and strange things resemble the classes.
+        thresholds: (C,) resemblance with each class below which an input is refused.
+    """
 
     kind: ReadOutKind
+    temperature: float
+    by_distance: bool
     novelty: Novelty
-    spread: ClassSpread
-    total: int  # examples, degrees of freedom and labels, when it was made
-    degrees: int
-    labels: int
-
-    def fits(self, sums: ExactSums) -> bool:
-        """Whether the data is still of about the size it was made for.
-
-        A new label among few changes what focus is measured against, the mean of the other labels, at once.
-        """
-        pairs = ((self.total, sums.total), (self.degrees, sums.degrees))
-        labels = sorted((self.labels, sums.classes))
-        return labels[1] <= _STALE_LABELS * labels[0] and all(max(pair) < _STALE * min(pair) + 1 for pair in pairs)
+    thresholds: FloatArray
 
 
 class Reading(NamedTuple):
@@ -58,7 +51,7 @@ class Reading(NamedTuple):
     Attributes:
         metric: the precision A.
         classes: the class means.
-        centres: what inputs are compared with: the class means, or prototypes.
+        centres: what scores are read from: the class means, or prototypes.
         calibration: how that is read.
     """
 
@@ -77,41 +70,35 @@ class Reading(NamedTuple):
 
         Whether an input is known is judged against all classes, whichever are in question.
         """
-        comparison = self.metric.compare(rows, self.centres)
-        spread = distances(comparison, self.centres, self.metric.freedom)
-        nearest = likeliest(spread, self.classes.counts, self.calibration.novelty.typical)
-        return self._read(comparison, spread, nearest, self.classes.counts[nearest], columns)
+        by_class = self.metric.compare(rows, self.classes)
+        comparison = by_class if self.centres.starts is None else self.metric.compare(rows, self.centres)
+        return self.read(by_class, comparison, columns)
 
-    def answer_without(self, rows: FloatArray, truth: Positions, prototypes: Positions) -> Answer:
-        """The same for taught examples, each as if it had never been taught.
-
-        Args:
-            truth: (N,) their classes, of at least two examples each.
-            prototypes: (N,) the prototypes that hold them.
-        """
-        own = truth if self.centres.starts is None else prototypes
-        comparison = self.metric.compare_without(rows, truth, self.classes, self.centres, own)
-        spread = finite(distances(comparison, self.centres, self.metric.freedom))
-        nearest = likeliest(spread, self.classes.counts, self.calibration.novelty.typical)
-        return self._read(comparison, spread, nearest, self.classes.counts[nearest] - (nearest == truth), None)
-
-    def _read(
-        self, comparison: Comparison, spread: FloatArray, nearest: Positions, of_nearest: FloatArray,
-        columns: list[int] | None,
-    ) -> Answer:
-        kind, novelty, freedom = self.calibration.kind, self.calibration.novelty, self.metric.freedom
-        scores = self.centres.best(score(comparison, kind, freedom, self.calibration.spread))
-        focus, familiarity = axes(spread, spread[np.arange(len(spread)), nearest])
-        known = novelty.known(focus, familiarity, of_nearest)
+    def read(self, by_class: Comparison, comparison: Comparison, columns: list[int] | None = None) -> Answer:
+        """The answers for inputs that were compared with the class means, and with the centres."""
+        calibration = self.calibration
+        alike = resemblance(by_class, calibration.by_distance, self.metric.freedom)
+        familiarity = (alike - calibration.thresholds).max(axis=1)
+        scores = self.centres.best(score(comparison, calibration.kind, self.metric.freedom))
         if columns is not None:
-            scores = scores[:, columns]
+            scores, alike = scores[:, columns], alike[:, columns]
         best = scores.max(axis=1, keepdims=True)
-        confidence = 1.0 / np.exp((scores - best) / novelty.temperature).sum(axis=1)
-        return Answer(scores, known, confidence, focus, familiarity)
+        confidence = 1.0 / np.exp((scores - best) / calibration.temperature).sum(axis=1)
+        return Answer(scores, familiarity >= 0.0, confidence, focus(alike), familiarity)
 
 
-def score(comparison: Comparison, kind: ReadOutKind, freedom: float, spread: ClassSpread) -> FloatArray:
+def score(comparison: Comparison, kind: ReadOutKind, freedom: float) -> FloatArray:
     """(N, K) scores: larger is better."""
     if kind == "linear":
         return comparison.linear() * freedom
-    return spread.read(comparison.cosine()) if kind == "cosine" else comparison.cosine()
+    if kind == "priors":
+        return comparison.linear() * freedom - np.log(1.0 / comparison.widening - 1.0)
+    return comparison.cosine()
+
+
+def resemblance(comparison: Comparison, by_distance: bool, freedom: float) -> FloatArray:
+    """(N, K) how much inputs are like centres: the cosine, or −ln of the distance in deviations of an example."""
+    if not by_distance:
+        return np.where(np.isfinite(comparison.products), comparison.cosine(), -np.inf)
+    distance = np.where(np.isfinite(comparison.products), comparison.distance(), np.inf)
+    return -0.5 * np.log(np.maximum(distance * freedom, 1e-12))

@@ -1,0 +1,128 @@
+"""The examples that a head judges itself by: some of each class, one of each group of near-duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from engram.heads.episodes import Episodes, Rows
+from engram.heads.head import Positions
+from engram.heads.near_duplicates import WITHIN, Neighbours, reach_between
+from engram.learner import FloatArray
+
+PER_CLASS = 64
+ALTOGETHER = 640
+_FOR_REACH = 128  # examples that tell how far apart classes are
+
+
+class Sample(NamedTuple):
+    """Examples of every class, each for a group of near-duplicates.
+
+    It is a function of which examples are kept, and of nothing else: those of the smallest SHA-256 are taken.
+
+    Attributes:
+        rows: (M, D) quantised examples.
+        truth: (M,) their classes.
+        places: (M,) where their class keeps them.
+        means: (M, D) the mean of each one's group.
+        sizes: (M,) examples in the group; as many as the class has, where nothing would be left without it.
+        groups: (C,) how many groups each class has.
+    """
+
+    rows: FloatArray
+    truth: Positions
+    places: Positions
+    means: FloatArray
+    sizes: FloatArray
+    groups: FloatArray
+
+    @property
+    def single(self) -> bool:
+        """Whether every group is one example."""
+        return bool((self.sizes == 1.0).all())
+
+
+class Sampler:
+    """Makes samples; what it knows of a class is made anew only where the class has changed.
+
+    Args:
+        near: whether examples can be near-duplicates without being equal: features of a network, not raw readings.
+    """
+
+    def __init__(self, near: bool) -> None:
+        self._near = near
+        self._known: dict[Episodes, _Known] = {}
+
+    def sample(self, classes: Sequence[Episodes], counts: FloatArray) -> Sample:
+        """Up to 64 examples of each class and 640 in all.
+
+        Args:
+            counts: (C,) how many examples each class was taught, kept or not.
+        """
+        taught = np.flatnonzero(counts > 0)
+        if len(taught) > ALTOGETHER:  # very many classes: an even choice of them
+            taught = taught[np.linspace(0, len(taught) - 1, ALTOGETHER).astype(np.intp)]
+        most = int(np.clip(ALTOGETHER // max(len(taught), 1), 1, PER_CLASS))
+        found = {place: self._neighbours(classes[place], most) for place in taught.tolist() if len(classes[place].rows)}
+        self._known = {classes[place]: self._known[classes[place]] for place in found}  # none of a class that is gone
+        between = self._between(classes, found) if self._near else 0.0
+        groups = np.where(counts > 0, 1.0, 0.0)
+        parts = []
+        for place, neighbours in found.items():
+            reach = max(WITHIN * neighbours.typical(), between) if self._near else 0.0
+            first, members = neighbours.groups(reach)
+            share = counts[place] / len(neighbours.candidates)
+            sizes = np.minimum(np.array([len(some) for some in members]) * share, counts[place])
+            groups[place] = max(1.0, _distinct(neighbours, reach) * counts[place])
+            kept = classes[place].rows
+            parts.append(Sample(
+                kept[neighbours.chosen[first]].astype(np.float64), np.full(len(first), place), neighbours.chosen[first],
+                np.stack([kept[neighbours.candidates[some]].mean(axis=0) for some in members]), sizes, groups,
+            ))
+        return _joined(parts, groups, classes[0].width if classes else 0)
+
+    def _neighbours(self, episodes: Episodes, most: int) -> Neighbours:
+        known = self._known.get(episodes)
+        if known is None or not known.still(episodes, most):
+            self._known[episodes] = known = _Known(episodes.rows, most, Neighbours.of(episodes, most))
+        return known.neighbours
+
+    @staticmethod
+    def _between(classes: Sequence[Episodes], found: dict[int, Neighbours]) -> float:
+        few = max(1, _FOR_REACH // max(len(found), 1))
+        chosen = [(place, neighbours.chosen[:few]) for place, neighbours in list(found.items())[:_FOR_REACH]]
+        if not chosen:
+            return 0.0
+        rows = np.concatenate([classes[place].rows[some] for place, some in chosen]).astype(np.float64)
+        return reach_between(rows, np.concatenate([np.full(len(some), place) for place, some in chosen]))
+
+
+class _Known(NamedTuple):
+    rows: Rows
+    most: int
+    neighbours: Neighbours
+
+    def still(self, episodes: Episodes, most: int) -> bool:
+        """Whether the class holds the same rows: they are only ever appended to, or replaced by others."""
+        rows = episodes.rows
+        same = self.rows.base is rows.base and len(self.rows) == len(rows) and self.most == most
+        return same and self.rows.__array_interface__["data"] == rows.__array_interface__["data"]
+
+
+def _distinct(neighbours: Neighbours, reach: float) -> float:
+    """Groups for each example: the mean of 1 over the size of an example's group."""
+    first, members = neighbours.groups(reach)
+    if len(neighbours.chosen) == len(neighbours.candidates):
+        return len(first) / len(neighbours.candidates)
+    sizes = np.maximum((neighbours.distances <= reach).sum(axis=1), 1)
+    return float((1.0 / sizes).mean())
+
+
+def _joined(parts: list[Sample], groups: FloatArray, width: int) -> Sample:
+    if not parts:
+        none = np.zeros(0, np.intp)
+        return Sample(np.zeros((0, width)), none, none, np.zeros((0, width)), np.zeros(0), groups)
+    rows, truth, places, means, sizes = (np.concatenate([part[i] for part in parts]) for i in range(5))
+    return Sample(rows, truth, places, means, sizes, groups)
