@@ -19,7 +19,7 @@ from engram.heads.episodes import Keys, keys_of
 from engram.heads.fast_memory import FastMemory
 from engram.heads.head import Positions
 from engram.heads.left_out import LeftOut
-from engram.heads.novelty import Novelty
+from engram.heads.novelty import ALPHAS, ErrorRates, Novelty
 from engram.heads.view import HeadView, cosines
 from engram.inputs.vectors import check_text, positions
 from engram.learner import (
@@ -123,7 +123,6 @@ class FastHead(FastMemory):
             raise NotTaughtError(
                 f"An example to forget was never taught as {self.labels[lacking]!r}, or not so often."
             )
-        self._readout.before_change()
         self.sums.subtract(rows, classes)
         self._episodes.remove(rows, classes)
         self._readout.note(Change(rows, classes, -1))
@@ -177,7 +176,7 @@ class FastHead(FastMemory):
             self.sums.merge(other.sums, places)
             self._episodes.reserve(len(self.sums.counts))
             self._episodes.meld(other._episodes, places)
-            self._readout.reset()
+            self._readout.invalidate()
             self._make_room()
 
     def consolidate(self, labels: Iterable[Label] | None = None) -> Consolidation:
@@ -196,7 +195,7 @@ class FastHead(FastMemory):
                 return Consolidation()
             discriminant = self._readout.discriminant()
             done = consolidate([self._episodes[place] for place in places], discriminant)
-            self._readout.rebuild()
+            self._readout.regrouped()
             before, after = (sum(pair[i] for pair in done) for i in (0, 1))
             return Consolidation(before, after, dict(zip(map(str, chosen), (a for _, a in done), strict=True)))
 
@@ -205,19 +204,18 @@ class FastHead(FastMemory):
         with self._lock:
             if self._book:
                 self._episodes.make_room(self._readout.discriminant(), all_of_it=True)
-                self._readout.invalidate()
+                self._readout.regrouped()
 
     def rebuild(self) -> None:
-        """Derive the read-out anew from the sums: κ, t, the precision and the calibration."""
+        """Derive the read-out anew from the sums, without the rounding that changes one by one leave behind."""
         with self._lock:
-            if self._book:
-                self._readout.rebuild()
+            self._readout.invalidate()
 
     def settle(self) -> None:
         """Do now the work that the next prediction would have to wait for."""
         with self._lock:
             if self._book:
-                self._readout.settle()
+                self._readout.reading(self._alphas())
 
     # What a user can ask
 
@@ -226,13 +224,12 @@ class FastHead(FastMemory):
         with self._lock:
             if not self._book:
                 return LeftOut.none()
-            labels, reading, sample = self.labels, self._readout.reading().kept(), self._readout.sample()
-        return LeftOut.of(labels, reading, *sample)
+            return LeftOut.of(self.labels, *self._readout.left_out(self._alphas()))
 
     def view(self) -> HeadView:
         """What the head knows now, for any thread to ask while it learns on; work that is due is done first."""
         with self._lock:
-            reading = self._readout.reading().kept() if self._book else None
+            reading = self._readout.reading(self._alphas()).kept() if self._book else None
             return HeadView(self.labels, self.width, self._quantise, reading)
 
     def similarity(self, inputs: Any) -> FloatArray:
@@ -247,6 +244,11 @@ class FastHead(FastMemory):
         with self._lock:
             return self._readout.discriminant()
 
+    def error_rates(self, alphas: Iterable[float] = ALPHAS) -> list[ErrorRates]:
+        """Both errors of "Nothing I know" that are to be expected, for each alpha; none where nothing was taught."""
+        with self._lock:
+            return [self._readout.novelty().rates(alpha) for alpha in alphas] if self._book else []
+
     @property
     def novelty(self) -> Novelty:
         """The calibrated test behind "Nothing I know"."""
@@ -258,7 +260,6 @@ class FastHead(FastMemory):
     def _learn(self, vectors: npt.NDArray[Any], classes: Positions, keys: Keys | None = None) -> None:
         if not self.sums.width:
             self._start(vectors.shape[1])
-        self._readout.before_change()
         self.sums.add(vectors, classes)
         self._episodes.reserve(len(self.sums.counts))
         self._episodes.add(vectors, classes, keys)
@@ -268,12 +269,15 @@ class FastHead(FastMemory):
     def _predictions(
         self, vectors: FloatArray, candidates: tuple[Label, ...], columns: list[int] | None
     ) -> Predictions:
-        return Predictions(candidates, *self._readout.reading().answer(vectors, columns))
+        return Predictions(candidates, *self._readout.reading(self._alphas()).answer(vectors, columns))
 
     def _scores(self, vectors: FloatArray) -> FloatArray:
-        return self._readout.reading().answer(vectors, None).scores
+        return self._readout.reading(self._alphas()).answer(vectors, None).scores
 
     # How it is done
+
+    def _alphas(self) -> FloatArray:
+        return np.full(len(self._book), self.alpha)
 
     def _place(self, label: Label) -> int:
         if label not in self._book:
@@ -285,7 +289,7 @@ class FastHead(FastMemory):
         self.sums.drop(place, second_moment)
         self._episodes.drop(place)
         self._book = {other: i for i, other in enumerate(known for known in self._book if known != label)}
-        self._readout.reset()
+        self._readout.invalidate()
 
     def knows_well(self, row: npt.NDArray[np.int16], label: Label) -> bool:
         """Whether the label's score for a quantised (D,) row leads every other one's by the gate."""

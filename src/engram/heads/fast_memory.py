@@ -7,13 +7,13 @@ from typing import Any, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.discriminant import Prior
 from engram.heads.episodic_memory import EpisodicMemory
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Head, from_json_array, json_array
 from engram.heads.quantisation import Quantisation, check_rows
 from engram.heads.reading import ReadOutKind
 from engram.heads.readout import ReadOut
+from engram.heads.shrinkage import Prior
 from engram.inputs.vectors import as_covariance, as_labels, as_vectors, check_varies, kept_labels
 from engram.learner import FloatArray, InputError, Label, State
 
@@ -140,9 +140,8 @@ class FastMemory(Head):
 
     def _small_arrays(self) -> State:
         """All but the episodes, which may be large."""
-        derived = json_array(self._readout.derived() if self._book else None)
         spread = {} if self._covariance is None else {"covariance": self._covariance}
-        return {"derived": derived, **self._quantise.arrays(), **spread, **self.sums.state()}
+        return {**self._quantise.arrays(), **spread, **self.sums.state()}
 
     def _restore(self, state: State) -> None:
         self._set_statistics(state.get("mean"), state.get("covariance"))
@@ -154,9 +153,6 @@ class FastMemory(Head):
             raise ValueError("labels, sums and episodes do not fit each other")
         self.width = self.width or sums.width or None  # without a bundle's mean, what was taught says it
         self._readout = self._new_readout()
-        derived = from_json_array(state["derived"])
-        if derived:
-            self._readout.restore(derived)
 
     # How it is done
 
@@ -181,7 +177,7 @@ class FastMemory(Head):
         self._readout = self._new_readout()
 
     def _new_readout(self) -> ReadOut:
-        return ReadOut(self.sums, self._episodes, self._prior, self.alpha, self.readout)
+        return ReadOut(self.sums, self._episodes, self._prior, not self._quantise.normalise, self.readout)
 
     def _same_space(self, other: FastMemory) -> bool:
         mine, theirs = self._quantise, other._quantise

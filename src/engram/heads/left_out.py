@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.head import Positions
-from engram.heads.reading import Reading
+from engram.heads.head import Positions, softmax
+from engram.heads.reading import Answer
+from engram.heads.sample import Sample
 from engram.learner import FloatArray, Label
 
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """Leave-one-out answers on the examples that calibrate a head: up to 64 of each label, 640 in all.
+    """Left-out answers on the examples that a head judges itself by: up to 64 of each label, 640 in all.
 
-    Labels of a single example have none, and with very many labels not every one is in it.
+    Of a group of near-duplicates one example is asked, with all of them left out. Labels of a single group have none,
+    and with very many labels not every one is in it.
 
     Attributes:
         labels: the labels known, in the order of their first arrival.
@@ -24,6 +26,8 @@ class LeftOut:
         best: (M,) the label that it gets when left out, likewise.
         known: (M,) bool, whether it would be known when left out.
         confidence: (M,) in [0, 1].
+        probabilities: (M, C) of every label, in [0, 1].
+        rows: (M, D) the examples, quantised.
 
     >>> from engram.heads.fast import FastHead
     >>> head = FastHead(normalise=False, step=0.01)
@@ -38,22 +42,22 @@ class LeftOut:
     best: Positions
     known: npt.NDArray[np.bool_]
     confidence: FloatArray
+    probabilities: FloatArray
+    rows: FloatArray
 
     @classmethod
-    def of(
-        cls, labels: tuple[Label, ...], reading: Reading, rows: FloatArray, truth: Positions, prototypes: Positions
-    ) -> LeftOut:
-        """From (M, D) taught rows, their classes, and the prototypes that hold them."""
-        if not len(rows):
-            return cls(labels, truth, truth, np.zeros(0, bool), np.zeros(0))
-        answer = reading.answer_without(rows, truth, prototypes)
-        return cls(labels, truth, answer.scores.argmax(axis=1), answer.known, answer.confidence)
+    def of(cls, labels: tuple[Label, ...], sample: Sample, answer: Answer, temperature: float) -> LeftOut:
+        """From the sample and how it was answered."""
+        some = np.flatnonzero(np.isfinite(answer.scores[np.arange(len(sample.truth)), sample.truth]))
+        scores = np.where(np.isfinite(answer.scores), answer.scores, -1e300)[some]
+        return cls(labels, sample.truth[some], scores.argmax(axis=1), answer.known[some], answer.confidence[some],
+                   softmax(scores / temperature), sample.rows[some])
 
     @classmethod
     def none(cls) -> LeftOut:
         """Of a head that was taught nothing."""
         nothing = np.zeros(0, np.intp)
-        return cls((), nothing, nothing, np.zeros(0, bool), np.zeros(0))
+        return cls((), nothing, nothing, np.zeros(0, bool), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
 
     def confusion(self) -> npt.NDArray[np.int64]:
         """(C, C) how many examples of each label (rows) get which (columns)."""

@@ -22,6 +22,9 @@ import numpy.typing as npt
 
 from engram.learner import FloatArray
 
+ALPHAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""Shares of known things refused at which both errors are told."""
+
 _BY_MODEL = 300.0  # left-out examples that the two factors count for beside the empirical quantile
 
 

@@ -113,10 +113,11 @@ class ReadOut:
         """How taught and strange things resemble the classes."""
         return self._judge().novelty
 
-    def left_out(self, alphas: FloatArray) -> tuple[Sample, Answer]:
-        """How the sample is answered, each example as if it and its near-duplicates had never been taught."""
+    def left_out(self, alphas: FloatArray) -> tuple[Sample, Answer, float]:
+        """The sample, how it is answered, each example as if it and its near-duplicates had never been taught, and the
+        temperature of the scores."""
         judged = self._judge()
-        return judged.sample, self.reading(alphas).read(judged.by_class, judged.comparison)
+        return judged.sample, self.reading(alphas).read(judged.by_class, judged.comparison), judged.temperature
 
     def cosines(self, rows: FloatArray) -> FloatArray:
         """(N, C) cosines with the class means."""

@@ -71,6 +71,10 @@ class Prior:
             return Shrinkage(KAPPA, _coarse(sums.spread() / self.width))
         return Shrinkage(_coarse(_oracle(sums, trace)), _coarse(trace / (degrees * self.width)))
 
+    def overlap(self, rows: FloatArray) -> float:
+        """Share of (N, D) quantised examples that S0 was measured on."""
+        return 0.0
+
     @cached_property
     def chance(self) -> float:
         """The deviation of the cosine of two things that have nothing to do with each other."""
