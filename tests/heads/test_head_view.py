@@ -131,7 +131,7 @@ def test_a_view_has_done_what_was_due_so_that_asking_it_computes_nothing_else(
     def refuse(*_: object) -> None:
         raise AssertionError("asked the read-out")
 
-    monkeypatch.setattr(type(head._readout), "_calibrate", refuse)
+    monkeypatch.setattr(type(head._readout), "sample", refuse)
     monkeypatch.setattr(type(head._readout), "discriminant", refuse)
     assert len(view.predict(examples(3, 1)[0])) == 3
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from engram.heads.fast import FastHead
-from engram.heads.novelty import likeliest
 
 WIDTH = 64
 NOISE = 1.6  # within classes, as large as it may be for strangers to be told at all
@@ -36,8 +35,3 @@ def test_strangers_are_refused_as_before_once_a_class_of_one_example_is_known() 
         assert head.predict(one).best == ["once"]
     assert np.mean(before) > 0.7
     assert np.mean(after) > 0.9 * np.mean(before)
-
-
-def test_where_all_classes_have_as_many_examples_the_nearest_is_the_likeliest() -> None:
-    spread = np.random.default_rng(0).uniform(1, 2, (50, 7))
-    assert (likeliest(spread, np.full(7, 4.0), 1.3) == spread.argmin(axis=1)).all()

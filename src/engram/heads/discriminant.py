@@ -38,6 +38,7 @@ class Discriminant:
         shrinkage: κ, t and the share of S0.
         chance: the deviation of the cosine of two things that have nothing to do with each other.
         norms: (C,) s_cᵀ A s_c.
+        steps: how often A has changed since it was made.
     """
 
     def __init__(self, sums: ExactSums, prior: Prior, shrinkage: Shrinkage) -> None:
@@ -47,6 +48,8 @@ class Discriminant:
         self._base = 0.5 * (precision + precision.T)
         self._updates = np.empty((_FOLD_AT, sums.width))
         self._rank, self._sign = 0, 1
+        self.steps = 0
+        self._recent: list[tuple[int, FloatArray]] = []
         self.norms = self._norms()
 
     @property
@@ -63,7 +66,15 @@ class Discriminant:
         """Another one, on a copy of the sums."""
         made = copy(self)
         made.sums, made.norms, made._updates = sums, self.norms.copy(), self._updates.copy()
+        made._recent = list(self._recent)
         return made
+
+    def since(self, steps: int) -> list[tuple[int, FloatArray]] | None:
+        """How A has changed since there were so many steps, A ← A − sign · UᵀU for each (sign, U); None: too much."""
+        behind = self.steps - steps
+        if behind > len(self._recent):
+            return None
+        return self._recent[len(self._recent) - behind :]
 
     def apply(self, vectors: FloatArray) -> FloatArray:
         """Each row times A, (N, D)."""
@@ -103,6 +114,10 @@ class Discriminant:
         inner.flat[:: len(inner) + 1] += 1.0
         root = np.linalg.inv(np.linalg.cholesky(inner)) if len(inner) > 1 else inner**-0.5
         updates: FloatArray = root @ moved
+        self.steps += 1
+        self._recent.append((sign, updates))
+        if sum(len(some) for _, some in self._recent) > self.sums.width // 4:
+            self._recent = []  # whoever was behind makes all anew: it costs no more
         products = self.sums.sums @ updates.T
         products[past.classes] = past.sums @ updates.T
         self.norms -= sign * np.square(products).sum(axis=1)

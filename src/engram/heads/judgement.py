@@ -10,7 +10,7 @@ import numpy as np
 from engram.heads.discriminant import Discriminant
 from engram.heads.episodes import Episodes
 from engram.heads.head import Positions
-from engram.heads.leave_out import compare_as_strangers, compare_left_out
+from engram.heads.leave_out import LeaveOut
 from engram.heads.metric import Centres, Comparison
 from engram.heads.novelty import Novelty, Scores
 from engram.heads.reading import ReadOutKind, resemblance, score
@@ -49,24 +49,27 @@ class Judgement:
 
 
 def judge(
-    discriminant: Discriminant, episodes: Sequence[Episodes], sample: Sample, kind: ReadOutKind, raw: bool
+    discriminant: Discriminant, episodes: Sequence[Episodes], sample: Sample, moved: FloatArray, kind: ReadOutKind,
+    raw: bool,
 ) -> Judgement:
     """Find out.
 
     Args:
+        moved: (M, D) the rows of the sample times A.
         kind: "auto" or "class" to choose; else it is given.
         raw: whether the features are raw readings.
     """
     metric, classes = discriminant.metric, discriminant.classes()
-    by_class = compare_left_out(metric, classes, classes, sample, sample.truth)
-    novelty = _novelty(discriminant, classes, sample, by_class, raw)
+    leave_out = LeaveOut(metric, classes, sample, moved)
+    by_class = leave_out.compare(classes, sample.truth)
+    novelty = _novelty(discriminant, leave_out, by_class, raw)
     chosen: tuple[ReadOutKind, Tempered, Centres, Comparison] | None = None
     left = np.isfinite(by_class.products[np.arange(len(sample.truth)), sample.truth])
     for candidate in _kinds(kind, episodes, raw):
         centres, comparison = classes, by_class
         if candidate == "prototypes":
             centres = _prototypes(discriminant, classes, episodes)
-            comparison = compare_left_out(metric, classes, centres, sample, _holders(episodes, sample))
+            comparison = leave_out.compare(centres, holders(episodes, sample))
         scores = centres.best(score(comparison, candidate, metric.freedom))[left]
         if left.sum() < _ENOUGH:
             return Judgement(classes, centres, candidate, 0.1, novelty, sample, by_class, comparison)
@@ -88,15 +91,14 @@ def _kinds(kind: ReadOutKind, episodes: Sequence[Episodes], raw: bool) -> list[R
     return kinds
 
 
-def _novelty(
-    discriminant: Discriminant, classes: Centres, sample: Sample, by_class: Comparison, raw: bool
-) -> Novelty:
+def _novelty(discriminant: Discriminant, leave_out: LeaveOut, by_class: Comparison, raw: bool) -> Novelty:
+    sample = leave_out.sample
     freedom, index = discriminant.freedom, np.arange(len(sample.truth))
     alike = resemblance(by_class, raw, freedom)
     own = alike[index, sample.truth].copy()
     alike[index, sample.truth] = -np.inf
     kept = np.flatnonzero(np.isfinite(own))
-    strangers = resemblance(compare_as_strangers(discriminant.metric, classes, sample), raw, freedom)
+    strangers = resemblance(leave_out.compare_as_strangers(), raw, freedom)
     truth = sample.truth[kept]
     left = np.maximum(sample.groups[truth] - 1.0, 1.0)
     scores = Scores(own[kept], left, truth, alike.max(axis=1, initial=-np.inf), strangers, kept)
@@ -110,7 +112,7 @@ def _prototypes(discriminant: Discriminant, classes: Centres, episodes: Sequence
     return discriminant.prototypes(classes, sums, counts, starts)
 
 
-def _holders(episodes: Sequence[Episodes], sample: Sample) -> Positions:
+def holders(episodes: Sequence[Episodes], sample: Sample) -> Positions:
     """(M,) the place among all prototypes of the one that holds each example."""
     starts = np.cumsum([0] + [some.prototype_count for some in episodes])
     held: Positions = np.zeros(len(sample.truth), np.intp)

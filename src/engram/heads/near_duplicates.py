@@ -2,8 +2,9 @@
 
 Whatever asks "how would this example be answered had it never been taught" must leave out its near-duplicates with it,
 or it asks about what is still known. How near is near depends on the class: a fifth of the squared distance that its
-examples have from each other in the median, or, where all of them are frames of one thing, a share of the distance to the
-nearest example of another class.
+examples have from each other in the median. Where all of them are frames of one thing that says nothing: then it is a
+share of the distance to the nearest example of another class, if the bundle expects more within a class. Of few features
+less: there, different examples come as near by chance.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ WITHIN = 0.2
 
 BETWEEN = 0.15
 """Of the median squared distance to the nearest example of another class."""
+
+FRAMES = 0.25
+"""Of the mean squared distance within a class that the bundle measured: frames of one thing are nearer than this."""
+
+_CHANCE = 3.72  # normal deviations of one in 10,000: how rarely two different examples may be taken for one
 
 _CANDIDATES = 1024  # rows of a class that are searched, those of the smallest SHA-256
 
@@ -59,6 +65,8 @@ class Neighbours(NamedTuple):
             (G,) places among `chosen`, and for each the places among `candidates`.
         """
         near = (self.distances <= reach) | self._same()
+        if np.count_nonzero(near) == len(near):
+            return np.arange(len(near)), list(np.arange(len(near))[:, None])
         if len(self.chosen) == len(self.candidates):
             near = _connected(near)
         first, members, seen = [], [], np.zeros(len(self.chosen), bool)
@@ -71,6 +79,16 @@ class Neighbours(NamedTuple):
 
     def _same(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
         return np.eye(len(self.chosen), len(self.candidates), dtype=bool)
+
+
+def share_of_reach(width: int) -> float:
+    """By how much the reach is shortened where there are few features, in [0, 1].
+
+    The squared distance of two normal vectors, over its mean, is below q once in 10,000 (Wilson and Hilferty 1931).
+    """
+    spread = 2.0 / (9.0 * width)
+    rare = max(1.0 - spread - _CHANCE * spread**0.5, 0.0) ** 3
+    return min(1.0, rare / WITHIN)
 
 
 def reach_between(rows: FloatArray, classes: Positions) -> float:

@@ -14,6 +14,7 @@ Strangers are free as well: the examples of each class, asked as if their class 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -24,6 +25,12 @@ from engram.learner import FloatArray
 
 ALPHAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of known things refused at which both errors are told."""
+
+_POINTS = 256  # thresholds at which the share refused is found; between them it is interpolated
+_QUANTILES = 128  # that stand for a larger sample
+
+_HANDICAP = 0.25  # of what a class of more examples is expected to score more: all of it would make the class of one
+# example, whose threshold it lowers, take in most strangers; none of it would refuse most things like that example
 
 _BY_MODEL = 300.0  # left-out examples that the two factors count for beside the empirical quantile
 
@@ -37,7 +44,7 @@ class Expectation(NamedTuple):
         weight: left-out examples that it counts for.
     """
 
-    lead: float = 2.1
+    lead: float = 2.5
     spread: float = 2.0
     weight: float = 3.0
 
@@ -116,7 +123,7 @@ class Novelty:
         one = middle + lead * deviation
         growth = _Growth(one, scores, weight, grows)
         expected = growth.at(groups)
-        handicap = 0.5 * (expected - expected[groups > 0].mean()) if grows else np.zeros(len(groups))
+        handicap = _HANDICAP * (expected - expected[groups > 0].mean()) if grows else np.zeros(len(groups))
         residuals = scores.own - growth.at(scores.groups)
         own = residuals + (expected - handicap)[scores.truth]
         others = scores.others
@@ -126,37 +133,37 @@ class Novelty:
 
     def threshold(self, alpha: float) -> float:
         """Resemblance, less the handicap, below which an input is refused, so that a share alpha of known things is."""
-        low, high = -1.0, 1.0
-        while self._refused(low) > alpha and low > -1e6:
-            low *= 2.0
-        while self._refused(high) < alpha and high < 1e6:
-            high *= 2.0
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            low, high = (middle, high) if self._refused(middle) < alpha else (low, middle)
+        thresholds, refused = self._curve
+        modelled = float(np.interp(alpha, refused, thresholds))
         share = len(self.known) / (len(self.known) + _BY_MODEL)
         measured = float(np.quantile(self.known, alpha)) if len(self.known) else 0.0
-        return share * measured + (1.0 - share) * low
+        return share * measured + (1.0 - share) * modelled
 
     def rates(self, alpha: float) -> ErrorRates:
         """Both errors that are to be expected with this alpha."""
-        threshold = self.threshold(alpha)
         strange = self.strangers[np.isfinite(self.strangers)]
         if not len(strange):
             return ErrorRates(alpha, alpha, float("nan"))
-        classes = max(int(np.isfinite(self.expected).sum()), 2)
-        below = float(_smooth(strange, np.array([threshold]))[0]) ** (classes / (classes - 1))
+        classes = len(self.expected)
+        below = float(_smooth(strange, np.array([self.threshold(alpha)]))[0]) ** (classes / max(classes - 1, 1))
         return ErrorRates(alpha, alpha, 1.0 - below)
 
-    def _refused(self, threshold: float) -> float:
+    @cached_property
+    def _curve(self) -> tuple[FloatArray, FloatArray]:
+        """Thresholds, and the share of known things that the two factors have refused at each."""
         deviation, weight = self.tails
-        at = threshold - np.unique(self.expected - self.handicap)
+        expected, which = np.unique(self.expected - self.handicap, return_counts=True)
+        others = self.others[np.isfinite(self.others)]
+        samples = [expected - 6.0 * deviation, expected + 6.0 * deviation, others, self.known]
+        ends = np.concatenate(samples)
+        thresholds = np.linspace(ends.min(), ends.max(), _POINTS)
+        at = (thresholds[:, None] - expected).ravel()
         own = weight * _normal(at / max(deviation, 1e-12))
         if len(self.residuals):
             own = own + len(self.residuals) * _smooth(self.residuals, at)
-        own = own.mean() / (weight + len(self.residuals))
-        others = self.others[np.isfinite(self.others)]
-        return float(own * (_smooth(others, np.array([threshold]))[0] if len(others) else 1.0))
+        own = (own / (weight + len(self.residuals))).reshape(_POINTS, len(expected)) @ (which / which.sum())
+        refused = own * _smooth(others, thresholds) if len(others) else own
+        return thresholds, np.maximum.accumulate(refused)
 
 
 class _Growth:
@@ -200,6 +207,8 @@ def _between(strangers: FloatArray, chance: float) -> tuple[float, float]:
 
 def _smooth(sample: FloatArray, at: FloatArray) -> FloatArray:
     """Share of a distribution below each point, from a sample: Gaussian kernels that keep its variance (Silverman)."""
+    if len(sample) > _QUANTILES:
+        sample = np.quantile(sample, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
     mean, deviation = float(sample.mean()), float(sample.std())
     if deviation <= 1e-12 * max(abs(mean), 1.0):
         return (at >= mean).astype(np.float64)

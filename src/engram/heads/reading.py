@@ -35,6 +35,7 @@ class Calibration:
         temperature: of the softmax that turns scores into confidence.
         by_distance: whether what resembles is told by the distance, as for raw readings, or by the cosine.
         novelty: how taught and strange things resemble the classes.
+        alphas: (C,) the share of known things that may be refused.
         thresholds: (C,) resemblance with each class below which an input is refused.
     """
 
@@ -42,6 +43,7 @@ class Calibration:
     temperature: float
     by_distance: bool
     novelty: Novelty
+    alphas: FloatArray
     thresholds: FloatArray
 
 

@@ -17,6 +17,7 @@ from engram.heads.discriminant import Change, Discriminant
 from engram.heads.episodes import Episodes
 from engram.heads.exact_sums import ExactSums
 from engram.heads.judgement import Judgement, judge
+from engram.heads.moved_rows import MovedRows
 from engram.heads.novelty import Novelty
 from engram.heads.reading import Answer, Calibration, Reading, ReadOutKind
 from engram.heads.sample import Sample, Sampler
@@ -41,20 +42,23 @@ class ReadOut:
         self, sums: ExactSums, episodes: Sequence[Episodes], prior: Prior, raw: bool, kind: ReadOutKind
     ) -> None:
         self.sums, self.episodes, self.prior, self.raw, self.kind = sums, episodes, prior, raw, kind
-        self._sampler = Sampler(near=not raw)
+        self._sampler = Sampler(not raw, prior.usual)
         self._sample: Sample | None = None
         self._discriminant: Discriminant | None = None
         self._queue: list[Change] = []
         self._waiting = 0
         self._judgement: Judgement | None = None
+        self._reading: Reading | None = None
+        self._moved = MovedRows()
 
     def copy(self, sums: ExactSums, episodes: Sequence[Episodes]) -> ReadOut:
         """The same read-out of copies of the sums and episodes."""
         made = copy(self)
         made.sums, made.episodes, made._queue = sums, episodes, list(self._queue)
-        made._sampler = Sampler(near=not self.raw)
+        made._sampler = Sampler(not self.raw, self.prior.usual)
         made._discriminant = self._discriminant and self._discriminant.copy(sums)
-        made._sample = made._judgement = None
+        made._moved = MovedRows()
+        made.regrouped()
         return made
 
     def note(self, change: Change) -> None:
@@ -72,7 +76,7 @@ class ReadOut:
 
     def regrouped(self) -> None:
         """Other examples are kept now, or the same belong to other prototypes."""
-        self._sample = self._judgement = None
+        self._sample, self._judgement, self._reading = None, None, None
 
     def invalidate(self) -> None:
         """Make all anew from the sums when next asked."""
@@ -101,13 +105,16 @@ class ReadOut:
         Args:
             alphas: (C,) the share of known things that may be refused, for each class.
         """
-        judged = self._judge()
-        values, which = np.unique(alphas, return_inverse=True)
-        limits = np.array([judged.novelty.threshold(float(alpha)) for alpha in values])
-        calibration = Calibration(
-            judged.kind, judged.temperature, self.raw, judged.novelty, limits[which] + judged.novelty.handicap
-        )
-        return Reading(self.discriminant().metric, judged.classes, judged.centres, calibration)
+        known = self._reading
+        if known is None or not np.array_equal(known.calibration.alphas, alphas):
+            judged = self._judge()
+            values, which = np.unique(alphas, return_inverse=True)
+            limits = np.array([judged.novelty.threshold(float(alpha)) for alpha in values])
+            thresholds = limits[which] + judged.novelty.handicap
+            calibration = Calibration(judged.kind, judged.temperature, self.raw, judged.novelty, alphas, thresholds)
+            known = Reading(self.discriminant().metric, judged.classes, judged.centres, calibration)
+            self._reading = known
+        return known
 
     def novelty(self) -> Novelty:
         """How taught and strange things resemble the classes."""
@@ -131,5 +138,7 @@ class ReadOut:
 
     def _judge(self) -> Judgement:
         if self._judgement is None:
-            self._judgement = judge(self.discriminant(), self.episodes, self.sample(), self.kind, self.raw)
+            discriminant, sample = self.discriminant(), self.sample()
+            moved = self._moved.of(discriminant, sample.rows)
+            self._judgement = judge(discriminant, self.episodes, sample, moved, self.kind, self.raw)
         return self._judgement

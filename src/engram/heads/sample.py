@@ -9,7 +9,7 @@ import numpy as np
 
 from engram.heads.episodes import Episodes, Rows
 from engram.heads.head import Positions
-from engram.heads.near_duplicates import WITHIN, Neighbours, reach_between
+from engram.heads.near_duplicates import FRAMES, WITHIN, Neighbours, reach_between, share_of_reach
 from engram.learner import FloatArray
 
 PER_CLASS = 64
@@ -49,10 +49,11 @@ class Sampler:
 
     Args:
         near: whether examples can be near-duplicates without being equal: features of a network, not raw readings.
+        usual: the mean squared distance within a class that the bundle measured, or infinity.
     """
 
-    def __init__(self, near: bool) -> None:
-        self._near = near
+    def __init__(self, near: bool, usual: float) -> None:
+        self._near, self._usual = near, usual
         self._known: dict[Episodes, _Known] = {}
 
     def sample(self, classes: Sequence[Episodes], counts: FloatArray) -> Sample:
@@ -67,19 +68,24 @@ class Sampler:
         most = int(np.clip(ALTOGETHER // max(len(taught), 1), 1, PER_CLASS))
         found = {place: self._neighbours(classes[place], most) for place in taught.tolist() if len(classes[place].rows)}
         self._known = {classes[place]: self._known[classes[place]] for place in found}  # none of a class that is gone
-        between = self._between(classes, found) if self._near else 0.0
+        near = share_of_reach(classes[0].width) if self._near and found else 0.0
+        between = min(self._between(classes, found), FRAMES * self._usual) if near else 0.0
         groups = np.where(counts > 0, 1.0, 0.0)
         parts = []
         for place, neighbours in found.items():
-            reach = max(WITHIN * neighbours.typical(), between) if self._near else 0.0
+            reach = near * max(WITHIN * neighbours.typical(), between)
             first, members = neighbours.groups(reach)
             share = counts[place] / len(neighbours.candidates)
             sizes = np.minimum(np.array([len(some) for some in members]) * share, counts[place])
             groups[place] = max(1.0, _distinct(neighbours, reach) * counts[place])
             kept = classes[place].rows
+            rows = kept[neighbours.chosen[first]].astype(np.float64)
+            means = rows.copy()
+            for i, some in enumerate(members):
+                if len(some) > 1:
+                    means[i] = kept[neighbours.candidates[some]].mean(axis=0)
             parts.append(Sample(
-                kept[neighbours.chosen[first]].astype(np.float64), np.full(len(first), place), neighbours.chosen[first],
-                np.stack([kept[neighbours.candidates[some]].mean(axis=0) for some in members]), sizes, groups,
+                rows, np.full(len(first), place), neighbours.chosen[first], means, sizes, groups
             ))
         return _joined(parts, groups, classes[0].width if classes else 0)
 

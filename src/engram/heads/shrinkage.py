@@ -75,6 +75,11 @@ class Prior:
         """Share of (N, D) quantised examples that S0 was measured on."""
         return 0.0
 
+    @property
+    def usual(self) -> float:
+        """The mean squared distance of two examples of a class, by S0; infinite without it."""
+        return 2.0 * self._trace if self.covariance is not None else float("inf")
+
     @cached_property
     def chance(self) -> float:
         """The deviation of the cosine of two things that have nothing to do with each other."""
