@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engram.evaluation.correlation import correlation
-from engram.evaluation.few_shot import few_shot, knownness
+from engram.evaluation.few_shot import few_shot
 from engram.heads.fast import FastHead
 from engram.learner import InputError
 
@@ -87,7 +87,7 @@ def test_what_a_head_calls_unknown_is_what_lies_below_zero():
     head = FastHead()
     head.learn(features[:100], labels[:100])
     answers = head.predict(features)
-    assert np.array_equal(knownness(head, answers) >= 0, [answer.known for answer in answers])
+    assert np.array_equal(answers.familiarity >= 0, [answer.known for answer in answers])
 
 
 @pytest.mark.parametrize(("classes", "each"), [(1, 20), (6, 5), (0, 1)])

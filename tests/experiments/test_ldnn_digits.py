@@ -97,7 +97,7 @@ def test_unknown_digits_are_told_from_known_ones(small, tmp_path, monkeypatch):
     values = result["values"]
     assert values["auroc-near"]["mean"] > 85
     assert values["auroc-far"]["mean"] > 95
-    assert values["auroc-near"]["mean"] == pytest.approx(values["by-shots"]["20"]["near"]["combined"]["mean"])
+    assert values["auroc-near"]["mean"] == pytest.approx(values["by-shots"]["20"]["near"]["familiarity"]["mean"])
     assert values["known-refused"]["mean"] == values["by-shots"]["30"]["known-refused"]["mean"]
     assert set(result["figures"]) == set(ldnn_unknown.FIGURES)
 
@@ -118,7 +118,7 @@ def test_what_was_taught_scores_above_noise_by_every_score_but_a_softmax(small):
     noise = np.random.default_rng(0).uniform(1, 16, (50, 64)).astype(np.float32)
     above, below = (novelty_scores(head, taught, labels, asked) for asked in (known, noise))
     higher = {name for name in above if np.median(above[name]) > np.median(below[name])}
-    assert {"combined", "focus", "familiarity", "nearest neighbour", "fifth neighbour"} <= higher
+    assert {"focus", "familiarity", "nearest neighbour", "fifth neighbour"} <= higher
     assert set(above) - higher <= {"max softmax", "energy", "confidence"}  # sure of anything far away
 
 

@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from engram.heads.discriminant import Discriminant, Prior
-from engram.heads.evidence import PriorTrust
+from engram.heads.discriminant import Discriminant
 from engram.heads.exact_sums import ExactSums
+from engram.heads.shrinkage import Prior, Shrinkage
 from engram.learner import FloatArray, Label
 
 APART = 4.0
@@ -109,10 +109,10 @@ def _distances(one: ExactSums, two: ExactSums, covariance: FloatArray | None) ->
     first = len(together.counts)
     together.merge(two, np.arange(first, first + len(two.counts)))
     within = together.scatter()
-    # as many pseudo-counts as features: a plain shrinkage, without the factorisations of the evidence
+    # as many pseudo-counts as features: two devices are compared in the same metric, however much either taught
     scale = 1.0 if covariance is not None else max(np.trace(within) / (together.degrees * together.width), 1e-9)
-    trust = PriorTrust(kappa=float(together.width), scale=float(scale))
-    discriminant = Discriminant(together, Prior(together.width, covariance), trust)
+    prior = Prior(together.width, covariance)
+    discriminant = Discriminant(together, prior, Shrinkage(float(together.width), float(scale), share=0.9))
     means = together.means()
     moved = discriminant.apply(means) * discriminant.freedom
     norms = np.einsum("cd,cd->c", moved, means)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from engram.evaluation.measures import accuracy, auroc
 from engram.heads.fast import FastHead
-from engram.learner import FloatArray, InputError, Label, Predictions
+from engram.learner import FloatArray, InputError, Label
 
 Progress = Callable[[int, int], None]
 MakeHead = Callable[[], FastHead]
@@ -88,12 +88,6 @@ def few_shot(
     return FewShot(accuracies, aurocs if left_out else None)
 
 
-def knownness(head: FastHead, answers: Predictions) -> FloatArray:
-    """(N,) the number by which a head tells the known from the unknown; below 0 it says "Nothing I know"."""
-    counts = np.array([head.counts[label] for label in answers.candidates], dtype=np.float64)
-    return head.novelty.statistic(answers.focus, answers.familiarity, counts[answers.scores.argmax(axis=1)])
-
-
 Places = list[npt.NDArray[np.intp]]
 
 
@@ -113,7 +107,7 @@ def _told_apart(
     teach = np.concatenate([taught[i] for i in known])
     head.learn(features[teach], labels[teach].tolist())
     mine, other = (
-        knownness(head, head.predict(features[np.concatenate([asked[i] for i in group])]))
+        head.predict(features[np.concatenate([asked[i] for i in group])]).familiarity
         for group in (known, sorted(strangers))
     )
     return auroc(mine, other)

@@ -21,7 +21,6 @@ from engram.experiments.contenders import fast_head
 from engram.experiments.digit_features import DigitFeatures, digit_features
 from engram.experiments.experiment import Progress
 from engram.experiments.result import Figure, Values
-from engram.heads.discriminant import Discriminant, Prior
 from engram.heads.fast import FastHead
 from engram.heads.prototypes import TOLERANCE
 from engram.learner import FloatArray
@@ -118,8 +117,7 @@ def whitened(digits: DigitFeatures) -> tuple[FloatArray, FloatArray]:
     """What was taught and what is asked in a space where the head's metric is the plain one."""
     head = fast_head(digits.bundle)
     head.learn(digits.teach, digits.teach_labels.tolist())
-    spread, step = digits.bundle.covariance, digits.bundle.step
-    discriminant = Discriminant(head.sums, Prior(head.sums.width, None if spread is None else spread / step**2))
+    discriminant = head.discriminant
     metric = discriminant.apply(np.eye(head.sums.width)) * discriminant.freedom
     root = np.linalg.cholesky(0.5 * (metric + metric.T))
     return head.quantise(digits.teach) @ root, head.quantise(digits.test) @ root

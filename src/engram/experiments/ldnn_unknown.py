@@ -93,10 +93,10 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
         by_shots[str(shots)] = averaged(drawn)
     middle, most = by_shots[str(config.shots[1])], by_shots[str(config.shots[-1])]
     return {
-        "auroc-near": middle["near"]["combined"],
-        "auroc-far": middle["far"]["combined"],
-        "auroc-inverted": middle["inverted"]["combined"],
-        "auroc-disguised": middle["disguised"]["combined"],
+        "auroc-near": middle["near"]["familiarity"],
+        "auroc-far": middle["far"]["familiarity"],
+        "auroc-inverted": middle["inverted"]["familiarity"],
+        "auroc-disguised": middle["disguised"]["familiarity"],
         "known-refused": most["known-refused"],
         "near-accepted": middle["near-accepted"],
         "by-shots": by_shots,

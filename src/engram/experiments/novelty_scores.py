@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import unit_length
-from engram.learner import FloatArray, Label, Predictions
+from engram.learner import FloatArray, Label
 
 NEIGHBOURS = 5
 
@@ -20,7 +20,7 @@ def novelty_scores(
 ) -> dict[str, FloatArray]:
     """Name -> (N,) score of each asked vector.
 
-    `combined` is what the head decides by; `focus` and `familiarity` are its two axes and `confidence` its
+    `familiarity` is what the head decides by, `focus` another axis, and `confidence` its
     calibrated softmax. The rivals see the same taught vectors: the largest softmax probability
     (Hendrycks & Gimpel 2017) and the energy (Liu et al. 2020) of a logistic regression, and the distance to
     the nearest and to the fifth-nearest taught vector, all of unit length (Sun et al. 2022).
@@ -29,7 +29,6 @@ def novelty_scores(
     softmax, energy = _regression_scores(taught, labels, asked)
     nearest, fifth = _neighbour_distances(taught, asked)
     return {
-        "combined": combined(head, answers),
         "focus": answers.focus,
         "familiarity": answers.familiarity,
         "confidence": answers.confidence,
@@ -38,12 +37,6 @@ def novelty_scores(
         "nearest neighbour": -nearest,
         "fifth neighbour": -fifth,
     }
-
-
-def combined(head: FastHead, answers: Predictions) -> FloatArray:
-    """(N,) the statistic by which the head decides what it knows."""
-    counts = np.array([head.counts[label] for label in answers.candidates], dtype=np.float64)
-    return head.novelty.statistic(answers.focus, answers.familiarity, counts[answers.scores.argmax(axis=1)])
 
 
 def _regression_scores(

@@ -23,7 +23,6 @@ from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.contenders import fast_head
 from engram.experiments.experiment import Progress, part
 from engram.experiments.featured_sets import OUTSIDE, FeaturedSet, featured
-from engram.experiments.novelty_scores import combined
 from engram.experiments.result import Figure, Values
 from engram.experiments.simple_rivals import Answers, Task, open_set_rivals
 from engram.experiments.steps import measured, steps_of
@@ -201,7 +200,7 @@ def judged(config: Config, head: FastHead, data: FeaturedSet, places: Draw) -> t
     """What a head says, what its own threshold refuses and accepts, and how far off its own estimate is."""
     known, strangers = head.predict(data.features[places.ask]), head.predict(data.features[places.strangers])
     asked = Asked(100 * accuracy(known.best, data.labels[places.ask].tolist()),
-                  combined(head, known), combined(head, strangers))
+                  known.familiarity, strangers.familiarity)
     accepted = 100 * share_accepted(strangers.known)
     found: Values = {"known-refused": 100 * share_refused(known.known), "strangers-accepted": accepted}
     estimate = own_estimate(head)

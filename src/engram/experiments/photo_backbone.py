@@ -31,7 +31,6 @@ from engram.experiments.contenders import fast_head
 from engram.experiments.experiment import ExperimentError, Progress
 from engram.experiments.feature_cache import cached_features
 from engram.experiments.mobilenet import mobilenet_bundle
-from engram.experiments.novelty_scores import combined
 from engram.experiments.result import Figure, Values
 from engram.inputs.vectors import unit_length
 from engram.streams.labelled_folder import few_of_each
@@ -169,7 +168,7 @@ def unknown(bundle: Bundle, config: Config, seed: int) -> float:
     head = fast_head(bundle)
     head.learn(features[np.concatenate(teach)], labels[np.concatenate(teach)].tolist())
     known, others = features[np.concatenate(ask)], features[~np.isin(labels, task.classes)]
-    return 100 * auroc(combined(head, head.predict(known)), combined(head, head.predict(others)))
+    return 100 * auroc(head.predict(known).familiarity, head.predict(others).familiarity)
 
 
 def teach_ms(config: Config, seed: int) -> float:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from engram.heads.episodic_memory import EpisodicMemory
 from engram.heads.exact_sums import ExactSums
-from engram.heads.head import Head, from_json_array, json_array
+from engram.heads.head import Head
 from engram.heads.quantisation import Quantisation, check_rows
 from engram.heads.reading import ReadOutKind
 from engram.heads.readout import ReadOut

@@ -1,4 +1,4 @@
-"""What a head finds out about itself from left-out examples: which read-out does best, and what a known thing looks like."""
+"""What a head finds out about itself from left-out examples: the best read-out, and how known things score."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class LeaveOut:
         return Comparison(products, norms, own, classes.widening[None])
 
     def _middle_without(self, means: FloatArray) -> FloatArray:
-        """(P, D) where the middle would lie without each of the classes that there are examples of, from where it lies."""
+        """(P, D) where the middle would lie without each of the sampled classes, from where it lies."""
         classes = self.classes
         taught = classes.counts > 0
         count = int(taught.sum())
@@ -120,7 +120,7 @@ class LeaveOut:
         weight = sample.sizes * rest / count
         gain = weight / np.maximum(1.0 - weight * w_w, 1e-9)
         u_w = part[:, None] * (v_u - (moved_own @ means.T)[which])
-        shift = classes.pull / max(np.count_nonzero(classes.counts), 1) * sample.sizes / count
+        shift = classes.pull / max(int(np.count_nonzero(classes.counts)), 1) * sample.sizes / count
         return _Left(part * (x_v - x_c), w_w, part * (v_v - v_c), u_w, gain, shift)
 
 

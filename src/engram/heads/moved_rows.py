@@ -18,15 +18,15 @@ class MovedRows:
         self._discriminant: Discriminant | None = None
         self._steps = 0
         self._places: dict[bytes, int] = {}
-        self._moved = np.zeros((0, 0))
-        self._rows = np.zeros((0, 0))
+        self._moved: FloatArray = np.zeros((0, 0))
+        self._rows: FloatArray = np.zeros((0, 0))
 
     def of(self, discriminant: Discriminant, rows: FloatArray) -> FloatArray:
         """(N, D) rows times A."""
         names = [row.tobytes() for row in rows]
         self._follow(discriminant)
         known = np.array([self._places.get(name, -1) for name in names], np.intp)
-        moved = np.empty(rows.shape)
+        moved: FloatArray = np.empty(rows.shape)
         there = known >= 0
         if there.any():
             moved[there] = self._moved[known[there]]

@@ -3,8 +3,8 @@
 Whatever asks "how would this example be answered had it never been taught" must leave out its near-duplicates with it,
 or it asks about what is still known. How near is near depends on the class: a fifth of the squared distance that its
 examples have from each other in the median. Where all of them are frames of one thing that says nothing: then it is a
-share of the distance to the nearest example of another class, if the bundle expects more within a class. Of few features
-less: there, different examples come as near by chance.
+share of the distance to the nearest example of another class, if the bundle expects more within a class. Of few
+features less: there, different examples come as near by chance.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.heads.episodes import Episodes
 from engram.heads.head import Positions
 from engram.learner import FloatArray
+
+Mask = npt.NDArray[np.bool_]
 
 WITHIN = 0.2
 """Of the median squared distance within the class."""
@@ -77,7 +80,7 @@ class Neighbours(NamedTuple):
                 members.append(np.flatnonzero(near[i]))
         return np.array(first, np.intp), members
 
-    def _same(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    def _same(self) -> Mask:
         return np.eye(len(self.chosen), len(self.candidates), dtype=bool)
 
 
@@ -87,8 +90,8 @@ def share_of_reach(width: int) -> float:
     The squared distance of two normal vectors, over its mean, is below q once in 10,000 (Wilson and Hilferty 1931).
     """
     spread = 2.0 / (9.0 * width)
-    rare = max(1.0 - spread - _CHANCE * spread**0.5, 0.0) ** 3
-    return min(1.0, rare / WITHIN)
+    rare = float(max(1.0 - spread - _CHANCE * spread**0.5, 0.0)) ** 3
+    return float(min(1.0, rare / WITHIN))
 
 
 def reach_between(rows: FloatArray, classes: Positions) -> float:
@@ -101,12 +104,12 @@ def reach_between(rows: FloatArray, classes: Positions) -> float:
     return BETWEEN * float(np.median(np.where(other, distances, np.inf).min(axis=1)))
 
 
-def _connected(near: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def _connected(near: Mask) -> Mask:
     """(N, N) whether two are joined by a chain of near ones."""
     names = np.arange(len(near))
     while True:
         least = np.where(near, names, len(near)).min(axis=1)
         if (least == names).all():
-            joined: np.ndarray[tuple[int, int], np.dtype[np.bool_]] = names[:, None] == names
+            joined: Mask = names[:, None] == names
             return joined
         names = least

@@ -1,9 +1,9 @@
 """Nothing I know: whether an input resembles anything taught, without a single example of an unknown.
 
-One number decides, the *resemblance* to the nearest class: the cosine with its mean for features of a network, the negative
-log of the distance for raw readings. A known thing is refused where both its own class and every other one resemble it
-less than the threshold. So the share of known things refused at a threshold is the product of two shares, and both are
-known from what was taught: how examples resemble their own class when left out, and how they resemble the others.
+One number decides, the *resemblance* to the nearest class: the cosine with its mean for features of a network, the
+negative log of the distance for raw readings. A known thing is refused where its own class and every other one resemble
+it less than the threshold. So the share of known things refused is the product of two shares, and both are known from
+what was taught: how examples resemble their own class when left out, and how they resemble the others.
 
 After one example of each class none can be left out. What a known thing will score is then expected from how far the
 classes lie apart; that expectation counts for a few examples, and fades as real ones come.
@@ -99,6 +99,7 @@ class Novelty:
         strangers: (M,) of strangers with any class, likewise.
         known: (L,) of left-out examples with any class, likewise.
         handicap: (C,) what classes of more examples must score more.
+        groups: (C,) groups of near-duplicates in each class: how often its like is taken to be met.
     """
 
     expected: FloatArray
@@ -108,6 +109,7 @@ class Novelty:
     strangers: FloatArray
     known: FloatArray
     handicap: FloatArray
+    groups: FloatArray
 
     @classmethod
     def of(cls, scores: Scores, groups: FloatArray, grows: bool, chance: float) -> Novelty:
@@ -129,7 +131,7 @@ class Novelty:
         others = scores.others
         apart = np.where(np.isfinite(scores.strangers), scores.strangers - handicap, -np.inf)
         return cls(expected, residuals, (spread * deviation, weight), others, apart.max(axis=1, initial=-np.inf),
-                   np.maximum(own, others[scores.rows]), handicap)
+                   np.maximum(own, others[scores.rows]), handicap, groups)
 
     def threshold(self, alpha: float) -> float:
         """Resemblance, less the handicap, below which an input is refused, so that a share alpha of known things is."""
@@ -152,7 +154,8 @@ class Novelty:
     def _curve(self) -> tuple[FloatArray, FloatArray]:
         """Thresholds, and the share of known things that the two factors have refused at each."""
         deviation, weight = self.tails
-        expected, which = np.unique(self.expected - self.handicap, return_counts=True)
+        expected, which = np.unique(self.expected - self.handicap, return_inverse=True)
+        weights = np.bincount(which, weights=self.groups) / self.groups.sum()
         others = self.others[np.isfinite(self.others)]
         samples = [expected - 6.0 * deviation, expected + 6.0 * deviation, others, self.known]
         ends = np.concatenate(samples)
@@ -161,13 +164,13 @@ class Novelty:
         own = weight * _normal(at / max(deviation, 1e-12))
         if len(self.residuals):
             own = own + len(self.residuals) * _smooth(self.residuals, at)
-        own = (own / (weight + len(self.residuals))).reshape(_POINTS, len(expected)) @ (which / which.sum())
+        own = (own / (weight + len(self.residuals))).reshape(_POINTS, len(expected)) @ weights
         refused = own * _smooth(others, thresholds) if len(others) else own
         return thresholds, np.maximum.accumulate(refused)
 
 
 class _Growth:
-    """What a known thing scores with a class of ν examples: ρ/√(ρ + (1 − ρ)/ν), where two examples have the cosine ρ."""
+    """What a known thing scores with a class of ν examples: ρ/√(ρ + (1 − ρ)/ν), where two have the cosine ρ."""
 
     def __init__(self, one: float, scores: Scores, weight: float, grows: bool) -> None:
         self._grows = grows
@@ -215,7 +218,8 @@ def _smooth(sample: FloatArray, at: FloatArray) -> FloatArray:
     width = 1.06 * deviation * len(sample) ** -0.2
     kept = np.sqrt(max(1.0 - (width / deviation) ** 2, 0.0))
     points = mean + kept * (sample - mean)
-    return _normal((at[:, None] - points) / width).mean(axis=1)
+    below: FloatArray = _normal((at[:, None] - points) / width).mean(axis=1)
+    return below
 
 
 _TABLE = np.linspace(-6.0, 6.0, 2401)

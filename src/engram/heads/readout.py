@@ -1,9 +1,9 @@
 """From sums to answers: the derived part of the fast head.
 
-Nothing here is knowledge. It is a function of the sums and of the examples that are kept, whatever was asked between and
-however they came together: whoever holds the same gives the same answers. It is made when it is asked for. Changes
-of the precision are taken in blocks, so learning costs little more than adding; all else is read off a sample of at
-most 640 examples.
+Nothing here is knowledge. It is a function of the sums and of the examples that are kept, whatever was asked between
+and however they came together: whoever holds the same gives the same answers. It is made when it is asked for.
+Changes of the precision are taken in blocks, so learning costs little more than adding; all else is read off a sample
+of at most 640 examples.
 """
 
 from __future__ import annotations

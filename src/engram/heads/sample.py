@@ -119,7 +119,7 @@ class _Known(NamedTuple):
 
 def _distinct(neighbours: Neighbours, reach: float) -> float:
     """Groups for each example: the mean of 1 over the size of an example's group."""
-    first, members = neighbours.groups(reach)
+    first, _ = neighbours.groups(reach)
     if len(neighbours.chosen) == len(neighbours.candidates):
         return len(first) / len(neighbours.candidates)
     sizes = np.maximum((neighbours.distances <= reach).sum(axis=1), 1)

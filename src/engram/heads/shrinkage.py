@@ -96,11 +96,8 @@ class Prior:
         return mixed
 
     def _share(self, overlap: float) -> float:
-        if self.freedom is None:
-            share = SHARE
-        else:
-            share = SHARE * self.freedom / (self.freedom + 2.0 * self.width)
-        return share * (1.0 - round(_EIGHTHS * overlap) / _EIGHTHS)
+        known = 1.0 if self.freedom is None else self.freedom / (self.freedom + 2.0 * self.width)
+        return SHARE * known * (1.0 - round(_EIGHTHS * overlap) / _EIGHTHS)
 
     @cached_property
     def _trace(self) -> float:
