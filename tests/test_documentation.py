@@ -55,34 +55,42 @@ def generate() -> ModuleType:
     return generate
 
 
-@pytest.mark.parametrize("page", with_blocks("python", "pycon"))
-def test_the_python_examples_of_a_page_run_from_top_to_bottom(page: Path, pictures: Path) -> None:
+@pytest.mark.parametrize("page", with_blocks("python", "pycon", "console"))
+def test_the_examples_of_a_page_run_from_top_to_bottom_in_one_folder(page: Path, terminal: Path) -> None:
     names: dict[str, object] = {"__name__": "example"}
-    runner = doctest.DocTestRunner(optionflags=OPTIONS)
-    for number, code in enumerate(blocks(page, "python", "pycon"), 1):
+    for number, (language, code) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")), 1):
         where = f"{page.name}, example {number}"
-        if ">>>" in code:
+        if language == "console":
+            run_as_typed(code, terminal)
+        elif language in ("python", "pycon") and ">>>" in code:
             test = doctest.DocTestParser().get_doctest(code, names, where, str(page), 0)
             said: list[str] = []
+            runner = doctest.DocTestRunner(optionflags=OPTIONS)
             assert runner.run(test, out=said.append, clear_globs=False).failed == 0, "".join(said)
             names.update(test.globs)
-        else:
+        elif language == "python":
             exec(compile(code, where, "exec"), names)
 
 
-@pytest.mark.parametrize("page", with_blocks("console"))
-def test_the_terminal_examples_of_a_page_run_as_typed(page: Path, pictures: Path) -> None:
+@pytest.fixture
+def terminal(pictures: Path) -> Path:
+    """A folder with `engram` in its `bin`, as the terminal's examples call it."""
     program = pictures / "bin" / "engram"
     program.parent.mkdir()
     program.write_text(f'#!{sys.executable}\nfrom engram.cli import main\nmain()\n')
     program.chmod(0o755)
-    lines = [line[2:] for code in blocks(page, "console") for line in code.splitlines() if line.startswith("$ ")]
+    return pictures
+
+
+def run_as_typed(code: str, folder: Path) -> None:
+    """Run the lines after `$`; the others have to be among what is said."""
     done = subprocess.run(
-        ["bash", "-euc", "\n".join(lines)], capture_output=True, text=True, check=False, cwd=pictures,
-        env=os.environ | {"PATH": f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        ["bash", "-euc", "\n".join(line[2:] for line in code.splitlines() if line.startswith("$ "))],
+        capture_output=True, text=True, check=False, cwd=folder,
+        env=os.environ | {"PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    expected = [line for code in blocks(page, "console") for line in code.splitlines() if line[:2] not in ("$ ", "")]
+    expected = [line for line in code.splitlines() if line[:2] not in ("$ ", "")]
     missing = [line for line in expected if " ".join(line.split()) not in " ".join(done.stdout.split())]
     assert missing == [], done.stdout
 

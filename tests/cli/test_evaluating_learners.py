@@ -97,9 +97,8 @@ def test_what_was_measured_is_left_and_not_measured_again(terminal: Terminal, tm
 def test_ctrl_c_is_told_with_how_to_go_on(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     line = [sys.executable, "-m", "engram", "evaluate", "digits", "naive:epochs=300", "--out", str(tmp_path / "out")]
-    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # whoever runs the tests may ignore it
     under_way = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {
-        "OMP_NUM_THREADS": "1"}, start_new_session=True, **heard)
+        "OMP_NUM_THREADS": "1"}, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("out/naive*/seed-0/*")) and time.monotonic() < deadline:
         assert under_way.poll() is None
