@@ -1,6 +1,6 @@
 """The fast head keeps the laws of answers where its work grows with the width: fits run beside it from 512 on.
 
-`pytest --wide` adds a width of 1280, and counts of 1,024 and 8,192: minutes.
+`pytest --wide` adds a width of 1280, and more counts at 512: minutes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ def test_at_a_width_of_1280(check: Check, request: pytest.FixtureRequest) -> Non
     hold(check, request)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("check", checks(width=64, counts=(1024, 8192)), ids=str)
 def test_at_counts_of_thousands(check: Check) -> None:
     assert check(FastHead)

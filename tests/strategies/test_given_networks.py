@@ -203,6 +203,19 @@ def test_what_is_frozen_is_frozen_after_loading_too(method: str) -> None:
     assert not torch.equal(twin.network[3].weight, network[3].weight)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_frozen_between_two_lessons_stays_from_then_on(method: str) -> None:
+    learner = METHODS[method](perceptron(WIDTH, (10, 8)), batch=8)
+    learner.learn(X, LABELS)
+    kept = learner.network[1].requires_grad_(False).weight.clone()
+    learner.learn(X, LABELS)
+    assert torch.equal(learner.network[1].weight, kept)
+    twin = type(learner).from_state(learner.state())
+    twin.learn(X, LABELS)
+    assert torch.equal(twin.network[1].weight, kept)
+    assert np.isfinite(twin.predict(X).scores).all()
+
+
 def test_frozen_parameters_are_not_counted_and_the_budget_is_for_the_others() -> None:
     learner = GrowAndPrune(frozen_body(), shape=(WIDTH,), **SMALL)
     learner.learn(X, LABELS)

@@ -308,6 +308,7 @@ class Structural(Joint):
     @contextmanager
     def _updating(self, data: Kept, epochs: float) -> Iterator[None]:
         """An update of so many epochs: its report begins and is closed here, or is as before after an exception."""
+        self.masks = self.masked()  # what was frozen since
         previous, self.report = self.report, {"before": self.masks.live}
         self.shown, self._done, self._planned = 0, 0.0, epochs
         try:
