@@ -12,11 +12,12 @@ pytest.importorskip("sklearn")
 from engram.backbones.bundle import Bundle
 from engram.backbones.vectors import VectorBackbone
 from engram.experiments import corrections, open_set, readout
-from engram.experiments.experiment import execute
+from engram.experiments.experiment import ExperimentError, execute, silent
 from engram.experiments.featured_sets import FeaturedSet, of_pictures
 from engram.experiments.open_set import Asked
 from engram.experiments.simple_rivals import Task, open_set_rivals, read_out_rivals, whitening
 from engram.heads.fast import FastHead
+from engram.learner import InputError
 from engram.streams.clinc150 import DOMAINS
 from engram.streams.digits import digits
 
@@ -143,6 +144,12 @@ def test_the_generated_tables_are_as_hard_as_they_are_said_to_be():
     assert bananas["5 nearest"] > 75
     assert of_rivals("sea")["logistic, C=100"] > 95
     assert of_rivals("levels")["class mean"] > 95
+
+
+@pytest.mark.parametrize(("experiment", "wrong"), [(open_set, InputError), (readout, ExperimentError)])
+def test_a_set_that_does_not_exist_is_refused_with_those_that_do(experiment, wrong):
+    with pytest.raises(wrong, match="steel"):
+        experiment.one_set(experiment.Config(), "stele", 0, silent)
 
 
 def test_wrong_labels_stand_first_in_the_simple_list_too(small):

@@ -55,7 +55,7 @@ class Config:
         ask: examples asked about, of each class, at most.
         alpha: share of known things that may be refused.
         equal: refusals of the known at which the strangers accepted are compared with the rivals'.
-        sets: what is measured.
+        sets: what is measured; "tiny-shipped" and "tiny-mobilenet" are those to settle a head's own settings on.
     """
 
     draws: int = 20
@@ -126,7 +126,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 def one_set(config: Config, name: str, seed: int, progress: Progress) -> Values:
     """Every count of examples on one set: shots -> the means over the draws."""
     progress(0.0, "features")
-    data = featured(SETS[name])
+    data = featured(SETS.get(name, name))
     draws = [draw(config, data, np.random.default_rng([seed, i])) for i in range(config.draws)]
     found: Values = {}
     for i, shots in enumerate(config.shots):

@@ -21,7 +21,7 @@ from engram.brain import Brain
 from engram.evaluation import accuracy
 from engram.evaluation.plots import canvas, draw_bars
 from engram.experiments.contenders import fast_head
-from engram.experiments.experiment import Progress, part
+from engram.experiments.experiment import ExperimentError, Progress, part
 from engram.experiments.featured_sets import OUTSIDE, featured
 from engram.experiments.result import Figure, Values
 from engram.experiments.simple_rivals import Task, read_out_rivals
@@ -87,6 +87,8 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 
 def one_set(config: Config, name: str, seed: int, progress: Progress) -> Values:
     """Accuracy in percent of the head and of every rival: examples of each class -> name -> mean over the draws."""
+    if name not in TABLES:
+        raise ExperimentError(f"No set {name!r}. There are: {', '.join(TABLES)}.")
     table, found = TABLES[name](), {}
     for i, shots in enumerate([*config.shots, None]):
         draws = config.draws_of_all if shots is None else config.draws
