@@ -28,6 +28,7 @@ from engram.backbones.bundle_folder import (
 )
 from engram.backbones.feature_statistics import FeatureStatistics
 from engram.backbones.preprocessing import Preprocessing
+from engram.inputs.sketch import Sketches
 from engram.inputs.vectors import as_covariance, check_varies
 from engram.learner import DamagedError, FloatArray, InputError
 
@@ -48,8 +49,10 @@ class Bundle:
         covariance: S0, (D, D) float64, pooled within classes, or None if never measured with labels.
         step: what a head divides features by before it rounds them.
         normalise: whether features are brought to unit length first.
-        fingerprint: SHA-256 over the backbone's fingerprint (network, cut, preprocessing), m0, S0, step and
-            normalisation. Brains meld exactly when these agree.
+        freedom: how many examples less classes S0 was measured on, or None where nothing says it.
+        measured: (N, 8) uint8 sketches of those examples, or None: S0 must not judge the examples it was measured on.
+        fingerprint: SHA-256 over the backbone's fingerprint (network, cut, preprocessing), m0, S0, on what S0 was
+            measured, step and normalisation. Brains meld exactly when these agree.
 
     >>> from engram.backbones.vectors import VectorBackbone
     >>> bundle = Bundle.of_vectors(3, largest=8)
@@ -62,6 +65,8 @@ class Bundle:
     covariance: FloatArray | None = None
     step: float = STEP
     normalise: bool = True
+    freedom: int | None = None
+    measured: Sketches | None = None
 
     def __post_init__(self) -> None:
         width = self.backbone.width
@@ -74,6 +79,10 @@ class Bundle:
             raise InputError(f"The statistics do not fit features of width {width}: measure them again.")
         if not 0 < self.step < float("inf"):
             raise InputError(f"step is a finite number above 0, not {self.step!r}.")
+        if self.freedom is not None and (isinstance(self.freedom, bool) or not isinstance(self.freedom, int)):
+            raise InputError(f"freedom is a whole number of examples, not {self.freedom!r}.")
+        if self.measured is not None and (self.measured.dtype != np.uint8 or self.measured.shape[1:] != (8,)):
+            raise InputError(f"measured are (N, 8) uint8 sketches, not {self.measured.dtype} {self.measured.shape}.")
         mean.setflags(write=False)
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "step", float(self.step))
@@ -136,10 +145,16 @@ class Bundle:
         statistics.add_all(backbone, inputs, labels, chunk, progress)
         if step is None:
             step = STEP if normalise else step_for(2 * statistics.reach())
+        return cls.of_statistics(backbone, statistics, step)
+
+    @classmethod
+    def of_statistics(cls, backbone: Stored, statistics: FeatureStatistics, step: float = STEP) -> Self:
+        """The bundle of a backbone whose features were measured. Raises InputError where nothing varies in a class."""
         covariance = statistics.covariance()
         if covariance is not None:
             check_varies(covariance)
-        return cls(backbone, statistics.mean(), covariance, step, normalise)
+        return cls(backbone, statistics.mean(), covariance, step, statistics.normalise, statistics.freedom,
+                   statistics.measured())
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> Self:
         """The same network and statistics for other pictures (say, dark ink on paper): another fingerprint.
@@ -166,7 +181,9 @@ class Bundle:
             "name": self.name, "kind": self.backbone.kind, "config": self.backbone.config(),
             "width": self.width, "step": self.step, "normalise": self.normalise, "fingerprint": self.fingerprint,
         }
-        files = {"statistics.safetensors": statistics_to(self.mean, self.covariance)}
+        if self.freedom is not None:
+            record["freedom"] = self.freedom
+        files = {"statistics.safetensors": statistics_to(self.mean, self.covariance, self.measured)}
         network = self.backbone.network()
         if network is not None and self.backbone.network_file is not None:
             files[self.backbone.network_file] = network
@@ -197,8 +214,8 @@ class Bundle:
         network = next((content for file, content in files.items() if file.startswith("network.")), None)
         backbone = kind.restore(name, config, network, **parts)
         try:
-            mean, covariance = statistics_from(files)
-            bundle = cls(backbone, mean, covariance, step, normalise)
+            mean, covariance, measured = statistics_from(files)
+            bundle = cls(backbone, mean, covariance, step, normalise, record.get("freedom"), measured)
         except InputError as error:
             raise DamagedError(f"The parts of bundle {name!r} do not fit: {error}") from error
         if bundle.fingerprint != fingerprint:
@@ -224,6 +241,10 @@ class Bundle:
         digest.update(np.float64(self.step).astype("<f8").tobytes())
         for array in (self.mean, self.covariance):
             digest.update(b"none" if array is None else (array + 0.0).astype("<f8").tobytes())
+        if self.freedom is not None:
+            digest.update(f"freedom {self.freedom}".encode())
+        if self.measured is not None:
+            digest.update(b"measured " + self.measured.tobytes())
         return digest.hexdigest()
 
 

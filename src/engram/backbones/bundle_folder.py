@@ -20,6 +20,7 @@ from safetensors.numpy import load
 
 from engram.backbones import KINDS
 from engram.files import making_folder, write_atomically
+from engram.inputs.sketch import Sketches
 from engram.learner import DamagedError, FloatArray, InputError
 from engram.packing import pack
 
@@ -136,13 +137,14 @@ def parts_from(record: dict[str, Any]) -> tuple[str, Any, dict[str, Any], float,
         raise DamagedError(f"A bundle of a kind that this version does not know: {error}") from error
 
 
-def statistics_to(mean: FloatArray, covariance: FloatArray | None) -> bytes:
-    """m0 and S0 as a safetensors file."""
-    return pack({"mean": mean} if covariance is None else {"mean": mean, "covariance": covariance})
+def statistics_to(mean: FloatArray, covariance: FloatArray | None, measured: Sketches | None = None) -> bytes:
+    """m0, S0 and the sketches of what it was measured on, as a safetensors file."""
+    arrays = {"mean": mean, "covariance": covariance, "measured": measured}
+    return pack({name: array for name, array in arrays.items() if array is not None})
 
 
-def statistics_from(files: dict[str, bytes]) -> tuple[FloatArray, FloatArray | None]:
-    """m0 and S0 out of the files.
+def statistics_from(files: dict[str, bytes]) -> tuple[FloatArray, FloatArray | None, Sketches | None]:
+    """m0, S0 and the sketches of what it was measured on, out of the files.
 
     Raises:
         DamagedError: not there, or not float64.
@@ -154,7 +156,7 @@ def statistics_from(files: dict[str, bytes]) -> tuple[FloatArray, FloatArray | N
         raise DamagedError(f"The bundle's statistics cannot be read: {error}") from error
     if any(a is not None and a.dtype != np.float64 for a in (mean, covariance)):
         raise DamagedError("The bundle's statistics are not float64.")
-    return mean, covariance
+    return mean, covariance, arrays.get("measured")
 
 
 def _canonical(record: dict[str, Any]) -> bytes:

@@ -155,7 +155,7 @@ def inspect(source: str | os.PathLike[str]) -> dict[str, Any]:
     """
     folder = folder_of(source)
     record, files = read_folder(folder)
-    mean, covariance = statistics_from(files)
+    mean, covariance, _ = statistics_from(files)
     return {
         "name": record["name"],
         "kind": record["kind"],

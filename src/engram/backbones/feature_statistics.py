@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from engram.backbones.backbone import Backbone, Progress, batched
+from engram.backbones.backbone import Backbone, Features, Progress, batched
+from engram.inputs.sketch import Sketches, sketches
 from engram.inputs.vectors import as_labels, unit_length
 from engram.learner import FloatArray, InputError, Label
 
 MISSING = object()
+
+_MATTER = 8  # examples for each feature from which on one more or less does not change the covariance
 
 
 class FeatureStatistics:
@@ -28,12 +31,13 @@ class FeatureStatistics:
     """
 
     def __init__(self, width: int, normalise: bool, *, labelled: bool) -> None:
-        self._normalise = normalise
+        self.normalise = normalise
         self._labelled = labelled
         self._origin: FloatArray | None = None
         self._classes: dict[Label, tuple[int, FloatArray]] = {}
         self._gram = np.zeros((width, width))
         self._largest = 0.0
+        self._kept: list[Features] | None = [] if labelled else None
 
     def add_all(
         self,
@@ -55,7 +59,7 @@ class FeatureStatistics:
     def add(self, features: Any, labels: Any) -> None:
         """Add (N, D) features with their labels."""
         vectors = np.asarray(features, np.float64)
-        if self._normalise:
+        if self.normalise:
             vectors = unit_length(vectors)
         if self._origin is None:
             self._origin = vectors.mean(axis=0)
@@ -64,6 +68,7 @@ class FeatureStatistics:
             names = as_labels(labels, len(vectors), next(iter(self._classes), None))
         self._largest = max(self._largest, float(np.abs(vectors).max()))
         vectors = vectors - self._origin
+        self._keep(vectors)
         if self._labelled:
             self._gram += vectors.T @ vectors
         for label in dict.fromkeys(names):
@@ -100,6 +105,25 @@ class FeatureStatistics:
         scatter = self._gram - means.T @ means
         covariance: FloatArray = (scatter + scatter.T) / (2 * freedom)
         return covariance
+
+    @property
+    def freedom(self) -> int | None:
+        """Examples less classes; None without labels."""
+        return sum(count - 1 for count, _ in self._classes.values()) if self._labelled else None
+
+    def measured(self) -> Sketches | None:
+        """(N, 8) sketches of the examples, or None where they are so many that none of them matters to S0."""
+        if not self._kept or self._origin is None:
+            return None
+        moved = self._origin - self.mean()
+        return np.concatenate([sketches(some + moved) for some in self._kept])
+
+    def _keep(self, vectors: FloatArray) -> None:
+        if self._kept is None:
+            return
+        self._kept.append(vectors.astype(np.float32))
+        if sum(len(some) for some in self._kept) > _MATTER * vectors.shape[1]:
+            self._kept = None
 
     def reach(self) -> float:
         """The largest absolute value seen, at least the smallest normal number."""

@@ -177,7 +177,8 @@ class Knowledge:
         bundle = self._bundle
         if bundle is None:
             return FastHead(**self._options)
-        return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise, **self._options)
+        return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
+                        freedom=bundle.freedom, measured=bundle.measured, **self._options)
 
     @contextmanager
     def _standing_on(self, bundle: Bundle) -> Iterator[None]:

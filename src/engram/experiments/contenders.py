@@ -16,7 +16,8 @@ RECOMMENDED = "fast"
 
 def fast_head(bundle: Bundle, **options: Any) -> FastHead:
     """The recommended head with the bundle's own statistics."""
-    return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise, **options)
+    return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
+                    freedom=bundle.freedom, measured=bundle.measured, **options)
 
 
 def contenders(bundle: Bundle, without: tuple[str, ...] = ()) -> dict[str, Callable[[], Head]]:

@@ -40,4 +40,4 @@ def mobilenet_bundle() -> Bundle:
                                lambda: [pictures[int(i)] for i in places]).features
     statistics = FeatureStatistics(features.shape[1], normalise=True, labelled=True)
     statistics.add(features, labels[places].tolist())
-    return Bundle(mobilenet(), statistics.mean(), statistics.covariance())
+    return Bundle.of_statistics(mobilenet(), statistics)

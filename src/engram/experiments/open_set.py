@@ -210,13 +210,9 @@ def judged(config: Config, head: FastHead, data: FeaturedSet, places: Draw) -> t
 
 
 def own_estimate(head: FastHead) -> float | None:
-    """The strangers that a head itself expects to accept, in percent; None where it has no word on it.
-
-    A head that can tell has `error_rates()`, with `strangers_accepted` in [0, 1] at the head's own alpha.
-    """
-    rates = getattr(head, "error_rates", None)
-    expected = None if rates is None else rates()
-    return None if expected is None else 100 * float(expected.strangers_accepted)
+    """The strangers that a head itself expects to accept at its alpha, in percent; None where it cannot tell."""
+    accepted = head.error_rates([head.alpha])[0].accepted
+    return None if np.isnan(accepted) else 100 * accepted
 
 
 def of_rival(answers: Answers, truth: Array) -> Asked:

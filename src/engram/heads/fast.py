@@ -16,7 +16,7 @@ import numpy.typing as npt
 from engram.heads.consolidation import consolidate
 from engram.heads.discriminant import Change, Discriminant
 from engram.heads.episodes import Keys, keys_of
-from engram.heads.fast_memory import FastMemory
+from engram.heads.fast_memory import FastMemory, as_alpha
 from engram.heads.head import Positions
 from engram.heads.left_out import LeftOut
 from engram.heads.novelty import ALPHAS, ErrorRates, Novelty
@@ -46,11 +46,14 @@ class FastHead(FastMemory):
         alpha: share of known things that may be refused as unknown.
         gate: skip what is already known: learn an example only where its cosine does not lead the
             next label's by this much. None learns everything. A gated head depends on the order of teaching.
-        readout: "auto" reads by class means or, where they do better on left-out examples, by prototypes;
-            "class" always by class means, with the cosine (read by each class's spread) or the linear score;
-            "cosine", "linear" and "prototypes" fix it.
+        readout: "auto" takes what does best on left-out examples: cosines with class means, a linear discriminant with
+            or without the classes' shares as priors, prototypes; "class" the same without prototypes;
+            "cosine", "linear", "priors" and "prototypes" fix it.
         memory_budget: bytes for single examples; beyond it they are consolidated, and the least of them,
             by SHA-256, let go. Their class can still be forgotten exactly.
+        freedom: how many examples less classes the covariance was measured on; None where nothing says it.
+        measured: (N, 8) uint8 sketches of those examples: where they are taught, the covariance is trusted less.
+        alphas: labels with an alpha of their own.
 
     >>> head = FastHead(step=0.01, normalise=False)
     >>> head.learn([[1.0, 0.1], [0.0, 1.0], [0.9, 0.0]], ["right", "up", "right"])
@@ -154,6 +157,8 @@ class FastHead(FastMemory):
                 raise LabelError(f"Labels here are {type(old).__name__}; {new!r} is {type(new).__name__}.")
             check_text(new)
             self._book = {new if label == old else label: i for label, i in self._book.items()}
+            if old in self._alphas:
+                self._alphas[new] = self._alphas.pop(old)
 
     def meld(self, other: FastHead) -> None:
         """Take over all that another head on the same backbone learned; the same as having learned both.
@@ -215,7 +220,7 @@ class FastHead(FastMemory):
         """Do now the work that the next prediction would have to wait for."""
         with self._lock:
             if self._book:
-                self._readout.reading(self._alphas())
+                self._readout.reading(self._shares())
 
     # What a user can ask
 
@@ -224,12 +229,12 @@ class FastHead(FastMemory):
         with self._lock:
             if not self._book:
                 return LeftOut.none()
-            return LeftOut.of(self.labels, *self._readout.left_out(self._alphas()))
+            return LeftOut.of(self.labels, *self._readout.left_out(self._shares()))
 
     def view(self) -> HeadView:
         """What the head knows now, for any thread to ask while it learns on; work that is due is done first."""
         with self._lock:
-            reading = self._readout.reading(self._alphas()).kept() if self._book else None
+            reading = self._readout.reading(self._shares()).kept() if self._book else None
             return HeadView(self.labels, self.width, self._quantise, reading)
 
     def similarity(self, inputs: Any) -> FloatArray:
@@ -243,6 +248,25 @@ class FastHead(FastMemory):
         """The metric of the read-out, up to date with the sums."""
         with self._lock:
             return self._readout.discriminant()
+
+    def set_alpha(self, alpha: float, label: Label | None = None) -> None:
+        """Change the share of known things that may be refused, at any time: nothing is learned anew.
+
+        Args:
+            alpha: between 0 and 1.
+            label: only for inputs that are most like this one; None for all that have none of their own.
+
+        Raises:
+            InputError: alpha is no such share.
+            NotTaughtError: the label was never taught.
+        """
+        share = as_alpha(alpha)
+        with self._lock:
+            if label is None:
+                self.alpha = share
+            else:
+                self._place(label)
+                self._alphas[label] = share
 
     def error_rates(self, alphas: Iterable[float] = ALPHAS) -> list[ErrorRates]:
         """Both errors of "Nothing I know" that are to be expected, for each alpha; none where nothing was taught."""
@@ -269,15 +293,15 @@ class FastHead(FastMemory):
     def _predictions(
         self, vectors: FloatArray, candidates: tuple[Label, ...], columns: list[int] | None
     ) -> Predictions:
-        return Predictions(candidates, *self._readout.reading(self._alphas()).answer(vectors, columns))
+        return Predictions(candidates, *self._readout.reading(self._shares()).answer(vectors, columns))
 
     def _scores(self, vectors: FloatArray) -> FloatArray:
-        return self._readout.reading(self._alphas()).answer(vectors, None).scores
+        return self._readout.reading(self._shares()).answer(vectors, None).scores
 
     # How it is done
 
-    def _alphas(self) -> FloatArray:
-        return np.full(len(self._book), self.alpha)
+    def _shares(self) -> FloatArray:
+        return np.array([self._alphas.get(label, self.alpha) for label in self._book])
 
     def _place(self, label: Label) -> int:
         if label not in self._book:
@@ -288,6 +312,7 @@ class FastHead(FastMemory):
         place = self._book[label]
         self.sums.drop(place, second_moment)
         self._episodes.drop(place)
+        self._alphas.pop(label, None)
         self._book = {other: i for i, other in enumerate(known for known in self._book if known != label)}
         self._readout.invalidate()
 

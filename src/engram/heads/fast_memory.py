@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Self, get_args
 
 import numpy as np
@@ -32,14 +33,18 @@ class FastMemory(Head):
         gate: float | None = None,
         readout: ReadOutKind = "auto",
         memory_budget: int = 2**28,
+        freedom: int | None = None,
+        measured: npt.ArrayLike | None = None,
+        alphas: Iterable[tuple[Label, float]] = (),
     ) -> None:
         super().__init__()
-        if not 0 < alpha < 1:
-            raise InputError(f"alpha is a share between 0 and 1, not {alpha!r}.")
         if readout not in get_args(ReadOutKind):
             raise InputError(f"readout is one of {', '.join(get_args(ReadOutKind))}, not {readout!r}.")
         self.exact = gate is None
-        self.alpha, self.gate, self.memory_budget = alpha, gate, memory_budget
+        self.alpha, self.gate, self.memory_budget = as_alpha(alpha), gate, memory_budget
+        self._alphas = {label: as_alpha(share) for label, share in alphas}
+        self._freedom = freedom
+        self._measured = None if measured is None else np.asarray(measured, np.uint8)
         self.readout: ReadOutKind = readout
         self._quantise = Quantisation(step, normalise)
         self._covariance: FloatArray | None = None
@@ -110,13 +115,14 @@ class FastMemory(Head):
             made = type(self)(**self.config())
             made.width, made._book = self.width, dict(self._book)
             made._quantise, made._covariance, made._prior = self._quantise, self._covariance, self._prior
+            made._measured = self._measured
             made.sums, made._episodes = self.sums.copy(), self._episodes.copy()
             made._readout = self._readout.copy(made.sums, made._episodes)
             return made
 
     def config(self) -> dict[str, Any]:
         return {**self._quantise.config(), "alpha": self.alpha, "gate": self.gate, "readout": self.readout,
-                "memory_budget": self.memory_budget}
+                "memory_budget": self.memory_budget, "freedom": self._freedom, "alphas": list(self._alphas.items())}
 
     # What the base class asks for
 
@@ -140,10 +146,13 @@ class FastMemory(Head):
 
     def _small_arrays(self) -> State:
         """All but the episodes, which may be large."""
-        spread = {} if self._covariance is None else {"covariance": self._covariance}
+        spread: State = {} if self._covariance is None else {"covariance": self._covariance}
+        if self._measured is not None:
+            spread["measured"] = self._measured
         return {**self._quantise.arrays(), **spread, **self.sums.state()}
 
     def _restore(self, state: State) -> None:
+        self._measured = state.get("measured")
         self._set_statistics(state.get("mean"), state.get("covariance"))
         sums = ExactSums.from_state(state)
         self._start(sums.width)
@@ -173,7 +182,7 @@ class FastMemory(Head):
         self.sums = ExactSums(width)
         self._episodes = EpisodicMemory(width, self.memory_budget)
         covariance = None if self._covariance is None else self._covariance / self._quantise.step**2
-        self._prior = Prior(width, covariance)
+        self._prior = Prior(width, covariance, self._freedom, self._measured)
         self._readout = self._new_readout()
 
     def _new_readout(self) -> ReadOut:
@@ -181,10 +190,17 @@ class FastMemory(Head):
 
     def _same_space(self, other: FastMemory) -> bool:
         mine, theirs = self._quantise, other._quantise
-        same = (mine.step, mine.normalise) == (theirs.step, theirs.normalise)
+        same = (mine.step, mine.normalise, self._freedom) == (theirs.step, theirs.normalise, other._freedom)
         same &= not self.sums.width or not other.sums.width or self.sums.width == other.sums.width
         pairs = ((mine.mean, theirs.mean), (self._covariance, other._covariance))
         return same and all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairs)
+
+
+def as_alpha(alpha: Any) -> float:
+    """A share of known things that may be refused. Raises InputError where it is none between 0 and 1."""
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.floating) or not 0 < alpha < 1:
+        raise InputError(f"alpha is a share between 0 and 1, not {alpha!r}.")
+    return float(alpha)
 
 
 def _own(array: FloatArray) -> FloatArray:

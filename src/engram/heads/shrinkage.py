@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from engram.heads.exact_sums import ExactSums
+from engram.inputs.sketch import Sketches, seen_among, sketches
 from engram.learner import FloatArray
 
 KAPPA = 250.0
@@ -46,10 +47,14 @@ class Prior:
         width: D.
         covariance: (D, D) S0 in quantised units squared, or None.
         freedom: examples less classes that S0 was measured on; None where the bundle does not say.
+        measured: (N, 8) sketches of those examples, or None where they are too many for one to matter.
     """
 
-    def __init__(self, width: int, covariance: FloatArray | None = None, freedom: int | None = None) -> None:
-        self.width, self.covariance, self.freedom = width, covariance, freedom
+    def __init__(
+        self, width: int, covariance: FloatArray | None = None, freedom: int | None = None,
+        measured: Sketches | None = None,
+    ) -> None:
+        self.width, self.covariance, self.freedom, self.measured = width, covariance, freedom, measured
 
     @property
     def shipped(self) -> bool:
@@ -73,7 +78,9 @@ class Prior:
 
     def overlap(self, rows: FloatArray) -> float:
         """Share of (N, D) quantised examples that S0 was measured on."""
-        return 0.0
+        if self.measured is None or self.covariance is None or not len(rows):
+            return 0.0
+        return float(seen_among(sketches(rows), self.measured).mean())
 
     @property
     def usual(self) -> float:
