@@ -127,6 +127,8 @@ def test_a_token_is_asked_for_and_one_that_only_asks_cannot_teach(
             page.keyboard.press("Enter")
             page.locator("#brain-name", has_text="brain").wait_for()
             until(lambda page=page, teaches=teaches: page.locator("#new-class").is_visible() == teaches)
+            for place in ("#to-unknowns", "#to-history", "#undo-button"):
+                assert page.locator(place).is_visible() == teaches, place
             page.reload()
             page.locator("#brain-name", has_text="brain").wait_for()
             assert page.get_by_role("dialog").count() == 0

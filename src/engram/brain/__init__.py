@@ -1,8 +1,9 @@
 """The deployed learner: backbone, head, inbox of unknowns, melding, forgetting, saving, proof."""
 
+from engram.brain.acting import acting
 from engram.brain.brain import Brain, meld
 from engram.brain.conflicts import Conflict
 from engram.brain.melding import MeldReport
 from engram.brain.unknowns import Group
 
-__all__ = ["Brain", "Conflict", "Group", "MeldReport", "meld"]
+__all__ = ["Brain", "Conflict", "Group", "MeldReport", "acting", "meld"]

@@ -18,6 +18,9 @@ def acting(name: str | None) -> Iterator[None]:
     """While this lasts, the history names this one for every change of this thread: renames, forgets, undos and so on.
 
     What is taught names its teacher instead.
+
+    Args:
+        name: whoever acts; None for nobody, as it is outside.
     """
     before = _WHO.set(name)
     try:
