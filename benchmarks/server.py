@@ -9,7 +9,8 @@ from a third. Vectors have 1280 values, of 100 classes.
   slow fsync    99th percentile of predictions while 8 clients teach and every fsync takes 200 ms: SQLite's file
                 system is wrapped so that each xSync sleeps before it syncs;
   teaching      99th percentile of predictions at 100 teaches a second, over that of an idle server;
-  fsyncs        xSync calls for each example acknowledged, 32 clients teaching one example a request.
+  fsyncs        xSync calls for each example acknowledged, 32 clients teaching one example a request;
+  foreign       what clients see that are not Engram's, alone and beside hostile requests: see foreign_clients.py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import argparse
 import json
 import mmap
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,10 +31,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import foreign_clients
 import numpy as np
 
 from engram.brain import Brain
@@ -103,9 +107,18 @@ def teaching(row: np.ndarray, label: str) -> bytes:
 # The server, and who teaches, as programs of their own
 
 
+@dataclass(frozen=True)
+class Served:
+    """A server: its port, its process, and what counts its syncs (0 where its file system is not wrapped)."""
+
+    port: int
+    process: int
+    syncs: Callable[[], int]
+
+
 @contextmanager
-def server(folder: Path, slow: float | None = None) -> Iterator[tuple[int, Callable[[], int]]]:
-    """Its port, and what counts its syncs (0 where its file system is not wrapped)."""
+def server(folder: Path, slow: float | None = None) -> Iterator[Served]:
+    """The server of one brain."""
     counter = folder.with_suffix(".syncs")
     counter.write_bytes(bytes(8))
     command = [sys.executable, __file__, "--serve", str(folder)]
@@ -116,7 +129,7 @@ def server(folder: Path, slow: float | None = None) -> Iterator[tuple[int, Calla
         assert process.stdout is not None
         port = int(process.stdout.readline())
         wait_until_ready(port)
-        yield port, lambda: int.from_bytes(counter.read_bytes(), "little")
+        yield Served(port, process.pid, lambda: int.from_bytes(counter.read_bytes(), "little"))
     finally:
         process.terminate()
         process.wait()
@@ -143,7 +156,7 @@ def run_server(folder: Path, slow: float | None) -> None:
     def started(address: str) -> None:
         print(address.rstrip("/").rpartition(":")[2], flush=True)
 
-    serve({"brain": folder}, Settings(port=0, rate=0, access_log=False, folder=folder.parent), started=started)
+    serve({folder.name: folder}, Settings(port=0, rate=0, access_log=False, folder=folder.parent), started=started)
 
 
 def wrap_file_system(counter: Path, slow: float) -> None:
@@ -260,7 +273,8 @@ def measure(seed: int, width: int, known: int, seconds: float, taught: int) -> d
         folder = Path(made) / "brain"
         with Brain.create(folder) as brain:
             brain.learn(*rows(known, width, seed + 2))
-        with server(folder) as (port, _):
+        with server(folder) as served:
+            port = served.port
             values = overheads(port, folder, vectors, rounds=max(2, int(2 * seconds)))
             idle = latencies(port, vectors, seconds)
             with teachers(port, 16, int(200 * seconds), 100, width, seed + 3):
@@ -269,15 +283,32 @@ def measure(seed: int, width: int, known: int, seconds: float, taught: int) -> d
             values["p99-under-teaching"] = values["teaching-p99-ms"] / values["idle-p99-ms"]
             with teachers(port, 32, taught, 0, width, seed + 4) as process:
                 values["teaches-per-s-32"] = taught / float(process.stdout.readline())
-        with server(folder, slow=0.0) as (port, syncs):
-            with teachers(port, 32, taught, 0, width, seed + 5) as process:
-                before = syncs()
+        with server(folder, slow=0.0) as served:
+            with teachers(served.port, 32, taught, 0, width, seed + 5) as process:
+                before = served.syncs()
                 process.stdout.readline()
-            values["fsyncs-per-teach-32"] = (syncs() - before) / taught
-        with server(folder, slow=SLOW) as (port, _), teachers(port, 8, 10**4, 0, width, seed + 6):
-            slow = latencies(port, vectors, 2 * seconds)
+            values["fsyncs-per-teach-32"] = (served.syncs() - before) / taught
+        with server(folder, slow=SLOW) as served, teachers(served.port, 8, 10**4, 0, width, seed + 6):
+            slow = latencies(served.port, vectors, 2 * seconds)
             values |= percentiles("slow-fsync", slow) | {"p99-slow-fsync-ms": float(np.percentile(slow, 99))}
     return values
+
+
+def measure_foreign(seconds: float, sizes: tuple[int, ...]) -> dict[str, float]:
+    """What foreign clients see, of a brain of their own."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "small"
+        with Brain.create(folder) as brain:
+            brain.learn(*foreign_clients.lesson())
+        with server(folder) as served:
+            foreign_clients.keep_alive(served.port, 100)
+            values = {"keepalive-p50-ms": float(np.median(foreign_clients.keep_alive(served.port, int(200 * seconds))))}
+            values |= foreign_clients.rates(served.port, seconds)
+            return values | foreign_clients.hostility(served.port, served.process, sizes, print_aside)
+
+
+def print_aside(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def percentiles(what: str, values: np.ndarray) -> dict[str, float]:
@@ -305,11 +336,13 @@ def main() -> None:
 
 def report(options: argparse.Namespace) -> None:
     sizes = (64, 200, 0.5, 100) if options.quick else (WIDTH, KNOWN, 6.0, 2000)
+    bodies = (2_000_000,) if options.quick else (30_000_000, 8_000_000)
     runs = []
     for seed in range(options.repeats):
-        runs.append(measure(100 * seed, *sizes))
+        runs.append(measure(100 * seed, *sizes) | measure_foreign(sizes[2], bodies))
         print(f"repeat {seed + 1} of {options.repeats}", file=sys.stderr)
-    config = {"width": sizes[0], "classes": CLASSES, "known": sizes[1], "threads": 1}
+    config = {"width": sizes[0], "classes": CLASSES, "known": sizes[1], "threads": 1,
+              "foreign-client": "hey" if shutil.which("hey") else "http.client", "hostile-bytes": list(bodies)}
     command = "python benchmarks/server.py --out results/server.json"
     result = build("server", "Server: what HTTP costs, and what asking waits for", command, config,
                    range(options.repeats), runs, figures_of("server"))

@@ -10,7 +10,9 @@ from pathlib import Path
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "server.py"
 MEASURED = {
     "server.fsyncs-per-teach-32", "server.teaches-per-s-32", "server.p99-slow-fsync-ms", "server.p99-under-teaching",
-    "server.overhead-binary-ms", "server.overhead-json-ms",
+    "server.overhead-binary-ms", "server.overhead-json-ms", "server.keepalive-p50-ms", "server.predict-over-health",
+    "server.requests-per-s-1", "server.requests-per-s-16", "server.longest-wait-hostile-ms",
+    "server.hostile-memory-ratio",
 }
 
 

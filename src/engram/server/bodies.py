@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from engram.learner import InputError, Label
 from engram.server.forms import read_form
@@ -33,6 +33,7 @@ FILES_AT_ONCE = 256
 VECTORS_AT_ONCE = 65_536
 JSON = ("application/json",)
 _FIELD_BYTES = 4096
+_HELD = ("vectors", "texts", "images", "sources")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
 
 Vectors = Any
@@ -69,12 +70,17 @@ async def read_model(request: Request, model: type[Model]) -> Model:
 
 async def whole_body(request: Request) -> bytes | bytearray:
     """The body. A long one is put together as it comes: what came is not kept a second time."""
-    if int(request.headers.get("content-length", LIGHT)) < LIGHT:
-        return await request.body()
+    message = await request.receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):  # as nearly all are: whole at once
+        body: bytes = message.get("body", b"")
+        return body
     whole = bytearray()
-    async for part in request.stream():
-        whole += part
-    return whole
+    while message["type"] == "http.request":
+        whole += message.get("body", b"")
+        if not message.get("more_body", False):
+            return whole
+        message = await request.receive()
+    raise ClientDisconnect
 
 
 def parsed(model: type[Model], body: bytes | bytearray) -> Model:
@@ -97,11 +103,13 @@ async def read_inputs(request: Request, model: type[Teach] | type[Ask], width: i
         Refusal: of a type that is not taken, or not readable.
     """
     kind = media_type(request)
-    about: dict[str, Any] = dict(request.query_params)
-    check_query(about)
-    several = request.query_params.getlist("among")
-    if len(several) > 1:
-        about["among"] = several
+    about: dict[str, Any] = {}
+    if request.scope["query_string"]:
+        about = dict(request.query_params)
+        check_query(about)
+        several = request.query_params.getlist("among")
+        if len(several) > 1:
+            about["among"] = several
     if kind in JSON:
         body = await whole_body(request)
         return lambda: of_model(parsed(model, body), about)
@@ -160,8 +168,8 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
     Raises:
         Refusal, InputError: not one kind of inputs.
     """
-    about = {**query, **asked.model_dump(exclude={"vectors", "texts", "images", "sources"}, exclude_unset=True)}
-    about = {name: value for name, value in about.items() if value is not None}
+    said = {name: getattr(asked, name) for name in asked.model_fields_set if name not in _HELD}
+    about = {name: value for name, value in {**query, **said}.items() if value is not None}
     kinds = [name for name in ("vectors", "texts", "images") if getattr(asked, name) is not None]
     if len(kinds) != 1:
         raise _unfit("body", "Send either vectors, texts or images.")

@@ -221,18 +221,15 @@ class _Body:
         self._receive, self._limit, self._patience = receive, limit, patience
         self._room, self._taken = room, 0
         self._read, self._whole = 0, False
+        cycle = getattr(receive, "__self__", None)
+        self._came: asyncio.Event | None = getattr(cycle, "message_event", None)  # uvicorn's; set when something came
         self._began = time.monotonic()
 
     async def __call__(self) -> Message:
         if self._whole:
             return await self._receive()
-        left = self._began + self._patience + self._read / _SLOWEST - time.monotonic()
-        try:
-            async with asyncio.timeout(min(self._patience, max(left, 0.0))):
-                message = await self._receive()
-        except TimeoutError:
-            raise Refusal("timeout", f"The body did not come within {self._patience:g} seconds, and "
-                          f"{_SLOWEST:,} bytes a second: send it again.") from None
+        came = self._came is not None and self._came.is_set()  # then there is nothing to wait for
+        message = await (self._receive() if came else self._in_time())
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
             self._read += size
@@ -242,6 +239,15 @@ class _Body:
             self._room.take(size)
             self._taken += size
         return message
+
+    async def _in_time(self) -> Message:
+        left = self._began + self._patience + self._read / _SLOWEST - time.monotonic()
+        try:
+            async with asyncio.timeout(min(self._patience, max(left, 0.0))):
+                return await self._receive()
+        except TimeoutError:
+            raise Refusal("timeout", f"The body did not come within {self._patience:g} seconds, and "
+                          f"{_SLOWEST:,} bytes a second: send it again.") from None
 
     def close(self) -> None:
         """It is not needed any more."""

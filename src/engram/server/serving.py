@@ -21,6 +21,7 @@ from engram.server.problems import Refusal
 from engram.server.request_log import Forwarded, RequestLog
 from engram.server.settings import Settings
 
+_GARBAGE = (20_000, 20, 20)  # objects made before they are looked through: an answer makes hundreds, and no cycles
 _SWITCH = 0.0005  # seconds a thread keeps Python to itself while others wait: asking must not wait for a lesson
 
 
@@ -71,6 +72,7 @@ def serve(
     if started is not None:
         started(address)
     gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     try:
         server.run(sockets=[listening])
     finally:
