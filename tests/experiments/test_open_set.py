@@ -103,7 +103,7 @@ def test_the_set_is_measured_in_every_way_that_pictures_are_taught(small, tmp_pa
     assert at["scores"]["head"]["accuracy"]["mean"] > 80
     assert values["photos.refused-4"]["mean"] == at["refused"]["once"]["mean"]
     measured = {key.removeprefix("open.") for key in open_set.FIGURES if key.startswith("open.photos.")}
-    expected = {name for name in measured if not name.endswith(("-2", "-5", "-14", "estimate-error"))}
+    expected = {name for name in measured if not name.endswith(("-2", "-5", "-14"))}
     assert expected <= set(values)
     assert list(tmp_path.glob("open-set*.svg"))
 

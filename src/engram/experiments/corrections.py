@@ -22,7 +22,7 @@ from engram.evaluation import share_accepted, share_refused
 from engram.evaluation.plots import canvas, draw_bars
 from engram.experiments.experiment import Progress
 from engram.experiments.featured_sets import FeaturedSet, featured
-from engram.experiments.result import Figure, Values
+from engram.experiments.result import Figure, Values, averaged
 from engram.experiments.simple_rivals import class_means
 from engram.inputs.vectors import unit_length
 from engram.learner import FloatArray
@@ -78,7 +78,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
             progress((i + j / config.draws) / len(SETS), f"{name}, draw {j + 1}")
             rng = np.random.default_rng([seed, j])
             drawn.append({**wrong_labels(config, data, rng), **counterexamples(config, data, rng)})
-        means = {key: float(np.mean([one[key] for one in drawn])) for key in drawn[0]}
+        means = averaged(drawn)
         if "accepted-after" in means:
             means["negative-gain"] = means["accepted-after"] / max(means["accepted-before"], 1e-9)
             means["negative-refused"] = means["refused-after"] - means["refused-before"]

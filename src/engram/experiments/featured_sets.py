@@ -38,9 +38,6 @@ Picture = npt.NDArray[np.uint8]
 FRAMES = 20
 """Frames of a burst."""
 
-HELD_OUT = slice(5, None, 10)
-"""Which of Tiny-ImageNet's classes, in the order of their names, no training of the shipped backbone saw."""
-
 QUALITY = 75
 CHARACTERS = 100
 OUTSIDE = "outside"
@@ -134,8 +131,8 @@ def of_pictures(bundle: Bundle, name: str, read: Callable[[int], Picture], label
     places = range(len(labels))
 
     def made(version: str, change: Callable[[int], Picture]) -> npt.NDArray[np.float32]:
-        inputs = lambda: [change(place) for place in places]  # noqa: E731
-        return cached_features(bundle.backbone, f"{name}-{version}", inputs).features
+        cached = cached_features(bundle.backbone, f"{name}-{version}", lambda: [change(place) for place in places])
+        return cached.features
 
     def frame(number: int) -> Callable[[int], Picture]:
         return lambda place: jittered(read(place), np.random.default_rng([number, place]))
@@ -165,6 +162,8 @@ def tiny(bundle: Bundle) -> FeaturedSet:
 
     They are not among those that MobileNetV2's statistics are measured on; its network was trained on all of them.
     """
+    from engram.pretraining.photo_recipe import HELD_OUT
+
     data = tiny_imagenet("train")
     classes = sorted(set(data.labels))[HELD_OUT]
     labels = np.asarray(data.labels)
@@ -174,10 +173,11 @@ def tiny(bundle: Bundle) -> FeaturedSet:
 
 def tiny_seen(bundle: Bundle) -> FeaturedSet:
     """Eighty further classes, twenty pictures of each that nothing was trained on, no versions."""
+    from engram.pretraining.photo_recipe import HELD_OUT
+
     data = tiny_imagenet("val")
     names = sorted(set(data.labels))
-    kept = set(names) - set(names[HELD_OUT])
-    classes = sorted(kept)[:80]
+    classes = sorted(set(names) - set(names[HELD_OUT]))[:80]
     places = [place for place, label in enumerate(data.labels) if label in classes]
     features = cached_features(bundle.backbone, "tiny-val-80", lambda: [data[place] for place in places]).features
     return FeaturedSet(bundle, features, np.asarray(data.labels)[places])

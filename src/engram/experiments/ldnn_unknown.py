@@ -25,7 +25,7 @@ from engram.experiments.digit_features import DigitFeatures, digit_features
 from engram.experiments.experiment import Progress
 from engram.experiments.feature_cache import cached_features
 from engram.experiments.novelty_scores import novelty_scores
-from engram.experiments.result import Figure, Values
+from engram.experiments.result import Figure, Values, averaged
 from engram.streams.omniglot import DRAWINGS, omniglot
 from engram.streams.photos import photos
 
@@ -142,15 +142,6 @@ def measure(config: Config, digits: DigitFeatures, questions: Questions, shots: 
         "known-refused": 100 * share_refused(head.predict(questions.known).known),
         "near-accepted": 100 * share_accepted(head.predict(questions.near).known),
         "far-accepted": 100 * share_accepted(head.predict(questions.far).known),
-    }
-
-
-def averaged(drawn: list[Values]) -> Values:
-    """The mean of each number over several dictionaries of one shape."""
-    return {
-        name: averaged([one[name] for one in drawn]) if isinstance(value, dict)
-        else float(np.mean([one[name] for one in drawn]))
-        for name, value in drawn[0].items()
     }
 
 

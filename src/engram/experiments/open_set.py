@@ -23,7 +23,7 @@ from engram.evaluation.plots import canvas, draw_curves
 from engram.experiments.contenders import fast_head
 from engram.experiments.experiment import Progress, part
 from engram.experiments.featured_sets import OUTSIDE, FeaturedSet, featured
-from engram.experiments.result import Figure, Values
+from engram.experiments.result import Figure, Values, averaged
 from engram.experiments.simple_rivals import Answers, Task, open_set_rivals
 from engram.experiments.steps import measured, steps_of
 from engram.heads.fast import FastHead
@@ -134,7 +134,7 @@ def one_set(config: Config, name: str, seed: int, progress: Progress) -> Values:
         for j, one in enumerate(draws):
             progress((i + j / len(draws)) / len(config.shots), f"{shots} examples of each")
             drawn.append(one_draw(config, data, one._replace(teach=one.teach[:, :shots])))
-        found[str(shots)] = over_draws(drawn)
+        found[str(shots)] = averaged(drawn)
     return found
 
 
@@ -202,17 +202,10 @@ def judged(config: Config, head: FastHead, data: FeaturedSet, places: Draw) -> t
     asked = Asked(100 * accuracy(known.best, data.labels[places.ask].tolist()),
                   known.familiarity, strangers.familiarity)
     accepted = 100 * share_accepted(strangers.known)
-    found: Values = {"known-refused": 100 * share_refused(known.known), "strangers-accepted": accepted}
-    estimate = own_estimate(head)
-    if estimate is not None:
-        found |= {"estimate": estimate, "estimate-error": abs(estimate - accepted)}
-    return asked, found
-
-
-def own_estimate(head: FastHead) -> float | None:
-    """The strangers that a head itself expects to accept at its alpha, in percent; None where it cannot tell."""
-    accepted = head.error_rates([head.alpha])[0].accepted
-    return None if np.isnan(accepted) else 100 * accepted
+    (expected,) = head.error_rates([config.alpha])
+    estimate = 100 * expected.accepted
+    return asked, {"known-refused": 100 * share_refused(known.known), "strangers-accepted": accepted,
+                   "estimate": estimate, "estimate-error": abs(estimate - accepted)}
 
 
 def of_rival(answers: Answers, truth: Array) -> Asked:
@@ -263,15 +256,6 @@ def own_statistics(config: Config, data: FeaturedSet, places: Draw) -> Values:
     return found
 
 
-def over_draws(drawn: list[Values]) -> Values:
-    """The mean of each number over dictionaries of one shape."""
-    return {
-        name: over_draws([one[name] for one in drawn]) if isinstance(value, dict)
-        else float(np.mean([one[name] for one in drawn]))
-        for name, value in drawn[0].items()
-    }
-
-
 def headlines(config: Config, found: Mapping[str, Any]) -> Values:
     """The figures of one set; where one number stands for every count of examples, it is the worst count's."""
     values: Values = {}
@@ -288,9 +272,7 @@ def headlines(config: Config, found: Mapping[str, Any]) -> Values:
     if own:
         values["own-over-others"] = min(own)
     values["accepted-over-rival"] = accepted_over_rival(config, found)
-    errors = [at["estimate-error"] for at in found.values() if "estimate-error" in at]
-    if errors:
-        values["estimate-error"] = max(errors)
+    values["estimate-error"] = max(at["estimate-error"] for at in found.values())
     return values
 
 

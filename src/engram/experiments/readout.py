@@ -23,7 +23,7 @@ from engram.evaluation.plots import canvas, draw_bars
 from engram.experiments.contenders import fast_head
 from engram.experiments.experiment import ExperimentError, Progress, part
 from engram.experiments.featured_sets import OUTSIDE, featured
-from engram.experiments.result import Figure, Values
+from engram.experiments.result import Figure, Values, averaged
 from engram.experiments.simple_rivals import Task, read_out_rivals
 from engram.experiments.steps import measured, steps_of
 from engram.inputs.vectors import unit_length
@@ -92,13 +92,13 @@ def one_set(config: Config, name: str, seed: int, progress: Progress) -> Values:
     table, found = TABLES[name](), {}
     for i, shots in enumerate([*config.shots, None]):
         draws = config.draws_of_all if shots is None else config.draws
-        drawn = []
+        drawn: list[Values] = []
         for j in range(draws):
             progress((i + j / draws) / (len(config.shots) + 1), f"{shots or ALL} examples of each class")
             rng = np.random.default_rng([seed, j])
             mine = table if name != "intents" else some_classes(table, config.intents, rng)
             drawn.append(one_draw(mine, *split(mine, shots, rng)))
-        found[str(shots or ALL)] = {model: float(np.mean([one[model] for one in drawn])) for model in drawn[0]}
+        found[str(shots or ALL)] = averaged(drawn)
     return found
 
 

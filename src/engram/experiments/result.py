@@ -137,6 +137,19 @@ def plain(value: Any) -> Any:
     raise TypeError(f"A result holds numbers, lists, texts and dictionaries, not {type(value).__name__}.")
 
 
+def averaged(drawn: Sequence[Values]) -> Values:
+    """The mean of each number over dictionaries of one shape.
+
+    >>> averaged([{"a": 1, "b": {"c": 2}}, {"a": 3, "b": {"c": 2}}])
+    {'a': 2.0, 'b': {'c': 2.0}}
+    """
+    return {
+        name: averaged([one[name] for one in drawn]) if isinstance(value, Mapping)
+        else float(np.mean([one[name] for one in drawn]))
+        for name, value in drawn[0].items()
+    }
+
+
 def fingerprint(config: Mapping[str, Any]) -> str:
     """SHA-256 of a configuration, equal exactly when every setting is."""
     return hashlib.sha256(json.dumps(plain(config), sort_keys=True).encode()).hexdigest()
