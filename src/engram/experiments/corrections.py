@@ -9,13 +9,12 @@ were taken for; how many others of it are still accepted?
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.backbones.bundle import Bundle
 from engram.backbones.vectors import VectorBackbone
 from engram.brain import Brain
 from engram.evaluation import share_accepted, share_refused
@@ -88,9 +87,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 
 def brain_on(data: FeaturedSet) -> Brain:
     """A brain that takes the set's features."""
-    bundle = data.bundle
-    return Brain(Bundle(VectorBackbone(data.features.shape[1]), bundle.mean, bundle.covariance, bundle.step,
-                        bundle.normalise))
+    return Brain(replace(data.bundle, backbone=VectorBackbone(data.features.shape[1])))
 
 
 def wrong_labels(config: Config, data: FeaturedSet, rng: np.random.Generator) -> Values:
