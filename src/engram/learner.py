@@ -7,7 +7,7 @@ protocol of its own, asked for with `isinstance`: `Forgets`, `Melds`, `Saves`, `
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self, overload, runtime_checkable
 
 import numpy as np
@@ -125,6 +125,10 @@ class Predictions(Sequence[Prediction]):
     def labels(self) -> list[Label | None]:
         """The best label of each input, or None where it is nothing the learner knows."""
         return [label if known else None for label, known in zip(self.best, self.known, strict=True)]
+
+    def refusing(self, lost: npt.NDArray[np.bool_]) -> Predictions:
+        """The same, but nothing is known of the inputs marked in `lost`, (N,)."""
+        return replace(self, known=self.known & ~lost) if lost.any() else self
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -163,7 +163,7 @@ def test_backbones_are_given_as_bundles_backbones_or_names(tmp_path: Path) -> No
             Brain(wrong)
     brain = Brain(bundle)
     brain.learn([[90.0, -50.0, 3.0]], "far")
-    with pytest.raises(InputError, match="larger step"):
+    with pytest.raises(InputError, match=r"column 0: 900 is outside -128 to 128.*Bundle\.of_vectors"):
         brain.learn([[900.0, 0.0, 0.0]], "further")
 
 

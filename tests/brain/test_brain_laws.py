@@ -16,7 +16,6 @@ from engram.learner import (
     Bounded,
     Digests,
     Forgets,
-    InputError,
     LabelError,
     Learner,
     MeldError,
@@ -294,8 +293,8 @@ def test_consolidating_changes_no_digest_with_or_without_other_devices() -> None
 
 def test_what_is_refused_decides_no_backbone() -> None:
     brain, x = Brain(), np.ones((1, WIDTH))
-    with pytest.raises(InputError, match="exact"):
-        brain.learn(100 * x, "far beyond what is exact")
+    with pytest.raises(LabelError):
+        brain.learn(100 * x, ["more labels", "than inputs"])
     brain.quantised(x)
     assert brain.bundle is None
     with pytest.raises(LabelError):

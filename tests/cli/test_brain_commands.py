@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from terminal import Terminal
 
+from engram.backbones.bundle import Bundle
 from engram.brain import Brain
 from engram.brain.lessons import Learned
 
@@ -269,8 +270,13 @@ def test_what_a_brain_left_behind_that_was_never_made_does_not_stop_the_next(eng
 
 @pytest.mark.usefixtures("tables")
 def test_a_new_brain_that_could_be_taught_nothing_is_not_there_afterwards(engram: Terminal, shelf: Path) -> None:
+    np.save(shelf / "far.npy", [[1.0, 2.0], [1e9, np.inf]])
+    assert "Vector 1 contains NaN or infinity" in engram.refuses("teach", "b", "far.npy", "--label", "red")
     np.save(shelf / "far.npy", [[1e9, 0.0]])
-    assert "0 of 1 are taught" in engram.refuses("teach", "b", "far.npy", "--label", "red")
+    Bundle.of_vectors(2).save(shelf / "raw")
+    said = engram.refuses("teach", "b", "far.npy", "--label", "red", "--backbone", "./raw")
+    assert "0 of 1 are taught" in said
+    assert "column 0: 1e+09 is outside -8 to 8" in said
     assert not (shelf / "b").exists()
 
 

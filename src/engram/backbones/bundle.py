@@ -114,6 +114,14 @@ class Bundle:
         return cls.bare(VectorBackbone(width), step=step_for(largest), normalise=False)
 
     @classmethod
+    def for_vectors(cls, examples: Any) -> Self:
+        """Raw vectors like these (N, D): that of `of_vectors` where they fit it, else with columns scaled to fit."""
+        from engram.backbones.vectors import VectorBackbone
+
+        step = step_for(8.0)
+        return cls.bare(VectorBackbone.ranged(examples, 8.0, step), step=step, normalise=False)
+
+    @classmethod
     def measure(
         cls,
         backbone: Stored,

@@ -8,8 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from engram.backbones.backbone import Features, Progress, fingerprint_of
-from engram.inputs.vectors import as_vectors
+from engram.inputs.vectors import as_array, as_vectors
 from engram.learner import DamagedError, FloatArray, InputError
+
+_CHANCE, _LIKELY = 1e-6, 1e-3
+"""Chances of an accident by which a column is told from the others: where all could stay as they are, and where not."""
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class VectorBackbone:
@@ -55,17 +60,51 @@ class VectorBackbone:
         scale = np.divide(1.0, spread, out=np.ones_like(spread), where=spread > 0)
         return cls(vectors.shape[1], vectors.mean(axis=0).tolist(), scale.tolist(), name=name)
 
+    @classmethod
+    def ranged(cls, examples: Any, reach: float = 8.0, resolution: float = 2.0**-10, *, name: str = "vectors") -> Self:
+        """Each reading scaled by a power of two, where the first examples call for it, and otherwise left as it is.
+
+        Readings that lie between 8 steps and `reach` stay as they are. Otherwise all share one scale, and a column has
+        one of its own where its values are so small beside the others that this is no accident: the chance that as many
+        values of the larger scale are all so small is below `_CHANCE`. The fewer values there are, the more room is
+        left above them: 4 to 8 times the largest from 16 values on, 256 to 512 times for a single one.
+
+        Args:
+            examples: (N, D) the first ones, or one (D,).
+            reach: the largest value that is told as it is.
+            resolution: the step of a bundle around it.
+
+        >>> VectorBackbone.ranged([[1e-4, 2.0, 1013.0], [3e-4, 1.0, 1009.0]]).config()["scale"]
+        [256.0, 0.03125, 0.000244140625]
+        """
+        given = as_array(examples)
+        vectors = np.abs(as_vectors(given))
+        noise = 16 * np.finfo(given.dtype if given.dtype.kind == "f" else np.float64).eps
+        vectors[vectors < noise * vectors.max()] = 0.0  # what rounding leaves of a zero
+        largest, count, most = vectors.max(axis=0), np.count_nonzero(vectors, axis=0), float(vectors.max())
+        if not most:
+            return cls(vectors.shape[1], name=name)
+        told = 8 * resolution <= most or _accident(most, count.sum()) >= _CHANCE  # a few small values decide nothing
+        fits = told and most <= reach
+        alone = (largest > 0) & (_accident(largest / most, count) * len(largest) < (_CHANCE if fits else _LIKELY))
+        if fits:
+            alone &= largest < resolution
+        shared = 1.0 if fits else _to(np.array(most), _room(count.sum()))
+        scale = np.where(alone, _to(largest, _room(count)), shared)
+        return cls(vectors.shape[1], None, scale.tolist(), name=name)
+
+    def readings(self, features: FloatArray) -> FloatArray:
+        """The inputs that give these (N, D) features, about: the other way round."""
+        return features / np.where(self._scale == 0, 1.0, self._scale) + self._offset
+
     def features(self, inputs: Any, progress: Progress | None = None) -> Features:
         """(N, D) vectors, or one (D,), as (N, D) float32.
 
         Raises:
-            InputError: another width, NaN, infinity, or values beyond float32.
+            InputError: another width, NaN or infinity. Values beyond 3e38 count as 3e38, far beyond what is learned.
         """
         vectors = (as_vectors(inputs, self.width) - self._offset) * self._scale
-        with np.errstate(over="ignore"):
-            features = vectors.astype(np.float32)
-        if not np.isfinite(features).all():
-            raise InputError("Values beyond 3e38 do not fit float32: rescale them.")
+        features = np.clip(vectors, -_LARGEST, _LARGEST).astype(np.float32)
         if progress is not None:
             progress(len(features), len(features))
         return features
@@ -84,6 +123,22 @@ class VectorBackbone:
             return cls(config["width"], config["offset"], config["scale"], name=name)
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"The description of backbone {name!r} cannot be used: {error}") from error
+
+
+def _to(values: FloatArray, most: Any) -> FloatArray:
+    """Powers of two that bring positive values up to `most`, and above half of it; 1 for zeros."""
+    powers: FloatArray = 2.0 ** np.floor(np.log2(most / np.where(values > 0, values, 1.0)))
+    return np.where(values > 0, powers, 1.0)
+
+
+def _room(count: Any) -> Any:
+    """Up to where the largest of so many values is brought."""
+    return 2.0 * np.clip(count / 16, 1 / 16, 1.0) ** 1.5
+
+
+def _accident(share: Any, count: Any) -> Any:
+    """The chance that so many values, spread evenly up to 1, all lie below a share of it."""
+    return np.minimum(share, 1.0) ** count
 
 
 def _per_reading(what: str, values: Sequence[float] | None, width: int, default: float) -> FloatArray:

@@ -7,6 +7,7 @@ brains on the same backbone. It is a Learner, so it keeps the laws in `engram.ch
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -18,13 +19,14 @@ from engram.backbones.bundle import Bundle
 from engram.brain.conflicts import Classes, all_conflicts
 from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
 from engram.brain.interchange import Exchanging
-from engram.brain.lessons import Learned, Lesson, rows_of
+from engram.brain.lessons import Learned, Lesson, quantisation_of, rows_of, rows_to_learn
 from engram.brain.melding import MeldReport
 from engram.brain.receipts import receipts_of
 from engram.brain.timeline import FORKED, RENAMED
 from engram.brain.unknowns import Group, alike, likeness
+from engram.inputs.tables import few
 from engram.inputs.thumbnails import thumbnail
-from engram.inputs.vectors import as_labels
+from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions
 from engram.store.event import Answer, Change, Draft
 
@@ -81,7 +83,8 @@ class Brain(Exchanging):
 
         Args:
             inputs: what the backbone takes. Pictures: paths, Pillow images, arrays (H, W), (H, W, 3), or many of them;
-                a folder of pictures, or one with a folder per class. Vectors: (D,), (N, D), .npy or .csv files.
+                a folder of pictures, or one with a folder per class. Vectors: (D,), (N, D), .npy or .csv files, data
+                frames, structured arrays. Names of columns are kept: later ones have to be the same, in the same order.
             targets: one label, str or int, for each input or one for all; None takes them from the folders' names.
             again: learn also what is held under that label already; it counts once more then.
             teacher: who teaches, for the record.
@@ -118,14 +121,24 @@ class Brain(Exchanging):
             as `learn`, and InputError where another request has the same key.
         """
         with self._callers.announced():
+            decided = self._bundle is not None
             bundle, examples = self._gather(inputs)
             named = examples.labelled(targets, None)
             origins = _sources(examples, sources)
             features = bundle.features(examples.items, progress)
             pictures = self._pictures(bundle, examples, range(len(examples)))
-            rows = rows_of(bundle, features)
-            lesson = Lesson(bundle, rows, receipts_of(rows), named, origins, pictures, teacher, again, answer)
-            return self._callers.commit(lesson)
+            rows = rows_to_learn(bundle, features, examples)
+            lesson = Lesson(bundle, rows, receipts_of(rows), named, origins, pictures, teacher, again, answer,
+                            columns=examples.columns)  # fmt: skip
+            try:
+                return self._callers.commit(lesson)
+            except InputError:
+                chosen = self._bundle
+                if decided or chosen is None or chosen.fingerprint == bundle.fingerprint:
+                    raise
+            # another caller's first examples have set the ranges meanwhile: by those, then
+            rows = rows_to_learn(chosen, chosen.features(examples.items), examples)
+            return self._callers.commit(replace(lesson, bundle=chosen, rows=rows, receipts=receipts_of(rows)))
 
     def predict(
         self,
@@ -271,11 +284,13 @@ class Brain(Exchanging):
             bundle = next((brain.bundle for brain in (self, *others) if brain.bundle), None)
             if bundle is None:
                 return MeldReport()
-            adopting = self._adopting(bundle)
+            columns = next((brain.columns for brain in (self, *others) if brain.columns), None)
+            adopting = [*self._adopting(bundle), *self._naming(columns)]
             with self._standing_on(bundle):
                 united = self._taught.unite(parts)
                 if united.added or united.changed or united.edicts != self._taught.edicts:
                     self._take_over(united, adopting)
+                    self._columns = self._columns or columns
             notes = tuple(note.said for note in united.notes)
             return MeldReport(united.added, united.changed, notes, tuple(conflicts))
 
@@ -322,7 +337,7 @@ class Brain(Exchanging):
 
     def _gather(self, inputs: Any) -> tuple[Bundle, Examples]:
         bundle = self._bundle or default_bundle(inputs)
-        return bundle, gather(inputs, takes(bundle))
+        return bundle, gather(inputs, takes(bundle), self._columns)
 
     def _pictures(self, bundle: Bundle, examples: Examples, places: Iterable[int]) -> list[bytes | None]:
         """A small picture of each input at these places, where there is a folder to keep it in."""
@@ -334,6 +349,9 @@ class Brain(Exchanging):
         self, bundle: Bundle, features: Any, examples: Examples, sources: Sequence[str | None],
         places: npt.NDArray[np.intp],
     ) -> None:
+        places = places[~quantisation_of(bundle).asked(as_vectors(features[places], bundle.width))[1]]
+        if not len(places):  # what is out of range cannot be learned, so it need not be named
+            return
         if self._bundle is None:
             with self._change():
                 adopting = self._adopting(bundle)
@@ -388,6 +406,11 @@ def _check_meldable(brains: list[Any]) -> None:
     stranger = next((brain for brain in brains if not isinstance(brain, Brain)), None)
     if stranger is not None:
         raise MeldError(f"Only brains meld with a brain, not {type(stranger).__name__}.")
+    named = [brain.columns for brain in brains if brain.columns is not None]
+    if len(set(named)) > 1:
+        other = next(names for names in named if names != named[0])
+        raise MeldError(f"These brains were taught columns of other names or in another order: {few(named[0])}; "
+                        f"{few(other)}. Teach one anew as the other was.")
     bundles = [brain.bundle for brain in brains if brain.bundle is not None]
     for theirs in bundles[1:]:
         mine = bundles[0]

@@ -18,6 +18,7 @@ from engram.backbones.bundle import Bundle, step_for
 from engram.backbones.image_descriptor import DescriptorBackbone
 from engram.backbones.vectors import VectorBackbone
 from engram.inputs.images import each, scan
+from engram.inputs.tables import LABEL, Table, check_labels, named_table
 from engram.inputs.text import as_texts
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import InputError, Label, LabelError
@@ -41,11 +42,13 @@ class Examples:
         items: an (N, D) array of vectors, or N pictures or texts.
         sources: the path of each, or None.
         labels: one for each, or None.
+        columns: the names of the vectors' columns, or None.
     """
 
     items: Any
     sources: list[str | None]
     labels: list[Label] | None
+    columns: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -61,16 +64,19 @@ class Examples:
         return as_labels(self.labels if targets is None else targets, len(self), like)
 
 
-def gather(inputs: Any, takes: Takes) -> Examples:
+def gather(inputs: Any, takes: Takes, columns: Sequence[str] | None = None) -> Examples:
     """The single examples in whatever was given.
 
+    Args:
+        columns: what named columns have to be called, in their order; None is content with any.
+
     Raises:
-        InputError: nothing there, or not what the backbone takes.
+        InputError: nothing there, not what the backbone takes, or other columns.
     """
     if takes == "text":
         texts = as_texts(inputs)
         return Examples(texts, [None] * len(texts), None)
-    return _pictures(inputs) if takes == "pictures" else _vectors(inputs)
+    return _pictures(inputs) if takes == "pictures" else _vectors(inputs, columns)
 
 
 def takes(bundle: Bundle) -> Takes:
@@ -108,7 +114,7 @@ def _bare(backbone: Stored) -> Bundle:
 
 def default_bundle(inputs: Any) -> Bundle:
     """What a brain stands on that was given no backbone: for pictures the photo backbone that comes with the program,
-    for vectors their numbers as they are.
+    for vectors their numbers, columns of another scale than about 1 scaled by what these first ones show.
 
     Raises:
         InputError: neither pictures nor vectors.
@@ -125,8 +131,7 @@ def default_bundle(inputs: Any) -> Bundle:
         pixels = _is_file(inputs) or (isinstance(inputs, list | tuple) and _is_file(inputs[0]))
     if pixels or isinstance(first, Image.Image | bytes | bytearray):
         return _photos()
-    vectors = _vectors(inputs).items
-    return Bundle.of_vectors(vectors.shape[1])
+    return Bundle.for_vectors(_vectors(inputs).items)
 
 
 @lru_cache(maxsize=1)
@@ -156,23 +161,41 @@ def _pictures(inputs: Any) -> Examples:
     return Examples(items, _sources(items), known if len(known) == len(items) else None)
 
 
-def _vectors(inputs: Any) -> Examples:
+def _vectors(inputs: Any, columns: Sequence[str] | None = None) -> Examples:
     files = [inputs] if _is_file(inputs) else inputs
     if isinstance(files, list | tuple) and len(files) and all(_is_file(one) for one in files):
-        tables = [read_table(file) for file in files]
-        rows = [table.items for table in tables]
-        if len({part.shape[1] for part in rows}) > 1:
-            raise InputError(f"Files of different width: {[part.shape[1] for part in rows]} values per vector.")
-        labels = [label for table in tables for label in table.labels or ()]
-        items = np.concatenate(rows)
-        sources = [source for table in tables for source in table.sources]
-        return Examples(items, sources, labels if len(labels) == len(items) else None)
+        return _of_files(files, columns)
+    table = named_table(inputs)
+    if table is not None:
+        return Examples(as_vectors(table.taught_as(columns)), [None] * len(table), table.labels, table.columns)
     vectors = as_vectors(inputs)
     return Examples(vectors, [None] * len(vectors), None)
 
 
+def _of_files(files: Sequence[Any], columns: Sequence[str] | None) -> Examples:
+    """All rows of all files; where columns are named, as these or else as in the first file that names them."""
+    tables = [read_table(file) for file in files]
+    widths = [table.items.shape[1] for table in tables]
+    if len(set(widths)) > 1:
+        raise InputError(f"Files of different width: {widths} values per vector.")
+    named = next((table.columns for table in tables if table.columns), None)
+    order = named if columns is None else tuple(columns)
+    rows = []
+    for file, table in zip(files, tables, strict=True):
+        try:
+            rows.append(Table(table.items, table.columns).taught_as(order) if table.columns else table.items)
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
+    labels = [label for table in tables for label in table.labels or ()]
+    sources = [source for table in tables for source in table.sources]
+    items = np.concatenate(rows)
+    return Examples(items, sources, labels if len(labels) == len(items) else None, order)
+
+
 def read_table(file: str | os.PathLike[str]) -> Examples:
-    """The vectors in a .npy file, or in a .csv file; a first line of names is skipped, a column `label` gives labels.
+    """The vectors in a .npy file, or in a .csv file; a first line names the columns, a column `label` gives labels.
+
+    A .npy file may hold a structured array: its fields are columns.
 
     Raises:
         InputError: no such file, another ending, or not a rectangle of numbers.
@@ -182,29 +205,40 @@ def read_table(file: str | os.PathLike[str]) -> Examples:
         raise InputError(f"{path} holds no vectors: this brain takes .npy and .csv files.")
     try:
         if path.suffix.lower() == ".npy":
-            vectors, labels = as_vectors(np.load(path, allow_pickle=False)), None
+            loaded = np.load(path, allow_pickle=False)
+            named = named_table(loaded)
+            found = _vectors(loaded if named is None else named)
+            vectors, labels, columns = found.items, found.labels, found.columns
         else:
-            vectors, labels = _read_csv(path)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+            vectors, labels, columns = _read_csv(path)
+    except (InputError, LabelError) as error:
+        raise type(error)(f"{path}: {error}") from error
     except (OSError, ValueError, EOFError, MemoryError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"Cannot read vectors from {path}: {reason}.") from error
-    return Examples(vectors, [f"{path}:{row}" for row in range(1, len(vectors) + 1)], labels)
+    return Examples(vectors, [f"{path}:{row}" for row in range(1, len(vectors) + 1)], labels, columns)
 
 
-def _read_csv(path: Path) -> tuple[Any, list[Label] | None]:
+def _read_csv(path: Path) -> tuple[Any, list[Label] | None, tuple[str, ...] | None]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = [line for line in csv.reader(file) if line]
-    names = lines[0] if lines and not _numeric(lines[0]) else []
+    names = [name.strip() for name in lines[0]] if lines and not _numeric(lines[0]) else []
     rows = lines[1:] if names else lines
-    places = [i for i, name in enumerate(names) if name.strip().lower() == "label"]
+    places = [i for i, name in enumerate(names) if name.lower() == LABEL]
     if not places:
-        return _numbers(rows), None
+        return _named_numbers(rows, names), None, tuple(names) or None
     if any(len(row) <= places[0] for row in rows):
         raise InputError("a line is too short to hold its label.")
-    labels: list[Label] = [row[places[0]] for row in rows]
-    return _numbers([row[: places[0]] + row[places[0] + 1 :] for row in rows]), labels
+    labels = check_labels([row[places[0]] for row in rows])
+    without = [row[: places[0]] + row[places[0] + 1 :] for row in (names, *rows)]
+    return _named_numbers(without[1:], without[0]), labels, tuple(without[0])
+
+
+def _named_numbers(rows: list[list[str]], names: list[str]) -> Any:
+    vectors = _numbers(rows)
+    if names and len(names) != vectors.shape[1]:
+        raise InputError(f"the first line has {len(names)} names, row 1 has {vectors.shape[1]} values.")
+    return vectors
 
 
 def _numbers(rows: list[list[str]]) -> Any:

@@ -45,6 +45,7 @@ class Knowledge:
         self._lock = RLock()
         self._options = dict(options)
         self._bundle: Bundle | None = None
+        self._columns: tuple[str, ...] | None = None
         self._taught = Contributions(device or uuid4().hex, self._new_head)
         self.unknowns = Unknowns(unknowns)
         self.seq = 0
@@ -71,6 +72,11 @@ class Knowledge:
     def bundle(self) -> Bundle | None:
         """The backbone with its statistics; None before anything decided it."""
         return self._bundle
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of the columns that it was taught, in their order; None where they came without names."""
+        return self._columns
 
     @property
     def options(self) -> dict[str, Any]:
@@ -132,6 +138,8 @@ class Knowledge:
                 "backbone": bundle and bundle.name,
                 "takes": bundle and takes(bundle),
                 "width": bundle and bundle.width,
+                "columns": self._columns and list(self._columns),
+                "zero_columns": self._zero_columns(),
                 "fingerprint": bundle and bundle.fingerprint,
                 "device": self.device,
                 "devices": describe(self._taught.all()),
@@ -141,6 +149,16 @@ class Knowledge:
                 "memory_bytes": self.memory_bytes,
                 **self._options,
             }
+
+    def _zero_columns(self) -> list[str | int]:
+        """Columns of vectors of which nothing is kept: names, or places from 0. They are 0 in all that was taught, or
+        less than half a step.
+        """
+        sums = self._taught.total.sums
+        if self._bundle is None or takes(self._bundle) != "vectors" or not sums.total:
+            return []
+        places = np.flatnonzero(np.diagonal(sums.gram()) == 0).tolist()
+        return [self._columns[place] if self._columns else place for place in places]
 
     @property
     def memory_bytes(self) -> int:

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.backbones.bundle import Bundle
+from engram.backbones.vectors import VectorBackbone
 from engram.brain.contributions import Rows
+from engram.brain.examples import Examples
 from engram.brain.reviewed import Reviewed
 from engram.brain.timeline import TAUGHT
-from engram.heads.quantisation import Quantisation
+from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import EngramError, InputError, Label
 from engram.store.event import Answer, Change, Draft
@@ -31,6 +33,7 @@ class Lesson:
         teacher: who teaches.
         again: whether to learn what is held already.
         answer: the request that this answers, or None.
+        columns: the names of its vectors' columns, in the order of the brain's, or None.
         teachers, times: for each row who taught it and when (microseconds since 1970 UTC), where that was elsewhere.
     """
 
@@ -45,6 +48,7 @@ class Lesson:
     answer: Answer | None
     teachers: Sequence[str | None] | None = None
     times: Sequence[int] | None = None
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,9 @@ class Pupil(Reviewed):
             bundle = accepted[0].bundle if accepted else self._bundle or lesson.bundle
             if lesson.bundle.fingerprint != bundle.fingerprint:
                 raise InputError(f"This brain stands on {bundle.name!r}, these were made for {lesson.bundle.name!r}.")
+            columns = next((one.columns for one in accepted if one.columns), self._columns)
+            if lesson.columns and columns and lesson.columns != columns:  # another caller named them first, just now
+                raise InputError("The columns were named in another order meanwhile: teach this again.")
             like = next((one.labels[0] for one in accepted), self._taught.like)
             as_labels(list(lesson.labels), len(lesson.rows), like)
             waiting = sum(len(one.rows) for one in accepted)
@@ -113,11 +120,13 @@ class Pupil(Reviewed):
 
     def _learn_accepted(self, lessons: Sequence[Lesson]) -> list[Learned]:
         bundle = lessons[0].bundle
-        adopting = self._adopting(bundle)
+        columns = next((lesson.columns for lesson in lessons if lesson.columns), None)
+        adopting = [*self._adopting(bundle), *self._naming(columns)]
         with self._standing_on(bundle):
             chosen = self._choose(lessons)
             changes = [self._taught_change(lesson, places) for lesson, places in zip(lessons, chosen, strict=True)]
             numbers = self._record(*adopting, *changes)[len(adopting) :]
+        self._columns = self._columns or columns
         self._take_in([pair for pair in zip(lessons, chosen, strict=True) if pair[1]])
         self.unknowns.discard(receipt for lesson in lessons for receipt in lesson.receipts)
         return [
@@ -186,5 +195,49 @@ def rows_of(bundle: Bundle, features: npt.NDArray[Any]) -> Rows:
     Raises:
         InputError: not finite, zero, or too far from the bundle's mean.
     """
-    quantise = Quantisation(bundle.step, bundle.normalise, bundle.mean)
-    return quantise.small(as_vectors(features, bundle.width))
+    return quantisation_of(bundle).small(as_vectors(features, bundle.width))
+
+
+def quantisation_of(bundle: Bundle) -> Quantisation:
+    """How features of a bundle become integers."""
+    return Quantisation(bundle.step, bundle.normalise, bundle.mean)
+
+
+def rows_to_learn(bundle: Bundle, features: npt.NDArray[Any], examples: Examples) -> Rows:
+    """`rows_of` for what is to be learned: refused by row and column, in the units that were given.
+
+    Raises:
+        InputError: a row that is out of range, or of which nothing would be kept.
+    """
+    quantise, vectors = quantisation_of(bundle), as_vectors(features, bundle.width)
+    try:
+        rows = quantise.small(vectors)
+        quantise.check_kept(vectors, rows)
+    except BeyondRange as error:
+        if not isinstance(bundle.backbone, VectorBackbone):
+            raise
+        raise InputError(_out_of_range(error, bundle, bundle.backbone, examples)) from error
+    except TooSmall as error:
+        value = np.abs(np.asarray(examples.items[error.row], np.float64)).max()
+        raise InputError(f"{_place(error.row, examples)}: the largest reading, {value:.4g}, is too small for the range "
+                         f"of this brain, which would keep nothing but zeros of it. {_ANOTHER_RANGE}") from error
+    return rows
+
+
+def _out_of_range(error: BeyondRange, bundle: Bundle, backbone: VectorBackbone, examples: Examples) -> str:
+    reach = np.full((1, bundle.width), LIMIT * bundle.step)
+    low, high = (float(backbone.readings(bundle.mean + sign * reach)[0, error.column]) for sign in (-1, 1))
+    value = float(np.asarray(examples.items[error.row], np.float64)[error.column])
+    name = f" ({examples.columns[error.column]})" if examples.columns else ""
+    return (f"{_place(error.row, examples)}, column {error.column}{name}: {value:.6g} is outside {low:.4g} to "
+            f"{high:.4g}, the range of this brain. Correct the reading or leave the row out. {_ANOTHER_RANGE}")
+
+
+_ANOTHER_RANGE = (
+    "The range follows the first examples that a brain is taught; Brain(Bundle.of_vectors(D, largest=...)) sets it."
+)
+
+
+def _place(row: int, examples: Examples) -> str:
+    source = examples.sources[row]
+    return f"Vector {row}" + (f" ({source})" if source else "")

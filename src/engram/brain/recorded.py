@@ -20,7 +20,7 @@ from engram.brain.journal import Journal, spared
 from engram.brain.knowledge import Knowledge
 from engram.brain.recovery import Recovery
 from engram.brain.saving import slot_entry, taught_state
-from engram.brain.timeline import ADOPTED, CHECKPOINT, CREATED, OPENED
+from engram.brain.timeline import ADOPTED, CHECKPOINT, COLUMNS, CREATED, OPENED
 from engram.brain.unknowns import Unknowns
 from engram.heads.view import HeadView
 from engram.learner import DamagedError, EngramError
@@ -259,6 +259,12 @@ class Recorded(Knowledge):
         body = {"backbone": bundle.name, "fingerprint": bundle.fingerprint}
         return [Change(events=[Draft(kind=ADOPTED, body=body, time=self._now())])]
 
+    def _naming(self, columns: Sequence[str] | None) -> list[Change]:
+        """The event of knowing the columns by their names from now on, if that is new."""
+        if columns is None or self._columns is not None:
+            return []
+        return [Change(events=[Draft(kind=COLUMNS, body={"names": list(columns)}, time=self._now())])]
+
     def _changed(self, values: int = 0) -> None:
         """So many values were learned, or something else was done: let it be seen, and saved in time."""
         self._show()
@@ -329,6 +335,7 @@ class Recorded(Knowledge):
         last = self._journal.log.last
         self._taught = self._recovery().at(last)
         self.seq = last
+        self._columns = self._journal.timeline().columns
         self._last_time = max(self._last_time, self._journal.log.event(last).time)
         self._read_inbox()
         newest = self._journal.snapshots[0][0] if self._journal.snapshots else 0

@@ -46,6 +46,7 @@ def state(brain: Knowledge) -> State:
     """Everything in a brain; see the module's text."""
     taught = brain._taught
     whole = taught_state(taught, brain._options, brain.seq) | _prefixed("unknowns.", brain.unknowns.state())
+    whole["columns"] = json_array(brain.columns)
     for device, slot in taught.others.items():
         whole |= _prefixed(f"slot.{device}.", _contents_state(slot.contents))
     files = brain._bundle.files() if brain._bundle else {}
@@ -68,6 +69,8 @@ def from_state(kind: type[AnyBrain], state: Mapping[str, npt.NDArray[Any]], **pa
         restore_taught(brain._taught, state, bundle, lambda entry: (read(entry), None))
         brain.unknowns = Unknowns.from_state(_under("unknowns.", state))
         brain.seq = int(about["seq"])
+        names = from_json_array(state["columns"]) if "columns" in state else None
+        brain._columns = None if names is None else tuple(map(str, names))
         return brain
     except MISFITS as error:
         raise DamagedError(f"Not a saved brain: {type(error).__name__}: {error}") from error

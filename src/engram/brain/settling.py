@@ -87,6 +87,9 @@ class Settling(Erasing):
                 self._bundle = None
                 first += self._adopting(bundle)
                 self._bundle = bundle
+            columns, self._columns = self._columns, None
+            first += self._naming(columns)
+            self._columns = columns
             self.seq = 0
             if self._taught.own.epoch or self._taught.others or self._taught.edicts:
                 covers = len(first) + 1
@@ -113,6 +116,7 @@ class Settling(Erasing):
         if not theirs.lineage.continues(mine.lineage):
             raise EngramError(f"{where} has learned what this brain does not know: save elsewhere, then meld.")
         adopting = self._adopting(later._bundle) if later._bundle is not None else []
+        adopting += self._naming(later.columns)
         with self._standing_on(later._bundle) if later._bundle is not None else nullcontext():
             covers = self.seq + sum(len(change.events) for change in adopting) + 1 + (not mine.live)
             self._journal.keep_slots(later._taught.others.values())

@@ -12,15 +12,18 @@ from engram.learner import InputError
 from engram.store.event import Event
 
 TAUGHT = "taught"
-CREATED, ADOPTED, OPENED = "created", "adopted", "opened"
+CREATED, ADOPTED, OPENED, COLUMNS = "created", "adopted", "opened", "columns"
 FORGOT, RENAMED, RELABELLED = "forgot", "renamed", "relabelled"
 MELDED, FORKED, CONSOLIDATED = "melded", "forked", "consolidated"
 ROLLED_BACK, CHECKPOINT = "rolled back", "checkpoint"
 
-RARE = (CREATED, ADOPTED, OPENED, FORGOT, RENAMED, RELABELLED, MELDED, FORKED, CONSOLIDATED, ROLLED_BACK, CHECKPOINT)
+RARE = (
+    CREATED, ADOPTED, OPENED, COLUMNS, FORGOT, RENAMED, RELABELLED, MELDED, FORKED, CONSOLIDATED, ROLLED_BACK,
+    CHECKPOINT,
+)
 """All kinds of events but the taught examples."""
 
-HOUSEKEEPING = (CREATED, ADOPTED, OPENED, CHECKPOINT)
+HOUSEKEEPING = (CREATED, ADOPTED, OPENED, COLUMNS, CHECKPOINT)
 """Kinds that change nothing a user sees."""
 
 _BARRIERS = {
@@ -102,6 +105,12 @@ class Timeline:
     def checkpoints(self) -> list[Event]:
         """Those that no later one has taken the place of; but for a moment, one at most."""
         return [event for event in self._of(CHECKPOINT) if not event.gone]
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of the columns that were taught, in force or not: what the numbers mean does not change."""
+        named = next(iter(self._of(COLUMNS)), None)
+        return None if named is None else tuple(map(str, _body(named)["names"]))
 
     @property
     def covered(self) -> int:

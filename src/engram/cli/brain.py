@@ -162,6 +162,11 @@ def info(brain: Folder, as_json: Json = False) -> None:
     table(("label", "examples"), [(entry["label"], entry["examples"]) for entry in found["labels"]])
     for key in ("examples", "digest", "backbone", "takes", "width", "fingerprint", "device", "seq", "unknowns", "gate"):
         say(f"{key:12} {or_dash(found[key])}")
+    if found["columns"]:
+        say(f"{'columns':12} {few(found['columns'], 12)}")
+    if found["zero_columns"]:
+        which = few([one if isinstance(one, str) else f"column {one}" for one in found["zero_columns"]], 12)
+        say(f"{'kept as 0':12} {which}: all readings are 0, or too small for the range of this brain")
     devices = ", ".join(f"{entry['device'][:8]} ({entry['epoch']} changes)" for entry in found["devices"])
     say(f"{'devices':12} {devices or or_dash(None)}")
     say(f"{'memory':12} {found['memory_bytes'] / 1e6:.1f} MB")

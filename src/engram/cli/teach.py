@@ -56,8 +56,8 @@ def teach(
     options: dict[str, Any] = {} if gate is None else {"gate": gate}
     if memory_budget is not None:
         options["memory_budget"] = int(memory_budget * 1e6)
-    bundle = _backbone(brain, backbone, options)
-    inputs, labels, sources = _labelled(bundle, paths, label)
+    bundle, columns = _backbone(brain, backbone, options)
+    bundle, inputs, labels, sources = _labelled(bundle, columns, paths, label)
     with making(brain, bundle, **options) as mind:
         lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher)
         skipped = _teach_all(mind, lessons, quiet=as_json)
@@ -71,8 +71,10 @@ def teach(
         say(f"{skipped} skipped: known already.")
 
 
-def _backbone(path: Path, backbone: str | None, options: dict[str, Any]) -> Bundle | None:
-    """What the brain stands on, or is to; None where its first examples decide.
+def _backbone(
+    path: Path, backbone: str | None, options: dict[str, Any]
+) -> tuple[Bundle | None, tuple[str, ...] | None]:
+    """What the brain stands on, or is to; None where its first examples decide. And the names of its columns.
 
     Raises:
         InputError: it was made otherwise.
@@ -83,7 +85,7 @@ def _backbone(path: Path, backbone: str | None, options: dict[str, Any]) -> Bund
 
     wanted = None if backbone is None else as_bundle(backbone)
     if _can_be_made(path):
-        return wanted
+        return wanted, None
     if not (path / "manifest.json").exists():
         raise InputError(f"{path} is no brain, and not empty: name a new folder for the brain first, then inputs.")
     with Brain.open(path, readonly=True) as mind:
@@ -93,7 +95,7 @@ def _backbone(path: Path, backbone: str | None, options: dict[str, Any]) -> Bund
                 raise InputError(f"{path} was made with {said}: it stays as it is.")
         if wanted is not None and mind.bundle is not None and mind.bundle.fingerprint != wanted.fingerprint:
             raise InputError(f"{path} stands on {mind.bundle.name!r}: another backbone needs a new brain.")
-        return mind.bundle or wanted
+        return mind.bundle or wanted, mind.columns
 
 
 def _can_be_made(path: Path) -> bool:
@@ -130,22 +132,29 @@ class _Lessons:
     teacher: str | None
 
 
-def _labelled(bundle: Bundle | None, paths: list[Path], label: str | None) -> tuple[Any, list[str], list[str | None]]:
-    """The single inputs, for each a label (the one given, else found, else the folder's name), and its source."""
+def _labelled(
+    bundle: Bundle | None, columns: tuple[str, ...] | None, paths: list[Path], label: str | None
+) -> tuple[Bundle, Any, list[str], list[str | None]]:
+    """The backbone, which all inputs decide together if there is none yet; the single inputs, for each a label (the one
+    given, else found, else the folder's name), and its source.
+    """
     from engram.brain.examples import TABLES, default_bundle, gather, takes
+    from engram.inputs.tables import Table
     from engram.learner import InputError, LabelError
 
     for path in paths:
         if not path.exists():
             raise InputError(f"There is no {path}: check the path.")
-    kind = takes(bundle or default_bundle(paths))
+    bundle = bundle or default_bundle(paths)
+    kind = takes(bundle)
     items: list[Any] = []
     labels: list[str] = []
     sources: list[str | None] = []
     for path in paths:
         if kind == "pictures" and path.suffix.lower() in TABLES:
             raise InputError(f"{path} holds vectors, but this brain takes pictures: teach a new brain with it.")
-        found = gather(path, kind)
+        found = gather(path, kind, columns)
+        columns = columns or found.columns
         items.append(found.items)
         sources += found.sources
         if label is not None:
@@ -159,8 +168,11 @@ def _labelled(bundle: Bundle | None, paths: list[Path], label: str | None) -> tu
     if kind == "vectors":
         import numpy as np
 
-        return np.concatenate(items), labels, sources
-    return [item for part in items for item in part], labels, sources
+        if len({rows.shape[1] for rows in items}) > 1:
+            raise InputError(f"Files of different width: {[rows.shape[1] for rows in items]} values per vector.")
+        rows = np.concatenate(items)
+        return bundle, rows if columns is None else Table(rows, columns), labels, sources
+    return bundle, [item for part in items for item in part], labels, sources
 
 
 def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:

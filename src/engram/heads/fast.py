@@ -21,7 +21,7 @@ from engram.heads.head import Positions
 from engram.heads.left_out import LeftOut
 from engram.heads.novelty import ALPHAS, ErrorRates, Novelty
 from engram.heads.view import HeadView, cosines
-from engram.inputs.vectors import check_text, positions
+from engram.inputs.vectors import as_vectors, check_text, positions
 from engram.learner import (
     Consolidation,
     FloatArray,
@@ -117,7 +117,8 @@ class FastHead(FastMemory):
             NotTaughtError: never taught under that label (where rows were let go: not so many); nothing was changed.
         """
         with self._lock:
-            self._forget(*self._examples(inputs, targets))
+            rows = self._quantise.small(as_vectors(inputs, self.width))
+            self._forget(rows, self._row_labels(rows, targets))
 
     def _forget(self, rows: npt.NDArray[np.int16], labels: list[Label]) -> None:
         classes = np.array([self._place(label) for label in labels], np.intp)

@@ -129,10 +129,15 @@ class FastMemory(Head):
     def _prepare(self, vectors: FloatArray) -> FloatArray:
         return self._quantise(vectors)
 
+    def _asked(self, vectors: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        return self._quantise.asked(vectors)
+
     def _examples(self, inputs: Any, targets: Any) -> tuple[npt.NDArray[Any], list[Label]]:
         vectors = as_vectors(inputs, self.width)
         labels = as_labels(targets, len(vectors), next(iter(self._book), None))
-        return self._quantise.small(vectors), labels
+        rows = self._quantise.small(vectors)
+        self._quantise.check_kept(vectors, rows)
+        return rows, labels
 
     def _row_labels(self, rows: npt.NDArray[np.int16], targets: Any) -> list[Label]:
         check_rows(rows, self.width)

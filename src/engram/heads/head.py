@@ -70,12 +70,12 @@ class Head(ABC):
             LabelError: `among` names a label that was never taught.
         """
         with self._lock:
-            vectors = self._prepare(as_vectors(inputs, self.width))
+            vectors, lost = self._asked(as_vectors(inputs, self.width))
             if not self._book:
                 return nothing_known(len(vectors))
             columns = columns_of(among, self._book)
             candidates = self.labels if columns is None else tuple(self.labels[i] for i in columns)
-            return self._predictions(vectors, candidates, columns)
+            return self._predictions(vectors, candidates, columns).refusing(lost)
 
     def consolidate(self) -> Consolidation:
         """Nothing to tidy unless a head says otherwise."""
@@ -137,6 +137,10 @@ class Head(ABC):
     def _prepare(self, vectors: FloatArray) -> FloatArray:
         """Bring valid vectors into the form that `_learn` and `_scores` want."""
         return vectors
+
+    def _asked(self, vectors: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """`_prepare` for vectors that are asked about, and (N,) which of them nothing can be known of."""
+        return self._prepare(vectors), np.zeros(len(vectors), bool)
 
     def _check(self, vectors: FloatArray, labels: list[Label]) -> None:
         """Refuse here, before anything changes."""

@@ -14,6 +14,30 @@ from engram.learner import FloatArray, InputError, State
 LIMIT = 2**13
 """Largest magnitude of a quantised value: products stay below 2^26, so 2^27 of them below 2^53."""
 
+class BeyondRange(InputError):
+    """A value that is too far from the mean to be told exactly.
+
+    Attributes:
+        row, column: where it is.
+    """
+
+    def __init__(self, message: str, row: int, column: int) -> None:
+        super().__init__(message)
+        self.row, self.column = row, column
+
+
+class TooSmall(InputError):
+    """A vector of which nothing would be kept: every value of it is less than half a step.
+
+    Attributes:
+        row: which one.
+    """
+
+    def __init__(self, message: str, row: int) -> None:
+        super().__init__(message)
+        self.row = row
+
+
 _VALUES = 2**16  # so few stay in the cache between the passes
 
 
@@ -43,10 +67,44 @@ class Quantisation:
         """(N, D) float64 holding integers.
 
         Raises:
-            InputError: a vector of zeros where lengths are normalised, or a value beyond
-                `LIMIT` steps from the mean.
+            InputError: a vector of zeros where lengths are normalised.
+            BeyondRange: a value beyond `LIMIT` steps from the mean.
         """
         return self._fill(vectors, np.empty(vectors.shape))
+
+    def asked(self, vectors: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """The integers for vectors that are only asked about, and (N,) which of them cannot be told: nothing like them
+        can have been taught. Of these, values beyond the limit count as the limit.
+        """
+        lost: npt.NDArray[np.bool_] = np.zeros(len(vectors), bool)
+        if self.normalise:  # zeros have no direction
+            lost |= ~vectors.any(axis=1)
+        centred = self._centred(np.where(lost[:, None], 1.0, vectors) if lost.any() else vectors)
+        lost |= (np.abs(centred) > LIMIT).any(axis=1)
+        np.clip(centred, -LIMIT, LIMIT, out=centred)
+        centred += 0.0  # no negative zeros
+        return centred, lost
+
+    def check_kept(self, vectors: FloatArray, quantised: npt.NDArray[Any]) -> None:
+        """Raises TooSmall where a vector became zeros that was none: it would be counted, and nothing of it kept.
+
+        A reading may well be near 0 once. So it has to be no accident: the chance that so many values of vectors which
+        reach about 2^10 steps are all less than half a step is below 10^-6.
+        """
+        if self.normalise or (self.mean is not None and self.mean.any()):
+            return  # then zeros are a direction, or the mean, like any other
+        gone = ~quantised.any(axis=1)
+        if not gone.any():
+            return
+        values = np.count_nonzero(vectors, axis=1)
+        gone &= values > 0
+        together = float(values.sum()) if gone.all() else 0.0
+        gone &= 0.5**(11 * np.maximum(values, together)) * len(vectors) < 1e-6
+        if gone.any():
+            row = int(gone.argmax())
+            largest = np.abs(vectors[row]).max()
+            raise TooSmall(f"Vector {row} would be kept as zeros: its largest value, {largest:.4g}, is less than half "
+                           f"a step of {self.step:.4g}. Scale the vectors, or use a smaller step.", row)
 
     def small(self, vectors: FloatArray) -> npt.NDArray[np.int16]:
         """The same as int16: a quarter of the bytes. Raises InputError likewise."""
@@ -55,21 +113,25 @@ class Quantisation:
     def _fill(self, vectors: FloatArray, quantised: npt.NDArray[Any]) -> npt.NDArray[Any]:
         some = max(1, _VALUES // vectors.shape[1])
         for start in range(0, len(vectors), some):
-            rows = vectors[start : start + some]
-            if self.normalise:
-                rows = unit_length(rows)
-            if self.mean is not None:
-                rows = rows - self.mean
-            rows = rows * (1.0 / self.step)
-            np.rint(rows, out=rows)
+            rows = self._centred(vectors[start : start + some])
             if max(rows.max(), -rows.min()) > LIMIT:
-                raise InputError(
-                    f"A value lies {np.abs(rows).max() * self.step:.4g} from the mean; with step "
-                    f"{self.step:.4g} at most {LIMIT * self.step:.4g} is exact. "
-                    "Scale the vectors, or use a larger step."
-                )
+                row, column = map(int, np.argwhere(np.abs(rows) > LIMIT)[0])
+                raise BeyondRange(
+                    f"Vector {start + row}, column {column}: the value lies {abs(rows[row, column]) * self.step:.4g} "
+                    f"from the mean; with step {self.step:.4g} at most {LIMIT * self.step:.4g} is exact. "
+                    "Scale the vectors, or use a larger step.", start + row, column,
+                )  # fmt: skip
             np.add(rows, 0.0, out=quantised[start : start + some], casting="unsafe")  # no negative zeros
         return quantised
+
+    def _centred(self, vectors: FloatArray) -> FloatArray:
+        """In whole steps from the mean, however many."""
+        rows = unit_length(vectors) if self.normalise else vectors
+        if self.mean is not None:
+            rows = rows - self.mean
+        with np.errstate(over="ignore"):
+            rows = rows * (1.0 / self.step)
+        return np.rint(rows, out=rows)
 
     def config(self) -> dict[str, Any]:
         return {"step": self.step, "normalise": self.normalise}

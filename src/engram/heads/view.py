@@ -48,12 +48,12 @@ class HeadView:
             InputError: wrong width, NaN or infinity.
             LabelError: `among` names a label that was not taught then.
         """
-        rows = self.quantise(inputs)
+        rows, lost = self._quantise.asked(as_vectors(inputs, self.width))
         if self._reading is None:
             return nothing_known(len(rows))
         columns = columns_of(among, self._book)
         candidates = self.labels if columns is None else tuple(self.labels[i] for i in columns)
-        return Predictions(candidates, *self._reading.answer(rows, columns))
+        return Predictions(candidates, *self._reading.answer(rows, columns)).refusing(lost)
 
     def similarity(self, inputs: Any) -> FloatArray:
         """(N, N) cosines between features in the metric of the read-out: what is alike, by what was learned."""

@@ -1,0 +1,180 @@
+"""Readings of any scale are learned with default settings; what cannot be told is refused, by row and column."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engram import Brain
+from engram.backbones.bundle import Bundle
+from engram.backbones.vectors import VectorBackbone
+from engram.cli import app
+from engram.heads.fast import FastHead
+from engram.learner import FloatArray, InputError
+
+SCALES = [1e-6, 1e-4, 1e-2, 1.0, 30.0, 1e3, 1e6]
+
+
+def readings(width: int, count: int = 20, seed: int = 0) -> tuple[FloatArray, list[str]]:
+    """Two states, apart by 3 in every column, with deviation 1."""
+    rng = np.random.default_rng(seed)
+    centres = 3.0 * np.stack([np.arange(width) % 2, 1 - np.arange(width) % 2])
+    return np.repeat(centres, count, axis=0) + rng.normal(size=(2 * count, width)), ["a"] * count + ["b"] * count
+
+
+def right(brain: Brain, rows: FloatArray, names: list[str]) -> float:
+    answers = brain.predict(rows)
+    return float(np.mean([label == name for label, name in zip(answers.best, names, strict=True)]))
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize("scale", SCALES)
+def test_all_columns_of_one_scale(scale: float, one_by_one: bool) -> None:
+    rows, names = readings(16)
+    brain = Brain()
+    if one_by_one:
+        for row, name in zip(rows * scale, names, strict=True):
+            brain.learn(row, name)
+    else:
+        brain.learn(rows * scale, names)
+    fresh, expected = readings(16, seed=1)
+    assert right(brain, fresh * scale, expected) > 0.95
+    assert brain.info()["zero_columns"] == []
+
+
+@pytest.mark.parametrize("first", [2, 4, 40])
+def test_each_column_of_its_own_scale(first: int) -> None:
+    """Only the columns on their own tell the states apart, in turn: none may be lost."""
+    scales = np.array([1e-5, 1e-4, 1.0, 1e4, 1e6])
+    for column in range(5):
+        rows, names = readings(5)
+        rows[:, np.arange(5) != column] = np.random.default_rng(2).normal(size=(40, 4))
+        order = np.random.default_rng(3).permutation(40)
+        rows, names = rows[order], [names[i] for i in order]
+        plain = Brain()
+        plain.learn(rows, names)
+        as_good = right(plain, rows, names)
+        rows *= scales
+        brain = Brain()
+        brain.learn(rows[:first], names[:first])
+        if first < 40:
+            brain.learn(rows[first:], names[first:])
+        assert right(brain, rows, names) >= as_good - 0.1, column
+
+
+@pytest.mark.parametrize("rows", [
+    np.random.default_rng(0).normal(size=(1, 16)), np.random.default_rng(1).uniform(0, 1, (3, 64)),
+    np.eye(8)[:1], np.zeros((2, 3)), np.array([[8.0, -8.0, 6e-17]]), np.array([[0.001]]), np.array([[0.01, 5.0]]),
+    np.random.default_rng(2).normal(size=(1, 512)) / 22.6, np.random.default_rng(3).normal(size=(4, 256)).clip(0),
+])  # fmt: skip
+def test_readings_of_about_one_mean_what_they_always_did(rows: FloatArray) -> None:
+    assert Bundle.for_vectors(rows).fingerprint == Bundle.of_vectors(rows.shape[1]).fingerprint
+
+
+def test_one_reading_out_of_range_is_one_row_that_is_not_known() -> None:
+    rows, names = readings(8)
+    brain = Brain()
+    brain.learn(rows, names)
+    many = np.tile(rows, (250, 1))
+    expected = brain.predict(many)
+    many[4321, 5] = 1e9
+    for published in (False, True):
+        if published:
+            brain.publish()
+        answers = brain.predict(many)
+        assert not answers.known[4321]
+        assert answers[4321].label is None
+        others = np.arange(len(many)) != 4321
+        assert np.array_equal(answers.known[others], expected.known[others])
+        np.testing.assert_array_equal(answers.scores[others], expected.scores[others])
+    brain.predict(many[4320:4322] * [[1], [1e30]], remember=True)  # cannot be learned: does not wait for a name
+    assert all(np.abs(unknown.features).max() < 1e9 for unknown in brain.unknowns)
+
+
+def test_when_learning_it_is_named_by_row_and_column_in_its_own_units(tmp_path: Path) -> None:
+    rows, names = readings(4)
+    rows *= [1, 1e3, 1, 1e-4]
+    brain = Brain()
+    brain.learn(rows, names)
+    before = brain.digest()
+    bad = rows.copy()
+    bad[7, 1] = 123456
+    with pytest.raises(InputError, match=r"Vector 7, column 1: 123456 is outside -3\.277e\+04 to 3\.277e\+04, .*leave"):
+        brain.learn(bad, names)
+    lines = ["v,rpm,t,amps,label", "1,2000,1,2e-4,a", "1,1e9,1,2e-4,a"]
+    (tmp_path / "more.csv").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"Vector 1 \(.*more\.csv:2\), column 1 \(rpm\): 1e\+09 is outside"):
+        brain.learn(tmp_path / "more.csv")
+    assert brain.digest() == before
+    head = FastHead(step=0.01, normalise=False)
+    with pytest.raises(InputError, match="Vector 1, column 2: the value lies 900"):
+        head.learn([[1.0, 2, 3], [1, 2, 900]], "a")
+
+
+def test_a_row_that_would_be_kept_as_zeros_is_refused() -> None:
+    brain = Brain(Bundle.of_vectors(3))
+    brain.learn([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], "a")  # zeros are readings like others
+    brain.learn([[1.0, 0.0, 0.0], [1e-4, 0.0, 0.0]], "a")  # and one may be near them
+    with pytest.raises(InputError, match=r"Vector 1: the largest reading, 0\.0001, is too small .* zeros"):
+        brain.learn([[1.0, 2.0, 3.0], [1e-4, 1e-7, 1e-5]], "a")
+    with pytest.raises(InputError, match="Vector 0 would be kept as zeros"):
+        FastHead(step=0.01, normalise=False).learn([1e-4, 1e-5], "a")
+    with pytest.raises(InputError, match="Vector 0: the largest reading"):
+        brain.learn([[1e-4, 0.0, 0.0], [2e-4, 0.0, 0.0]], "a")
+    assert brain.predict([1e-4, 0.0, 0.0]).best == ["a"]
+
+
+def test_a_vector_without_a_direction_is_one_row_that_is_not_known() -> None:
+    head = FastHead()
+    head.learn([[1.0, 0.1], [0.0, 1.0]], ["right", "up"])
+    for asked in (head, head.view()):
+        answers = asked.predict([[1.0, 0.1], [0.0, 0.0], [0.1, 1.0]])
+        assert answers.labels == ["right", None, "up"]
+
+
+def test_columns_of_which_nothing_is_kept_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    brain = Brain(Bundle.of_vectors(3))
+    brain.learn([[1.0, 1e-5, 2.0], [2.0, 2e-5, 1.0]], ["a", "b"])
+    assert brain.info()["zero_columns"] == [1]
+    brain.save(tmp_path / "b")
+    assert app.run(["info", str(tmp_path / "b")]) == 0
+    assert "column 1" in capsys.readouterr().out
+
+
+def test_ranges_last_and_are_melded_where_they_agree(tmp_path: Path) -> None:
+    rows, names = readings(3)
+    scaled = rows * [1e-4, 1, 1e4]
+    with Brain.create(tmp_path / "b") as brain:
+        brain.learn(scaled, names)
+        assert isinstance(brain.bundle and brain.bundle.backbone, VectorBackbone)
+        digest = brain.digest()
+    with Brain.open(tmp_path / "b") as opened:
+        assert opened.digest() == digest
+        assert right(opened, scaled, names) > 0.95
+        other = Brain()
+        other.learn(scaled[::2], names[::2])
+        opened.meld(other)
+        assert sum(opened.counts().values()) == 60
+
+
+def test_callers_whose_first_examples_have_other_ranges_are_all_learned() -> None:
+    brain, start = Brain(), threading.Barrier(8)
+    trouble: list[BaseException] = []
+
+    def teach(place: int) -> None:
+        start.wait()
+        try:
+            brain.learn([[1.0, 20.0 + 4 * place, 0.0]], f"c{place}")
+        except BaseException as error:
+            trouble.append(error)
+
+    threads = [threading.Thread(target=teach, args=(place,)) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not trouble
+    assert len(brain.labels) == 8
