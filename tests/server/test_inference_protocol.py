@@ -105,7 +105,6 @@ def test_pictures_are_bytes(demo: Demo) -> None:
         {"shape": [2], "datatype": "FP32", "data": [True, False]},
         {"shape": [1], "datatype": "BYTES", "data": ["text"]},
         {"shape": [1], "datatype": "BYTES", "data": [1]},
-        {"shape": [2], "datatype": "FP32", "data": [1e39, 1e300]},
         {"shape": [4294967296, 4294967296], "datatype": "FP32", "data": RIGHT},
     ],
 )

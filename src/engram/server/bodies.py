@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect, Request
 
+from engram.inputs.tables import Table
 from engram.learner import InputError, Label
 from engram.server.forms import read_form
 from engram.server.json_size import check_json_size
@@ -55,6 +56,12 @@ class Given:
     items: Any
     sources: list[str | None]
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def named(self) -> Any:
+        """The inputs, with the names of their columns if these were said. Raises InputError where they do not fit."""
+        columns = self.about.get("columns")
+        return Table(self.items, tuple(columns)) if columns and self.kind == "vectors" else self.items
 
 
 async def read_model(request: Request, model: type[Model]) -> Model:

@@ -16,6 +16,9 @@ class Inputs(BaseModel):
     """One kind of inputs: vectors, texts, or pictures as base64 of their files."""
 
     vectors: Annotated[list[Vector], Field(min_length=1, max_length=65_536, fail_fast=True)] | None = None
+    columns: Annotated[list[Text], Field(min_length=1, max_length=65_536, fail_fast=True)] | None = Field(
+        None, description="Names of the vectors' columns, in their order: kept with the brain; others are refused."
+    )
     texts: Annotated[list[Sentence], Field(min_length=1, max_length=4096, fail_fast=True)] | None = None
     images: Annotated[list[StrictStr], Field(min_length=1, max_length=256, fail_fast=True)] | None = None
 

@@ -241,7 +241,7 @@ class Info(BaseModel):
     model_config = about(
         {"name": "flowers", "seq": 42, "examples": 30, "classes": [{"label": "iris", "count": 10}],
          "digest": "9f86d081…", "backbone": "descriptor", "takes": "pictures", "width": 256,
-         "fingerprint": "2c26b46b…", "device": "5e884898", "unknowns": 2, "memory_bytes": 1048576,
+         "columns": None, "fingerprint": "2c26b46b…", "device": "5e884898", "unknowns": 2, "memory_bytes": 1048576,
          "gate": None, "alpha": 0.02, "memory_budget": 268435456, "unknown_rate": 0.1}
     )
 
@@ -253,6 +253,7 @@ class Info(BaseModel):
     backbone: str | None
     takes: Literal["pictures", "vectors", "text"] | None
     width: int | None
+    columns: list[str] | None = Field(description="Names of the vectors' columns, in their order.")
     fingerprint: str | None
     device: str
     unknowns: int

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engram.brain import Brain
+from engram.inputs.tables import Table
 from engram.learner import InputError, Predictions
 from engram.server.answers import PartsResponse, answers_json, check_answers
 from engram.server.bodies import LIGHT, Given, count, flag, read_inputs
@@ -100,6 +101,9 @@ def check_kind(served: ServedBrain, given: Given) -> None:
         raise InputError(f"{served.name} takes {wanted}, not {given.kind}.")
     if wanted is None and given.kind == "texts":
         raise InputError(f"{served.name} stands on no backbone yet, and texts need one: make the brain with one.")
+    named = given.named
+    if isinstance(named, Table):
+        named.taught_as(served.brain.columns)
 
 
 def is_light(served: ServedBrain, given: Given) -> bool:

@@ -58,7 +58,7 @@ def learned(
     answer = None if key is None else Answer(key, _digest(given, labels, again), None)
     learned = served.change(
         lambda brain: brain.learn_examples(
-            given.items, labels, again=again, teacher=teacher, sources=given.sources or None, answer=answer
+            given.named, labels, again=again, teacher=teacher, sources=given.sources or None, answer=answer
         ),
         wanted,
     )
@@ -96,7 +96,8 @@ def _teacher(given: Given) -> str | None:
 
 def _digest(given: Given, labels: Any, again: bool) -> bytes:
     """Of what is asked for, however it was sent: forms differ in their boundaries."""
-    about = json.dumps([given.kind, labels, again, given.sources, len(given.items)])
+    columns = [given.about["columns"]] if given.about.get("columns") else []
+    about = json.dumps([given.kind, labels, again, given.sources, len(given.items), *columns])
     digest = hashlib.sha256(about.encode())
     for item in given.items:
         content = item if isinstance(item, bytes) else item.encode() if isinstance(item, str) else _bytes(item)
