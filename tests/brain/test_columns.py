@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from numpy.lib.recfunctions import unstructured_to_structured
 from engram import Brain, meld
 from engram.backbones.bundle import Bundle
 from engram.brain.examples import read_table
+from engram.cli import app
 from engram.inputs.tables import Table
 from engram.learner import InputError, LabelError, MeldError
 
@@ -144,3 +147,42 @@ def test_names_and_values_are_as_many(tmp_path: Path) -> None:
         Brain().learn(tmp_path / "t.csv")
     with pytest.raises(InputError, match="3 names for 2 columns"):
         Table(ROWS, ("a", "b", "c"))
+
+
+def test_an_export_carries_names_and_ranges(tmp_path: Path) -> None:
+    far = Table(ROWS * [1e-4, 1e4], NAMES)
+    with Brain.create(tmp_path / "a") as brain:
+        brain.learn(far, LABELS)
+        brain.export(tmp_path / "a.jsonl")
+        digest = brain.digest()
+    with Brain.create(tmp_path / "b") as again:
+        again.import_events(tmp_path / "a.jsonl")
+        assert again.digest() == digest
+        assert again.columns == NAMES
+        assert again.predict(far).best == LABELS
+    with Brain.create(tmp_path / "c") as swapped:
+        swapped.learn(Table(ROWS * [1e-4, 1e4], NAMES[::-1]), LABELS)
+        with pytest.raises(InputError, match="the columns 'temp', 'load', but this brain was taught 'load', 'temp'"):
+            swapped.import_events(tmp_path / "a.jsonl")
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    for bad in ({"columns": ["temp"]}, {"columns": [1, 2]}, {"readings": 3}, {"readings": {"width": 2}}):
+        with pytest.raises(InputError):
+            Brain().import_events(io.StringIO("\n".join([json.dumps(json.loads(lines[0]) | bad), *lines[1:]])))
+
+
+def test_the_terminal_refuses_columns_in_another_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    csv(Path("taught.csv"))
+    csv(Path("asked.csv"), NAMES[::-1])
+    assert app.run(["teach", "both", "taught.csv", "asked.csv"]) == 1
+    assert not Path("both").exists()
+    assert app.run(["teach", "b", "taught.csv"]) == 0
+    assert app.run(["info", "b"]) == 0
+    assert "columns      'temp', 'load'" in capsys.readouterr().out.replace("temp, load", "'temp', 'load'")
+    for line in (["predict", "b", "asked.csv"], ["teach", "b", "asked.csv"], ["forget", "b", "--example", "asked.csv"]):
+        assert app.run(line) == 1
+        assert "put them in that order" in capsys.readouterr().err
+    assert app.run(["predict", "b", "taught.csv"]) == 0
+    assert "4 of 4 are right by their labels" in capsys.readouterr().out

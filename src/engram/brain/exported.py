@@ -12,7 +12,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy.typing as npt
 from engram.brain.timeline import HOUSEKEEPING, RARE, TAUGHT
 from engram.heads.quantisation import LIMIT
 from engram.learner import InputError, Label
+from engram.printable import from_file_name
 
 FORMAT = "engram-events"
 VERSION = 1
@@ -45,6 +46,8 @@ class Header:
         examples: how many follow.
         whole: whether these are all that it knew: not so where other devices' examples were melded into it, or old
             examples were let go.
+        columns: the names of its vectors' columns, if they have any.
+        readings: how raw readings were scaled, from which their backbone can be made anew.
     """
 
     fingerprint: str
@@ -56,11 +59,13 @@ class Header:
     seq: int
     examples: int
     whole: bool
+    columns: tuple[str, ...] | None = None
+    readings: Mapping[str, Any] | None = None
 
     def as_line(self) -> str:
-        about = {"format": FORMAT, "version": VERSION} | {field.name: getattr(self, field.name) for field in
-                                                          fields(self)}
-        return _packed(about)
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        about = {name: value for name, value in said.items() if value is not None}
+        return _packed({"format": FORMAT, "version": VERSION} | about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +214,18 @@ def _header(values: Mapping[str, Any]) -> Header:
     if not isinstance(version, int) or not 1 <= version <= VERSION:
         raise InputError(f"Line 1: written by a later version of Engram ({version!r}): update Engram to read it.")
     kinds: dict[str, set[type]] = {"str": {str}, "int": {int}, "float": {int, float}, "bool": {bool}}
-    for field in fields(Header):
+    always = [field for field in fields(Header) if field.default is MISSING]
+    for field in always:
         if type(values.get(field.name)) not in kinds[str(field.type)]:  # exactly: True is no count
             raise InputError(f"Line 1: {field.name} is missing, or not what it should be.")
-    made = Header(**{field.name: values[field.name] for field in fields(Header)})
+    columns, readings = values.get("columns"), values.get("readings")
+    if columns is not None and not (isinstance(columns, list) and len(columns) == values["width"]
+                                    and all(isinstance(name, str) for name in columns)):
+        raise InputError("Line 1: columns are a name for each value of a vector.")
+    if readings is not None and not isinstance(readings, dict):
+        raise InputError("Line 1: readings are not what they should be.")
+    named = None if columns is None else tuple(map(from_file_name, columns))
+    made = Header(**{field.name: values[field.name] for field in always}, columns=named, readings=readings)
     if made.width < 1 or made.examples < 0:
         raise InputError("Line 1: width and examples are counts.")
     return made

@@ -10,7 +10,7 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from engram.backbones.bundle import Bundle
+from engram.backbones.vectors import VectorBackbone
 from engram.brain.decided import Decided
 from engram.brain.examples import PHOTOS, as_bundle
 from engram.brain.exported import Exported, Header, Reader, event_line, example_line
@@ -28,8 +29,9 @@ from engram.brain.receipts import Receipts, receipts_of
 from engram.brain.reviewed import note_of, taught_at
 from engram.brain.timeline import HOUSEKEEPING, ROLLED_BACK, TAUGHT
 from engram.files import writing
+from engram.inputs.tables import few
 from engram.inputs.vectors import as_labels
-from engram.learner import EngramError, InputError, Label
+from engram.learner import DamagedError, EngramError, InputError, Label
 from engram.store.event import Event
 
 Progress = Callable[[int, int], None]
@@ -108,7 +110,7 @@ class Exchanging(Pupil):
             for portion in _portions(reader):
                 with self._change():
                     chosen, left_out = self._new_to_me(portion, seen)
-                    learned = self._learn_imported(stands_on, chosen) if chosen else 0
+                    learned = self._learn_imported(stands_on, chosen, reader.header.columns) if chosen else 0
                 read += len(portion)
                 taught, forgotten = taught + learned, forgotten + left_out
                 known += len(portion) - left_out - learned
@@ -125,6 +127,9 @@ class Exchanging(Pupil):
                 f"These events were made on another backbone ({header.backbone!r} {header.fingerprint[:12]}) than "
                 f"{bundle.name!r} {bundle.fingerprint[:12]}: what their features mean differs."
             )
+        if header.columns and self._columns and header.columns != self._columns:
+            raise InputError(f"These events have the columns {few(header.columns)}, but this brain was taught "
+                             f"{few(self._columns)}: teach another brain.")
         return bundle
 
     def _new_to_me(
@@ -154,12 +159,15 @@ class Exchanging(Pupil):
         seen.add([receipt for _, _, receipt in kept], [label for _, label, _ in kept])
         return chosen, len(portion) - len(kept)
 
-    def _learn_imported(self, bundle: Bundle, chosen: Sequence[tuple[Exported, Label, bytes]]) -> int:
+    def _learn_imported(
+        self, bundle: Bundle, chosen: Sequence[tuple[Exported, Label, bytes]], columns: tuple[str, ...] | None
+    ) -> int:
         examples, labels, receipts = zip(*chosen, strict=True)
         lesson = Lesson(
             bundle, np.stack([one.row for one in examples]), receipts, labels, [one.source for one in examples],
             [one.picture for one in examples], None, True, None,
             teachers=[one.teacher for one in examples], times=[one.time for one in examples],
+            columns=columns,
         )  # fmt: skip
         (learned,) = self._learn_together([lesson])
         if isinstance(learned, BaseException):
@@ -186,7 +194,7 @@ class Lines:
         whole = Counter(self._names.now(*row) for row in found) == Counter(brain._taught.total.counts)
         self.header = Header(
             bundle.fingerprint, bundle.name, bundle.width, bundle.step, brain.device, brain.digest(), brain.seq,
-            len(found), whole,
+            len(found), whole, brain.columns, _readings(bundle),
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -217,12 +225,21 @@ class Lines:
 def _bundle_for(header: Header) -> Bundle | None:
     """The backbone that a file speaks of, where it can be found."""
     found = [Bundle.of_vectors(header.width)] if header.width < 2**20 else []
+    if header.readings is not None and header.step > 0:
+        with suppress(DamagedError):
+            backbone = VectorBackbone.restore(header.backbone, dict(header.readings), None)
+            found.append(Bundle.bare(backbone, step=header.step, normalise=False))
     for name in dict.fromkeys((header.backbone, PHOTOS)):
         try:
             found.append(as_bundle(name))
         except EngramError:
             continue
     return next((bundle for bundle in found if bundle.fingerprint == header.fingerprint), None)
+
+
+def _readings(bundle: Bundle) -> dict[str, Any] | None:
+    """How raw readings are scaled, where the backbone is made of nothing else."""
+    return bundle.backbone.config() if isinstance(bundle.backbone, VectorBackbone) else None
 
 
 def _portions(reader: Reader) -> Iterator[list[Exported]]:
