@@ -165,8 +165,7 @@ def info(brain: Folder, as_json: Json = False) -> None:
     if found["columns"]:
         say(f"{'columns':12} {few(found['columns'], 12)}")
     if found["zero_columns"]:
-        which = few([one if isinstance(one, str) else f"column {one}" for one in found["zero_columns"]], 12)
-        say(f"{'kept as 0':12} {which}: all readings are 0, or too small for the range of this brain")
+        say(f"{'kept as 0':12} {columns_named(found['zero_columns'])}: all readings are 0, or too small for the range")
     devices = ", ".join(f"{entry['device'][:8]} ({entry['epoch']} changes)" for entry in found["devices"])
     say(f"{'devices':12} {devices or or_dash(None)}")
     say(f"{'memory':12} {found['memory_bytes'] / 1e6:.1f} MB")
@@ -243,6 +242,11 @@ def _show_answers(lines: list[dict[str, Any]], top: int) -> None:
 def few(values: Any, most: int = 3) -> str:
     named = [str(value) for value in values if value is not None]
     return ", ".join(named[:most]) + (f" and {len(named) - most} more" if len(named) > most else "")
+
+
+def columns_named(columns: list[str | int]) -> str:
+    """Columns by their names or places, to be shown."""
+    return few([one if isinstance(one, str) else f"column {one}" for one in columns], 12)
 
 
 def done(sentence: str, document: dict[str, Any], as_json: bool) -> None:

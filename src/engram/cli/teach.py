@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engram.cli.brain import Folder, Inputs, Teacher, as_label, few, labels_of
+from engram.cli.brain import Folder, Inputs, Teacher, as_label, columns_named, few, labels_of
 from engram.cli.output import Json, Progress, emit, progress, say
 from engram.printable import from_file_name
 
@@ -62,13 +62,18 @@ def teach(
         lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher)
         skipped = _teach_all(mind, lessons, quiet=as_json)
         taught, known, digest = len(labels) - skipped, labels_of(mind), mind.digest()
+        zero = mind.info()["zero_columns"]
     seconds = time.perf_counter() - started
     if as_json:
-        emit({"taught": taught, "skipped": skipped, "labels": known, "seconds": seconds, "digest": digest})
+        emit({"taught": taught, "skipped": skipped, "labels": known, "seconds": seconds, "digest": digest,
+              "zero_columns": zero})
         return
     say(f"Taught {taught} in {seconds:.1f} s. {len(known)} label{'s' * (len(known) != 1)}: {few(known, 12)}")
     if skipped:
         say(f"{skipped} skipped: known already.")
+    if zero:
+        say(f"engram: nothing is kept of {columns_named(zero)}: all readings are 0, or too small for the range of this"
+            " brain.", aside=True)
 
 
 def _backbone(
