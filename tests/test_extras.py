@@ -71,6 +71,17 @@ def test_an_installed_engram_is_extended_from_where_it_came(
     assert shlex.split(extras.command("demo")) == ["pip", "install", requirement]
 
 
+def test_a_command_that_meets_what_is_missing_later_tells_it_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking() -> None:
+        raise ModuleNotFoundError("No module named 'onnx.helper'", name="onnx.helper")
+
+    monkeypatch.setattr("engram.backbones.catalogue.listing", lacking)
+    assert app.run(["backbone", "list"]) == 1
+    assert "This needs onnx (the extra export): pip install" in capsys.readouterr().err
+
+
 def test_an_import_that_fails_for_another_reason_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ImportError("no such name", name="engram.nosuch")

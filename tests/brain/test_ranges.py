@@ -94,6 +94,14 @@ def test_one_reading_out_of_range_is_one_row_that_is_not_known() -> None:
     assert all(np.abs(unknown.features).max() < 1e9 for unknown in brain.unknowns)
 
 
+def test_just_out_of_range_is_not_taken_for_what_is_taught_at_its_edge() -> None:
+    brain = Brain(Bundle.of_vectors(2))
+    brain.learn([[7.99, 0.0], [7.98, 0.1], [0.0, 7.99], [0.1, 7.98]] * 5, ["a", "a", "b", "b"] * 5)
+    assert brain.predict([[7.99, 0.0], [8.01, 0.0]]).labels == ["a", None]
+    brain.publish()
+    assert brain.predict([[7.99, 0.0], [8.01, 0.0]]).labels == ["a", None]
+
+
 def test_when_learning_it_is_named_by_row_and_column_in_its_own_units(tmp_path: Path) -> None:
     rows, names = readings(4)
     rows *= [1, 1e3, 1, 1e-4]
