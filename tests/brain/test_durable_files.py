@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -68,6 +69,36 @@ def test_what_was_forgotten_is_in_no_file(folder: Path, tmp_path: Path) -> None:
         snapshot.unlink()
     with Brain.open(folder) as brain:
         assert brain.digest() == digest
+
+
+@pytest.mark.parametrize("forget", [
+    lambda brain, secret: brain.forget(secret),
+    lambda brain, secret: brain.forget(label="secret"),
+    lambda brain, secret: brain.meld(_that_forgot("secret")),
+])
+def test_what_was_forgotten_is_in_no_file_though_the_inbox_held_it_too(
+    folder: Path, forget: Callable[[Brain, np.ndarray], object]
+) -> None:
+    secret = 3 + RNG.normal(size=64) / 2
+    other = Brain(device="other")
+    other.learn(secret, "secret")
+    with Brain.open(folder) as brain:
+        brain.predict(secret, remember=True)
+        brain.save()
+        brain.meld(other)
+        assert len(brain.unknowns) == 1
+        forget(brain, secret)
+        assert len(brain.unknowns) == 0
+        assert holders(folder, brain, secret) == []
+    with Brain.open(folder) as brain:
+        assert len(brain.unknowns) == 0
+
+
+def _that_forgot(label: str) -> Brain:
+    brain = Brain(device="third")
+    brain.learn(POINTS[:1], label)
+    brain.forget(label=label)
+    return brain
 
 
 def test_what_was_rolled_back_goes_with_the_next_forget(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -188,6 +189,71 @@ def test_what_was_erased_is_in_no_byte_of_any_file(log: EventLog, count: int, re
         assert again.thumbnail(seqs[0]) is None
         assert again.verify() == []
         assert again.last == seqs[0] + 22
+
+
+def test_what_left_pages_that_were_rebuilt_is_in_no_byte_either(tmp_path: Path) -> None:
+    """SQLite's secure_delete clears the cells of rows that go; pages that it rebuilds keep copies of others."""
+    for seed in (4, 36):
+        story = _Erasing(tmp_path / str(seed), seed)
+        for _ in range(60):
+            story.go_on()
+        story.log.finish_erasing()
+        found = b"".join(every_byte(story.log.path.parent).values())
+        assert not [part for part in story.gone if part in found], seed
+        assert all(part[:32] in found for part in story.here.values())
+        story.log.close()
+
+
+class _Erasing:
+    """A log to which events of many lengths come and go; and parts of 32 bytes of what is gone."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.log = EventLog.create(folder / "log.sqlite", synchronous="OFF")
+        self.here: dict[int, bytes] = {}
+        self.gone: list[bytes] = []
+        self._rng, self._bytes, self._inbox = random.Random(seed), np.random.default_rng(seed).bytes, dict[int, bytes]()
+
+    def go_on(self) -> None:
+        changes = [self._add, self._erase, self._rewrite, self._remember, self._let_go]
+        (change,) = self._rng.choices(changes, [4, 3, 3, 2, 2])
+        self.log.commit([change()])
+
+    def _add(self) -> Change:
+        lengths = self._rng.choices([32, 64, 128, 700, 2560, 9000], k=self._rng.randint(1, 40))
+        drafts = [Draft(kind=self._rng.choice(["taught", "melded"]), content=self._bytes(n)) for n in lengths]
+        self.here |= {self.log.last + i: draft.content or b"" for i, draft in enumerate(drafts, 1)}
+        return Change(drafts)
+
+    def _erase(self) -> Change:
+        seqs = self._some(self.here)
+        for seq in seqs:
+            self._leaves(self.here.pop(seq))
+        return Change(erase=seqs)
+
+    def _rewrite(self) -> Change:
+        seqs = self._some(self.here)
+        for seq in seqs:
+            self._leaves(self.here[seq])
+            self.here[seq] = self._bytes(self._rng.choice([32, 100, 700, 4000]))
+        return Change(rewrite={seq: (None, self.here[seq]) for seq in seqs})
+
+    def _remember(self) -> Change:
+        first = max(self._inbox, default=0) + 1
+        kept = {first + i: self._bytes(4 * n) for i, n in enumerate(self._rng.choices([8, 64, 300], k=10))}
+        self._inbox |= kept
+        return Change(inbox_add=[Unknown(n, np.frombuffer(f, "<f4"), f[:16]) for n, f in kept.items()])
+
+    def _let_go(self) -> Change:
+        numbers = self._some(self._inbox)
+        for number in numbers:
+            self._leaves(self._inbox.pop(number))
+        return Change(inbox_remove=numbers, for_good=True)
+
+    def _some(self, held: dict[int, bytes]) -> list[int]:
+        return self._rng.sample(sorted(held), min(len(held), self._rng.randint(1, 20)))
+
+    def _leaves(self, content: bytes) -> None:
+        self.gone += [content[i : i + 32] for i in range(0, max(1, len(content) - 31), 128)]
 
 
 def test_erasing_waits_for_a_reader_and_is_not_forgotten(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
@@ -32,7 +32,7 @@ from engram.brain.timeline import FORGOT, MELDED, TAUGHT, Timeline
 from engram.brain.unnaming import Rewritten, Unnamed, passed_by, told, unnamed
 from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError, TracesError
 from engram.packing import pack
-from engram.store.event import Change, Draft, Event
+from engram.store.event import Change, Draft, Event, Unknown
 
 Row = tuple[int, Label]
 """The number of an example, and what it is called now."""
@@ -139,10 +139,12 @@ class Erasing(Recorded):
         """
         edicts = {**self._taught.edicts, ruling.edict.id: ruling.edict}
         erase = sorted({*ids, *self._rolled_back()})
-        names = self._unnamed(self._known_after(ruling), edicts, ruling.edict.id, erase)
+        known = self._known_after(ruling)
+        names = self._unnamed(known, edicts, ruling.edict.id, erase)
         body = {"edict": ruling.edict.as_json(), "ends": list(names.ends)}
         change = Change(events=[Draft(kind=FORGOT, body=body, time=self._now())], unnamed=[teacher] if teacher else [])
-        unknown = self.unknowns.discard(self._receipts(ruling, ids))  # before: the same commit takes them off the disk
+        receipts = receipts_of(ruling.rows) if ruling.labels else []
+        unknown = self._discard(receipts, set(self._taught.total.labels) - known)  # by the same commit, off the disk
         try:
             if self._journal is None:
                 self._record(change)
@@ -175,15 +177,12 @@ class Erasing(Recorded):
             more |= self._journal.log.labels_of(erase) | passed_by(self._journal.timeline(), erase)
         return unnamed(set(self._taught.total.labels) - known, known, edicts, act, more)
 
-    def _receipts(self, ruling: Ruling, ids: Sequence[int]) -> set[bytes]:
-        """Of what is forgotten, those that the inbox may hold."""
-        found = set(receipts_of(ruling.rows)) if ruling.labels else set[bytes]()
+    def _discard(self, receipts: Collection[bytes], gone: Collection[Label]) -> list[Unknown]:
+        """Let go of what the inbox holds of examples with these receipts, and of labels that are forgotten."""
         keys = [unknown.key for unknown in self.unknowns]
-        if self._journal is not None and keys and ids:
-            log = self._journal.log
-            alike = {seq for seq, _ in log.find(receipts=keys)} & set(ids)
-            found |= {log.event(seq).receipt or b"" for seq in alike}
-        return found
+        held = {key for label in gone for key, count in
+                zip(keys, self._taught.held(keys, [label] * len(keys)), strict=True) if count}
+        return self.unknowns.discard({*receipts, *held})
 
     def _take_over(self, united: Union, adopting: list[Change]) -> None:
         """Record and serve what a meld brings."""
@@ -202,6 +201,8 @@ class Erasing(Recorded):
             "notes": [note.recorded for note in united.notes], "erased": erased,
             "renamed": list(map(list, renamed.items())), "ends": list(names.ends),
         }, names.hidden)
+        if erased:
+            self._discard((), set(self._taught.total.labels) - known)
         if self._journal is None:
             self._record(*adopting, Change(events=[Draft(kind=MELDED, body=body)]))
         else:
