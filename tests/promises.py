@@ -1,0 +1,373 @@
+"""Breaks the promises of docs/durability.md one by one, and shows that the tests named there find it.
+
+    python tests/promises.py [--out results/promises.json] [--only WORD ...]
+
+Each way of breaking a promise changes one line in a copy of the code; the tests that the promise's row names are run in
+that copy. Every way must make one of them fail, and every test must fail for one of the ways. First all of these tests
+are run in the copy as it is: they must pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+NAMED = re.compile(r"`(tests/[\w/]+\.py::test_\w+)`")
+COPIED = ("src", "tests", "docs", "pyproject.toml", "README.md", "ARCHITECTURE.md", "CHANGELOG.md")
+LONGEST = 600  # seconds for the tests of one row
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to break a promise.
+
+    Attributes:
+        promise: how its row of the page begins.
+        file: what is changed, below src/engram or tests.
+        old, new: the text there, once, and what takes its place.
+    """
+
+    promise: str
+    file: str
+    old: str
+    new: str
+
+
+LOG, CHANGES, READER = "store/event_log.py", "store/changes.py", "store/log_reader.py"
+ERASING, DURABLE = "brain/erasing.py", "store/durable.py"
+COMMIT = 'connection.execute("COMMIT")'
+
+WAYS = (
+    Way(
+        "What was acknowledged survives",
+        LOG,
+        COMMIT,
+        'connection.execute("COMMIT" if time.time_ns() // 1000 % 4 else "ROLLBACK")',
+    ),
+    Way(
+        "… and a power cut",
+        "store/database.py",
+        'connection.pragma("synchronous", synchronous)',
+        'connection.pragma("synchronous", "NORMAL")',
+    ),
+    Way(
+        "… and that test would notice",
+        "tests/durability/trials.py",
+        "        if wrong:\n            verdict.wrong += 1",
+        "        if not wrong and wrong:\n            verdict.wrong += 1",
+    ),
+    Way(
+        "A disk that is full",
+        "brain/brain.py",
+        "            self._record(Change(events=[Draft(kind=RENAMED",
+        "            self._taught.carry_out(ruling)\n            self._record(Change(events=[Draft(kind=RENAMED",
+    ),
+    Way(
+        "A disk that is full",
+        DURABLE,
+        "            except Exception:\n                self._recover()\n                raise",
+        "            except Exception:\n                raise",
+    ),
+    Way(
+        "A flipped bit",
+        "store/event.py",
+        '    if not sound:\n        raise DamagedError(f"Event',
+        '    if False:\n        raise DamagedError(f"Event',
+    ),
+    Way(
+        "A flipped bit",
+        "store/folder.py",
+        'if not whole or hashlib.sha256(content).hexdigest() != entry["sha256"]:',
+        "if not whole:",
+    ),
+    Way("A log is never shortened", LOG, "        if mark > last:", "        if False:"),
+    Way("A log is never shortened", READER, "        if len(rows) != len(seqs):", "        if False:"),
+    Way("A commit is whole", LOG, 'connection.execute("ROLLBACK")', COMMIT),
+    Way(
+        "A damaged snapshot",
+        "brain/recovery.py",
+        "                continue  # an older one",
+        "                raise  #",
+    ),
+    Way(
+        "The same request",
+        "brain/lessons.py",
+        "        if found is None:\n            return None\n",
+        "        if found is None or answer.key:\n            return None\n",
+    ),
+    Way(
+        "Many callers share",
+        "brain/lessons.py",
+        "        if len(lessons) > 1 and (alone or",
+        "        if len(lessons) > 1 or (alone or",
+    ),
+    Way(
+        "Many callers share",
+        "brain/lessons.py",
+        "        except EngramError as error:\n            return error",
+        "        except EngramError as error:\n            raise error",
+    ),
+    Way("A second writer", "store/lock.py", "            _lock(handle)\n", "            pass\n"),
+    Way(
+        "A second writer",
+        "brain/recorded.py",
+        "journal.held or journal.log.last == self.seq:",
+        "journal.held or journal:",
+    ),
+    Way(
+        "What is forgotten is in no byte",
+        LOG,
+        "mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)\n                    set_count",
+        "mode=apsw.SQLITE_CHECKPOINT_PASSIVE)\n                    set_count",
+    ),
+    Way(
+        "What is forgotten is in no byte",
+        ERASING,
+        "            self._snapshot(alone=True)\n            self._journal.log.finish",
+        "            self._snapshot()\n            self._journal.log.finish",
+    ),
+    Way(
+        "What is forgotten is in no byte",
+        CHANGES,
+        'connection.execute("DELETE FROM thumbnails WHERE seq = ?", (seq,))',
+        "pass",
+    ),
+    Way("… nor on pages", LOG, 'self._writer.execute("VACUUM")', "pass"),
+    Way("… nor in the inbox", ERASING, "        return self.unknowns.discard({*receipts, *held})", "        return []"),
+    Way(
+        "… nor is it named", "brain/edicts.py", 'return made.ended() if kind == "forget label" else made', "return made"
+    ),
+    Way("… nor is it named", "brain/unnaming.py", "            found.add(edict.label)", "            pass"),
+    Way("… nor is it named", CHANGES, "(*event[:3], None, *event[4:10])", "event[:10]"),
+    Way(
+        "Where another program reads",
+        LOG,
+        "                raise TracesError(",
+        "                return None or print(",
+    ),
+    Way(
+        "Where another program reads",
+        ERASING,
+        "            self._traces = True  # the next change",
+        "            pass  #",
+    ),
+    Way(
+        "Where another program reads",
+        "brain/repair.py",
+        "            problems += _traces(brain, journal)",
+        "            pass",
+    ),
+    Way("A forget that a crash", ERASING, "        if not journal.readonly and brain.traces():", "        if False:"),
+    Way(
+        "No old device",
+        "brain/edicts.py",
+        "return None if self.label is None else found_in(labels, self.label)",
+        "return self.label if self.label in labels else None",
+    ),
+    Way(
+        "… nor what had been rolled back",
+        ERASING,
+        "        return gone\n\n    def _rows_called",
+        "        return []\n\n    def _rows_called",
+    ),
+    Way("… and no import", "brain/decided.py", "if self._gone.get(receipt, -math.inf) >= time:", "if False:"),
+    Way("One returns to any moment", "brain/timeline.py", "        if seq < earliest:", "        if False:"),
+    Way(
+        "One returns to any moment",
+        "brain/reviewed.py",
+        "        then = self._recovery().at(seq)\n",
+        "        then = self._taught\n",
+    ),
+    Way(
+        "An exported brain",
+        "brain/interchange.py",
+        "label = self._names.now(event.seq, event.label)",
+        "label = event.label",
+    ),
+    Way("A file of events", "brain/exported.py", "        if found != self.header.examples:", "        if False:"),
+    Way(
+        "A file of events",
+        "brain/exported.py",
+        '            raise self._wrong("not JSON, or cut short") from None',
+        '            return {"kind": "renamed"}',
+    ),
+    Way("The log's examples add up", "brain/log_certificate.py", "        sums.add(run.rows, places[some])\n", ""),
+    Way(
+        "The log's examples add up",
+        "brain/verify_certificate.txt",
+        '    gram = np.zeros((rows.shape[1], rows.shape[1]), "<i8")',
+        '    return read(said["states"]["now"])',
+    ),
+    Way(
+        "The log keeps within",
+        "brain/tidying.py",
+        "            if self.seq - self._covered > room:",
+        "            if False:",
+    ),
+    Way(
+        "The log keeps within",
+        "brain/tidying.py",
+        "        base = self._recovery().at(covers)\n",
+        "        base = self._recovery().at(covers - 1)\n",
+    ),
+)
+
+
+@dataclass
+class Outcome:
+    """What became of it.
+
+    Attributes:
+        caught: the ways that a test found.
+        blind: tests that fail for no way.
+        problems: in words.
+    """
+
+    ways: int = 0
+    caught: int = 0
+    tests: int = 0
+    blind: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """Each promise of the page, and the tests that hold it."""
+    table = page.partition("| promise | held by |")[2].partition("\n\n")[0]
+    lines = [line.split("|") for line in table.splitlines() if NAMED.search(line)]
+    return {cells[1].strip(): NAMED.findall(cells[2]) for cells in lines}
+
+
+def place_of(root: Path, way: Way) -> Path:
+    return root / way.file if way.file.startswith("tests/") else root / "src" / "engram" / way.file
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """A copy of the code, its tests and its pages."""
+    with tempfile.TemporaryDirectory() as made:
+        for name in COPIED:
+            source, target = ROOT / name, Path(made) / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "_build"))
+            elif source.exists():
+                shutil.copy(source, target)
+        yield Path(made)
+
+
+@contextmanager
+def broken(root: Path, way: Way) -> Iterator[None]:
+    """The copy in which a promise is broken, for a while."""
+    file = place_of(root, way)
+    before = file.read_text(encoding="utf-8")
+    if before.count(way.old) != 1:
+        raise SystemExit(f"{way.file} holds {before.count(way.old)} times: {way.old!r}. Adapt {Path(__file__).name}.")
+    file.write_text(before.replace(way.old, way.new), encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.write_text(before, encoding="utf-8")
+
+
+def failing(root: Path, tests: Sequence[str]) -> set[str]:
+    """Those of the tests that fail in the copy.
+
+    Raises:
+        SystemExit: a test could not be run: it was not found, or was passed over.
+    """
+    found = set()
+    for test in tests:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-rs", "--tb=line", test]
+        paths = {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            done = subprocess.run(
+                command, cwd=root, env=os.environ | paths, capture_output=True, text=True, check=False, timeout=LONGEST
+            )
+        except subprocess.TimeoutExpired:
+            found.add(test)
+            continue
+        if done.returncode not in (0, 1) or "SKIPPED" in done.stdout:
+            raise SystemExit(f"{test} was not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        if done.returncode:
+            found.add(test)
+    return found
+
+
+def tried(words: Sequence[str]) -> Outcome:
+    """Break the promises whose row holds one of these words, or all."""
+    outcome, page = Outcome(), rows((ROOT / "docs" / "durability.md").read_text(encoding="utf-8"))
+    chosen = {promise: tests for promise, tests in page.items() if not words or any(word in promise for word in words)}
+    with copied() as root:
+        before = failing(root, [test for tests in chosen.values() for test in tests])
+        outcome.problems += [f"{test} fails before anything is broken" for test in sorted(before)]
+        for promise, tests in chosen.items():
+            ways, seen = [way for way in WAYS if promise.startswith(way.promise)], set[str]()
+            if not ways:
+                outcome.problems.append(f"No way to break is known: {promise}")
+            for way in ways:
+                with broken(root, way):
+                    found = failing(root, tests)
+                outcome.ways, outcome.caught, seen = outcome.ways + 1, outcome.caught + bool(found), seen | found
+                print("caught" if found else "MISSED", promise, "|", way.file, "|", way.new.strip()[:60], flush=True)
+                if not found:
+                    outcome.problems.append(f"{promise}: nobody finds {way.new.strip()!r} in {way.file}")
+            outcome.tests += len(tests)
+            outcome.blind += [test for test in tests if test not in seen]
+    outcome.problems += [f"{test} fails for no way of breaking what it holds" for test in outcome.blind]
+    return outcome
+
+
+def values_of(outcome: Outcome) -> dict[str, Any]:
+    """As a result file keeps it."""
+    return {
+        "promises-caught": 100 * outcome.caught / max(1, outcome.ways),
+        "ways": outcome.ways,
+        "tests": outcome.tests,
+        "tests-that-find-none": len(outcome.blind),
+        "problems": len(outcome.problems),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="write the result to this file")
+    parser.add_argument("--only", nargs="*", default=[], help="promises whose row holds one of these words")
+    options = parser.parse_args()
+    began = time.monotonic()
+    outcome = tried(options.only)
+    for name, value in values_of(outcome).items():
+        print(f"{name:30s} {value:g}")
+    for problem in outcome.problems:
+        print(problem, file=sys.stderr)
+    if options.out:
+        from engram.experiments.figures import figures_of
+        from engram.experiments.result import build, write_json
+
+        command = "python tests/promises.py --out results/promises.json"
+        config = {"seconds": round(time.monotonic() - began)}
+        result = build(
+            "promises",
+            "Promises of the durability page, broken one by one",
+            command,
+            config,
+            [0],
+            [values_of(outcome)],
+            figures_of("durability"),
+        )
+        write_json(options.out, result)
+    return int(bool(outcome.problems))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
