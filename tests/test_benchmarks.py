@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from engram.experiments.figures import figures_of
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -50,3 +52,15 @@ def test_the_benchmark_of_laws_asks_a_head_in_every_way():
                                                  "one by one", "settled", "taught at once", "melded", "unlearned",
                                                  "label forgotten")}
     assert result["figures"]["laws.answers-compared"]["mean"] > 10_000
+
+
+def test_the_benchmark_of_forgetting_finds_nothing_of_what_it_found_before():
+    pytest.importorskip("fastapi", reason="the server is an extra, and its zip is searched too")
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "forgetting.py", "--stories", "3", "--json"],
+        capture_output=True, text=True, check=True,
+    )
+    result = json.loads(done.stdout)
+    assert set(result["figures"]) == set(figures_of("forgetting"))
+    assert result["figures"]["forgetting.bytes-found"]["mean"] == 0
+    assert result["values"]["least-share-found-before"]["mean"] > 0.5

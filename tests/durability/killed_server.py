@@ -1,11 +1,12 @@
 """A server that is killed (SIGKILL) at random moments while clients teach it, over and over, on the same folder.
 
     python tests/durability/killed_server.py [--out results/kill9.json] [--kills 110] [--clients 4] [--seed 0]
+                                             [--forgetful-kills 60]
 
 What was acknowledged must be there after every kill, what was under way be there whole or not at all, and each time
 the digest (SHA-256 of the exact sums) be that of a brain in memory which was taught the list of what was acknowledged.
 Most servers are forked from a process that has imported everything, one in ten is started anew; some are killed while
-they open.
+they open. A second trial kills a server while a client forgets, undoes and melds: see `forgetful_server.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from forgetful_server import forgetting_trial
 from teaching_clients import BRAIN, Client, get, wait_until_ready
 from warm_server import WarmServer
 
@@ -137,7 +139,8 @@ def _teach_for(seconds: float, pupils: Sequence[Client], server: WarmServer) -> 
 
 
 def _verify(folder: Path, verdict: Verdict) -> None:
-    problems = verify(folder / "brain")
+    # between a kill and the next opening traces of a forget may remain; all else is damage
+    problems = [problem for problem in verify(folder / "brain") if not problem.startswith("Traces")]
     verdict.corrupt += bool(problems)
     verdict.problems += [f"after {verdict.kills} kills: {problem}" for problem in problems]
 
@@ -198,12 +201,21 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dir", help="where to put the brain meanwhile")
+    parser.add_argument("--forgetful-kills", type=int, default=60)
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.dir) as place:
+        forgetful, lost, traces = forgetting_trial(Path(place), options.forgetful_kills, options.seed)
     with tempfile.TemporaryDirectory(dir=options.dir) as place:
         verdict = trial(Path(place), options.kills, options.clients, options.seed)
         if verify_as_program(Path(place) / "brain"):
             verdict.problems.append("engram verify finds the brain damaged")
-    for name, value in values_of(verdict).items():
+    verdict.lost += len(lost)
+    verdict.problems += [*lost, *traces]
+    values = values_of(verdict) | {
+        "kill9-traces": len(traces), "forgetful-kills": options.forgetful_kills, "forgotten": len(forgetful.gone),
+        "forgetful-requests": dict(forgetful.done),
+    }
+    for name, value in values.items():
         print(f"{name:45s} {value}")
     for problem in verdict.problems:
         print(problem, file=sys.stderr)
@@ -212,9 +224,10 @@ def main() -> int:
         from engram.experiments.result import build, write_json
 
         command = "python tests/durability/killed_server.py --out results/kill9.json"
-        config = {"kills": options.kills, "clients": options.clients, "cold_every": COLD_EVERY, "longest": LONGEST}
+        config = {"kills": options.kills, "forgetful_kills": options.forgetful_kills, "clients": options.clients,
+                  "cold_every": COLD_EVERY, "longest": LONGEST}
         result = build("kill9", "Kill -9 at random moments while teaching over HTTP", command, config, [options.seed],
-                       [values_of(verdict)], figures_of("durability"))
+                       [values], figures_of("durability"))
         write_json(options.out, result)
     return int(bool(verdict.problems))
 

@@ -111,14 +111,18 @@ class Client:
         self.doubt = None
         before = again and (status == 404 or headers.get("Idempotency-Replayed") == "true")
         self.turned_up += before
-        if status != wish.done and not (before and wish.kind in ("forget", "rename")):
+        if status != wish.done and not (before and wish.kind.startswith(("forget", "rename"))):
             self.surprises.append(f"{wish.kind}: {status} {answer}")
             return True
         if wish.kind == "teach":
             self.acknowledged += len(answer["ids"])
+        self._took_place(wish, answer)
+        return True
+
+    def _took_place(self, wish: Wish, answer: Any) -> None:
+        """What was asked for has been done."""
         self.done[wish.kind] += 1
         self.known = wish.change(self.known, answer)
-        return True
 
     def _send(self, wish: Wish) -> tuple[int, Any, Any]:
         if self._connection is None:

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server is an extra")
 
+from forgetful_server import forgetting_trial, traces_of
 from killed_server import Verdict, judge, trial
 from teaching_clients import Client, Known
 
@@ -23,6 +24,17 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(tmp_path: Path) 
     assert verdict.problems == []
     assert (verdict.kills, verdict.lost, verdict.corrupt, verdict.digest_equal) == (5, 0, 0, 1)
     assert verdict.acknowledged > 20
+
+
+def test_nothing_forgotten_is_found_after_the_server_was_killed_while_it_was_asked_to_forget(tmp_path: Path) -> None:
+    client, lost, traces = forgetting_trial(tmp_path, kills=3, seed=2)
+    assert (lost, traces) == ([], [])
+    assert client.gone
+
+
+def test_what_was_forgotten_and_lies_in_a_file_is_found_out(tmp_path: Path) -> None:
+    (tmp_path / "log.sqlite-wal").write_bytes(b"...of Jane Doe and others")
+    assert traces_of({"the name": b"Jane Doe"}, tmp_path) == ["the name in log.sqlite-wal"]
 
 
 @pytest.fixture
