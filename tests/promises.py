@@ -50,6 +50,28 @@ ERASING, DURABLE = "brain/erasing.py", "store/durable.py"
 COMMIT = 'connection.execute("COMMIT")'
 
 WAYS = (
+    Way("A folder moved", LOG, "        if self.moved:\n", "        if False:\n"),
+    Way(
+        "What is written to files that lost",
+        LOG,
+        "        if self._held.moved or self._held.cut_off:\n",
+        "        if False:\n",
+    ),
+    Way("Another SQLite", LOG, "        if not self._closed and self._held.cut_off:", "        if False:"),
+    Way(
+        "A closed brain",
+        "brain/recorded.py",
+        "        if self._closed is not None:\n            raise",
+        "        if False:\n            raise",
+    ),
+    Way(
+        "Reading goes on",
+        "brain/recorded.py",
+        "        before.finish_saving()\n        fresh =",
+        "        before.close()\n        fresh =",
+    ),
+    Way("Arrays are saved", "packing.py", 'np.asarray(array, order="C")', "np.asarray(array)"),
+    Way("What is written is its owner's", "files.py", "0o666 if public and before is None else 0o600", "0o666"),
     Way(
         "What was acknowledged survives",
         LOG,
@@ -123,14 +145,14 @@ WAYS = (
     Way(
         "A second writer",
         "brain/recorded.py",
-        "journal.held or journal.log.last == self.seq:",
-        "journal.held or journal:",
+        "            if journal.log.last == self.seq:",
+        "            if journal:",
     ),
     Way(
         "What is forgotten is in no byte",
         LOG,
-        "mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)\n                    set_count",
-        "mode=apsw.SQLITE_CHECKPOINT_PASSIVE)\n                    set_count",
+        "mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)\n                    self._check_kept",
+        "mode=apsw.SQLITE_CHECKPOINT_PASSIVE)\n                    self._check_kept",
     ),
     Way(
         "What is forgotten is in no byte",
@@ -203,7 +225,7 @@ WAYS = (
         '            raise self._wrong("not JSON, or cut short") from None',
         '            return {"kind": "renamed"}',
     ),
-    Way("The log's examples add up", "brain/log_certificate.py", "        sums.add(run.rows, places[some])\n", ""),
+    Way("The log's examples add up", "brain/log_certificate.py", "            sums.add(run.rows, places)\n", ""),
     Way(
         "The log's examples add up",
         "brain/verify_certificate.txt",
