@@ -145,8 +145,8 @@ WAYS = (
     Way(
         "A second writer",
         "brain/recorded.py",
-        "            if journal.log.last == self.seq:",
-        "            if journal:",
+        "journal.held or journal.log.last == self.seq:",
+        "journal.held or journal:",
     ),
     Way(
         "What is forgotten is in no byte",
