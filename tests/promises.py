@@ -151,8 +151,8 @@ WAYS = (
     Way(
         "What is forgotten is in no byte",
         LOG,
-        "mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)\n                    self._check_kept",
-        "mode=apsw.SQLITE_CHECKPOINT_PASSIVE)\n                    self._check_kept",
+        "mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)\n                    set_count",
+        "mode=apsw.SQLITE_CHECKPOINT_PASSIVE)\n                    set_count",
     ),
     Way(
         "What is forgotten is in no byte",
