@@ -86,10 +86,10 @@ def test_a_named_pipe_is_written_to(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     read: list[bytes] = []
-    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
     reader.start()
     write_atomically(pipe, b"x" * 200_000)
-    reader.join()
+    reader.join(10)
     assert read == [b"x" * 200_000]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
