@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,15 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from engram.learner import Predictions
+from engram.learner import FloatArray, Predictions
 from engram.server.problems import Refusal
 from engram.server.wire import shown
 
 RANKED_AT_ONCE = 2**20
 """Labels with scores that one request may be answered with."""
+
+_FEW = 256  # scores that Python sorts sooner than numpy
+_value = itemgetter(1)
 
 
 def check_answers(inputs: int, top: int, classes: int) -> None:
@@ -54,37 +57,37 @@ class PartsResponse(Response):
 
 
 def _answers(predictions: Predictions, top: int) -> list[dict[str, Any]]:
+    """What orjson makes answers of; it writes null for what is not finite."""
     return [
         {
             "label": shown(best) if known and best is not None else None, "known": known, "confidence": confidence,
             "focus": focus, "familiarity": familiarity, "ranked": ranked,
         }
         for best, known, confidence, focus, familiarity, ranked in zip(
-            predictions.best, predictions.known.tolist(), _finite(predictions.confidence), _finite(predictions.focus),
-            _finite(predictions.familiarity), _ranked(predictions, top), strict=True,
+            predictions.best, predictions.known.tolist(), predictions.confidence.tolist(), predictions.focus.tolist(),
+            predictions.familiarity.tolist(), _ranked(predictions, top), strict=True,
         )
     ]
 
 
 def _ranked(predictions: Predictions, top: int) -> list[list[dict[str, Any]]]:
     """The `top` best candidates of each, best first."""
-    scores, names = predictions.scores, predictions.candidates
-    if len(names) > 4 * top:
+    names = predictions.candidates
+    return [
+        [{"label": shown(names[place]), "score": score} for place, score in row]
+        for row in _largest(predictions.scores, top)
+    ]
+
+
+def _largest(scores: FloatArray, top: int) -> list[list[tuple[int, float]]]:
+    """Place and value of the `top` largest of each row, largest first, of equal ones the first."""
+    if scores.size <= _FEW:
+        return [sorted(enumerate(row), key=_value, reverse=True)[:top] for row in scores.tolist()]
+    if scores.shape[1] > 4 * top:
         chosen = np.argpartition(-scores, top - 1, axis=1)[:, :top]
         best = np.take_along_axis(scores, chosen, 1)
         order = np.take_along_axis(chosen, np.argsort(-best, axis=1, kind="stable"), 1)
     else:
         order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     values = scores[np.arange(len(scores))[:, None], order].tolist()
-    return [
-        [{"label": shown(names[place]), "score": _number(value)} for place, value in zip(places, row, strict=True)]
-        for places, row in zip(order.tolist(), values, strict=True)
-    ]
-
-
-def _finite(values: Any) -> Sequence[float | None]:
-    return [_number(value) for value in values.tolist()]
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return [list(zip(places, row, strict=True)) for places, row in zip(order.tolist(), values, strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, get_args
 
 Scope = Literal["ask", "teach", "correct", "export", "admin"]
@@ -42,7 +43,7 @@ class Caller:
     @property
     def all_scopes(self) -> frozenset[Scope]:
         """The scopes given, and those that they include."""
-        return frozenset[Scope]().union(*(INCLUDES[scope] for scope in self.scopes))
+        return _included(self.scopes)
 
     def may(self, *scopes: Scope) -> bool:
         """Whether it has one of these scopes.
@@ -59,6 +60,11 @@ class Caller:
     def limited_to(self, scope: Scope) -> str | None:
         """The teacher whose examples alone it may deal with: itself, without this scope; None for everyone's."""
         return None if self.may(scope) else self.name
+
+
+@cache
+def _included(scopes: tuple[Scope, ...]) -> frozenset[Scope]:
+    return frozenset[Scope]().union(*(INCLUDES[scope] for scope in scopes))
 
 
 EVERYONE = Caller(None, ("admin",))
