@@ -20,9 +20,9 @@ import base64
 import io
 import json
 import random
+import shutil
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,7 +36,6 @@ from engram.brain import Brain
 from engram.experiments.figures import figures_of
 from engram.experiments.result import build, write_json
 from engram.learner import EngramError
-from engram.server.parcels import packed
 from engram.store.event_log import EventLog
 
 WIDTH = 48
@@ -195,12 +194,12 @@ class Story:
         text = io.StringIO()
         brain.export(text)
         yield "the export", text.getvalue().encode()
-        parcel = packed(brain)
-        with zipfile.ZipFile(parcel) as archive:
-            for name in archive.namelist():
-                yield f"the zip: {name}", archive.read(name)
-        parcel.unlink()
-        parcel.parent.rmdir()
+        copy = self.temporary.parent / f"copy-{self.seed}"  # what the server sends as a zip
+        brain.save(copy)
+        for file in sorted(copy.rglob("*")):
+            if file.is_file():
+                yield f"the copy: {file.relative_to(copy)}", file.read_bytes()
+        shutil.rmtree(copy)
         yield "the history", repr(brain.history(limit=1000)).encode()
 
 

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from engram.experiments.figures import figures_of
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -55,7 +53,6 @@ def test_the_benchmark_of_laws_asks_a_head_in_every_way():
 
 
 def test_the_benchmark_of_forgetting_finds_nothing_of_what_it_found_before():
-    pytest.importorskip("fastapi", reason="the server is an extra, and its zip is searched too")
     done = subprocess.run(
         [sys.executable, BENCHMARKS / "forgetting.py", "--stories", "3", "--json"],
         capture_output=True, text=True, check=True,
