@@ -177,13 +177,13 @@ WAYS = (
         "Where another program reads",
         LOG,
         "                raise TracesError(",
-        "                return None or print(",
+        "                return\n                raise TracesError(",
     ),
     Way(
         "Where another program reads",
         ERASING,
-        "            self._traces = True  # the next change",
-        "            pass  #",
+        "            self._traces = True\n            logging",
+        "            pass\n            logging",
     ),
     Way(
         "Where another program reads",
