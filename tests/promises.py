@@ -181,12 +181,6 @@ WAYS = (
     ),
     Way(
         "Where another program reads",
-        ERASING,
-        "            self._traces = True\n            logging",
-        "            pass\n            logging",
-    ),
-    Way(
-        "Where another program reads",
         "brain/repair.py",
         "            problems += _traces(brain, journal)",
         "            pass",
