@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from engram.backbones.backbone import Progress
 from engram.backbones.bundle import Bundle
+from engram.brain.auditing import Findings, Reason, examined, reason
 from engram.brain.conflicts import Classes, all_conflicts
 from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
 from engram.brain.interchange import Exchanging
@@ -24,6 +25,7 @@ from engram.brain.melding import MeldReport
 from engram.brain.receipts import receipts_of
 from engram.brain.timeline import FORKED, RENAMED
 from engram.brain.unknowns import Group, alike, likeness
+from engram.heads.nearest_examples import nearest_examples
 from engram.inputs.tables import few
 from engram.inputs.thumbnails import thumbnail
 from engram.inputs.vectors import as_labels, as_vectors
@@ -256,6 +258,45 @@ class Brain(Exchanging):
         """
         bundle, examples = self._gather(inputs)
         return rows_of(bundle, bundle.features(examples.items)).astype(np.float64)
+
+    # Asking why
+
+    def audit(self, limit: int = 100, *, teacher: str | None = None) -> Findings:
+        """Which examples do harm: labels that are likely wrong, near-duplicates, and labels that need more examples.
+
+        Each example is asked as if it had never been taught. Nothing is changed: `relabel` and `forget(ids=…)` do that.
+
+        Args:
+            limit: how many suspicious examples, and groups of near-duplicates, are told at most.
+            teacher: only examples that this one taught are told; None for all. All are counted.
+
+        Raises:
+            InputError: the limit is below 1.
+        """
+        if limit < 1:
+            raise InputError(f"limit is 1 or more, not {limit!r}.")
+        with self._lock:
+            total, journal = self._taught.total, self._journal
+        return examined(total, journal, self._lock, limit, teacher)
+
+    def why(self, inputs: Any, nearest: int = 5) -> list[Reason]:
+        """Why each input is answered as it is: the taught examples nearest to it, and each label's share.
+
+        Args:
+            inputs: as for `learn`.
+            nearest: how many examples are told for each.
+
+        Raises:
+            InputError: not what the backbone takes, nothing was taught yet, or `nearest` is below 1.
+        """
+        if nearest < 1:
+            raise InputError(f"nearest is 1 or more, not {nearest!r}.")
+        bundle, examples = self._gather(inputs)
+        features = bundle.features(examples.items)
+        with self._lock:
+            total = self._taught.total
+            found = nearest_examples(total, features, nearest)
+            return [reason(*one, self._journal) for one in zip(total.predict(features), found, strict=True)]
 
     # Melding
 

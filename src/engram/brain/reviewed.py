@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -234,11 +234,7 @@ class Reviewed(Tidying):
             ids = [seq for seq, _ in found if seq > after and seq in spans][:limit]
             events = [journal.log.event(seq) for seq in ids]
             pictured = journal.log.pictured(ids)
-            return [
-                Example(event.seq, names.now(event.seq, event.label), _when(taught_at(event)), event.teacher,
-                        event.source, event.seq in pictured)
-                for event in events if event.label is not None
-            ]
+            return [example_of(event, names, pictured) for event in events if event.label is not None]
 
     def newest(self, each: int = 3, among: int = 2_000, *, teacher: str | None = None) -> dict[Label, list[int]]:
         """The numbers of the newest examples of each label, newest first, as far as the last events go.
@@ -348,6 +344,13 @@ def _entry(events: list[Event], spans: Spans) -> Entry | None:
 
 def _unless_forgotten(label: Label | None) -> Label | None:
     return None if label is None or is_pseudonym(label) else label
+
+
+def example_of(event: Event, names: Names, pictured: Container[int]) -> Example:
+    """What an event of teaching, which is not erased, is as an example; `pictured` are the events with a picture."""
+    assert event.label is not None
+    return Example(event.seq, names.now(event.seq, event.label), _when(taught_at(event)), event.teacher, event.source,
+                   event.seq in pictured)
 
 
 def note_of(kind: str, body: Any) -> str:

@@ -31,6 +31,8 @@ COMMANDS: Commands = {
     "prove": "engram.cli.meld:prove",
     "info": "engram.cli.brain:info",
     "examples": "engram.cli.history:examples",
+    "audit": "engram.cli.audit:audit",
+    "why": "engram.cli.audit:why",
     "relabel": "engram.cli.history:relabel",
     "history": "engram.cli.history:history",
     "undo": "engram.cli.history:undo",

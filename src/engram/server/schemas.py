@@ -319,3 +319,51 @@ class Health(BaseModel):
     classes: list[ClassHealth]
     accuracy: float | None
     seq: int
+
+
+class Suspect(BaseModel):
+    """An example whose label may be wrong."""
+
+    label: ShownLabel
+    other: ShownLabel = Field(description="What it would most likely be called, had it never been taught.")
+    probability: float = Field(description="Of its label, had it never been taught.")
+    margin: float = Field(description="How much likelier the other label is, in nats; below 0 its own label is.")
+    example: Example | None = Field(description="null for what was not taught here one by one.")
+
+
+class Duplicates(BaseModel):
+    """Examples that are the same, or nearly so."""
+
+    labels: list[ShownLabel]
+    examples: list[Example | None] = Field(description="null for what was not taught here, or by someone else.")
+    conflict: bool = Field(description="Whether they have several labels: then all but one are wrong.")
+
+
+class ClassNeed(BaseModel):
+    label: ShownLabel
+    examples: int
+    distinct: int = Field(description="Groups of near-duplicates among them.")
+    error: float = Field(description="The share to be expected to get another label, few examples considered.")
+    accuracy: float | None = Field(description="The share that gets this label when left out.")
+    taken_for: ShownLabel | None = Field(description="The label that most of the others get.")
+    share: float = Field(description="Of its examples that get that one.")
+
+
+class Audit(BaseModel):
+    """Which of the examples do harm, by asking each as if it had never been taught."""
+
+    model_config = about(
+        {"examined": 30, "disputed": 1,
+         "suspects": [{"label": "rose", "other": "iris", "probability": 0.02, "margin": 3.9,
+                       "example": {"id": 42, "label": "rose", "time": "2026-11-21T12:00:00Z", "teacher": "ada",
+                                   "source": "iris-3.png", "thumbnail": True}}],
+         "duplicates": [], "needs": [{"label": "rose", "examples": 10, "distinct": 9, "error": 0.18, "accuracy": 0.9,
+                                      "taken_for": "iris", "share": 0.1}], "seq": 42}
+    )
+
+    examined: int = Field(description="Examples that were asked.")
+    disputed: int = Field(description="Those that would get another label.")
+    suspects: list[Suspect] = Field(description="Those whose label is most likely wrong first.")
+    duplicates: list[Duplicates] = Field(description="First those of several labels, then the largest groups.")
+    needs: list[ClassNeed] = Field(description="Every label, the one that most needs examples first.")
+    seq: int

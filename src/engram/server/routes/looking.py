@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from engram.brain import Brain
+from engram.brain.reviewed import Example
 from engram.learner import InputError
 from engram.server import schemas
 from engram.server.conditions import etag, unchanged
@@ -75,11 +77,7 @@ async def examples(
     def make() -> schemas.Examples:
         with served.using() as brain:
             found, seq = brain.examples(name, after, limit, teacher=own), brain.seq
-        shown = [
-            schemas.Example(id=one.id, label=one.label, time=one.time, teacher=one.teacher, source=one.source,
-                            thumbnail=one.thumbnail)
-            for one in found
-        ]
+        shown = [schemas.Example(**asdict(one)) for one in found]
         return schemas.Examples(examples=shown, next=found[-1].id if len(found) == limit else None, seq=seq)
 
     return await look(request, context, etag(served.seq, *([] if own is None else [own])), make)
@@ -182,6 +180,34 @@ async def health(request: Request, caller: Asker, served: Served, context: In) -
     return await look(request, context, etag(served.seq), make)
 
 
+@router.get("/v1/brains/{b}/audit", response_model=schemas.Audit)
+async def audit(request: Request, caller: Viewer, served: Served, context: In, limit: Limit = 100) -> Response:
+    """Which examples do harm: labels that are likely wrong, near-duplicates, and labels that need more examples.
+
+    Of single examples those of whoever asks alone are told, without the scope `export`.
+    """
+    own = caller.limited_to("export")
+
+    def make() -> schemas.Audit:
+        with served.using() as brain:
+            seq, found = brain.seq, brain.audit(limit, teacher=own)
+        suspects = [
+            schemas.Suspect(label=one.label, other=one.other, probability=one.probability, margin=one.margin,
+                            example=_example(one.example))
+            for one in found.suspects
+        ]
+        duplicates = [
+            schemas.Duplicates(labels=list(group.labels), examples=[_example(one) for one in group.examples],
+                               conflict=group.conflict)
+            for group in found.duplicates
+        ]
+        needs = [schemas.ClassNeed(**asdict(need)) for need in found.needs]
+        return schemas.Audit(examined=found.examined, disputed=found.disputed, suspects=suspects,
+                             duplicates=duplicates, needs=needs, seq=seq)
+
+    return await look(request, context, etag(served.seq, limit, *([] if own is None else [own])), make)
+
+
 @router.get(
     "/v1/brains/{b}/export", response_class=Response,
     responses={200: {"description": "A file.", "content": {
@@ -200,6 +226,10 @@ async def export(
     if made.length is not None:
         headers["Content-Length"] = str(made.length)
     return StreamingResponse(context.exports.parts(made), headers=headers, media_type=f"application/{format}")
+
+
+def _example(one: Example | None) -> schemas.Example | None:
+    return None if one is None else schemas.Example(**asdict(one))
 
 
 def _at(brain: Brain, seq: int) -> Brain:

@@ -1,0 +1,144 @@
+"""`engram audit` and `why`: which examples do harm, and which ones an answer rests on."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engram.cli.brain import Folder, Inputs, few, open_brain
+from engram.cli.output import Json, emit, say, table
+
+if TYPE_CHECKING:
+    from engram.brain import Findings, Reason
+    from engram.brain.auditing import Duplicates
+    from engram.brain.reviewed import Example
+
+
+def audit(
+    brain: Folder,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="How many examples, groups and labels to show.")
+    ] = 20,
+    as_json: Json = False,
+) -> None:
+    """Find what does harm in what a brain was taught: labels that are likely wrong, near-duplicates, labels that need
+    more examples.
+
+    Each example is asked as if it had never been taught. Nothing is changed.
+    """
+    with open_brain(brain, readonly=True) as mind:
+        found = mind.audit(limit)
+    if as_json:
+        emit(_document(found))
+        return
+    _show_suspects(found)
+    _show_duplicates(found.duplicates)
+    rows = [
+        (need.label, need.examples, need.distinct, None if need.accuracy is None else f"{need.accuracy:.0%}",
+         None if need.taken_for is None else f"{need.taken_for} ({need.share:.0%})")
+        for need in found.needs[:limit]
+    ]
+    if rows:
+        say("What to teach next, the most needed first:")
+        table(("label", "examples", "distinct", "right when left out", "taken for"), rows)
+    if found.disputed:
+        folder = shlex.quote(str(brain))
+        say(f"Correct one: engram relabel {folder} ID --label LABEL. Remove one: engram forget {folder} --id ID")
+
+
+def why(
+    brain: Folder,
+    paths: Inputs,
+    nearest: Annotated[
+        int, typer.Option("--nearest", metavar="K", min=1, help="How many taught examples to show for each.")
+    ] = 5,
+    as_json: Json = False,
+) -> None:
+    """Show why a brain answers as it does: the taught examples most like each input, and each label's share."""
+    from engram.brain.examples import gather, takes
+
+    with open_brain(brain, readonly=True) as mind:
+        reasons = mind.why(list(paths), nearest)
+        assert mind.bundle is not None
+        sources = gather(list(paths), takes(mind.bundle)).sources
+    told = list(zip(sources, reasons, strict=True))
+    if as_json:
+        emit([_reason(source, one) for source, one in told])
+        return
+    for source, one in told:
+        answer = one.answer.label if one.answer.known else "Nothing I know"
+        shares = ", ".join(f"{label} {share:.0%}" for label, share in one.shares[:3])
+        rows = [(f"{near.similarity:.2f}", near.label, *_about(near.example)) for near in one.nearest]
+        say(f"{source}: {answer} ({shares})")
+        table(("likeness", "label", "id", "from", "by"), rows)
+
+
+def _show_suspects(found: Findings) -> None:
+    if not found.examined:
+        say("No single example is kept, so none can be asked about.")
+        return
+    say(f"{found.disputed} of {found.examined} examples would get another label, had they never been taught.")
+    disputed = [one for one in found.suspects if one.margin > 0]
+    if disputed:
+        rows = [(*_about(one.example)[:1], one.label, one.other, f"{one.probability:.1%}", *_about(one.example)[1:])
+                for one in disputed]
+        say("Labels that are likely wrong, the worst first:" if len(rows) == found.disputed else
+            f"Labels that are likely wrong, the worst {len(rows)} of {found.disputed}; --limit shows more:")
+        table(("id", "taught as", "rather", "chance of its label", "from", "by"), rows)
+
+
+def _show_duplicates(groups: tuple[Duplicates, ...]) -> None:
+    if groups:
+        rows = [
+            (len(group.labels), ", ".join(map(str, dict.fromkeys(group.labels))),
+             few(None if one is None else one.id for one in group.examples),
+             few(None if one is None else one.source for one in group.examples))
+            for group in groups
+        ]
+        say("The same thing several times, or nearly; first those under several labels:")
+        table(("examples", "taught as", "ids", "from"), rows)
+
+
+def _about(example: Example | None) -> tuple[Any, Any, Any]:
+    return (None, None, None) if example is None else (example.id, example.source, example.teacher)
+
+
+def _document(found: Findings) -> dict[str, Any]:
+    return {
+        "examined": found.examined, "disputed": found.disputed,
+        "suspects": [
+            {**_example(one.example), "label": one.label, "other": one.other, "probability": one.probability,
+             "margin": one.margin}
+            for one in found.suspects
+        ],
+        "duplicates": [
+            {"conflict": group.conflict,
+             "examples": [{**_example(one), "label": label}
+                          for label, one in zip(group.labels, group.examples, strict=True)]}
+            for group in found.duplicates
+        ],
+        "needs": [
+            {"label": need.label, "examples": need.examples, "distinct": need.distinct, "error": need.error,
+             "accuracy": need.accuracy, "taken_for": need.taken_for, "share": need.share}
+            for need in found.needs
+        ],
+    }
+
+
+def _reason(source: str | None, one: Reason) -> dict[str, Any]:
+    return {
+        "input": source, "label": one.answer.label, "known": one.answer.known,
+        "shares": [{"label": label, "share": share} for label, share in one.shares],
+        "nearest": [{**_example(near.example), "label": near.label, "similarity": near.similarity}
+                    for near in one.nearest],
+    }
+
+
+def _example(example: Example | None) -> dict[str, Any]:
+    """As JSON: all null for what was not taught here one by one."""
+    if example is None:
+        return {"id": None, "time": None, "teacher": None, "source": None, "thumbnail": False}
+    return {"id": example.id, "time": example.time.isoformat(), "teacher": example.teacher, "source": example.source,
+            "thumbnail": example.thumbnail}
