@@ -138,11 +138,22 @@ def test_an_audit_changes_nothing_and_survives_consolidation():
     assert places(found, head, features[3:4]) == first == [found.ranking()[0]]
 
 
-def test_of_very_many_examples_the_suspicious_ones_are_compared_first(monkeypatch):
+def test_of_very_many_examples_an_even_choice_is_compared_with_all(monkeypatch):
     from engram.heads import audit as room
 
     features, labels = directions(25)
-    doubles = np.concatenate([features, features[[7, 50]] + 0.001])
-    monkeypatch.setattr(room, "_COMPARED", 40 * 102 * 1.0)  # one row against all
+    doubles = np.concatenate([features, features[[0, 50]] + 0.001])
     head = taught(doubles, np.concatenate([labels, [1, 2]]))
+    assert [len(group) for group in audit(head).duplicates()] == [2, 2]
+    monkeypatch.setattr(room, "_COMPARED", 40 * 102 * 1.0)  # the first against all
     assert [len(group) for group in audit(head).duplicates()] == [2]
+
+
+def test_what_was_taught_twice_under_a_wrong_label_is_found_all_the_same():
+    """Each copy would vouch for the other, were they not left out together."""
+    features, labels = directions(6, width=300, spread=1.0)
+    labels[3] = 2
+    head = taught(np.concatenate([features, features[[3, 3]]]), np.concatenate([labels, [2, 2]]))
+    found = audit(head)
+    assert {tuple(found.rows[place]) for place in found.ranking()[:3]} == {tuple(head.quantise(features[3])[0])}
+    assert (found.margin[found.ranking()[:3]] > 0).all()

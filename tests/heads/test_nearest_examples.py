@@ -18,16 +18,32 @@ def taught(per_class=20, width=30, classes=12, seed=0):
     return head, features, labels
 
 
-def test_the_nearest_are_those_of_the_largest_cosine_in_the_metric(monkeypatch):
+def test_the_nearest_are_those_of_the_largest_cosine_about_the_middle_in_the_metric(monkeypatch):
     monkeypatch.setattr(room, "_PORTION", 7)
     head, features, labels = taught(classes=6)
     asked = features[:3] + 0.3 * np.random.default_rng(1).normal(size=(3, 30))
-    for one, found in zip(asked, nearest_examples(head, asked, most=4), strict=True):
-        alike = head.similarity(np.concatenate([one[None], features]))[0, 1:]
+    metric, middle = head.discriminant.metric.matrix(), head.discriminant.classes().middle
+    root = np.linalg.cholesky(metric)
+    rows = (head.quantise(features) - middle) @ root
+    for one, found in zip(head.quantise(asked), nearest_examples(head, asked, most=4), strict=True):
+        there = (one - middle) @ root
+        alike = rows @ there / np.linalg.norm(rows, axis=1) / np.linalg.norm(there)
         best = np.argsort(-alike)[:4]
-        np.testing.assert_allclose(found.similarity, alike[best], atol=1e-9)
+        np.testing.assert_allclose(found.similarity, alike[best], atol=1e-6)
         assert found.labels == labels[best].tolist()
         np.testing.assert_array_equal(found.rows, head.quantise(features[best]))
+
+
+def test_of_raw_readings_the_nearest_are_those_at_the_least_distance():
+    """Both lie in one direction from the middle; the nearer one is not the one of the larger cosine."""
+    head = FastHead(normalise=False, step=2.0**-5)
+    head.learn([[20.0 + i / 4, 20.0 - i / 8] for i in range(9)], ["cold"] * 9)
+    head.learn([[40.0 + i / 4, 41.0 - i / 8] for i in range(9)], ["hot"] * 9)
+    (found,) = nearest_examples(head, [[20.5, 19.75]], most=3)
+    assert found.similarity[0] == pytest.approx(1.0)
+    np.testing.assert_array_equal(found.rows[0], head.quantise([[20.5, 19.75]])[0])
+    assert set(found.labels) == {"cold"}
+    assert found.similarity[2] < 1.0
 
 
 def test_what_was_taught_is_nearest_to_itself():

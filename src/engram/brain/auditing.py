@@ -64,7 +64,8 @@ class Findings:
     Attributes:
         examined: how many examples were asked; those that a memory budget let go cannot be.
         disputed: how many would get another label, had they never been taught.
-        suspects: examples, those whose label is most likely wrong first; not those that alone have their label.
+        suspects: examples, those whose label is most likely wrong first; not those that alone, with their
+            near-duplicates, have their label.
         duplicates: groups of near-duplicates; first those of several labels, then the largest.
         needs: every label, the one that most needs examples first.
     """
@@ -82,7 +83,7 @@ class Neighbour:
 
     Attributes:
         label: what it is called.
-        similarity: cosine with the input in the metric of the read-out, from −1 to 1.
+        similarity: how like the input it is in the metric of the read-out; 1 is the same.
         example: its number, time, teacher and source; None where it was not taught here one by one.
     """
 

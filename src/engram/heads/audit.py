@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,11 @@ import numpy.typing as npt
 from engram.heads.episodes import Rows
 from engram.heads.fast import FastHead
 from engram.heads.head import Positions, softmax
+from engram.heads.leave_out import LeaveOut
+from engram.heads.near_duplicates import FRAMES, reach_between, share_of_reach
+from engram.heads.reading import Reading
+from engram.heads.sample import Sample
 from engram.learner import FloatArray, Label
-
-REACH = 0.15
-"""Near-duplicates lie within this share of the median squared distance to the nearest example of another label."""
 
 _PORTION = 2**22  # scores that are held at a time
 _MEASURED = 512  # examples that tell how far apart labels are
@@ -36,8 +37,9 @@ class Audit:
         labels: the labels known, in the order of their first arrival.
         rows: (M, D) int16, the kept examples.
         truth: (M,) the label of each, as its place in `labels`.
-        given: (M,) the probability of that label when the example is left out; NaN where it is the label's only one.
-        other: (M,) the likeliest other label; the own one where there is no other.
+        given: (M,) the probability of that label when the example is left out; NaN where nothing can be said, since it
+            and its near-duplicates are all of the label.
+        other: (M,) the likeliest other label; the own one where nothing can be said.
         margin: (M,) ln of the probability of `other` over `given`, in nats; −inf where nothing can be said.
         groups: (M,) the number of each example's group of near-duplicates; most are alone in theirs.
 
@@ -118,53 +120,104 @@ class Need:
 
 
 def audit(head: FastHead) -> Audit:
-    """Ask a head about all examples that it keeps as such."""
-    labels = head.labels
-    parts = list(_asked(head))
-    if not parts:
+    """Ask a head about all examples that it keeps as such, each left out together with its near-duplicates."""
+    with head._lock:
+        labels, kept = head.labels, _Kept.of(head)
+    if not len(kept.rows):
         nothing = np.zeros(0, np.intp)
-        rows = np.zeros((0, head.width or 0), np.int16)
-        return Audit(labels, rows, nothing, np.zeros(0), nothing, np.zeros(0), nothing)
-    rows, truth, given, other, margin = (np.concatenate([part[i] for part in parts]) for i in range(5))
-    order = np.argsort(-margin, kind="stable")
-    near = bool(head.config()["normalise"])  # raw readings may lie close and still be two measurements
-    groups = near_duplicates(rows, truth, order) if near else _equal(rows)
-    return Audit(labels, rows, truth, given, other, margin, groups)
+        return Audit(labels, kept.rows, nothing, np.zeros(0), nothing, np.zeros(0), nothing)
+    groups = kept.near_duplicates()
+    parts = [_against(*part) for part in kept.left_out(_equal(np.column_stack([groups, kept.truth])))]
+    given, other, margin = (np.concatenate([part[i] for part in parts]) for i in range(3))
+    return Audit(labels, kept.rows, kept.truth, given, other, margin, groups)
 
 
-def near_duplicates(rows: Rows, truth: Positions, order: Positions) -> Positions:
-    """(M,) the group of each of (M, D) rows, by the place of its first: a chain of near ones is one group.
+class _Kept(NamedTuple):
+    """What is asked, and what it is asked of.
 
-    Args:
-        truth: (M,) their labels; those of a group may differ.
-        order: (M,) places, those to be searched first ahead: of very many rows only equal ones are found beyond.
+    Attributes:
+        rows: (M, D) int16, the kept examples, label by label.
+        truth: (M,) their labels.
+        holders: (M,) the place among all prototypes of the one that holds each.
+        reading: what answers come from; None where nothing was taught.
+        near: by how much near-duplicates may differ, of what they may with very many features; 0: not at all.
+        usual: the mean squared distance within a label that the bundle measured, or infinity.
     """
-    groups = _equal(rows)
-    narrow = rows.astype(np.float32)
-    lengths = np.einsum("nd,nd->n", narrow, narrow, dtype=np.float64)
-    few = np.linspace(0, len(rows) - 1, min(len(rows), _MEASURED)).astype(np.intp)
-    others = _distances(narrow, lengths, few)[:, few]
-    apart = np.where(truth[few][:, None] != truth[few], others, np.inf).min(axis=1)
-    if not np.isfinite(apart).any():
+
+    rows: Rows
+    truth: Positions
+    holders: Positions
+    reading: Reading | None
+    near: float
+    usual: float
+
+    @classmethod
+    def of(cls, head: FastHead) -> _Kept:
+        """A head's; it must not change meanwhile."""
+        readout, width = head._readout, head.width or 0
+        episodes = [*head._episodes]
+        starts = np.cumsum([0] + [some.prototype_count for some in episodes])
+        held = [start + some.places() for start, some in zip(starts, episodes, strict=False)]
+        return cls(
+            np.concatenate([np.zeros((0, width), np.int16), *(some.rows for some in episodes)]),
+            np.repeat(np.arange(len(episodes)), [len(some.rows) for some in episodes]),
+            np.concatenate([np.zeros(0, np.intp), *held]),
+            readout.reading(head._shares()).kept() if head.labels else None,
+            0.0 if readout.raw or not width else share_of_reach(width), readout.prior.usual,
+        )
+
+    def near_duplicates(self) -> Positions:
+        """(M,) the group of each example, whatever its label, by the place of its first: a chain of near ones is one.
+
+        Of very many examples an even choice is compared with all others; equal ones are always found.
+        """
+        groups = _equal(self.rows)
+        few = np.linspace(0, len(self.rows) - 1, min(len(self.rows), _MEASURED)).astype(np.intp)
+        between = reach_between(self.rows[few].astype(np.float64), self.truth[few])
+        reach = self.near * min(between, FRAMES * self.usual) if self.near else 0.0
+        if not reach:
+            return groups
+        rows = self.rows.astype(np.float32)
+        lengths = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
+        chosen = np.linspace(0, len(rows) - 1, int(min(max(_COMPARED / rows.size, 1), len(rows)))).astype(np.intp)
+        some = max(1, _PORTION // len(rows))
+        for start in range(0, len(chosen), some):
+            portion = chosen[start : start + some]
+            distances = lengths[portion][:, None] + lengths - 2.0 * (rows[portion] @ rows.T)
+            one, two = np.nonzero(distances <= reach)
+            groups = _joined(groups, portion[one], two)
         return groups
-    reach = REACH * float(np.median(apart[np.isfinite(apart)]))
-    chosen = order[: int(max(_COMPARED / rows.size, 1))]
-    some = max(1, _PORTION // len(rows))
-    pairs = [np.zeros((2, 0), np.intp)]
-    for start in range(0, len(chosen), some):
-        portion = chosen[start : start + some]
-        one, two = np.nonzero(_distances(narrow, lengths, portion) <= reach)
-        pairs.append(np.stack([portion[one], two]))
-    return _joined(groups, *np.concatenate(pairs, axis=1))
+
+    def left_out(self, together: Positions) -> Iterator[tuple[FloatArray, Positions]]:
+        """Tempered scores and labels of all examples, in portions, each as if its group had never been taught.
+
+        Args:
+            together: (M,) the group of each.
+        """
+        reading = self.reading
+        assert reading is not None
+        _, which, sizes = np.unique(together, return_inverse=True, return_counts=True)
+        order = np.argsort(which, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        size = max(1, _PORTION // max(len(reading.centres.counts), self.rows.shape[1]))
+        for start in range(0, len(self.rows), size):
+            some = slice(start, start + size)
+            rows, truth = self.rows[some].astype(np.float64), self.truth[some]
+            means = rows.copy()
+            for i in np.flatnonzero(sizes[which[some]] > 1):
+                group = which[start + i]
+                means[i] = self.rows[order[starts[group] : starts[group + 1]]].mean(axis=0)
+            sample = Sample(rows, truth, np.arange(start, start + len(rows)), means,
+                            sizes[which[some]].astype(np.float64), np.ones(len(reading.classes.counts)))
+            leave_out = LeaveOut(reading.metric, reading.classes, sample, reading.metric.apply(rows))
+            by_class = leave_out.compare(reading.classes, truth)
+            comparison = by_class
+            if reading.centres.starts is not None:
+                comparison = leave_out.compare(reading.centres, self.holders[some])
+            yield reading.read(by_class, comparison).scores / reading.calibration.temperature, truth
 
 
-def _distances(rows: npt.NDArray[np.float32], lengths: FloatArray, some: Positions) -> FloatArray:
-    """(S, M) squared distances of some rows to all."""
-    found: FloatArray = lengths[some][:, None] + lengths - 2.0 * (rows[some] @ rows.T)
-    return found
-
-
-def _equal(rows: Rows) -> Positions:
+def _equal(rows: npt.NDArray[Any]) -> Positions:
     """(M,) the place of the first row that equals each."""
     bytes_of = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1] * rows.itemsize)))[:, 0]
     _, first, which = np.unique(bytes_of, return_index=True, return_inverse=True)
@@ -184,35 +237,14 @@ def _joined(groups: Positions, one: Positions, two: Positions) -> Positions:
         groups = least
 
 
-def _asked(head: FastHead) -> Iterator[tuple[Any, ...]]:
-    """Rows, labels, probability of the own one, best other one and margin, label by label and in portions."""
-    with head._lock:
-        if not head.labels:
-            return
-        reading = head._readout.reading().kept()
-        kept = [(episodes.rows, episodes.places()) for episodes in head._episodes]
-        starts = np.cumsum([0] + [episodes.prototype_count for episodes in head._episodes])
-    size = max(1, _PORTION // len(reading.centres.counts))
-    for place, (rows, owners) in enumerate(kept):
-        for start in range(0, len(rows), size):
-            some = rows[start : start + size]
-            truth = np.full(len(some), place)
-            if reading.classes.counts[place] < 2:
-                yield some, truth, np.full(len(some), np.nan), truth, np.full(len(some), -np.inf)
-                continue
-            held = starts[place] + owners[start : start + size]
-            answer = reading.answer_without(some.astype(np.float64), truth, held)
-            yield some, truth, *_against(answer.scores / reading.calibration.novelty.temperature, truth)
-
-
 def _against(scores: FloatArray, truth: Positions) -> tuple[FloatArray, Positions, FloatArray]:
     """Probability of the own label, the best other one, and by how many nats that is likelier."""
     index = np.arange(len(truth))
     own = scores[index, truth].copy()
-    given = softmax(scores)[index, truth]
-    scores = scores.copy()
-    scores[index, truth] = -np.inf
-    if scores.shape[1] == 1:
-        return given, truth, np.full(len(truth), -np.inf)
-    other = scores.argmax(axis=1).astype(np.intp)
-    return given, other, np.maximum(scores[index, other], -1e300) - np.maximum(own, -1e300)
+    alone = ~np.isfinite(own) | (scores.shape[1] == 1)
+    given = np.where(alone, np.nan, softmax(np.where(np.isfinite(scores), scores, -1e300))[index, truth])
+    others = scores.copy()
+    others[index, truth] = -np.inf
+    other = np.where(alone, truth, others.argmax(axis=1)).astype(np.intp)
+    margin = np.where(alone, -np.inf, others[index, other] - np.where(alone, 0.0, own))
+    return given, other, margin

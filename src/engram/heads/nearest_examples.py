@@ -12,7 +12,8 @@ import numpy as np
 from engram.heads.episodes import Rows
 from engram.heads.fast import FastHead
 from engram.heads.head import softmax
-from engram.heads.view import HeadView
+from engram.heads.reading import Reading
+from engram.inputs.vectors import as_vectors
 from engram.learner import FloatArray, InputError, Label
 
 _LABELS = 8  # that are searched: those with the largest shares
@@ -27,7 +28,8 @@ class Nearest:
         shares: the labels and their shares of the answer, which sum to 1, the largest first.
         rows: (K, D) int16, the kept examples that are nearest.
         labels: their labels.
-        similarity: (K,) their cosines with the input in the metric of the read-out, the largest first.
+        similarity: (K,) how like the input they are in the metric of the read-out, the most first: the cosine about the
+            middle of what was taught, or of raw readings exp(−d²/2D) with d in deviations within labels. 1 is the same.
     """
 
     shares: list[tuple[Label, float]]
@@ -51,20 +53,21 @@ def nearest_examples(head: FastHead, inputs: Any, most: int = 5) -> list[Nearest
     with head._lock:
         if not head.labels:
             raise InputError("Nothing was taught, so there is nothing to answer from: teach it first.")
-        view, temperature = head.view(), head.novelty.temperature
-        kept = [_Kept(view, episodes.rows) for episodes in head._episodes]
-    rows, shares = view.quantise(inputs), softmax(view.predict(inputs).scores / temperature)
+        labels, reading = head.labels, head._readout.reading(head._shares()).kept()
+        kept = [_Kept(reading, episodes.rows) for episodes in head._episodes]
+        rows = head.quantise(as_vectors(inputs, head.width))
+    shares = softmax(reading.answer(rows, None).scores / reading.calibration.temperature)
     found = []
-    for row, moved, share in zip(rows, view.whiten(rows), shares, strict=True):
+    for row, share in zip(rows - reading.classes.middle, shares, strict=True):
         order = np.argsort(-share, kind="stable")
         searched = order[:_LABELS]
-        alike = [kept[place].cosines(moved, float(moved @ row)) for place in searched]
+        alike = [kept[place].similarity(row) for place in searched]
         owners = np.repeat(searched, [len(some) for some in alike])
-        examples, cosines = np.concatenate([kept[place].rows for place in searched]), np.concatenate(alike)
-        best = np.argsort(-cosines, kind="stable")[:most]
+        examples, similarity = np.concatenate([kept[place].rows for place in searched]), np.concatenate(alike)
+        best = np.argsort(-similarity, kind="stable")[:most]
         found.append(Nearest(
-            [(view.labels[place], float(share[place])) for place in order], examples[best],
-            [view.labels[place] for place in owners[best]], cosines[best],
+            [(labels[place], float(share[place])) for place in order], examples[best],
+            [labels[place] for place in owners[best]], similarity[best],
         ))
     return found
 
@@ -72,20 +75,27 @@ def nearest_examples(head: FastHead, inputs: Any, most: int = 5) -> list[Nearest
 class _Kept:
     """The kept examples of a label, and how long they are in the metric; that is found out once."""
 
-    def __init__(self, view: HeadView, rows: Rows) -> None:
-        self.rows, self._view = rows, view
+    def __init__(self, reading: Reading, rows: Rows) -> None:
+        self.rows, self._reading = rows, reading
 
-    def cosines(self, moved: FloatArray, square: float) -> FloatArray:
-        """(K,) with one input, given times the metric, and its squared length in it."""
-        products = np.concatenate([portion @ moved for portion in self._portions()] or [np.zeros(0)])
+    def similarity(self, row: FloatArray) -> FloatArray:
+        """(K,) with one (D,) input about the middle."""
+        metric = self._reading.metric
+        moved = metric.apply(row[None])[0]
+        products = np.concatenate([np.zeros(0), *(portion @ moved for portion in self._portions())])
+        square = float(moved @ row)
+        if self._reading.calibration.by_distance:
+            distances = np.maximum(square - 2.0 * products + self._squares, 0.0) * metric.freedom
+            return np.exp(-distances / (2.0 * len(row)))
         found: FloatArray = products / np.sqrt(np.maximum(self._squares * square, 1e-300))
         return found
 
     @cached_property
     def _squares(self) -> FloatArray:
-        parts = [np.einsum("nd,nd->n", self._view.whiten(portion), portion) for portion in self._portions()]
-        return np.concatenate([*parts, np.zeros(0)])
+        apply = self._reading.metric.apply
+        parts = [np.einsum("nd,nd->n", apply(portion), portion) for portion in self._portions()]
+        return np.concatenate([np.zeros(0), *parts])
 
     def _portions(self) -> Iterator[FloatArray]:
         for start in range(0, len(self.rows), _PORTION):
-            yield self.rows[start : start + _PORTION].astype(np.float64)
+            yield self.rows[start : start + _PORTION] - self._reading.classes.middle
