@@ -20,7 +20,7 @@ from engram.heads.fast import FastHead
 from engram.heads.head import Positions, softmax
 from engram.heads.leave_out import LeaveOut
 from engram.heads.near_duplicates import FRAMES, reach_between, share_of_reach
-from engram.heads.reading import Reading
+from engram.heads.reading import Reading, score
 from engram.heads.sample import Sample
 from engram.learner import FloatArray, Label
 
@@ -196,10 +196,11 @@ class _Kept(NamedTuple):
         """
         reading = self.reading
         assert reading is not None
+        centres, calibration = reading.centres, reading.calibration
         _, which, sizes = np.unique(together, return_inverse=True, return_counts=True)
         order = np.argsort(which, kind="stable")
         starts = np.concatenate([[0], np.cumsum(sizes)])
-        size = max(1, _PORTION // max(len(reading.centres.counts), self.rows.shape[1]))
+        size = max(1, _PORTION // max(len(centres.counts), self.rows.shape[1]))
         for start in range(0, len(self.rows), size):
             some = slice(start, start + size)
             rows, truth = self.rows[some].astype(np.float64), self.truth[some]
@@ -210,11 +211,9 @@ class _Kept(NamedTuple):
             sample = Sample(rows, truth, np.arange(start, start + len(rows)), means,
                             sizes[which[some]].astype(np.float64), np.ones(len(reading.classes.counts)))
             leave_out = LeaveOut(reading.metric, reading.classes, sample, reading.metric.apply(rows))
-            by_class = leave_out.compare(reading.classes, truth)
-            comparison = by_class
-            if reading.centres.starts is not None:
-                comparison = leave_out.compare(reading.centres, self.holders[some])
-            yield reading.read(by_class, comparison).scores / reading.calibration.temperature, truth
+            comparison = leave_out.compare(centres, truth if centres.starts is None else self.holders[some])
+            scores = centres.best(score(comparison, calibration.kind, reading.metric.freedom))
+            yield scores / calibration.temperature, truth
 
 
 def _equal(rows: npt.NDArray[Any]) -> Positions:
