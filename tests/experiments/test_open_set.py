@@ -152,10 +152,11 @@ def test_a_set_that_does_not_exist_is_refused_with_those_that_do(experiment, wro
         experiment.one_set(experiment.Config(), "stele", 0, silent)
 
 
-def test_wrong_labels_stand_first_in_the_simple_list_too(small):
+def test_wrong_labels_stand_first_in_the_audit_and_in_the_simple_list_too(small):
     config = replace(corrections.Config(), shots=4, ask=4, classes=4)
     found = corrections.wrong_labels(config, small, np.random.default_rng(0))
     assert found["simple-found"] > 80
+    assert found["found"] > 80
     told = corrections.counterexamples(config, small, np.random.default_rng(0))
     assert set(told) in (set(), {"accepted-before", "accepted-after", "refused-before", "refused-after"})
 

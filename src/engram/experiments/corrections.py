@@ -8,13 +8,16 @@ were taken for; how many others of it are still accepted?
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from engram.backbones.bundle import Bundle
 from engram.backbones.vectors import VectorBackbone
 from engram.brain import Brain
 from engram.evaluation import share_accepted, share_refused
@@ -85,9 +88,9 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     return values
 
 
-def brain_on(data: FeaturedSet) -> Brain:
-    """A brain that takes the set's features."""
-    return Brain(replace(data.bundle, backbone=VectorBackbone(data.features.shape[1])))
+def bundle_of(data: FeaturedSet) -> Bundle:
+    """The set's bundle, for features in place of inputs."""
+    return replace(data.bundle, backbone=VectorBackbone(data.features.shape[1]))
 
 
 def wrong_labels(config: Config, data: FeaturedSet, rng: np.random.Generator) -> Values:
@@ -96,24 +99,19 @@ def wrong_labels(config: Config, data: FeaturedSet, rng: np.random.Generator) ->
     places = rng.permutation(len(labels))[: round(config.wrong * len(labels))]
     for place in places:
         labels[place] = rng.choice(classes[classes != labels[place]])
-    brain = brain_on(data)
-    learned = brain.learn_examples(data.features, labels.tolist())
-    orders = {"simple-found": by_margin(unit_length(data.features.astype(np.float64)), labels)}
-    suspects = audited(brain)
-    if suspects is not None:
-        where = {number: place for place, number in enumerate(learned.ids)}
-        orders["found"] = np.array([where[number] for number in suspects], np.intp)
+    orders = {"found": audited(data, labels), "simple-found": by_margin(unit_length(data.features.astype(np.float64)),
+                                                                        labels)}
     first = round(config.looked_at * len(labels))
     return {name: 100 * float(np.isin(places, order[:first]).mean()) for name, order in orders.items()}
 
 
-def audited(brain: Brain) -> Sequence[int] | None:
-    """The numbers of the examples whose labels are most likely wrong, the worst first; None where it cannot tell.
-
-    A brain that can tell has `audit()`, whose findings carry `number`.
-    """
-    audit = getattr(brain, "audit", None)
-    return None if audit is None else [finding.number for finding in audit()]
+def audited(data: FeaturedSet, labels: npt.NDArray[Any]) -> Places:
+    """Places by the audit of a brain that was taught them under these labels; its folder gives the examples numbers."""
+    with TemporaryDirectory(prefix="engram-") as made, Brain.create(Path(made) / "taught", bundle_of(data)) as brain:
+        learned = brain.learn_examples(data.features, labels.tolist())
+        where = {number: place for place, number in enumerate(learned.ids)}
+        suspects = brain.audit(limit=len(labels)).suspects
+        return np.array([where[one.example.id] for one in suspects if one.example is not None], np.intp)
 
 
 def by_margin(rows: FloatArray, labels: npt.NDArray[Any]) -> Places:
@@ -136,7 +134,7 @@ def counterexamples(config: Config, data: FeaturedSet, rng: np.random.Generator)
     teach = np.concatenate([places[: config.shots] for places in drawn[1:]])
     ask = np.concatenate([places[config.shots : config.shots + config.ask] for places in drawn[1:]])
     told, others = np.split(drawn[0], [config.counterexamples])
-    brain = brain_on(data)
+    brain = Brain(bundle_of(data))
     brain.learn(data.features[teach], data.labels[teach].tolist())
     teach_not = getattr(brain, "learn_not", None)
     if teach_not is None:
