@@ -37,12 +37,14 @@ class Discriminant:
     Attributes:
         shrinkage: κ, t and the share of S0.
         chance: the deviation of the cosine of two things that have nothing to do with each other.
+        within: the squared length in A that things of one class scatter by, as the bundle has it; 0 if it does not say.
         norms: (C,) s_cᵀ A s_c.
         steps: how often A has changed since it was made.
     """
 
     def __init__(self, sums: ExactSums, prior: Prior, shrinkage: Shrinkage) -> None:
         self.sums, self.shrinkage, self.chance = sums, shrinkage, prior.chance
+        self.within = prior.within(shrinkage.share) / (shrinkage.kappa * shrinkage.scale)
         covariance = shrinkage.kappa * shrinkage.scale * prior.matrix(shrinkage.share) + sums.scatter()
         precision = np.linalg.inv(covariance)
         self._base = 0.5 * (precision + precision.T)

@@ -97,12 +97,17 @@ def _novelty(discriminant: Discriminant, leave_out: LeaveOut, by_class: Comparis
     alike = resemblance(by_class, raw, freedom)
     own = alike[index, sample.truth].copy()
     alike[index, sample.truth] = -np.inf
-    kept = np.flatnonzero(np.isfinite(own))
+    kept, alone = np.flatnonzero(np.isfinite(own)), ~np.isfinite(own)
     strangers = resemblance(leave_out.compare_as_strangers(), raw, freedom)
+    others = alike.max(axis=1, initial=-np.inf)
+    # an example that is all there is of its class draws the middle to itself: without the class it does not
+    others[alone] = strangers[alone].max(axis=1, initial=-np.inf)
     truth = sample.truth[kept]
     left = np.maximum(sample.groups[truth] - 1.0, 1.0)
-    scores = Scores(own[kept], left, truth, alike.max(axis=1, initial=-np.inf), strangers, kept)
-    return Novelty.of(scores, sample.groups, grows=not raw, chance=discriminant.chance)
+    scores = Scores(own[kept], left, truth, others, strangers, kept)
+    length = leave_out.length()
+    agreement = 1.0 - discriminant.within / length if discriminant.within and length else 0.0
+    return Novelty.of(scores, sample.groups, grows=not raw, chance=discriminant.chance, agreement=agreement)
 
 
 def _prototypes(discriminant: Discriminant, classes: Centres, episodes: Sequence[Episodes]) -> Centres:

@@ -43,6 +43,10 @@ class LeaveOut:
         self._x_x = _dot(self._moved, self._rows)
         self._present, self._which = np.unique(sample.truth, return_inverse=True)
 
+    def length(self) -> float:
+        """The mean squared length of the sample from the middle, in A."""
+        return float(self._x_x.mean()) if len(self._x_x) else 0.0
+
     def compare(self, centres: Centres, holder: Positions) -> Comparison:
         """With K centres, each example without its group.
 

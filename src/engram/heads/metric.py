@@ -118,8 +118,10 @@ class Comparison(NamedTuple):
 
     def cosine(self) -> FloatArray:
         """Cosine between x and μ in the metric of A; 0 for a centre at the middle."""
-        scale: FloatArray = np.sqrt(np.maximum(self.own[:, None] * self.norms, 1e-300))
-        return self.products / scale
+        squared = self.own[:, None] * self.norms
+        least = 1e-20 * max(float(squared.max(initial=0.0)), 1e-280)  # below it is rounding
+        cosine: FloatArray = np.where(squared > least, self.products / np.sqrt(np.maximum(squared, least)), 0.0)
+        return np.where(np.isfinite(self.products), np.clip(cosine, -1.0, 1.0), self.products)
 
     def linear(self) -> FloatArray:
         """xᵀAμ − μᵀAμ/2, the linear discriminant."""

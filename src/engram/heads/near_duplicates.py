@@ -3,8 +3,8 @@
 Whatever asks "how would this example be answered had it never been taught" must leave out its near-duplicates with it,
 or it asks about what is still known. How near is near depends on the class: a fifth of the squared distance that its
 examples have from each other in the median. Where all of them are frames of one thing that says nothing: then it is a
-share of the distance to the nearest example of another class, if the bundle expects more within a class. Of few
-features less: there, different examples come as near by chance.
+share of the distance to the nearest example of another class, if the bundle expects more within a class. Two or three
+examples are measured by what the bundle expects. Of few features less: there, different examples come as near by chance.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ Mask = npt.NDArray[np.bool_]
 WITHIN = 0.2
 """Of the median squared distance within the class."""
 
-BETWEEN = 0.15
+BETWEEN = 0.2
 """Of the median squared distance to the nearest example of another class."""
 
 FRAMES = 0.25
 """Of the mean squared distance within a class that the bundle measured: frames of one thing are nearer than this."""
+
+FEW = 3
+"""Examples up to which a class says too little about itself."""
 
 _CHANCE = 3.72  # normal deviations of one in 10,000: how rarely two different examples may be taken for one
 

@@ -36,16 +36,21 @@ _BY_MODEL = 300.0  # left-out examples that the two factors count for beside the
 
 
 class Expectation(NamedTuple):
-    """What a known thing scores with a class of one example, in deviations of the scores with other classes.
+    """What a known thing scores with a class of one example.
 
     Attributes:
-        lead: how far above the mean of those.
-        spread: the deviation.
+        lead: how far above the mean of the scores with other classes it lies at least, in deviations of those.
+        share: of the cosine that the bundle's scatter would give, it reaches at least this much: a scatter
+            that was measured elsewhere is too small.
+        spread: its deviation is at least this many of theirs,
+        relative: and at least this part of itself.
         weight: left-out examples that it counts for.
     """
 
     lead: float = 2.5
+    share: float = 0.5
     spread: float = 2.0
+    relative: float = 0.45
     weight: float = 3.0
 
 
@@ -112,25 +117,26 @@ class Novelty:
     groups: FloatArray
 
     @classmethod
-    def of(cls, scores: Scores, groups: FloatArray, grows: bool, chance: float) -> Novelty:
+    def of(cls, scores: Scores, groups: FloatArray, grows: bool, chance: float, agreement: float) -> Novelty:
         """From left-out scores.
 
         Args:
             groups: (C,) groups of near-duplicates in each class.
             grows: whether the resemblance grows with the examples of a class, as a cosine does.
             chance: the deviation of the score of two things that have nothing to do with each other.
+            agreement: the cosine of two things of one class, as far as the bundle can say; 0 where it cannot.
         """
-        lead, spread, weight = EXPECTED
-        middle, deviation = _between(scores.strangers, chance)
-        one = middle + lead * deviation
-        growth = _Growth(one, scores, weight, grows)
+        middle, between = _between(scores.strangers, chance)
+        one = max(middle + EXPECTED.lead * between, EXPECTED.share * agreement)
+        deviation = max(EXPECTED.spread * between, EXPECTED.relative * one if grows else 0.0)
+        growth = _Growth(one, scores, EXPECTED.weight, grows)
         expected = growth.at(groups)
         handicap = _HANDICAP * (expected - expected[groups > 0].mean()) if grows else np.zeros(len(groups))
         residuals = scores.own - growth.at(scores.groups)
         own = residuals + (expected - handicap)[scores.truth]
         others = scores.others
         apart = np.where(np.isfinite(scores.strangers), scores.strangers - handicap, -np.inf)
-        return cls(expected, residuals, (spread * deviation, weight), others, apart.max(axis=1, initial=-np.inf),
+        return cls(expected, residuals, (deviation, EXPECTED.weight), others, apart.max(axis=1, initial=-np.inf),
                    np.maximum(own, others[scores.rows]), handicap, groups)
 
     def threshold(self, alpha: float) -> float:

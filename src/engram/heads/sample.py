@@ -9,7 +9,7 @@ import numpy as np
 
 from engram.heads.episodes import Episodes, Rows
 from engram.heads.head import Positions
-from engram.heads.near_duplicates import FRAMES, WITHIN, Neighbours, reach_between, share_of_reach
+from engram.heads.near_duplicates import FEW, FRAMES, WITHIN, Neighbours, reach_between, share_of_reach
 from engram.learner import FloatArray
 
 PER_CLASS = 64
@@ -74,6 +74,8 @@ class Sampler:
         parts = []
         for place, neighbours in found.items():
             reach = near * max(WITHIN * neighbours.typical(), between)
+            if near and len(neighbours.candidates) <= FEW and np.isfinite(self._usual):
+                reach = max(reach, near * FRAMES * self._usual)
             first, members = neighbours.groups(reach)
             share = counts[place] / len(neighbours.candidates)
             sizes = np.minimum(np.array([len(some) for some in members]) * share, counts[place])

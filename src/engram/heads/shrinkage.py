@@ -20,12 +20,13 @@ from engram.heads.exact_sums import ExactSums
 from engram.inputs.sketch import Sketches, seen_among, sketches
 from engram.learner import FloatArray
 
-KAPPA = 250.0
-"""Examples that a shipped S0 is worth. Chosen on classes of Tiny-ImageNet and Omniglot: 150 to 400 do as well."""
+KAPPA = 300.0
+"""Examples that a shipped S0 is worth. Chosen on classes of Tiny-ImageNet and Omniglot: 150 to 600 do as well."""
 
 SHARE = 0.5
 """Of S0 in B, where S0 was measured on very many examples; the rest is the identity. Chosen likewise: 0.3 to 0.7."""
 
+_FARTHEST = 20.0  # by which the scatter of what is taught may differ from S0
 _FIT_FROM = 10  # degrees of freedom from which the scale of the scatter is taken from the sums
 _PROBES = 32  # directions that estimate the norm of the scatter, where there are more features
 _EIGHTHS = 8.0
@@ -55,6 +56,7 @@ class Prior:
         measured: Sketches | None = None,
     ) -> None:
         self.width, self.covariance, self.freedom, self.measured = width, covariance, freedom, measured
+        self._within: dict[float, float] = {}
 
     @property
     def shipped(self) -> bool:
@@ -71,9 +73,11 @@ class Prior:
         trace = sums.trace()
         if self.covariance is not None:
             scale = trace / (degrees * self._trace) if degrees >= _FIT_FROM else 1.0
+            scale = float(np.clip(scale, 1.0 / _FARTHEST, _FARTHEST))  # the same example twice has no scatter at all
             return Shrinkage(KAPPA, _coarse(scale), self._share(overlap))
-        if not degrees or trace <= 0:
-            return Shrinkage(KAPPA, _coarse(sums.spread() / self.width))
+        spread = sums.spread()
+        if not degrees or trace <= 1e-9 * spread * degrees:
+            return Shrinkage(KAPPA, _coarse(spread / self.width))
         return Shrinkage(_coarse(_oracle(sums, trace)), _coarse(trace / (degrees * self.width)))
 
     def overlap(self, rows: FloatArray) -> float:
@@ -94,6 +98,14 @@ class Prior:
             return float(self.width**-0.5)
         return float(np.linalg.norm(self.covariance) / self._trace)
 
+    def within(self, share: float) -> float:
+        """tr(B⁻¹ S0): the squared length that things of one class scatter by, in the metric of the prior; 0 without S0."""
+        if self.covariance is None:
+            return 0.0
+        if share not in self._within:
+            self._within[share] = float(np.trace(np.linalg.solve(self.matrix(share), self.covariance)))
+        return self._within[share]
+
     def matrix(self, share: float) -> FloatArray:
         """B: the identity, or S0 mixed with the identity of its trace, (D, D)."""
         if self.covariance is None:
@@ -103,7 +115,7 @@ class Prior:
         return mixed
 
     def _share(self, overlap: float) -> float:
-        known = 1.0 if self.freedom is None else self.freedom / (self.freedom + 2.0 * self.width)
+        known = 1.0 if self.freedom is None else self.freedom / (self.freedom + 4.0 * self.width)
         return SHARE * known * (1.0 - round(_EIGHTHS * overlap) / _EIGHTHS)
 
     @cached_property
