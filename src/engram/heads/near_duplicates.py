@@ -4,7 +4,7 @@ Whatever asks "how would this example be answered had it never been taught" must
 or it asks about what is still known. How near is near depends on the class: a fifth of the squared distance that its
 examples have from each other in the median. Where all of them are frames of one thing that says nothing: then it is a
 share of the distance to the nearest example of another class, if the bundle expects more within a class. Two or three
-examples are measured by what the bundle expects. Of few features less: there, different examples come as near by chance.
+examples are measured by what the bundle expects. Of few features less: there, others come as near by chance.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Prior:
         return float(np.linalg.norm(self.covariance) / self._trace)
 
     def within(self, share: float) -> float:
-        """tr(B⁻¹ S0): the squared length that things of one class scatter by, in the metric of the prior; 0 without S0."""
+        """tr(B⁻¹ S0): by what squared length things of one class scatter, in the metric of the prior; 0 without S0."""
         if self.covariance is None:
             return 0.0
         if share not in self._within:
