@@ -6,9 +6,10 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-from driving import Brain, Server, Visitor, until
+from driving import Brain, Server, Visitor, base64, jpeg, until
 
 
 def test_a_pile_of_unknowns_is_named_by_keyboard(visitor: Visitor, taught: Brain) -> None:
@@ -171,3 +172,26 @@ def test_two_pages_see_the_same_brain_change(open_page: Callable[..., Visitor], 
     one.page.get_by_label("New name").fill("beaker")
     one.page.keyboard.press("Enter")
     two.page.locator(".card", has_text="beaker").wait_for()
+
+
+def test_a_label_that_is_likely_wrong_is_kept_or_corrected_by_one_click(visitor: Visitor, taught: Brain) -> None:
+    taught.post("examples", images=[base64(jpeg("mug", 2.5))], labels=["sunflower"])
+
+    def review() -> Any:
+        page.locator("#to-health").click()
+        page.get_by_role("button", name="Review labels that are likely wrong").click(timeout=15_000)
+        return page.get_by_role("dialog", name="Review labels")
+
+    page = visitor.visit(taught)
+    dialog = review()
+    dialog.get_by_text("Taught as sunflower").wait_for()
+    dialog.get_by_role("button", name="is sunflower").click()
+    dialog.get_by_text("Nothing suspicious is left.").wait_for()
+    page.keyboard.press("Escape")
+    review().get_by_text("Nothing suspicious is left.").wait_for()
+    assert taught.counts == {"mug": 6, "sunflower": 7}
+    page.reload()  # what was kept is asked about again
+    dialog = review()
+    dialog.get_by_role("button", name="is mug").click()
+    until(lambda: taught.counts == {"mug": 7, "sunflower": 6})
+    dialog.get_by_text("Nothing suspicious is left.").wait_for()

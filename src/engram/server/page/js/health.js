@@ -3,12 +3,14 @@
 import { showClass } from "./class_dialog.js";
 import { hue } from "./colours.js";
 import { byId, h, keyed, s, say } from "./dom.js";
+import { review } from "./review.js";
 import { store } from "./state.js";
 
 const [WIDTH, HEIGHT] = [160, 36];
 const WIDEST = 30;
 
 export function mountHealth() {
+  byId("review").addEventListener("click", () => review());
   store.on(["health"], ({ health }) => {
     const some = health?.classes.length > 0;
     byId("no-health").hidden = !health || some;
