@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engram.heads.fast import FastHead
 from engram.heads.judgement import holders, judge
+from engram.heads.leave_out import LeaveOut
 from engram.heads.metric import middle_of
 from engram.learner import DamagedError, InputError, LabelError, MeldError, NotTaughtError
 
@@ -31,7 +32,7 @@ def reference_precision(head, prior, shrinkage):
     scatter = head.sums.gram() - sum(
         np.outer(s, s) / n for s, n in zip(head.sums.sums, head.sums.counts, strict=True)
     )
-    return np.linalg.inv(shrinkage.kappa * shrinkage.scale * prior.matrix(shrinkage.share) + scatter)
+    return np.linalg.inv(shrinkage.kappa * shrinkage.scale * prior.matrix(shrinkage) + scatter)
 
 
 orders = st.permutations(range(12))
@@ -127,7 +128,11 @@ def test_leave_one_out_in_closed_form_agrees_with_really_leaving_each_out(protot
     discriminant, sample = readout.discriminant(), readout.sample()
     judged = judge(discriminant, readout.episodes, sample, discriminant.apply(sample.rows),
                    "prototypes" if prototypes else "cosine", raw=False)
-    fast, centres, middle = judged.comparison, judged.centres, judged.classes.middle
+    centres = judged.reader.centres if prototypes else judged.classes
+    middle = judged.classes.middle
+    fast = LeaveOut(discriminant.metric, judged.classes, sample, discriminant.apply(sample.rows)).compare(
+        centres, holders(readout.episodes, sample) if prototypes else sample.truth
+    )
     holder = holders(readout.episodes, sample) if prototypes else sample.truth
     pull, classes = judged.classes.pull, len(head.sums.counts)
     for i in range(0, len(sample.rows), 5):
@@ -140,7 +145,7 @@ def test_leave_one_out_in_closed_form_agrees_with_really_leaving_each_out(protot
         gram = head.sums.gram() - size * np.outer(group, group)
         scatter = gram - sum(np.outer(s, s) / n for s, n in zip(sums, counts, strict=True))
         shrinkage = discriminant.shrinkage
-        precision = np.linalg.inv(shrinkage.kappa * shrinkage.scale * head._prior.matrix(shrinkage.share) + scatter)
+        precision = np.linalg.inv(shrinkage.kappa * shrinkage.scale * head._prior.matrix(shrinkage) + scatter)
         moved = middle + pull * (sums[c] / counts[c] - before) / classes
         centre_sums, centre_counts = centres.sums.copy(), centres.counts.copy()
         centre_sums[holder[i]] -= size * group

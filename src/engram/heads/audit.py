@@ -19,8 +19,9 @@ from engram.heads.episodes import Rows
 from engram.heads.fast import FastHead
 from engram.heads.head import Positions, softmax
 from engram.heads.leave_out import LeaveOut
+from engram.heads.metric import Centres
 from engram.heads.near_duplicates import FRAMES, reach_between, share_of_reach
-from engram.heads.reading import Reading, score
+from engram.heads.reading import ByClass, ByPrototype, Reading, ReadOutKind, score
 from engram.heads.sample import Sample
 from engram.learner import FloatArray, Label
 
@@ -196,7 +197,7 @@ class _Kept(NamedTuple):
         """
         reading = self.reading
         assert reading is not None
-        centres, calibration = reading.centres, reading.calibration
+        centres, kind, temperature = _compared(reading)
         _, which, sizes = np.unique(together, return_inverse=True, return_counts=True)
         order = np.argsort(which, kind="stable")
         starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -212,8 +213,20 @@ class _Kept(NamedTuple):
                             sizes[which[some]].astype(np.float64), np.ones(len(reading.classes.counts)))
             leave_out = LeaveOut(reading.metric, reading.classes, sample, reading.metric.apply(rows))
             comparison = leave_out.compare(centres, truth if centres.starts is None else self.holders[some])
-            scores = centres.best(score(comparison, calibration.kind, reading.metric.freedom))
-            yield scores / calibration.temperature, truth
+            yield centres.best(score(comparison, kind, reading.metric.freedom)) / temperature, truth
+
+
+def _compared(reading: Reading) -> tuple[Centres, ReadOutKind, float]:
+    """The centres, the score and its temperature by which examples are judged.
+
+    A kernel or a regression would have to be fitted without each: there, the linear discriminant judges.
+    """
+    reader, temperature = reading.reader, reading.calibration.temperature
+    if isinstance(reader, ByPrototype):
+        return reader.centres, "cosine", temperature
+    if isinstance(reader, ByClass):
+        return reading.classes, reader.kind, temperature
+    return reading.classes, "priors", 1.0
 
 
 def _equal(rows: npt.NDArray[Any]) -> Positions:

@@ -45,7 +45,7 @@ class Discriminant:
     def __init__(self, sums: ExactSums, prior: Prior, shrinkage: Shrinkage) -> None:
         self.sums, self.shrinkage, self.chance = sums, shrinkage, prior.chance
         self.within = prior.within(shrinkage.share) / (shrinkage.kappa * shrinkage.scale)
-        covariance = shrinkage.kappa * shrinkage.scale * prior.matrix(shrinkage.share) + sums.scatter()
+        covariance = shrinkage.kappa * shrinkage.scale * prior.matrix(shrinkage) + sums.scatter()
         precision = np.linalg.inv(covariance)
         self._base = 0.5 * (precision + precision.T)
         self._updates = np.empty((_FOLD_AT, sums.width))

@@ -149,31 +149,39 @@ class ExactSums:
         return within
 
     def trace(self) -> float:
-        """tr S_w, the squared distances of all examples from their class means added up; S_w itself is not made."""
-        own = np.einsum("cd,cd->c", self.sums, self.sums) / np.maximum(self.counts, 1)
-        return max(float(np.trace(self.gram()) - own.sum()), 0.0)
+        """tr S_w, the squared distances of all examples from their class means added up."""
+        return float(self.diagonal().sum())
 
-    def spread(self) -> float:
-        """Half the mean squared distance of an example from the mean of all; of its length, where there is but one."""
+    def diagonal(self) -> FloatArray:
+        """(D,) the diagonal of S_w, which itself is not made."""
+        own = (np.square(self.sums) / np.maximum(self.counts, 1)[:, None]).sum(axis=0)
+        within: FloatArray = np.maximum(np.diagonal(self.gram()) - own, 0.0)
+        return within
+
+    def variances(self) -> FloatArray:
+        """(D,) of each feature over all examples; its mean square where there is but one, or no variance at all."""
         if not self.total:
-            return 1.0
-        middle = self.sums.sum(axis=0) / self.total
-        moment = float(np.trace(self.gram())) / self.total
-        around = moment - float(middle @ middle)
-        return 0.5 * (around if around > 1e-9 * moment else moment)
+            return np.ones(self.width)
+        moment = np.diagonal(self.gram()) / self.total
+        around = moment - np.square(self.sums.sum(axis=0) / self.total)
+        if not (around > 1e-9 * moment).any():
+            return np.array(moment)
+        return np.where(around > 1e-9 * moment, around, 0.0)
 
-    def squared_norm(self, probes: int) -> float:
-        """The squared Frobenius norm of S_w: exact up to that many features, else estimated from as many directions.
+    def squared_norm(self, scales: FloatArray, probes: int) -> float:
+        """The squared Frobenius norm of S_w with each feature divided by its scale, (D,).
 
-        The directions have entries of ±1, always the same (Hutchinson 1990).
+        Exact up to `probes` features, else estimated from as many directions with entries of ±1, always the same
+        (Hutchinson 1990).
         """
         if self.width <= probes:
             directions = np.eye(self.width)
         else:
             signs = np.random.default_rng(0).integers(0, 2, (self.width, probes))
             directions = (2.0 * signs - 1.0) / np.sqrt(probes)
+        directions = directions / scales[:, None]
         within = self.sums.T @ ((self.sums @ directions) / np.maximum(self.counts, 1)[:, None])
-        return float(np.square(self.gram() @ directions - within).sum())
+        return float(np.square((self.gram() @ directions - within) / scales[:, None]).sum())
 
     @property
     def degrees(self) -> int:

@@ -20,6 +20,7 @@ from engram.heads.fast_memory import FastMemory, as_alpha
 from engram.heads.head import Positions
 from engram.heads.left_out import LeftOut
 from engram.heads.novelty import ALPHAS, ErrorRates, Novelty
+from engram.heads.reading import ReadOutKind
 from engram.heads.view import HeadView, cosines
 from engram.inputs.vectors import as_vectors, check_text, positions
 from engram.learner import (
@@ -47,8 +48,9 @@ class FastHead(FastMemory):
         gate: skip what is already known: learn an example only where its cosine does not lead the
             next label's by this much. None learns everything. A gated head depends on the order of teaching.
         readout: "auto" takes what does best on left-out examples: cosines with class means, a linear discriminant with
-            or without the classes' shares as priors, prototypes; "class" the same without prototypes;
-            "cosine", "linear", "priors" and "prototypes" fix it.
+            or without the classes' shares as priors, prototypes, and for raw readings a kernel or a logistic
+            regression; "class" the class means alone, however they do best; "cosine", "linear", "priors",
+            "prototypes", "kernel" and "logistic" fix it.
         memory_budget: bytes for single examples; beyond it they are consolidated, and the least of them,
             by SHA-256, let go. Their class can still be forgotten exactly.
         freedom: how many examples less classes the covariance was measured on; None where nothing says it.
@@ -273,6 +275,12 @@ class FastHead(FastMemory):
         """Both errors of "Nothing I know" that are to be expected, for each alpha; none where nothing was taught."""
         with self._lock:
             return [self._readout.novelty().rates(alpha) for alpha in alphas] if self._book else []
+
+    @property
+    def read_by(self) -> ReadOutKind | None:
+        """The read-out in use: that of `readout`, or the one that does best on left-out examples; None: none yet."""
+        with self._lock:
+            return self._readout.chosen() if self._book else None
 
     @property
     def novelty(self) -> Novelty:

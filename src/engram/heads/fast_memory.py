@@ -187,7 +187,7 @@ class FastMemory(Head):
         self.sums = ExactSums(width)
         self._episodes = EpisodicMemory(width, self.memory_budget)
         covariance = None if self._covariance is None else self._covariance / self._quantise.step**2
-        self._prior = Prior(width, covariance, self._freedom, self._measured)
+        self._prior = Prior(width, covariance, self._freedom, self._measured, not self._quantise.normalise)
         self._readout = self._new_readout()
 
     def _new_readout(self) -> ReadOut:

@@ -6,20 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.heads.discriminant import Discriminant
 from engram.heads.episodes import Episodes
 from engram.heads.head import Positions
+from engram.heads.kernel import MOST_FEATURES, WIDTHS, Kernel
 from engram.heads.leave_out import LeaveOut
 from engram.heads.metric import Centres, Comparison
 from engram.heads.novelty import Novelty, Scores
-from engram.heads.reading import ReadOutKind, resemblance, score
+from engram.heads.reading import ByClass, ByPrototype, Reader, ReadOutKind, resemblance, score
+from engram.heads.regression import by_regression, cost
 from engram.heads.sample import Sample
 from engram.heads.temperature import Tempered, temper
 from engram.learner import FloatArray
 
 _ENOUGH = 10  # left-out examples without which the first kind is taken
-_ERRORS = {"prototypes": 2.0}  # standard errors by which a kind must win: prototypes are many, and fit by chance
+_FLEXIBLE = {"prototypes": 2.0, "kernel": 1.5}  # standard errors by which they must win: they fit by chance; else 1
+_SETTLED = 200  # left-out examples from which on one error is enough for a kernel
+_QUICK = 2**18  # values up to which a regression is fitted at once
 _MANY_PROTOTYPES = 2**15  # beyond which none compete: comparing with each would take too long
 
 
@@ -29,23 +34,23 @@ class Judgement:
 
     Attributes:
         classes: the class means.
-        centres: what the chosen kind reads: the class means, or prototypes.
         kind: the read-out that did best.
+        reader: it.
         temperature: of the softmax of its scores.
         novelty: how taught and strange things resemble the classes.
         sample: the examples it was judged by.
         by_class: the sample compared with the class means, each example without its near-duplicates.
-        comparison: with the centres, likewise.
+        scores: (M, C) that the read-out gives them, likewise.
     """
 
     classes: Centres
-    centres: Centres
     kind: ReadOutKind
+    reader: Reader
     temperature: float
     novelty: Novelty
     sample: Sample
     by_class: Comparison
-    comparison: Comparison
+    scores: FloatArray
 
 
 def judge(
@@ -59,28 +64,31 @@ def judge(
         kind: "auto" or "class" to choose; else it is given.
         raw: whether the features are raw readings.
     """
-    metric, classes = discriminant.metric, discriminant.classes()
-    leave_out = LeaveOut(metric, classes, sample, moved)
+    classes = discriminant.classes()
+    leave_out = LeaveOut(discriminant.metric, classes, sample, moved)
     by_class = leave_out.compare(classes, sample.truth)
-    novelty = _novelty(discriminant, leave_out, by_class, raw)
-    chosen: tuple[ReadOutKind, Tempered, Centres, Comparison] | None = None
     left = np.isfinite(by_class.products[np.arange(len(sample.truth)), sample.truth])
-    for candidate in _kinds(kind, episodes, raw):
-        centres, comparison = classes, by_class
-        if candidate == "prototypes":
-            centres = _prototypes(discriminant, classes, episodes)
-            comparison = leave_out.compare(centres, holders(episodes, sample))
-        scores = centres.best(score(comparison, candidate, metric.freedom))[left]
-        if left.sum() < _ENOUGH:
-            return Judgement(classes, centres, candidate, 0.1, novelty, sample, by_class, comparison)
-        found = temper(scores, sample.truth[left])
-        if chosen is None or found.better_than(chosen[1], _ERRORS.get(candidate, 1.0)):
-            chosen = candidate, found, centres, comparison
+    kinds = _kinds(kind, discriminant, episodes, left, raw)
+    chosen: tuple[ReadOutKind, Reader, FloatArray, Tempered] | None = None
+    for candidate in kinds if left.sum() >= _ENOUGH else kinds[:1]:
+        reader, scores = _candidate(candidate, discriminant, episodes, leave_out, by_class)
+        found = temper(scores[left], sample.truth[left]) if left.sum() >= _ENOUGH else Tempered(0.1, np.zeros(0))
+        if chosen is None or found.better_than(chosen[3], _errors(candidate, int(left.sum()))):
+            chosen = candidate, reader, scores, found
     assert chosen is not None
-    return Judgement(classes, chosen[2], chosen[0], chosen[1].temperature, novelty, sample, by_class, chosen[3])
+    novelty = _novelty(discriminant, leave_out, by_class, raw)
+    name, reader, scores, found = chosen
+    return Judgement(classes, name, reader, found.temperature, novelty, sample, by_class, scores)
 
 
-def _kinds(kind: ReadOutKind, episodes: Sequence[Episodes], raw: bool) -> list[ReadOutKind]:
+def _errors(kind: ReadOutKind, examples: int) -> float:
+    """Standard errors by which a kind must win."""
+    return 1.0 if kind == "kernel" and examples >= _SETTLED else _FLEXIBLE.get(kind, 1.0)
+
+
+def _kinds(
+    kind: ReadOutKind, discriminant: Discriminant, episodes: Sequence[Episodes], left: npt.NDArray[np.bool_], raw: bool
+) -> list[ReadOutKind]:
     """The kinds in question, the one to be beaten first; prototypes compete once a consolidation has made some."""
     if kind not in ("auto", "class"):
         return [kind]
@@ -88,7 +96,31 @@ def _kinds(kind: ReadOutKind, episodes: Sequence[Episodes], raw: bool) -> list[R
     merged = kind == "auto" and any(len(some.counts) for some in episodes)
     if merged and sum(some.prototype_count for some in episodes) <= _MANY_PROTOTYPES:
         kinds.append("prototypes")
+    width, classes = discriminant.sums.width, discriminant.sums.classes
+    if kind == "auto" and raw and classes > 1:
+        kinds += ["kernel"] if width <= MOST_FEATURES else []
+        kinds += ["logistic"] if cost(discriminant.sums) <= _QUICK else []
     return kinds
+
+
+def _candidate(
+    kind: ReadOutKind, discriminant: Discriminant, episodes: Sequence[Episodes], leave_out: LeaveOut,
+    by_class: Comparison,
+) -> tuple[Reader, FloatArray]:
+    """A read-out, and the scores that it gives the sample, each example left out."""
+    if kind == "prototypes":
+        centres = _prototypes(discriminant, leave_out.classes, episodes)
+        comparison = leave_out.compare(centres, holders(episodes, leave_out.sample))
+        return ByPrototype(centres), centres.best(comparison.cosine())
+    if kind == "kernel":
+        kernels = [Kernel.of(discriminant.sums, episodes, width) for width in WIDTHS]
+        left = [kernel.left_out(leave_out.sample) for kernel in kernels]
+        fits = [temper(scores, leave_out.sample.truth).losses.mean() for scores in left]
+        best = int(np.argmin(fits))
+        return kernels[best], left[best]
+    if kind == "logistic":
+        return by_regression(discriminant.sums, episodes, leave_out.sample)
+    return ByClass(kind), score(by_class, kind, discriminant.freedom)
 
 
 def _novelty(discriminant: Discriminant, leave_out: LeaveOut, by_class: Comparison, raw: bool) -> Novelty:

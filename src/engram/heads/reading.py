@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,32 @@ from engram.heads.metric import Centres, Comparison, Metric
 from engram.heads.novelty import Novelty
 from engram.learner import FloatArray
 
-ReadOutKind = Literal["auto", "class", "cosine", "linear", "priors", "prototypes"]
+ReadOutKind = Literal["auto", "class", "cosine", "linear", "priors", "prototypes", "kernel", "logistic"]
+
+
+class Reader(Protocol):
+    """A read-out."""
+
+    def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        """(N, C) scores, larger is better, of (N, D) quantised rows that were compared with the class means."""
+
+
+class ByClass(NamedTuple):
+    """Scores from the comparison with the class means."""
+
+    kind: ReadOutKind
+
+    def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        return score(by_class, self.kind, metric.freedom)
+
+
+class ByPrototype(NamedTuple):
+    """The cosine with the most similar prototype of each class."""
+
+    centres: Centres
+
+    def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        return self.centres.best(metric.compare(rows, self.centres).cosine())
 
 
 class Answer(NamedTuple):
@@ -31,7 +56,6 @@ class Calibration:
     """How scores are read, and what counts as known.
 
     Attributes:
-        kind: the read-out that did best on left-out examples.
         temperature: of the softmax that turns scores into confidence.
         by_distance: whether what resembles is told by the distance, as for raw readings, or by the cosine.
         novelty: how taught and strange things resemble the classes.
@@ -39,7 +63,6 @@ class Calibration:
         thresholds: (C,) resemblance with each class below which an input is refused.
     """
 
-    kind: ReadOutKind
     temperature: float
     by_distance: bool
     novelty: Novelty
@@ -53,19 +76,18 @@ class Reading(NamedTuple):
     Attributes:
         metric: the precision A.
         classes: the class means.
-        centres: what scores are read from: the class means, or prototypes.
+        reader: what scores come from: the read-out that did best on left-out examples.
         calibration: how that is read.
     """
 
     metric: Metric
     classes: Centres
-    centres: Centres
+    reader: Reader
     calibration: Calibration
 
     def kept(self) -> Reading:
         """The same with class sums and counts of its own, so that no later change shows in it."""
-        kept = self.classes.kept()
-        return self._replace(classes=kept, centres=kept if self.centres.starts is None else self.centres)
+        return self._replace(classes=self.classes.kept())
 
     def answer(self, rows: FloatArray, columns: list[int] | None) -> Answer:
         """Scores of (N, D) integer rows against all classes, or those of `columns`.
@@ -73,15 +95,13 @@ class Reading(NamedTuple):
         Whether an input is known is judged against all classes, whichever are in question.
         """
         by_class = self.metric.compare(rows, self.classes)
-        comparison = by_class if self.centres.starts is None else self.metric.compare(rows, self.centres)
-        return self.read(by_class, comparison, columns)
+        return self.read(by_class, self.reader.scores(rows, by_class, self.metric), columns)
 
-    def read(self, by_class: Comparison, comparison: Comparison, columns: list[int] | None = None) -> Answer:
-        """The answers for inputs that were compared with the class means, and with the centres."""
+    def read(self, by_class: Comparison, scores: FloatArray, columns: list[int] | None = None) -> Answer:
+        """The answers for inputs that were compared with the class means, and have these scores."""
         calibration = self.calibration
         alike = resemblance(by_class, calibration.by_distance, self.metric.freedom)
         familiarity = (alike - calibration.thresholds).max(axis=1)
-        scores = self.centres.best(score(comparison, calibration.kind, self.metric.freedom))
         if columns is not None:
             scores, alike = scores[:, columns], alike[:, columns]
         best = scores.max(axis=1, keepdims=True)

@@ -111,8 +111,8 @@ class ReadOut:
             values, which = np.unique(alphas, return_inverse=True)
             limits = np.array([judged.novelty.threshold(float(alpha)) for alpha in values])
             thresholds = limits[which] + judged.novelty.handicap
-            calibration = Calibration(judged.kind, judged.temperature, self.raw, judged.novelty, alphas, thresholds)
-            known = Reading(self.discriminant().metric, judged.classes, judged.centres, calibration)
+            calibration = Calibration(judged.temperature, self.raw, judged.novelty, alphas, thresholds)
+            known = Reading(self.discriminant().metric, judged.classes, judged.reader, calibration)
             self._reading = known
         return known
 
@@ -120,11 +120,15 @@ class ReadOut:
         """How taught and strange things resemble the classes."""
         return self._judge().novelty
 
+    def chosen(self) -> ReadOutKind:
+        """The read-out in use."""
+        return self._judge().kind
+
     def left_out(self, alphas: FloatArray) -> tuple[Sample, Answer, float]:
         """The sample, how it is answered, each example as if it and its near-duplicates had never been taught, and the
         temperature of the scores."""
         judged = self._judge()
-        return judged.sample, self.reading(alphas).read(judged.by_class, judged.comparison), judged.temperature
+        return judged.sample, self.reading(alphas).read(judged.by_class, judged.scores), judged.temperature
 
     def cosines(self, rows: FloatArray) -> FloatArray:
         """(N, C) cosines with the class means."""

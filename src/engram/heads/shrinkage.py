@@ -4,8 +4,9 @@
 trace. S0 deserves less trust where it was measured on few examples for its width, and none where it was measured on the
 very examples that are taught: it describes them better than any that are still to come.
 
-Without S0, B is the identity and κ follows from oracle approximating shrinkage (Chen, Wiesel, Eldar and Hero 2010,
-arXiv 0907.4698). κ, t and the share of S0 move in coarse steps. So they are the same for whoever holds the same sums,
+Without S0, κ follows from oracle approximating shrinkage (Chen, Wiesel, Eldar and Hero 2010, arXiv 0907.4698), and B is
+the identity, for raw readings with squared units in place of 1, where they vary very differently. All this
+moves in coarse steps. So they are the same for whoever holds the same sums,
 however these came together, and the precision need not be made anew with every example.
 """
 
@@ -28,17 +29,20 @@ SHARE = 0.5
 
 _FARTHEST = 20.0  # by which the scatter of what is taught may differ from S0
 _FIT_FROM = 10  # degrees of freedom from which the scale of the scatter is taken from the sums
+_LEAST = 1e-6  # of the median variance of a reading, below which one is taken to be this large
+_ALIKE = 10.0  # by which variances may differ from their median before the units are taken to differ
 _PROBES = 32  # directions that estimate the norm of the scatter, where there are more features
 _EIGHTHS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class Shrinkage:
-    """κ pseudo-counts for t times the prior, in which S0 has this share."""
+    """κ pseudo-counts for t times the prior, in which S0 has this share; `variances` are its diagonal without S0."""
 
     kappa: float
     scale: float
     share: float = 0.0
+    variances: tuple[float, ...] | None = None
 
 
 class Prior:
@@ -49,13 +53,14 @@ class Prior:
         covariance: (D, D) S0 in quantised units squared, or None.
         freedom: examples less classes that S0 was measured on; None where the bundle does not say.
         measured: (N, 8) sketches of those examples, or None where they are too many for one to matter.
+        raw: whether features are raw readings, each in units of its own.
     """
 
     def __init__(
         self, width: int, covariance: FloatArray | None = None, freedom: int | None = None,
-        measured: Sketches | None = None,
+        measured: Sketches | None = None, raw: bool = False,
     ) -> None:
-        self.width, self.covariance, self.freedom, self.measured = width, covariance, freedom, measured
+        self.width, self.covariance, self.freedom, self.measured, self.raw = width, covariance, freedom, measured, raw
         self._within: dict[float, float] = {}
 
     @property
@@ -70,15 +75,20 @@ class Prior:
             overlap: share, in [0, 1], of what is taught that S0 was measured on.
         """
         degrees = sums.degrees
-        trace = sums.trace()
         if self.covariance is not None:
+            trace = sums.trace()
             scale = trace / (degrees * self._trace) if degrees >= _FIT_FROM else 1.0
             scale = float(np.clip(scale, 1.0 / _FARTHEST, _FARTHEST))  # the same example twice has no scatter at all
-            return Shrinkage(KAPPA, _coarse(scale), self._share(overlap))
-        spread = sums.spread()
-        if not degrees or trace <= 1e-9 * spread * degrees:
-            return Shrinkage(KAPPA, _coarse(spread / self.width))
-        return Shrinkage(_coarse(_oracle(sums, trace)), _coarse(trace / (degrees * self.width)))
+            return Shrinkage(KAPPA, coarse(scale), self._share(overlap))
+        variances = sums.variances()
+        scales = units(variances) if self.raw else np.ones(self.width)
+        kept = tuple(scales.tolist()) if self.raw else None
+        relative = float((sums.diagonal() / scales).sum())
+        spread = 0.5 * float((variances / scales).mean())
+        if not degrees or relative <= 1e-9 * spread * degrees * self.width:
+            return Shrinkage(KAPPA, coarse(spread), variances=kept)
+        kappa = coarse(_oracle(sums, np.sqrt(scales), relative))
+        return Shrinkage(kappa, coarse(relative / (degrees * self.width)), variances=kept)
 
     def overlap(self, rows: FloatArray) -> float:
         """Share of (N, D) quantised examples that S0 was measured on."""
@@ -103,13 +113,17 @@ class Prior:
         if self.covariance is None:
             return 0.0
         if share not in self._within:
-            self._within[share] = float(np.trace(np.linalg.solve(self.matrix(share), self.covariance)))
+            self._within[share] = float(np.trace(np.linalg.solve(self._mixed(share), self.covariance)))
         return self._within[share]
 
-    def matrix(self, share: float) -> FloatArray:
-        """B: the identity, or S0 mixed with the identity of its trace, (D, D)."""
+    def matrix(self, shrinkage: Shrinkage) -> FloatArray:
+        """B, (D, D): S0 mixed with the identity of its trace; without S0 the identity, or the variances."""
         if self.covariance is None:
-            return np.eye(self.width)
+            return np.eye(self.width) if shrinkage.variances is None else np.diag(shrinkage.variances)
+        return self._mixed(shrinkage.share)
+
+    def _mixed(self, share: float) -> FloatArray:
+        assert self.covariance is not None
         mixed: FloatArray = share * self.covariance
         mixed.flat[:: self.width + 1] += (1.0 - share) * self._trace / self.width
         return mixed
@@ -123,16 +137,27 @@ class Prior:
         return float(np.trace(self.covariance)) if self.covariance is not None else float(self.width)
 
 
-def _oracle(sums: ExactSums, trace: float) -> float:
-    """κ of oracle approximating shrinkage of the scatter to the identity of its trace."""
+def _oracle(sums: ExactSums, scales: FloatArray, trace: float) -> float:
+    """κ of oracle approximating shrinkage of the scatter, each feature divided by its scale, to the identity."""
     width, degrees = sums.width, sums.degrees
-    first, second = trace / degrees, sums.squared_norm(_PROBES) / degrees**2
+    first, second = trace / degrees, sums.squared_norm(scales, _PROBES) / degrees**2
     beyond = (degrees + 1.0 - 2.0 / width) * (second - first**2 / width)
     wanted = (1.0 - 2.0 / width) * second + first**2
     share = min(1.0, wanted / beyond) if beyond > 0 else 1.0
     return float(np.clip(degrees * share / max(1.0 - share, 1e-9), 1.0, 1e5))
 
 
-def _coarse(value: float) -> float:
+def units(variances: FloatArray) -> FloatArray:
+    """(D,) squared units that bring readings within a factor of √10 of the median deviation, in coarse steps.
+
+    Within that they stay as they are: a reading that varies less may well tell less.
+    """
+    positive = variances[variances > 0]
+    middle = float(np.median(positive)) if len(positive) else 1.0
+    there = np.maximum(variances, _LEAST * middle)
+    return np.array([coarse(value) for value in there / np.clip(there, middle / _ALIKE, middle * _ALIKE)])
+
+
+def coarse(value: float) -> float:
     """The nearest power of √2."""
     return float(2.0 ** (0.5 * round(2.0 * np.log2(max(value, 1e-300)))))
