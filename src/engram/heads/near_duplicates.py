@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 WITHIN = 0.2
 """Of the median squared distance within the class."""
 
-BETWEEN = 0.2
+BETWEEN = 0.15
 """Of the median squared distance to the nearest example of another class."""
 
 FRAMES = 0.25
