@@ -28,6 +28,10 @@ class InputError(EngramError, ValueError):
     """An input that cannot be learned from or asked about: its shape, its values, its type."""
 
 
+class ColumnsError(InputError):
+    """A table has other columns than the brain was taught, or has them in another order."""
+
+
 class LabelError(EngramError, ValueError):
     """A label that cannot be used (wrong type, mixed types) or that nobody taught."""
 

@@ -21,7 +21,7 @@ from engram.inputs.images import each, scan
 from engram.inputs.tables import LABEL, Table, check_labels, named_table
 from engram.inputs.text import as_texts
 from engram.inputs.vectors import as_labels, as_vectors
-from engram.learner import InputError, Label, LabelError
+from engram.learner import ColumnsError, InputError, Label, LabelError
 
 Takes = Literal["pictures", "vectors", "text"]
 PHOTOS = "photos"
@@ -184,8 +184,8 @@ def _of_files(files: Sequence[Any], columns: Sequence[str] | None) -> Examples:
     for file, table in zip(files, tables, strict=True):
         try:
             rows.append(Table(table.items, table.columns).taught_as(order) if table.columns else table.items)
-        except InputError as error:
-            raise InputError(f"{file}: {error}") from error
+        except ColumnsError as error:
+            raise ColumnsError(f"{file}: {error}") from error
     labels = [label for table in tables for label in table.labels or ()]
     sources = [source for table in tables for source in table.sources]
     items = np.concatenate(rows)

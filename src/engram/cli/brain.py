@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engram.cli.output import Json, emit, or_dash, progress, say, table
+from engram.learner import ColumnsError
 from engram.printable import from_file_name
 
 if TYPE_CHECKING:
     from engram.brain import Brain
+    from engram.brain.examples import Examples
     from engram.learner import Label
 
 Folder = Annotated[Path, typer.Argument(metavar="BRAIN", help="The brain's folder.")]
@@ -40,8 +42,13 @@ def predict(
         if not mind.labels or mind.bundle is None:
             raise typer.BadParameter(f"{brain} knows nothing yet: engram teach {brain} PATH... --label LABEL")
         examples = gather(list(paths), takes(mind.bundle))
-        with progress("looking", quiet=as_json) as report:
-            answers = mind.predict(list(paths), remember=remember, progress=report)
+        try:
+            with progress("looking", quiet=as_json) as report:
+                answers = mind.predict(list(paths), remember=remember, progress=report)
+        except ColumnsError as error:
+            if as_json:  # a program that reads the answers learns for each row why there is none
+                emit(_nothing_known(examples, str(error)))
+            raise
         known, kind = set(map(str, mind.labels)), takes(mind.bundle)
         trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
     truth = examples.labels if known & set(examples.labels or ()) else None
@@ -65,6 +72,12 @@ def predict(
             say(f"{len(strange)} are of labels never taught, and count as wrong; {refused} of them are nothing I know.")
     if trouble and not as_json:
         say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
+
+
+def _nothing_known(examples: Examples, why: str) -> dict[str, Any]:
+    """The answers to inputs that were refused."""
+    nothing: dict[str, Any] = {"label": None, "known": False, "confidence": 0.0, "ranked": [], "refused": why}
+    return {"answers": [{"input": source, **nothing} for source in examples.sources], "right": 0, "refused": why}
 
 
 def unknowns(brain: Folder, as_json: Json = False) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engram.inputs.vectors import as_array, as_vectors
-from engram.learner import FloatArray, InputError, Label, LabelError
+from engram.learner import ColumnsError, FloatArray, InputError, Label, LabelError
 
 LABEL = "label"
 """The column, in any case, that says what each row is."""
@@ -48,7 +48,7 @@ class Table:
         """The rows, if these are the columns in their order; None is content with any.
 
         Raises:
-            InputError: they are others, or in another order; says which.
+            ColumnsError: they are others, or in another order; says which.
         """
         if columns is None or tuple(columns) == self.columns:
             return self.rows
@@ -56,9 +56,9 @@ class Table:
         missing, strange = list(wanted - mine), list(mine - wanted)
         if missing or strange:
             parts = [f"{what} {few(names)}" for what, names in (("lack", missing), ("have besides", strange)) if names]
-            raise InputError(f"These columns {' and '.join(parts)}; this brain was taught {few(columns)}.")
-        raise InputError(f"The columns come as {few(self.columns)}, but this brain was taught {few(columns)}: put them "
-                         "in that order, such as frame[list(brain.columns)].")
+            raise ColumnsError(f"These columns {' and '.join(parts)}; this brain was taught {few(columns)}.")
+        raise ColumnsError(f"The columns come as {few(self.columns)}, but this brain was taught {few(columns)}: put "
+                           "them in that order, such as frame[list(brain.columns)].")
 
 
 def few(names: Sequence[str]) -> str:
