@@ -23,8 +23,9 @@ from engram.brain.interchange import Exchanging
 from engram.brain.lessons import Learned, Lesson, quantisation_of, rows_of, rows_to_learn
 from engram.brain.melding import MeldReport
 from engram.brain.receipts import receipts_of
-from engram.brain.timeline import FORKED, RENAMED
+from engram.brain.timeline import ALPHA, FORKED, RENAMED
 from engram.brain.unknowns import Group, alike, likeness
+from engram.heads.fast_memory import as_alpha
 from engram.heads.nearest_examples import nearest_examples
 from engram.inputs.tables import few
 from engram.inputs.thumbnails import thumbnail
@@ -240,6 +241,30 @@ class Brain(Exchanging):
             ruling = self._taught.rule_renaming(old, new)
             self._record(Change(events=[Draft(kind=RENAMED, body={"edict": ruling.edict.as_json()}, time=self._now())]))
             self._taught.carry_out(ruling)
+            self._changed()
+
+    def set_alpha(self, alpha: float, label: Label | None = None) -> None:
+        """Change the share of known things that may be refused; `error_rates` tells what to expect of it.
+
+        It is a change like others: it lasts, is in the history, and can be undone. Other brains keep their own.
+
+        Args:
+            alpha: between 0 and 1.
+            label: only for inputs that are most like this one; None for all labels that have none of their own.
+
+        Raises:
+            InputError: alpha is no such share.
+            NotTaughtError: the label was never taught.
+        """
+        share = as_alpha(alpha)
+        with self._change():
+            if label is not None:
+                self._taught.check_known(label)
+            if share == (self.alpha if label is None else self.alphas.get(label)):
+                return
+            body = {"alpha": share} if label is None else {"alpha": share, "label": label}
+            self._record(Change(events=[Draft(kind=ALPHA, body=body, time=self._now())]))
+            self._taught.set_alpha(share, label)
             self._changed()
 
     def holds(self, inputs: Any, targets: Any = None) -> list[int]:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engram.brain.edicts import Edict, joined, obey, veiled
+from engram.brain.edicts import Edict, effect, joined, obey, veiled
 from engram.brain.forgetting import only_labels, plan_forgetting, without
 from engram.brain.lineage import Lineage
 from engram.brain.melding import Union, unite
+from engram.brain.pseudonyms import is_pseudonym
 from engram.brain.receipts import Receipts, receipts_of
 from engram.brain.slots import Contents, Slot
 from engram.heads.fast import FastHead
@@ -56,6 +57,8 @@ class Contributions:
         others: device -> slot of every other device.
         total: the head that answers; the own slot's head itself while there are no others.
         edicts: id -> forget or rename that everything here has obeyed.
+        alpha: share of known things that may be refused, where it was set since the brain was made; else None.
+        alphas: label -> a share of its own. One whose last example was corrected away keeps it, should it come back.
     """
 
     def __init__(self, device: str, new_head: Callable[[], FastHead]) -> None:
@@ -64,6 +67,8 @@ class Contributions:
         self.others: dict[str, Slot] = {}
         self.total = self.own.head
         self.edicts: dict[str, Edict] = {}
+        self.alpha: float | None = None
+        self.alphas: dict[Label, float] = {}
 
     @property
     def apart(self) -> bool:
@@ -87,6 +92,7 @@ class Contributions:
         """Learn what `check` has passed."""
         for head in self.heads():
             head.learn_rows(rows, labels, receipts)
+        self._tell_alphas(self.alphas.keys() & set(labels))
         self.own.receipts.add(receipts, labels)
         self.own.changed(len(rows))
 
@@ -122,16 +128,48 @@ class Contributions:
         for head in self.heads():
             head.learn_rows(rows, labels)
             head.forget_rows(rows, old)
+        self._tell_alphas(self.alphas.keys() & {new})
         receipts = receipts_of(rows)
         self.own.receipts.add(receipts, labels)
         self.own.receipts.remove(receipts, old)
         self.own.changed(len(rows))
 
+    # The share of known things that may be refused
+
+    def set_alpha(self, alpha: float, label: Label | None) -> None:
+        """Set it for one label, or for all that have none of their own; a label that was forgotten needs none."""
+        if label is None:
+            self.alpha = alpha
+        elif not is_pseudonym(label):
+            self.alphas = {**self.alphas, label: alpha}
+        self._tell_alphas(self.alphas)
+
+    def _tell_alphas(self, labels: Iterable[Label]) -> None:
+        """Let the head that answers know the shares, those of these labels among them."""
+        if self.alpha is not None:
+            self.total.set_alpha(self.alpha)
+        known = self.total.labels
+        for label in labels:
+            if label in known:
+                self.total.set_alpha(self.alphas[label], label)
+
+    def _carry_alphas(self, edicts: Iterable[Edict]) -> None:
+        """Let the shares of labels follow forgets and renames."""
+        renamed, lost = effect(self.alphas, edicts)
+        gone = {label for label, _ in lost}
+        self.alphas = {renamed.get(name, name): share for name, share in self.alphas.items() if name not in gone}
+
+    def succeed(self, empty: Contributions) -> None:
+        """Go on where contributions end to which nothing was taught."""
+        self.own.lineage, self.own.live = empty.own.lineage, empty.own.live
+        self.alpha = empty.alpha
+        self._tell_alphas(())
+
     # Forgets and renames: found possible first, carried out once they are on record
 
     def rule_forgetting_label(self, label: Label) -> Ruling:
         """Raises NotTaughtError where it was never taught."""
-        self._must_know(label)
+        self.check_known(label)
         return self._ruling(Edict.make("forget label", self.edicts.values(), label=label, before=self.total.digest()))
 
     def rule_forgetting(self, rows: Rows, labels: Sequence[Label] | None) -> Ruling:
@@ -163,7 +201,7 @@ class Contributions:
 
     def rule_renaming(self, old: Label, new: Label) -> Ruling:
         """Raises NotTaughtError where `old` was never taught, LabelError where `new` cannot be its name."""
-        self._must_know(old)
+        self.check_known(old)
         if new in self.total.labels:
             raise LabelError(f"{new!r} is taught already: forget it first, or choose another name.")
         as_labels(new, 1, old)
@@ -181,14 +219,15 @@ class Contributions:
         self._add_up()
         self._on_record(edict)
 
-    def repeat_renames(self, renamed: Iterable[tuple[Label, Label]], edicts: Iterable[str]) -> None:
+    def repeat_renames(self, renamed: Iterable[tuple[Label, Label]], edicts: Mapping[str, Edict]) -> None:
         """What a meld did to one's own contribution, read from a log: its examples may not all be there any more.
 
         Args:
             renamed: label before and after, all at once.
-            edicts: ids of what was obeyed.
+            edicts: what was obeyed, by id.
         """
         head = self.own.head
+        self._carry_alphas(edict for edict in edicts.values() if edict.id not in self.own.applied)
         pairs = [(_meanwhile(place, old), old, new) for place, (old, new) in enumerate(renamed)
                  if old in head.labels]
         for meanwhile, old, _ in pairs:
@@ -222,6 +261,8 @@ class Contributions:
         if edict.kind != "rename":
             edict = replace(edict, after=self.total.digest())
         self.edicts[edict.id] = edict
+        self._carry_alphas([edict])
+        self._tell_alphas(self.alphas)
         self.own.applied |= {edict.id}
         self.own.changed()
 
@@ -234,6 +275,7 @@ class Contributions:
         """
         if hidden:
             self.edicts = {key: edict.hiding(hidden) for key, edict in self.edicts.items()}
+            self.alphas = {label: share for label, share in self.alphas.items() if label not in hidden}
         self.edicts |= {key: self.edicts[key].ended() for key in ids if key in self.edicts}
 
     def _lose(self, ruling: Ruling) -> None:
@@ -292,6 +334,8 @@ class Contributions:
         if united.total is not None:
             gate, self.total = self.total.gate, united.total if others else own.head
             self.total.gate = gate
+        self._carry_alphas(edict for edict in united.edicts.values() if edict.id not in self.own.applied)
+        self._tell_alphas(self.alphas)
         self.own, self.others, self.edicts = own, others, dict(united.edicts)
 
     def fork(self, device: str) -> None:
@@ -313,7 +357,8 @@ class Contributions:
         for slot in self.all():
             slot.applied |= frozenset(self.edicts)
 
-    def _must_know(self, label: Label) -> None:
+    def check_known(self, label: Label) -> None:
+        """Raises NotTaughtError where the label was never taught."""
         if label not in self.total.labels:
             raise NotTaughtError(f"{label!r} was never taught. Known: {list(self.total.labels)[:20]}.")
 

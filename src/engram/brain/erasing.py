@@ -391,7 +391,7 @@ def _pointing_to(others: Mapping[str, Slot], timeline: Timeline) -> Rewritten:
 
 def _hide(base: Contributions, hidden: Mapping[Label, Label]) -> bool:
     """Put pseudonyms in the place of names in a checkpoint; whether any was in there."""
-    edicts = dict(base.edicts)
+    edicts, alphas = dict(base.edicts), base.alphas
     base.end((), hidden)
     named = [label for label in base.total.labels if label in hidden]
     for label in named:
@@ -399,7 +399,7 @@ def _hide(base: Contributions, hidden: Mapping[Label, Label]) -> bool:
             if label in head.labels:
                 head.rename(label, hidden[label])
         base.own.receipts.rename(label, hidden[label])
-    return bool(named) or base.edicts != edicts
+    return bool(named) or base.edicts != edicts or base.alphas != alphas
 
 
 def _lose(base: Contributions, ruling: Ruling, left: Counter[bytes | None], names: Names, covers: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any, NoReturn, Self
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.backbones.bundle import Bundle
+from engram.brain.both_errors import accepted, in_words
 from engram.brain.contributions import Contributions, describe
 from engram.brain.edicts import Edict
 from engram.brain.examples import takes
@@ -21,6 +22,7 @@ from engram.brain.unknowns import Unknowns
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast import FastHead
 from engram.heads.left_out import LeftOut
+from engram.heads.novelty import ALPHAS, ErrorRates
 from engram.learner import InputError, Label, State
 
 
@@ -80,8 +82,18 @@ class Knowledge:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Gate, alpha and memory budget, as they were given."""
-        return dict(self._options)
+        """Gate, alpha and memory budget, as they are now."""
+        return {**self._options, "alpha": self.alpha}
+
+    @property
+    def alpha(self) -> float:
+        """The share of known things that may be refused, but for labels that have one of their own."""
+        return self._taught.total.alpha
+
+    @property
+    def alphas(self) -> dict[Label, float]:
+        """The labels that have an alpha of their own, and what it is."""
+        return {label: share for label, share in self._taught.alphas.items() if label in self.labels}
 
     @property
     def device(self) -> str:
@@ -121,6 +133,11 @@ class Knowledge:
         with self._lock:
             return self._taught.total.left_out()
 
+    def error_rates(self, alphas: Iterable[float] = ALPHAS) -> list[ErrorRates]:
+        """Both errors of "Nothing I know" that are to be expected, for each alpha; none where nothing was taught."""
+        with self._lock:
+            return self._taught.total.error_rates(alphas)
+
     def memory_map(self, like: Sequence[MapPoint] = ()) -> list[MapPoint]:
         """Classes, prototypes and the inbox, oldest first, in two dimensions; turned like the map shown before."""
         with self._lock:
@@ -128,9 +145,10 @@ class Knowledge:
             return memory_map(self._taught.total, np.stack(unknowns) if unknowns else None, like=like)
 
     def info(self) -> dict[str, Any]:
-        """What there is to know, as JSON values."""
+        """What there is to know, as JSON values; `errors` says in words what "Nothing I know" will get wrong."""
         with self._lock:
             bundle, total = self._bundle, self._taught.total
+            rates = self.error_rates([self.alpha])
             return {
                 "labels": [{"label": label, "examples": n} for label, n in total.counts.items()],
                 "examples": total.sums.total,
@@ -147,7 +165,11 @@ class Knowledge:
                 "unknowns": len(self.unknowns),
                 "edicts": len(self._taught.edicts),
                 "memory_bytes": self.memory_bytes,
-                **self._options,
+                **self.options,
+                "alphas": [{"label": label, "alpha": share} for label, share in self.alphas.items()],
+                "refused": rates[0].refused if rates else None,
+                "accepted": accepted(rates[0]) if rates else None,
+                "errors": in_words(rates[0], self.alphas) if rates else None,
             }
 
     def _zero_columns(self) -> list[str | int]:
@@ -214,6 +236,7 @@ class Knowledge:
         """Stand on this bundle from now on, if on none yet."""
         if self._bundle is None:
             self._bundle = bundle
-            self._taught = Contributions(self.device, self._new_head)
+            before, self._taught = self._taught, Contributions(self.device, self._new_head)
+            self._taught.succeed(before)
         elif bundle is not self._bundle and bundle.fingerprint != self._bundle.fingerprint:
             raise InputError(f"This brain stands on {self._bundle.name!r}, the inputs were made for {bundle.name!r}.")

@@ -15,6 +15,7 @@ from engram.brain.journal import Journal, rows_in
 from engram.brain.lineage import Lineage
 from engram.brain.saving import MISFITS, restore_taught, slot_at, slot_from
 from engram.brain.timeline import (
+    ALPHA,
     CONSOLIDATED,
     FORGOT,
     FORKED,
@@ -120,6 +121,9 @@ class Recovery:
         if left:
             taught.relabel(rows_in([event for event, _ in left]), [old for _, old in left], body["label"])
 
+    def _alpha_set(self, taught: Contributions, body: Mapping[str, Any]) -> None:
+        taught.set_alpha(float(body["alpha"]), body.get("label"))
+
     def _melded(self, taught: Contributions, body: Mapping[str, Any]) -> None:
         slots = {entry["device"]: slot_at(entry, self.journal.folder, self.bundle) for entry in body["slots"]}
         edicts = _edicts(body)
@@ -137,7 +141,7 @@ class Recovery:
 
 _REPLAY: dict[str, Callable[[Recovery, Contributions, Mapping[str, Any]], None]] = {
     OPENED: Recovery._opened, FORGOT: Recovery._decreed, RENAMED: Recovery._decreed, MELDED: Recovery._melded,
-    RELABELLED: Recovery._relabelled, FORKED: Recovery._forked,
+    RELABELLED: Recovery._relabelled, ALPHA: Recovery._alpha_set, FORKED: Recovery._forked,
     ROLLED_BACK: Recovery._rolled_back,
 }  # fmt: skip
 

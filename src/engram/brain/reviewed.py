@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Self
 
+from engram.brain.both_errors import percent
 from engram.brain.journal import Journal, rows_in, spared
 from engram.brain.naming import Names
 from engram.brain.pseudonyms import is_pseudonym, shown
 from engram.brain.receipts import receipts_of
 from engram.brain.tidying import Tidying
 from engram.brain.timeline import (
+    ALPHA,
     CONSOLIDATED,
     FORGOT,
     HOUSEKEEPING,
@@ -58,7 +60,7 @@ class Entry:
         seq: the number of the (last) event: `rollback(seq)` returns to the state after it.
         first: the number of the first.
         time: when.
-        kind: what: taught, forgot, renamed, relabelled, melded, forked, consolidated, rolled back.
+        kind: what: taught, forgot, renamed, relabelled, alpha set, melded, forked, consolidated, rolled back.
         teacher: who, if that was said.
         labels: how many examples of each label it is about; None for examples, or a label, that were forgotten since.
         note: the rest, in words.
@@ -362,6 +364,9 @@ def note_of(kind: str, body: Any) -> str:
         return "a label, for good" if label is not None else f"{len(receipts)} example(s), for good"
     if kind == RELABELLED:
         return f"{len(body['ids'])} example(s) corrected to {shown(body['label'])}"
+    if kind == ALPHA:
+        of = shown(body["label"]) if "label" in body else "what is known"
+        return f"{percent(body['alpha'])} of {of} may be refused"
     if kind == MELDED:
         return "; ".join([f"{len(body['slots'])} device(s)", *body["notes"]])
     return ("undo, " if body.get("undoing") else "") + f"to {body['to']}" if kind == ROLLED_BACK else ""

@@ -1,6 +1,6 @@
 """A brain as named arrays: everything in it, no pickle, its backbone included where it stands alone.
 
-    brain                 JSON: options, event number, edicts, and of each device its lineage and the edicts obeyed
+    brain                 JSON: options, shares set since, event number, edicts, each device's lineage and edicts obeyed
     own.*, total.*        what this device learned, and what is served where that is more
     slot.<device>.*       what another device contributed; in a brain's folder a file of its own, read when needed
     unknowns.*, bundle.*  the inbox and the backbone, where they are not kept elsewhere
@@ -25,6 +25,7 @@ from engram.brain.receipts import Receipts
 from engram.brain.slots import Contents, Slot, Stored
 from engram.brain.unknowns import Unknowns
 from engram.heads.fast import FastHead
+from engram.heads.fast_memory import as_alpha
 from engram.heads.head import from_json_array, json_array
 from engram.learner import DamagedError, EngramError, InputError, State
 from engram.packing import pack
@@ -83,6 +84,7 @@ def taught_state(taught: Contributions, options: Mapping[str, Any], seq: int) ->
         "options": dict(options), "seq": seq, "apart": taught.apart, "own": _entry(own),
         "slots": [_entry(slot) for slot in taught.others.values()],
         "edicts": [edict.as_json() for edict in taught.edicts.values()],
+        "alpha": taught.alpha, "alphas": list(map(list, taught.alphas.items())),
     }
     whole = {"brain": json_array(about), **_prefixed("own.", _contents_state(own.contents))}
     return whole | (_prefixed("total.", _head_state(taught.total)) if taught.apart else {})
@@ -103,6 +105,9 @@ def restore_taught(
     taught.others = {entry["device"]: _slot(entry, *slot(entry)) for entry in about["slots"]}
     taught.total = _head_from(_under("total.", arrays), bundle) if about["apart"] else taught.own.head
     taught.edicts = {values["id"]: Edict.from_json(values) for values in about["edicts"]}
+    alpha = about.get("alpha")  # neither is in what was written before it could be set
+    taught.alpha = None if alpha is None else as_alpha(alpha)
+    taught.alphas = {label: as_alpha(share) for label, share in about.get("alphas", ())}
 
 
 def slot_from(

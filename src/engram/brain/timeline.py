@@ -14,11 +14,12 @@ from engram.store.event import Event
 TAUGHT = "taught"
 CREATED, ADOPTED, OPENED, COLUMNS = "created", "adopted", "opened", "columns"
 FORGOT, RENAMED, RELABELLED = "forgot", "renamed", "relabelled"
+ALPHA = "alpha set"
 MELDED, FORKED, CONSOLIDATED = "melded", "forked", "consolidated"
 ROLLED_BACK, CHECKPOINT = "rolled back", "checkpoint"
 
 RARE = (
-    CREATED, ADOPTED, OPENED, COLUMNS, FORGOT, RENAMED, RELABELLED, MELDED, FORKED, CONSOLIDATED, ROLLED_BACK,
+    CREATED, ADOPTED, OPENED, COLUMNS, FORGOT, RENAMED, RELABELLED, ALPHA, MELDED, FORKED, CONSOLIDATED, ROLLED_BACK,
     CHECKPOINT,
 )
 """All kinds of events but the taught examples."""

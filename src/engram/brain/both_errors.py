@@ -1,0 +1,41 @@
+"""Both errors of "Nothing I know", in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from engram.heads.novelty import ErrorRates
+from engram.learner import Label
+
+
+def in_words(rates: ErrorRates, alphas: Mapping[Label, float]) -> str:
+    """What is to be expected.
+
+    Args:
+        alphas: labels that have an alpha of their own.
+
+    >>> print(in_words(ErrorRates(0.02, refused=0.02, accepted=0.3), {"cup": 0.1}))
+    2% of what I know will be refused; of strangers like your other classes, 30% would still be taken for something. \
+By its own setting, 10% of cup may be refused.
+    """
+    strange = accepted(rates)
+    told = "with one label there are no other classes to tell what becomes of strangers"
+    if strange is not None:
+        told = f"of strangers like your other classes, {percent(strange)} would still be taken for something"
+    own = [f" By its own setting, {percent(share)} of {label} may be refused." for label, share in alphas.items()]
+    return f"{percent(rates.refused)} of what I know will be refused; {told}.{''.join(own)}"
+
+
+def accepted(rates: ErrorRates) -> float | None:
+    """The share of strangers that are taken for something; None where one class cannot tell."""
+    return None if math.isnan(rates.accepted) else rates.accepted
+
+
+def percent(share: float) -> str:
+    """A share as a reader writes it.
+
+    >>> percent(0.02), percent(0.015), percent(0.304)
+    ('2%', '1.5%', '30%')
+    """
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
