@@ -342,3 +342,32 @@ def test_the_program_itself_teaches_and_predicts(shelf: Path) -> None:
     lost = subprocess.run([*engram, "info", "nowhere"], check=False, capture_output=True, text=True)
     assert lost.returncode == 1
     assert lost.stderr.startswith("engram: No brain at")
+
+
+def test_how_much_may_be_refused_is_shown_and_set_for_good(engram: Terminal) -> None:
+    engram.says("teach", "b", "train", "--backbone", "descriptor")
+    shown = engram.says("alpha", "b")
+    assert "strangers accepted" in shown
+    assert "2% of what I know will be refused" in shown
+    assert "5% of what I know will be refused" in engram.says("alpha", "b", "5%", "--teacher", "ada")
+    engram.says("alpha", "b", "0.1", "--label", "red")
+    told = engram.says("info", "b")
+    assert "5% of what I know will be refused; of strangers like your other classes, " in told
+    assert "10% of red may be refused" in told
+    document = json.loads(engram.says("info", "b", "--json"))
+    assert (document["alpha"], document["alphas"]) == (0.05, [{"label": "red", "alpha": 0.1}])
+    assert [rates["refused"] for rates in document["error_rates"]][:2] == [0.001, 0.002]
+    assert "ada" in engram.says("history", "b")
+
+
+def test_teaching_sets_how_much_may_be_refused(engram: Terminal) -> None:
+    engram.says("teach", "b", "train", "--backbone", "descriptor", "--alpha", "5%")
+    assert json.loads(engram.says("alpha", "b", "--json"))["alpha"] == 0.05
+    engram.says("teach", "b", "train", "--alpha", "0.1")
+    assert json.loads(engram.says("alpha", "b", "--json"))["alpha"] == 0.1
+
+
+@pytest.mark.parametrize("share", ["0", "1", "200%", "much", "nan"])
+def test_what_is_no_share_is_wrong_usage(engram: Terminal, share: str) -> None:
+    engram.says("teach", "b", "train", "--backbone", "descriptor")
+    assert "no share between 0 and 1" in engram.refuses("alpha", "b", share, code=2)

@@ -55,6 +55,7 @@ CHANGES = (
     ("DELETE", f"{TEACH}/3"),
     ("POST", f"{VECTORS}:undo"),
     ("POST", f"{VECTORS}:consolidate"),
+    ("PUT", f"{VECTORS}/alpha"),
     ("POST", "/v1/brains"),
     ("POST", f"{VECTORS}:swap"),
     ("POST", MELD),
@@ -63,6 +64,7 @@ ADMIN = (
     ("POST", "/v1/brains"),
     ("DELETE", f"{TEACH}?teacher=a"),
     ("POST", f"{VECTORS}:rollback"),
+    ("PUT", f"{VECTORS}/alpha"),
     ("POST", MELD),
     ("POST", f"{VECTORS}:swap"),
 )

@@ -253,3 +253,40 @@ def test_the_brain_goes_back_to_a_time_and_a_time_that_is_none_is_named(taught: 
     assert "function" not in refused.text
     assert taught.post(":undo").status_code == 200
     assert "later" in counts(taught)
+
+
+def test_how_much_may_be_refused_is_told_with_both_errors_and_changed(taught: Demo) -> None:
+    found = taught.get("/alpha").json()
+    assert (found["alpha"], found["now"]["refused"], len(found["curve"])) == (0.02, 0.02, 10)
+    accepted = [rates["accepted"] for rates in found["curve"]]
+    assert accepted == sorted(accepted, reverse=True)
+    changed = taught.client.put(taught.path + "/alpha", json={"alpha": 0.2})
+    assert (changed.json()["alpha"], changed.json()["now"]["refused"]) == (0.2, 0.2)
+    assert changed.json() == taught.get("/alpha").json()
+    taught.client.put(taught.path + "/alpha", json={"alpha": 0.3, "label": "up"})
+    info = taught.info()
+    assert (info["alpha"], info["alphas"]) == (0.2, [{"label": "up", "alpha": 0.3}])
+    assert info["errors"].startswith("20% of what I know will be refused; of strangers like your other classes, ")
+    assert taught.get("/history").json()["entries"][0]["note"] == "30% of up may be refused"
+    taught.post(":undo")
+    taught.post(":undo")
+    assert taught.get("/alpha").json()["alpha"] == 0.02
+
+
+@pytest.mark.parametrize("body", [{"alpha": 0}, {"alpha": 1}, {"alpha": "0.1"}, {"alpha": True}, {}, {"alpha": None}])
+def test_what_is_no_share_is_refused(taught: Demo, body: dict[str, Any]) -> None:
+    assert taught.client.put(taught.path + "/alpha", json=body).status_code == 422
+    assert taught.get("/alpha").json()["alpha"] == 0.02
+
+
+def test_a_share_for_a_label_that_nobody_taught_is_refused(taught: Demo) -> None:
+    answer = taught.client.put(taught.path + "/alpha", json={"alpha": 0.1, "label": "down"})
+    assert answer.status_code == 404
+    late = taught.client.put(taught.path + "/alpha", json={"alpha": 0.1}, headers={"If-Match": '"1"'})
+    assert late.status_code == 412
+
+
+def test_a_brain_that_knows_nothing_tells_no_errors(taught: Demo) -> None:
+    assert taught.client.post("/v1/brains", json={"name": "new", "alpha": 0.1}).status_code == 201
+    found = Demo(taught.client, "new").get("/alpha").json()
+    assert (found["alpha"], found["now"], found["curve"]) == (0.1, None, [])

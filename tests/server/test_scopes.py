@@ -163,6 +163,7 @@ def test_the_history_names_who_did_what_for_every_kind_of_change(doors: Doors, t
     demo.post(f"{TEACH}/{id}:relabel", json={"label": "top"}, headers=who["correct"])
     demo.post(":undo", headers=who["correct"])
     demo.post(":consolidate", headers=who["admin"])
+    demo.client.put(f"{demo.path}/alpha", json={"alpha": 0.1}, headers=who["admin"])
     assert demo.client.post("/v1/brains", json={"name": "other"}, headers=who["admin"]).status_code == 201
     Demo(demo.client, "other").post(TEACH, json={"vectors": [[0.0, -0.9]], "label": "south"}, headers=who["admin"])
     assert demo.post(":meld", json={"brain": "other"}, headers=who["admin"]).status_code == 200
@@ -174,7 +175,7 @@ def test_the_history_names_who_did_what_for_every_kind_of_change(doors: Doors, t
     assert {(one["kind"], one["teacher"]) for one in entries} == {
         ("taught", "correcter"), ("taught", "teacher"), ("renamed", "correcter"), ("relabelled", "correcter"),
         ("rolled back", "correcter"), ("consolidated", "adminer"), ("melded", "adminer"), ("forgot", "adminer"),
-        ("forgot", "correcter"), ("rolled back", "adminer"),
+        ("forgot", "correcter"), ("rolled back", "adminer"), ("alpha set", "adminer"),
     }
 
 

@@ -27,6 +27,11 @@ By its own setting, 10% of cup may be refused.
     return f"{percent(rates.refused)} of what I know will be refused; {told}.{''.join(own)}"
 
 
+def as_json(rates: ErrorRates) -> dict[str, float | None]:
+    """The same as JSON values."""
+    return {"alpha": rates.alpha, "refused": rates.refused, "accepted": accepted(rates)}
+
+
 def accepted(rates: ErrorRates) -> float | None:
     """The share of strangers that are taken for something; None where one class cannot tell."""
     return None if math.isnan(rates.accepted) else rates.accepted

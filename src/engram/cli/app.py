@@ -30,6 +30,7 @@ COMMANDS: Commands = {
     "meld": "engram.cli.meld:meld",
     "prove": "engram.cli.meld:prove",
     "info": "engram.cli.brain:info",
+    "alpha": "engram.cli.alpha:alpha",
     "examples": "engram.cli.history:examples",
     "audit": "engram.cli.audit:audit",
     "why": "engram.cli.audit:why",

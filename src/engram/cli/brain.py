@@ -166,11 +166,13 @@ def consolidate(brain: Folder, as_json: Json = False) -> None:
 
 
 def info(brain: Folder, as_json: Json = False) -> None:
-    """Show what a brain knows, what it stands on, and its digest."""
+    """Show what a brain knows, what it stands on, its digest, and what "Nothing I know" will get wrong."""
+    from engram.brain.both_errors import as_json as as_document
+
     with open_brain(brain, readonly=True) as mind:
-        found = mind.info()
+        found, rates = mind.info(), mind.error_rates()
     if as_json:
-        emit(found)
+        emit({**found, "error_rates": [as_document(one) for one in rates]})
         return
     table(("label", "examples"), [(entry["label"], entry["examples"]) for entry in found["labels"]])
     for key in ("examples", "digest", "backbone", "takes", "width", "fingerprint", "device", "seq", "unknowns", "gate"):
@@ -182,6 +184,9 @@ def info(brain: Folder, as_json: Json = False) -> None:
     devices = ", ".join(f"{entry['device'][:8]} ({entry['epoch']} changes)" for entry in found["devices"])
     say(f"{'devices':12} {devices or or_dash(None)}")
     say(f"{'memory':12} {found['memory_bytes'] / 1e6:.1f} MB")
+    say(f"{'alpha':12} {found['alpha']:g}")
+    if found["errors"]:
+        say(found["errors"])
 
 
 def open_brain(path: Path, *, readonly: bool = False) -> Brain:
@@ -236,7 +241,7 @@ def labels_of(mind: Brain) -> list[Label]:
 
 
 def total(mind: Brain) -> int:
-    return sum(entry["examples"] for entry in mind.info()["labels"])
+    return sum(mind.counts().values())
 
 
 def _show_answers(lines: list[dict[str, Any]], top: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engram.cli.alpha import as_share
 from engram.cli.brain import Folder, Inputs, Teacher, as_label, columns_named, few, labels_of
 from engram.cli.output import Json, Progress, emit, progress, say
 from engram.printable import from_file_name
@@ -44,6 +45,11 @@ def teach(
                                    help="For a new brain: megabytes that single examples may take, in memory and in the"
                                    " log; beyond them the oldest live on in sums and prototypes (256).")
     ] = None,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", metavar="SHARE", parser=as_share,
+                                   help="From now on, the share of known things that may be refused: 0.05 or 5%. See"
+                                   " `engram alpha`.")
+    ] = None,
     teacher: Teacher = None,
     as_json: Json = False,
 ) -> None:
@@ -52,6 +58,8 @@ def teach(
     A folder that holds folders is taught with their names as labels; one that holds pictures only is called by its own
     name. Pictures that are known under their label already are skipped, so an interrupted command can be repeated.
     """
+    from engram.brain.acting import acting
+
     started = time.perf_counter()
     options: dict[str, Any] = {} if gate is None else {"gate": gate}
     if memory_budget is not None:
@@ -61,6 +69,9 @@ def teach(
     with making(brain, bundle, **options) as mind:
         lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher)
         skipped = _teach_all(mind, lessons, quiet=as_json)
+        if alpha is not None:
+            with acting(teacher):
+                mind.set_alpha(alpha)
         taught, known, digest = len(labels) - skipped, labels_of(mind), mind.digest()
         zero = mind.info()["zero_columns"]
     seconds = time.perf_counter() - started

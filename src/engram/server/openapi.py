@@ -21,7 +21,7 @@ from engram.server.scopes import SCOPES, Need
 REF = "#/components/schemas/{model}"
 BODIES: tuple[type[BaseModel], ...] = (
     requests.Teach, requests.Ask, requests.Create, requests.NameGroup, requests.Relabel, requests.Rename,
-    requests.Rollback, requests.Meld, Infer, Problem,
+    requests.Rollback, requests.Meld, requests.SetAlpha, Infer, Problem,
 )
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 _FLOATS = {"schema": {"type": "string", "contentMediaType": "application/octet-stream",

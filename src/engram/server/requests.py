@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictStr
 
-from engram.server.wire import Moment, Name, Sentence, Seq, Text, Vector, Whole, WireLabel, asked
+from engram.server.wire import Moment, Name, Sentence, Seq, Share, Text, Vector, Whole, WireLabel, asked
 
 
 class Inputs(BaseModel):
@@ -55,7 +55,17 @@ class Create(BaseModel):
         None, description="Name of a backbone; without it the first inputs decide."
     )
     gate: Annotated[float, Field(ge=0, le=1e6)] | None = Field(None, description="Skip what is known so well.")
+    alpha: Share | None = Field(None, description="Share of known things that may be refused; 0.02 if left out.")
     memory_budget: Annotated[Whole, Field(ge=1, le=2**50)] | None = Field(None, description="In bytes.")
+
+
+class SetAlpha(BaseModel):
+    model_config = asked({"alpha": 0.05})
+
+    alpha: Share = Field(description="Share of known things that may be refused.")
+    label: WireLabel | None = Field(
+        None, description="Only for inputs that are most like this label; all that have none of their own if left out."
+    )
 
 
 class NameGroup(BaseModel):

@@ -235,6 +235,37 @@ class Device(BaseModel):
     epoch: int
 
 
+class LabelAlpha(BaseModel):
+    label: ShownLabel
+    alpha: float = Field(description="Its own share that may be refused.")
+
+
+class Errors(BaseModel):
+    """Both errors of "Nothing I know" that are to be expected at one setting."""
+
+    alpha: float = Field(description="The setting.")
+    refused: float = Field(description="Share of known things that are refused.")
+    accepted: float | None = Field(
+        description="Share of strangers like the other classes that are taken for something; null with one class."
+    )
+
+
+class Alpha(BaseModel):
+    """How much of what is known may be refused, and what is to be expected of it."""
+
+    model_config = about(
+        {"alpha": 0.02, "alphas": [{"label": "iris", "alpha": 0.1}], "now": {"alpha": 0.02, "refused": 0.02,
+         "accepted": 0.3}, "curve": [{"alpha": 0.01, "refused": 0.01, "accepted": 0.4},
+                                     {"alpha": 0.05, "refused": 0.05, "accepted": 0.2}], "seq": 42}
+    )
+
+    alpha: float
+    alphas: list[LabelAlpha] = Field(description="The labels that have one of their own.")
+    now: Errors | None = Field(description="At the present setting; null where nothing is known.")
+    curve: list[Errors] = Field(description="At ten settings; empty where nothing is known.")
+    seq: int
+
+
 class Info(BaseModel):
     """What there is to know of a brain, now or at an earlier sequence number."""
 
@@ -242,7 +273,9 @@ class Info(BaseModel):
         {"name": "flowers", "seq": 42, "examples": 30, "classes": [{"label": "iris", "count": 10}],
          "digest": "9f86d081…", "backbone": "descriptor", "takes": "pictures", "width": 256,
          "columns": None, "fingerprint": "2c26b46b…", "device": "5e884898", "unknowns": 2, "memory_bytes": 1048576,
-         "gate": None, "alpha": 0.02, "memory_budget": 268435456, "unknown_rate": 0.1}
+         "gate": None, "alpha": 0.02, "alphas": [], "refused": 0.02, "accepted": 0.3,
+         "errors": "2% of what I know will be refused; of strangers like your other classes, 30% would still be taken"
+         " for something.", "memory_budget": 268435456, "unknown_rate": 0.1}
     )
 
     name: str
@@ -260,6 +293,10 @@ class Info(BaseModel):
     memory_bytes: int
     gate: float | None
     alpha: float
+    alphas: list[LabelAlpha]
+    refused: float | None = Field(description="Of known things, expected to be refused; null where nothing is known.")
+    accepted: float | None = Field(description="Of strangers, expected to be taken for something; null with one class.")
+    errors: ShownText | None = Field(description="Both in words.")
     memory_budget: int
     unknown_rate: float | None = Field(description="Share of what was asked since the start that was not known.")
 

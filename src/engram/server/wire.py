@@ -42,6 +42,7 @@ Text = Annotated[StrictStr, Field(min_length=1, max_length=256)]
 WireLabel = Text | Annotated[Whole, Field(ge=-LARGEST, le=LARGEST)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["flowers"])]
 Seq = Annotated[Whole, Field(ge=0, le=LARGEST)]
+Share = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Sentence = Annotated[StrictStr, Field(min_length=1, max_length=100_000)]
 Vector = Annotated[list[float], Field(min_length=1, max_length=65_536, fail_fast=True)]
 

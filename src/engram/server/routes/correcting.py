@@ -13,14 +13,15 @@ from engram.brain import Brain
 from engram.brain.melding import MeldReport
 from engram.learner import DamagedError, InputError, NotTaughtError
 from engram.server.bodies import flag, media_type, read_model
+from engram.server.both_errors import alpha_of
 from engram.server.conditions import wanted_seq
 from engram.server.context import Admin, Context, Corrector, In, Served, Teacher, check_brain, reply
 from engram.server.openapi import MELD_BODY, json_body
 from engram.server.ownership import check_own, check_own_change
 from engram.server.parcels import received, unpacked
 from engram.server.problems import Refusal
-from engram.server.requests import Meld, NameGroup, Relabel, Rename, Rollback
-from engram.server.schemas import Changed, Conflict, Consolidated, Melded
+from engram.server.requests import Meld, NameGroup, Relabel, Rename, Rollback, SetAlpha
+from engram.server.schemas import Alpha, Changed, Conflict, Consolidated, Melded
 from engram.server.scopes import Caller
 from engram.server.scratch import Scratch
 from engram.server.served_brain import ServedBrain
@@ -143,6 +144,19 @@ async def rename(request: Request, caller: Corrector, served: Served, context: I
         return count
 
     return await _changed(request, caller, served, context, change)
+
+
+@router.put("/v1/brains/{b}/alpha", response_model=Alpha, openapi_extra=json_body(SetAlpha))
+async def set_alpha(request: Request, caller: Admin, served: Served, context: In) -> Response:
+    """Change how much of what is known may be refused. A change like others, which can be undone."""
+    asked, wanted = await read_model(request, SetAlpha), wanted_seq(request)
+
+    def change(brain: Brain) -> Alpha:
+        brain.set_alpha(asked.alpha, None if asked.label is None else served.label(asked.label))
+        return alpha_of(brain)
+
+    found = await context.workers.write(lambda: served.change(change, wanted, by=caller.name))
+    return reply(found, found.seq)
 
 
 @router.post("/v1/brains/{b}:undo", response_model=Changed)

@@ -13,6 +13,7 @@ from engram.brain import Brain
 from engram.brain.reviewed import Example
 from engram.learner import InputError
 from engram.server import schemas
+from engram.server.both_errors import alpha_of
 from engram.server.conditions import etag, unchanged
 from engram.server.context import Asker, Exporter, Historian, In, Served, Teacher, Viewer, look
 from engram.server.ownership import check_own
@@ -206,6 +207,17 @@ async def audit(request: Request, caller: Viewer, served: Served, context: In, l
                              duplicates=duplicates, needs=needs, seq=seq)
 
     return await look(request, context, etag(served.seq, limit, *([] if own is None else [own])), make)
+
+
+@router.get("/v1/brains/{b}/alpha", response_model=schemas.Alpha)
+async def alpha(request: Request, caller: Asker, served: Served, context: In) -> Response:
+    """How much of what is known may be refused, and both errors of "Nothing I know" at ten such shares."""
+
+    def make() -> schemas.Alpha:
+        with served.using() as brain:
+            return alpha_of(brain)
+
+    return await look(request, context, etag(served.seq), make)
 
 
 @router.get(

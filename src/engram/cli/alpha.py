@@ -1,0 +1,62 @@
+"""`engram alpha`: how much of what a brain knows may be refused, and what becomes of strangers then."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engram.cli.brain import Folder, Teacher, as_label, open_brain
+from engram.cli.output import Json, emit, or_dash, say, table
+
+
+def as_share(text: str) -> float:
+    """A share, as people write one.
+
+    >>> as_share("0.05"), as_share("5%")
+    (0.05, 0.05)
+    """
+    number, percent = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+    try:
+        share = float(number) / percent
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise typer.BadParameter(f"{text!r} is no share between 0 and 1, such as 0.05 or 5%.")
+    return share
+
+
+def alpha(
+    brain: Folder,
+    share: Annotated[
+        float | None, typer.Argument(metavar="SHARE", parser=as_share, show_default=False,
+                                     help="From now on: 0.05 or 5%. Without it, both errors are shown for ten shares.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", metavar="LABEL", help="Only for what is most like this label.")
+    ] = None,
+    teacher: Teacher = None,
+    as_json: Json = False,
+) -> None:
+    """Show or set the share of known things that a brain may refuse as "Nothing I know".
+
+    The larger it is, the fewer strangers are taken for something. Nothing is learned anew when it changes.
+    """
+    from engram.brain.acting import acting
+    from engram.brain.both_errors import as_json as as_document
+    from engram.brain.both_errors import percent
+
+    if share is None and label is not None:
+        raise typer.BadParameter("Say how much of it may be refused: engram alpha BRAIN 5% --label LABEL.")
+    with open_brain(brain, readonly=share is None) as mind:
+        if share is not None:
+            with acting(teacher):
+                mind.set_alpha(share, None if label is None else as_label(mind, label))
+        found, curve = mind.info(), [as_document(rates) for rates in mind.error_rates()]
+    if as_json:
+        emit({"alpha": found["alpha"], "alphas": found["alphas"], "errors": found["errors"], "error_rates": curve})
+        return
+    if share is None and curve:
+        shown = [[or_dash(None) if one is None else percent(one) for one in rates.values()] for rates in curve]
+        table(("alpha", "known refused", "strangers accepted"), shown)
+    say(found["errors"] or f"{percent(found['alpha'])} of what it will know may be refused; it knows nothing yet.")
