@@ -6,6 +6,7 @@ import { askToken, goTo, mountBrains } from "./brains.js";
 import { mountCards } from "./cards.js";
 import { byId, say } from "./dom.js";
 import { mountHealth } from "./health.js";
+import { mountRefusing } from "./refusing.js";
 import { mountHistory } from "./history.js";
 import { mountInbox } from "./inbox.js";
 import { keepLooking } from "./looking.js";
@@ -73,6 +74,7 @@ async function start() {
     mountHistory,
     mountMap,
     mountHealth,
+    mountRefusing,
     mountShortcuts,
     receiveEverywhere,
   ])

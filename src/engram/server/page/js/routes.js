@@ -14,6 +14,8 @@ export const unknowns = (brain) => ask("GET", of(brain, "/unknowns"));
 export const map = (brain) => ask("GET", of(brain, "/map"));
 export const health = (brain) => ask("GET", of(brain, "/health"));
 export const audit = (brain) => ask("GET", of(brain, "/audit?limit=100"));
+export const alpha = (brain) => ask("GET", of(brain, "/alpha"));
+export const setAlpha = (brain, alpha) => ask("PUT", of(brain, "/alpha"), { body: { alpha } });
 export const history = (brain, before) =>
   ask("GET", of(brain, `/history?limit=50${before == null ? "" : `&before=${before}`}`));
 export const examples = (brain, label, after = 0) =>

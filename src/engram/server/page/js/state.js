@@ -29,6 +29,7 @@ export const store = createStore({
   earlier: /** @type {number | null} */ (null),
   map: /** @type {any} */ (null),
   health: /** @type {any} */ (null),
+  alpha: /** @type {any} */ (null),
 
   // As it is here.
   view: "teach",

@@ -13,7 +13,10 @@ const PATIENCE = 400;
 const PARTS = {
   unknowns: async (brain) => ({ piles: may("teach") ? (await routes.unknowns(brain)).groups : [] }),
   map: async (brain) => ({ map: await routes.map(brain) }),
-  health: async (brain) => ({ health: await routes.health(brain) }),
+  health: async (brain) => {
+    const [health, alpha] = await Promise.all([routes.health(brain), routes.alpha(brain)]);
+    return { health, alpha };
+  },
   history: async (brain) => {
     if (!may("teach", "export")) return { entries: [], earlier: null };
     const { entries, next } = await routes.history(brain);
@@ -44,6 +47,7 @@ export function openBrain(name) {
     entries: [],
     map: null,
     health: null,
+    alpha: null,
     answer: null,
     paused: null,
     question: null,

@@ -132,6 +132,19 @@ export async function namePile(/** @type {import("./state.js").Pile} */ pile, /*
   );
 }
 
+/** Let so much of what is known be refused. @returns {Promise<any>} both errors as they are then; null where that failed */
+export async function setAlpha(/** @type {number} */ share, /** @type {string} */ said) {
+  let found = null;
+  await tried(
+    async () => {
+      found = await routes.setAlpha(store.state.brain, share);
+    },
+    () => `${said} of what is known may be refused.`,
+    undo,
+  );
+  return found;
+}
+
 export async function meldFile(/** @type {File} */ file) {
   return tried(() => routes.meldFile(store.state.brain, file), melded(file.name));
 }

@@ -1,0 +1,111 @@
+/** How much of what is known may be refused: a slider under the curve of both errors; one request when it rests. */
+
+import { byId, say } from "./dom.js";
+import { current, may, store } from "./state.js";
+import { setAlpha } from "./teaching.js";
+
+/** @typedef {{alpha: number, refused: number, accepted: number | null}} Errors */
+
+const RESTS = 300;
+const HEIGHT = 100;
+
+let timer = 0;
+let sending = false;
+
+export function mountRefusing() {
+  const slider = byId("alpha");
+  slider.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = 0;
+    show(at(chosen()));
+  });
+  slider.addEventListener("change", () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(send, RESTS);
+  });
+  store.on(["alpha"], ({ alpha }) => {
+    byId("refusing").hidden = !alpha?.now;
+    if (!alpha?.now) {
+      clearTimeout(timer);
+      timer = 0;
+      return;
+    }
+    draw();
+    say(byId("own-alphas"), alpha.alphas.map((one) => `${one.label}: ${percent(one.alpha)}`).join(", "));
+    byId("own-alphas-line").hidden = !alpha.alphas.length;
+    if (timer || sending || slider.matches(":active")) return; // someone is choosing
+    slider.value = String(1000 * place(alpha.alpha));
+    show(alpha.now);
+  });
+  store.on(["scopes", "brains", "brain"], () => {
+    slider.disabled = !may("admin") || Boolean(current()?.follower);
+  });
+}
+
+async function send() {
+  timer = 0;
+  sending = true;
+  const share = chosen();
+  const found = await setAlpha(share, percent(share));
+  sending = false;
+  store.set({ alpha: found ?? (store.state.alpha && { ...store.state.alpha }) }); // refused: back to what holds
+}
+
+/** Both errors at a share, between the points of the curve; the slider and the curve are by its logarithm. @returns {Errors} */
+function at(share) {
+  const points = known();
+  const next = points.findIndex((one) => one.alpha >= share);
+  if (next <= 0) return { ...points.at(next), alpha: share, refused: share };
+  const [before, after] = points.slice(next - 1, next + 1);
+  const part = Math.log(share / before.alpha) / Math.log(after.alpha / before.alpha);
+  const between = (/** @type {"refused" | "accepted"} */ what) => before[what] + part * (after[what] - before[what]);
+  const accepted = before.accepted == null ? null : between("accepted");
+  return { alpha: share, refused: between("refused"), accepted };
+}
+
+/** The points that the server gave, the present setting among them. */
+function known() {
+  const { curve, now } = store.state.alpha;
+  return [...curve.filter(({ alpha }) => alpha !== now.alpha), now].sort((one, two) => one.alpha - two.alpha);
+}
+
+const ends = () => [store.state.alpha.curve[0].alpha, store.state.alpha.curve.at(-1).alpha];
+
+/** Where on the slider a share is, from 0 to 1. */
+function place(share) {
+  const [least, most] = ends();
+  return Math.min(1, Math.max(0, Math.log(share / least) / Math.log(most / least)));
+}
+
+/** The share that the slider stands at, in two digits. */
+function chosen() {
+  const [least, most] = ends();
+  return Number((least * (most / least) ** (Number(byId("alpha").value) / 1000)).toPrecision(2));
+}
+
+function draw() {
+  const points = known().filter(({ accepted }) => accepted != null);
+  byId("curve").hidden = !points.length;
+  const path = points.map(({ alpha, accepted }) => `${100 * place(alpha)} ${HEIGHT * (1 - accepted)}`).join("L");
+  byId("curve-line").setAttribute("d", `M${path}`);
+  byId("curve-ground").setAttribute("d", `M0 ${HEIGHT}L${path}L100 ${HEIGHT}Z`);
+}
+
+/** @param {Errors} errors */
+function show({ alpha, refused, accepted }) {
+  const strange = accepted == null ? "–" : percent(accepted);
+  say(byId("refused"), percent(refused));
+  say(byId("accepted"), strange);
+  const told = `${percent(refused)} of what I know will be refused; `;
+  const words =
+    accepted == null
+      ? `${told}with one class there are no others to tell what becomes of strangers.`
+      : `${told}of strangers like your other classes, ${strange} would still be taken for something.`;
+  say(byId("refusing-words"), words);
+  byId("alpha").setAttribute("aria-valuetext", words);
+  byId("curve").style.setProperty("--x", String(place(alpha)));
+  byId("curve").style.setProperty("--y", String(1 - (accepted ?? 0)));
+}
+
+const percent = (/** @type {number} */ share) =>
+  `${share < 0.1 ? Number((100 * share).toPrecision(2)) : Math.round(100 * share)} %`;
