@@ -66,7 +66,7 @@ class Prediction:
         confidence: probability-like trust in the best label, in [0, 1].
         ranked: every candidate label with its score, best first.
         focus: how far the best score stands out from the rest (larger: clearer winner).
-        familiarity: how near the input is to what was taught (larger: nearer).
+        familiarity: how far above the threshold of "Nothing I know" the input is: known where it is 0 or more.
         values: a regressor's output; None for a classifier.
     """
 
@@ -92,7 +92,8 @@ class Predictions(Sequence[Prediction]):
         candidates: the C labels that were in question.
         scores: (N, C) float64, larger is better.
         known: (N,) bool.
-        confidence, focus, familiarity: (N,) float64.
+        confidence, focus: (N,) float64.
+        familiarity: (N,) float64, how far above the threshold of "Nothing I know"; `known` is familiarity >= 0.
         values: a regressor's (N, K) output, else None.
 
     >>> answers = Predictions(("cat", "dog"), np.array([[0.9, 0.2], [0.1, 0.3]]),

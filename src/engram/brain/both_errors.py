@@ -40,7 +40,9 @@ def accepted(rates: ErrorRates) -> float | None:
 def percent(share: float) -> str:
     """A share as a reader writes it.
 
-    >>> percent(0.02), percent(0.015), percent(0.304)
-    ('2%', '1.5%', '30%')
+    >>> percent(0.02), percent(0.015), percent(0.304), percent(1e-9)
+    ('2%', '1.5%', '30%', 'under 0.1%')
     """
+    if 0 < share < 0.001:
+        return "under 0.1%"
     return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"

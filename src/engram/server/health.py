@@ -1,4 +1,6 @@
-"""How well each class is known: leave-one-out answers now, and what they were at earlier moments.
+"""How well each class is known: left-out answers now, and what they were at earlier moments.
+
+An example is left out with its near-duplicates, of which one is asked: they count once.
 
 What was is recorded each time health is asked for, and, for brains with a short past, found out once by going back.
 """

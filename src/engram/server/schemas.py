@@ -324,7 +324,9 @@ class Map(BaseModel):
 
 class ClassHealth(BaseModel):
     label: ShownLabel
-    held_back: int = Field(description="Examples answered as if they had never been taught (leave-one-out).")
+    held_back: int = Field(
+        description="Examples answered as if they had never been taught; of near-duplicates one, all of them left out."
+    )
     accuracy: float | None
     confidence: float | None = Field(description="Mean confidence in them.")
     over_time: list[HealthPoint]
@@ -340,7 +342,7 @@ ClassHealth.model_rebuild()
 
 
 class Health(BaseModel):
-    """How well each class is known, on held-back examples."""
+    """How well each class is known, on held-back examples; near-duplicates count once."""
 
     model_config = about(
         {"labels": ["iris", "rose"], "confusion": [[9, 1, 0], [0, 10, 0]],

@@ -31,7 +31,7 @@ function inWords({ accuracy, labels, confusion }) {
     .filter(({ n, i, j }) => n && i !== j)
     .sort((a, b) => b.n - a.n);
   const whole =
-    accuracy == null ? "Not enough examples yet to say." : `${percent(accuracy)} right on examples held back.`;
+    accuracy == null ? "Not enough examples that differ yet to say." : `${percent(accuracy)} right on examples held back.`;
   if (!mistakes.length) return whole;
   const { n, i, j } = mistakes[0];
   return `${whole} Most often ${labels[i]} is taken for ${labels[j]} (${n} of ${confusion[i].reduce((a, b) => a + b)}).`;

@@ -55,12 +55,12 @@ async function send() {
 function at(share) {
   const points = known();
   const next = points.findIndex((one) => one.alpha >= share);
-  if (next <= 0) return { ...points.at(next), alpha: share, refused: share };
+  if (next <= 0) return { ...points.at(next), alpha: share };
   const [before, after] = points.slice(next - 1, next + 1);
   const part = Math.log(share / before.alpha) / Math.log(after.alpha / before.alpha);
-  const between = (/** @type {"refused" | "accepted"} */ what) => before[what] + part * (after[what] - before[what]);
-  const accepted = before.accepted == null ? null : between("accepted");
-  return { alpha: share, refused: between("refused"), accepted };
+  const between = (/** @type {(one: Errors) => number} */ what) => what(before) + part * (what(after) - what(before));
+  const accepted = before.accepted == null ? null : between((one) => one.accepted ?? 0);
+  return { alpha: share, refused: share * between(({ alpha, refused }) => refused / alpha), accepted };
 }
 
 /** The points that the server gave, the present setting among them. */
@@ -107,5 +107,7 @@ function show({ alpha, refused, accepted }) {
   byId("curve").style.setProperty("--y", String(1 - (accepted ?? 0)));
 }
 
-const percent = (/** @type {number} */ share) =>
-  `${share < 0.1 ? Number((100 * share).toPrecision(2)) : Math.round(100 * share)} %`;
+function percent(/** @type {number} */ share) {
+  if (share < 0.001) return share ? "under 0.1 %" : "0 %";
+  return `${share < 0.1 ? Number((100 * share).toPrecision(2)) : Math.round(100 * share)} %`;
+}
