@@ -98,14 +98,14 @@ class Answer(BaseModel):
     label: ShownLabel | None = Field(description='The best label, or null: "Nothing I know".')
     known: bool
     confidence: float | None
-    focus: float | None
-    familiarity: float | None
+    focus: float | None = Field(description="How much more it resembles the nearest class than the others on average.")
+    familiarity: float | None = Field(description="How far above the threshold: known where it is 0 or more.")
     ranked: list[Ranked] = Field(description="Best first, whether known or not.")
 
 
 class Answers(BaseModel):
     model_config = about(
-        {"answers": [{"label": "right", "known": True, "confidence": 0.97, "focus": 1.2, "familiarity": -3.4,
+        {"answers": [{"label": "right", "known": True, "confidence": 0.97, "focus": 1.2, "familiarity": 0.34,
                       "ranked": [{"label": "right", "score": 0.99}, {"label": "up", "score": 0.1}]}], "seq": 42}
     )
 
