@@ -1,4 +1,4 @@
-"""The script that runs the scripts that show faults tells which of them hold."""
+"""Faults that were found from outside stay away: the scripts that show them hold, and what runs them tells so."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ from pathlib import Path
 
 import pytest
 import repro
+
+FOLDER = repro.folder()
+
+
+@pytest.mark.skipif(FOLDER is None, reason="no folder `repro` beside the one that ENGRAM_DATA names")
+@pytest.mark.parametrize("script", repro.scripts(FOLDER) if FOLDER else [], ids=lambda script: script.stem)
+def test_a_fault_found_from_outside_is_gone(script: Path) -> None:
+    found = repro.outcome(script)
+    assert found.holds, found.said
+
 
 SCRIPTS = {
     "holds": "print('something')\nprint('HOLDS')\n",
