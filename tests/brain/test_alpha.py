@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,25 @@ def test_a_brain_in_memory_takes_it_along(tmp_path: Path) -> None:
     brain.save(tmp_path / "brain")
     with Brain.open(tmp_path / "brain") as saved:
         assert [(one.alpha, one.alphas) for one in (brain, copy, saved)] == [(0.1, {"fern": 0.3})] * 3
+
+
+def test_labels_may_be_numbers(tmp_path: Path) -> None:
+    with Brain.create(tmp_path / "brain") as brain:
+        brain.learn(POINTS["cup"], 7)
+        brain.learn(POINTS["fern"], 8)
+        brain.set_alpha(0.3, 7)
+        with reopened(brain) as again:
+            assert again.alphas == {7: 0.3}
+
+
+def test_an_export_tells_of_it_and_an_import_leaves_it_as_it_is(brain: Brain) -> None:
+    brain.set_alpha(0.2)
+    file = io.StringIO()
+    brain.export(file)
+    assert "20% of what is known may be refused" in file.getvalue()
+    other = Brain(brain.bundle, alpha=0.1)
+    other.import_events(io.StringIO(file.getvalue()))
+    assert (other.digest(), other.alpha) == (brain.digest(), 0.1)
 
 
 def test_it_can_be_set_before_anything_is_taught(tmp_path: Path) -> None:

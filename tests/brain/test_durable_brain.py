@@ -109,6 +109,12 @@ class DurableBrain(RuleBasedStateMachine):
         self.held = [(point, new if label == old else label) for point, label in self.held]
         self.note_moment()
 
+    @rule(data=st.data(), alpha=st.sampled_from([0.01, 0.1, 0.3]))
+    def set_alpha(self, data: st.DataObject, alpha: float) -> None:
+        known = [None, *sorted({label for _, label in self.held})]
+        self.brain.set_alpha(alpha, data.draw(st.sampled_from(known)))
+        self.note_moment()
+
     @rule()
     def consolidate(self) -> None:
         self.brain.consolidate()
@@ -145,6 +151,7 @@ class DurableBrain(RuleBasedStateMachine):
     @rule(cut=st.booleans(), bare=st.booleans())
     def reopen(self, cut: bool, bare: bool) -> None:
         """Properly closed, or as after a crash; with the snapshots, or without."""
+        shares = self.brain.alpha, self.brain.alphas
         if cut:
             self.brain._journal.log.close()  # type: ignore[union-attr]  # lets go of the lock, as the system would
             self.brain._journal = None
@@ -155,6 +162,7 @@ class DurableBrain(RuleBasedStateMachine):
             for snapshot in (self.folder / "brain").glob("snapshot-*"):
                 snapshot.unlink()
         self.brain = Brain.open(self.folder / "brain")
+        assert (self.brain.alpha, self.brain.alphas) == shares
 
     def count(self, pair: tuple[tuple[int, ...], str]) -> int:
         return self.brain.holds(np.array(pair[0], float), pair[1])[0]
