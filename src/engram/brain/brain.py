@@ -41,7 +41,7 @@ class Brain(Exchanging):
         bundle: a bundle or backbone, or the name or folder of one ("descriptor" describes pictures by hand). None
             decides by the first inputs: pictures are shown to the packaged "photos", numbers taken as they are.
         gate: learn only what is not well known yet: where the right label leads by less than this. See `FastHead`.
-        alpha: share of known things that may be refused as unknown.
+        alpha: share of known things that may be refused as unknown, until `set_alpha` changes it.
         memory_budget: bytes for single examples in the head; beyond it the least are merged and let go.
         unknowns: how many refused inputs the inbox keeps.
         device: the id of this brain among those it may be melded with; None for a random one.

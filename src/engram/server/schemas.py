@@ -209,7 +209,7 @@ class LabelCount(BaseModel):
 class Entry(BaseModel):
     seq: int
     time: datetime
-    kind: str = Field(description="taught, forgot label, forgot examples, renamed, relabelled, melded, …")
+    kind: str = Field(description="taught, forgot label, forgot examples, renamed, relabelled, alpha set, melded, …")
     teacher: ShownText | None
     labels: list[LabelCount]
     note: ShownText
