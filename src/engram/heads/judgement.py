@@ -111,7 +111,7 @@ def _candidate(
     if kind == "prototypes":
         centres = _prototypes(discriminant, leave_out.classes, episodes)
         comparison = leave_out.compare(centres, holders(episodes, leave_out.sample))
-        return ByPrototype(centres), centres.best(comparison.cosine())
+        return ByPrototype(centres), centres.best(comparison.cosines)
     if kind == "kernel":
         kernels = [Kernel.of(discriminant.sums, episodes, width) for width in WIDTHS]
         left = [kernel.left_out(leave_out.sample) for kernel in kernels]

@@ -108,20 +108,29 @@ class Centres:
         return scores if self.starts is None else np.maximum.reduceat(scores, self.starts, axis=1)
 
 
-class Comparison(NamedTuple):
-    """(N, K) of inputs with centres, and (N,) xᵀAx, all about the middle. A centre that is not there has −inf."""
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Inputs compared with centres, all about the middle. A centre that is not there has a product of −inf.
 
-    products: FloatArray  # xᵀ A μ
-    norms: FloatArray  # μᵀ A μ, broadcastable to (N, K)
-    own: FloatArray  # xᵀ A x
-    widening: FloatArray  # 1/(1 + 1/n), broadcastable to (N, K)
+    Attributes:
+        products: (N, K) xᵀ A μ.
+        norms: μᵀ A μ, broadcastable to (N, K).
+        own: (N,) xᵀ A x.
+        widening: 1/(1 + 1/n), broadcastable to (N, K).
+    """
 
-    def cosine(self) -> FloatArray:
-        """Cosine between x and μ in the metric of A; 0 for a centre at the middle."""
+    products: FloatArray
+    norms: FloatArray
+    own: FloatArray
+    widening: FloatArray
+
+    @cached_property
+    def cosines(self) -> FloatArray:
+        """(N, K) cosines between x and μ in the metric of A; 0 for a centre at the middle."""
         squared = self.own[:, None] * self.norms
-        least = 1e-20 * max(float(squared.max(initial=0.0)), 1e-280)  # below it is rounding
-        cosine: FloatArray = np.where(squared > least, self.products / np.sqrt(np.maximum(squared, least)), 0.0)
-        return np.where(np.isfinite(self.products), np.clip(cosine, -1.0, 1.0), self.products)
+        least = max(1e-20 * float(squared.max(initial=0.0)), 1e-300)  # below it is rounding
+        cosines: FloatArray = self.products / np.sqrt(np.maximum(squared, least))
+        return cosines
 
     def linear(self) -> FloatArray:
         """xᵀAμ − μᵀAμ/2, the linear discriminant."""

@@ -77,6 +77,11 @@ class Quantisation:
         can have been taught. Of these, values beyond the limit count as the limit.
         """
         lost: npt.NDArray[np.bool_] = np.zeros(len(vectors), bool)
+        if not self.normalise or vectors.any(axis=1).all():
+            centred = self._centred(vectors)
+            if max(centred.max(), -centred.min()) <= LIMIT:
+                centred += 0.0  # no negative zeros
+                return centred, lost
         if self.normalise:  # zeros have no direction
             lost |= ~vectors.any(axis=1)
         centred = self._centred(np.where(lost[:, None], 1.0, vectors) if lost.any() else vectors)

@@ -38,7 +38,7 @@ class ByPrototype(NamedTuple):
     centres: Centres
 
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
-        return self.centres.best(metric.compare(rows, self.centres).cosine())
+        return self.centres.best(metric.compare(rows, self.centres).cosines)
 
 
 class Answer(NamedTuple):
@@ -115,12 +115,12 @@ def score(comparison: Comparison, kind: ReadOutKind, freedom: float) -> FloatArr
         return comparison.linear() * freedom
     if kind == "priors":
         return comparison.linear() * freedom - np.log(1.0 / comparison.widening - 1.0)
-    return comparison.cosine()
+    return comparison.cosines
 
 
 def resemblance(comparison: Comparison, by_distance: bool, freedom: float) -> FloatArray:
     """(N, K) how much inputs are like centres: the cosine, or −ln of the distance in deviations of an example."""
     if not by_distance:
-        return np.where(np.isfinite(comparison.products), comparison.cosine(), -np.inf)
-    distance = np.where(np.isfinite(comparison.products), comparison.distance(), np.inf)
-    return -0.5 * np.log(np.maximum(distance * freedom, 1e-12))
+        return comparison.cosines
+    alike: FloatArray = -0.5 * np.log(np.maximum(comparison.distance() * freedom, 1e-12))
+    return alike

@@ -128,12 +128,14 @@ class ReadOut:
         """The sample, how it is answered, each example as if it and its near-duplicates had never been taught, and the
         temperature of the scores."""
         judged = self._judge()
-        return judged.sample, self.reading(alphas).read(judged.by_class, judged.scores), judged.temperature
+        with np.errstate(invalid="ignore"):  # an example that is all there is of the only class has no score at all
+            answer = self.reading(alphas).read(judged.by_class, judged.scores)
+        return judged.sample, answer, judged.temperature
 
     def cosines(self, rows: FloatArray) -> FloatArray:
         """(N, C) cosines with the class means."""
         discriminant = self.discriminant()
-        return discriminant.metric.compare(rows, discriminant.classes()).cosine()
+        return discriminant.metric.compare(rows, discriminant.classes()).cosines
 
     def _catch_up(self, discriminant: Discriminant) -> None:
         if self._queue:
