@@ -40,6 +40,7 @@ class Discriminant:
         within: the squared length in A that things of one class scatter by, as the bundle has it; 0 if it does not say.
         norms: (C,) s_cᵀ A s_c.
         steps: how often A has changed since it was made.
+        origin: the same for copies, which have all changes in common up to where they were made.
     """
 
     def __init__(self, sums: ExactSums, prior: Prior, shrinkage: Shrinkage) -> None:
@@ -51,6 +52,7 @@ class Discriminant:
         self._updates = np.empty((_FOLD_AT, sums.width))
         self._rank, self._sign = 0, 1
         self.steps = 0
+        self.origin = object()
         self._recent: list[tuple[int, FloatArray]] = []
         self.norms = self._norms()
 

@@ -8,6 +8,7 @@ a frozen backbone below, a fast, exact, melding memory on top.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,7 @@ class FastHead(FastMemory):
         self.sums.subtract(rows, classes)
         self._episodes.remove(rows, classes)
         self._readout.note(Change(rows, classes, -1))
+        self._learned_by = get_ident()
         for label in set(labels):
             if not self.sums.counts[self._book[label]]:
                 self._drop(label, np.zeros((self.sums.width, self.sums.width)))
@@ -237,8 +239,30 @@ class FastHead(FastMemory):
     def view(self) -> HeadView:
         """What the head knows now, for any thread to ask while it learns on; work that is due is done first."""
         with self._lock:
-            reading = self._readout.reading(self._shares()).kept() if self._book else None
-            return HeadView(self.labels, self.width, self._quantise, reading)
+            if self._learned_by in (None, get_ident()):  # no one else waits for the lock
+                return self._see()
+            if (seen := self._fresh()) is not None:
+                return seen
+        with self._making:  # a view is made by one thread at a time, from a copy: whoever teaches need not wait for it
+            with self._lock:
+                if (seen := self._fresh()) is not None:
+                    return seen
+                twin = self.copy()
+            view = twin._see()
+            with self._lock:
+                self._readout.adopt(twin._readout)
+                if self._state() == twin._state():
+                    self._seen = twin._seen
+            return view
+
+    def predict(self, inputs: Any, among: Iterable[Label] | None = None) -> Predictions:
+        """Answer (N, D) features, or one (D,); `among` limits the candidates. Teaching never waits for it.
+
+        Raises:
+            InputError: wrong width, NaN or infinity.
+            LabelError: `among` names a label that was never taught.
+        """
+        return self.view().predict(inputs, among)
 
     def similarity(self, inputs: Any) -> FloatArray:
         """(N, N) cosines between features in the metric of the read-out: what is alike, by what was learned."""
@@ -297,17 +321,27 @@ class FastHead(FastMemory):
         self._episodes.reserve(len(self.sums.counts))
         self._episodes.add(vectors, classes, keys)
         self._readout.note(Change(vectors, classes, 1))
+        self._learned_by = get_ident()
         self._make_room()
-
-    def _predictions(
-        self, vectors: FloatArray, candidates: tuple[Label, ...], columns: list[int] | None
-    ) -> Predictions:
-        return Predictions(candidates, *self._readout.reading(self._shares()).answer(vectors, columns))
 
     def _scores(self, vectors: FloatArray) -> FloatArray:
         return self._readout.reading(self._shares()).answer(vectors, None).scores
 
     # How it is done
+
+    def _state(self) -> tuple[Any, ...]:
+        """What a view depends on: equal exactly while no other one is due."""
+        return self._readout.version, self.labels, self.width, self.alpha, tuple(self._alphas.items())
+
+    def _fresh(self) -> HeadView | None:
+        return self._seen[1] if self._seen is not None and self._seen[0] == self._state() else None
+
+    def _see(self) -> HeadView:
+        if (seen := self._fresh()) is None:
+            reading = self._readout.reading(self._shares()).kept() if self._book else None
+            seen = HeadView(self.labels, self.width, self._quantise, reading)
+            self._seen = self._state(), seen
+        return seen
 
     def _shares(self) -> FloatArray:
         return np.array([self._alphas.get(label, self.alpha) for label in self._book])

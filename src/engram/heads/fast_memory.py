@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from threading import Lock
 from typing import Any, Self, get_args
 
 import numpy as np
@@ -15,6 +16,7 @@ from engram.heads.quantisation import Quantisation, check_rows
 from engram.heads.reading import ReadOutKind
 from engram.heads.readout import ReadOut
 from engram.heads.shrinkage import Prior
+from engram.heads.view import HeadView
 from engram.inputs.vectors import as_covariance, as_labels, as_vectors, check_varies, kept_labels
 from engram.learner import FloatArray, InputError, Label, State
 
@@ -48,6 +50,9 @@ class FastMemory(Head):
         self.readout: ReadOutKind = readout
         self._quantise = Quantisation(step, normalise)
         self._covariance: FloatArray | None = None
+        self._making = Lock()  # held by the thread that makes a view
+        self._seen: tuple[tuple[Any, ...], HeadView] | None = None  # the last view, and the state it is of
+        self._learned_by: int | None = None  # the thread that taught or forgot last
         self._set_statistics(mean, covariance)
 
     # What can be asked of it

@@ -126,7 +126,7 @@ def _candidate(
 def _novelty(discriminant: Discriminant, leave_out: LeaveOut, by_class: Comparison, raw: bool) -> Novelty:
     sample = leave_out.sample
     freedom, index = discriminant.freedom, np.arange(len(sample.truth))
-    alike = resemblance(by_class, raw, freedom)
+    alike = resemblance(by_class, raw, freedom).copy()
     own = alike[index, sample.truth].copy()
     alike[index, sample.truth] = -np.inf
     kept, alone = np.flatnonzero(np.isfinite(own)), ~np.isfinite(own)

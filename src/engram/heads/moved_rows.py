@@ -15,7 +15,7 @@ class MovedRows:
     """
 
     def __init__(self) -> None:
-        self._discriminant: Discriminant | None = None
+        self._origin: object | None = None
         self._steps = 0
         self._places: dict[bytes, int] = {}
         self._moved: FloatArray = np.zeros((0, 0))
@@ -37,10 +37,10 @@ class MovedRows:
         return moved
 
     def _follow(self, discriminant: Discriminant) -> None:
-        due = discriminant.since(self._steps) if discriminant is self._discriminant else None
+        due = discriminant.since(self._steps) if discriminant.origin is self._origin else None
         if due is None:
             self._places = {}
         elif len(self._rows):
             for sign, updates in due:
                 self._moved = self._moved - sign * (self._rows @ updates.T) @ updates
-        self._discriminant, self._steps = discriminant, discriminant.steps
+        self._origin, self._steps = discriminant.origin, discriminant.steps

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,14 @@ from engram.learner import FloatArray
 _BLOCK = 128  # changes after which the precision is brought up to date, asked or not
 
 
+class _Born(NamedTuple):
+    """What a copy was made of: the state of the original, its version, and how many changes waited (None: not kept)."""
+
+    stamp: object
+    version: int
+    queued: int | None
+
+
 class ReadOut:
     """Answers from sums and episodes that grow beside it.
 
@@ -36,6 +45,9 @@ class ReadOut:
         prior: the backbone's covariance.
         raw: whether the features are raw readings, told apart by their distance, not their direction.
         kind: "auto" takes what does best on left-out examples; the others are fixed.
+
+    Attributes:
+        version: how often what it is made from has changed.
     """
 
     def __init__(
@@ -50,16 +62,34 @@ class ReadOut:
         self._judgement: Judgement | None = None
         self._reading: Reading | None = None
         self._moved = MovedRows()
+        self.version = 0
+        self._stamp = object()
+        self._born: _Born | None = None
 
     def copy(self, sums: ExactSums, episodes: Sequence[Episodes]) -> ReadOut:
         """The same read-out of copies of the sums and episodes."""
         made = copy(self)
         made.sums, made.episodes, made._queue = sums, episodes, list(self._queue)
-        made._sampler = Sampler(not self.raw, self.prior.usual)
         made._discriminant = self._discriminant and self._discriminant.copy(sums)
-        made._moved = MovedRows()
+        made._sampler, made._moved = copy(self._sampler), copy(self._moved)
+        made._born = _Born(self._stamp, self.version, None if self._discriminant is None else len(self._queue))
         made.regrouped()
+        made.version = self.version
         return made
+
+    def adopt(self, other: ReadOut) -> None:
+        """Take over the work of a copy that has been asked meanwhile, as far as it still holds."""
+        born = other._born
+        if born is None or other._discriminant is None or born.stamp is not self._stamp:
+            return
+        if born.queued is None and born.version != self.version:
+            return  # what came since was not queued
+        self._discriminant = other._discriminant.copy(self.sums)
+        self._queue = self._queue[born.queued or 0 :]
+        self._waiting = sum(len(change.rows) for change in self._queue)
+        self._sampler, self._moved, self._stamp = other._sampler, other._moved, object()
+        if born.version == self.version:
+            self._sample, self._judgement = other._sample, other._judgement
 
     def note(self, change: Change) -> None:
         """The sums have changed by these examples; the read-out follows when asked, or in blocks."""
@@ -77,11 +107,12 @@ class ReadOut:
     def regrouped(self) -> None:
         """Other examples are kept now, or the same belong to other prototypes."""
         self._sample, self._judgement, self._reading = None, None, None
+        self.version += 1
 
     def invalidate(self) -> None:
         """Make all anew from the sums when next asked."""
         self.regrouped()
-        self._discriminant, self._queue, self._waiting = None, [], 0
+        self._discriminant, self._queue, self._waiting, self._stamp = None, [], 0, object()
 
     def discriminant(self) -> Discriminant:
         """The metric, up to date with the sums."""
@@ -89,7 +120,7 @@ class ReadOut:
         if self._discriminant is not None and self._discriminant.shrinkage == wanted:
             self._catch_up(self._discriminant)
             return self._discriminant
-        self._queue, self._waiting = [], 0
+        self._queue, self._waiting, self._stamp = [], 0, object()
         self._discriminant = Discriminant(self.sums, self.prior, wanted)
         return self._discriminant
 
@@ -139,7 +170,7 @@ class ReadOut:
 
     def _catch_up(self, discriminant: Discriminant) -> None:
         if self._queue:
-            changes, self._queue, self._waiting = self._queue, [], 0
+            changes, self._queue, self._waiting, self._stamp = self._queue, [], 0, object()
             discriminant.absorb(changes)
 
     def _judge(self) -> Judgement:

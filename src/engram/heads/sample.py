@@ -54,7 +54,7 @@ class Sampler:
 
     def __init__(self, near: bool, usual: float) -> None:
         self._near, self._usual = near, usual
-        self._known: dict[Episodes, _Known] = {}
+        self._known: dict[int, _Known] = {}  # by the address of a class's rows, which copies share
 
     def sample(self, classes: Sequence[Episodes], counts: FloatArray) -> Sample:
         """Up to 64 examples of each class and 640 in all.
@@ -67,7 +67,8 @@ class Sampler:
             taught = taught[np.linspace(0, len(taught) - 1, ALTOGETHER).astype(np.intp)]
         most = int(np.clip(ALTOGETHER // max(len(taught), 1), 1, PER_CLASS))
         found = {place: self._neighbours(classes[place], most) for place in taught.tolist() if len(classes[place].rows)}
-        self._known = {classes[place]: self._known[classes[place]] for place in found}  # none of a class that is gone
+        there = {_address(classes[place].rows) for place in found}
+        self._known = {address: known for address, known in self._known.items() if address in there}
         near = share_of_reach(classes[0].width) if self._near and found else 0.0
         between = min(self._between(classes, found), FRAMES * self._usual) if near else 0.0
         groups = np.where(counts > 0, 1.0, 0.0)
@@ -92,9 +93,10 @@ class Sampler:
         return _joined(parts, groups, classes[0].width if classes else 0)
 
     def _neighbours(self, episodes: Episodes, most: int) -> Neighbours:
-        known = self._known.get(episodes)
-        if known is None or not known.still(episodes, most):
-            self._known[episodes] = known = _Known(episodes.rows, most, Neighbours.of(episodes, most))
+        address = _address(episodes.rows)
+        known = self._known.get(address)
+        if known is None or len(known.rows) != len(episodes.rows) or known.most != most:
+            self._known[address] = known = _Known(episodes.rows, most, Neighbours.of(episodes, most))
         return known.neighbours
 
     @staticmethod
@@ -108,15 +110,15 @@ class Sampler:
 
 
 class _Known(NamedTuple):
+    """Of rows that are only ever appended to; holding them keeps their address their own."""
+
     rows: Rows
     most: int
     neighbours: Neighbours
 
-    def still(self, episodes: Episodes, most: int) -> bool:
-        """Whether the class holds the same rows: they are only ever appended to, or replaced by others."""
-        rows = episodes.rows
-        same = self.rows.base is rows.base and len(self.rows) == len(rows) and self.most == most
-        return same and self.rows.__array_interface__["data"] == rows.__array_interface__["data"]
+
+def _address(rows: Rows) -> int:
+    return int(rows.__array_interface__["data"][0])
 
 
 def _distinct(neighbours: Neighbours, reach: float) -> float:
