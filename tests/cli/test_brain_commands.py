@@ -371,3 +371,24 @@ def test_teaching_sets_how_much_may_be_refused(engram: Terminal) -> None:
 def test_what_is_no_share_is_wrong_usage(engram: Terminal, share: str) -> None:
     engram.says("teach", "b", "train", "--backbone", "descriptor")
     assert "no share between 0 and 1" in engram.refuses("alpha", "b", share, code=2)
+
+
+def test_what_a_label_is_not_is_taught_and_told_and_forgotten(engram: Terminal, shelf: Path) -> None:
+    engram.says("teach", "b", "train", "--backbone", "descriptor")
+    before = json.loads(engram.says("info", "b", "--json"))
+    grey = pictures(shelf / "odd", ("grey",), 3) / "grey"
+    assert engram.says("teach", "b", grey, "--not", "red", "--teacher", "ada") == "Learned 3 that are not red.\n"
+    assert "red (3)" in engram.says("info", "b")
+    assert "taught not" in engram.says("history", "b")
+    answers = json.loads(engram.says("predict", "b", grey, "--json"))["answers"]
+    assert "red" not in [one["label"] for one in answers]
+    engram.says("forget", "b", "--teacher", "ada")
+    after = json.loads(engram.says("info", "b", "--json"))
+    assert (after["digest"], after["counterexamples"]) == (before["digest"], [])
+
+
+def test_counterexamples_need_a_label_that_is_known_and_go_alone(engram: Terminal) -> None:
+    engram.says("teach", "b", "train", "--backbone", "descriptor")
+    assert "was never taught" in engram.refuses("teach", "b", "test/red", "--not", "mauve")
+    assert "--not goes with" in engram.refuses("teach", "b", "test/red", "--not", "red", "--label", "blue", code=2)
+    assert "No brain at" in engram.refuses("teach", "nowhere", "test/red", "--not", "red")

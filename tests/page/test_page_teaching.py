@@ -117,6 +117,23 @@ def test_a_wrong_answer_is_corrected_in_one_click(visitor: Visitor, brain: Brain
     until(lambda: brain.counts == {"mug": 6, "sunflower": 7})
 
 
+def test_a_wrong_answer_is_said_to_be_wrong_in_one_click(visitor: Visitor, brain: Brain, tmp_path: Path) -> None:
+    brain.teach("tent", label="mug")
+    brain.teach("sunflower")
+    page = visitor.visit(brain)
+    page.set_input_files("#choose-files", written(tmp_path, "tent", 1))
+    until(lambda: page.locator("#verdict-label").inner_text() == "mug")
+    page.get_by_role("button", name="Not a mug").click()
+    page.get_by_text("Learned: this is not mug.").wait_for()
+    until(lambda: page.locator("#verdict-label").inner_text() == "Nothing I know")
+    assert page.get_by_role("button", name="Not a").count() == 0
+    assert brain.counts == {"mug": 6, "sunflower": 6}
+    assert brain.get("info")["counterexamples"] == [{"label": "mug", "count": 1}]
+    assert brain.get("history")["entries"][0]["kind"] == "taught not"
+    page.get_by_role("button", name="Undo").first.click()
+    until(lambda: page.locator("#verdict-label").inner_text() == "mug")
+
+
 def test_several_pictures_at_once_are_named_together(visitor: Visitor, brain: Brain, tmp_path: Path) -> None:
     page = visitor.visit(brain)
     page.set_input_files("#choose-files", written(tmp_path, "tent", 10))

@@ -37,6 +37,34 @@ def test_one_label_may_stand_for_all(demo: Demo) -> None:
     assert demo.get("/classes").json()["classes"][0]["label"] == 7
 
 
+def test_what_a_label_is_not_is_taught_once_told_in_the_history_and_forgotten(taught: Demo) -> None:
+    odd = [0.7, 0.6]
+    wrong = labels(taught.post(ASK, json={"vectors": [odd]}))[0] or "right"
+    before = taught.get("/info").json()
+    lesson, key = {"vectors": [odd], "label": wrong, "not": True}, {"Idempotency-Key": "not-1"}
+    answer, again = (taught.post(TEACH, json=lesson, headers=key) for _ in range(2))
+    assert (answer.status_code, answer.json(), again.json()) == (201, answer.json(), answer.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    asked = taught.post(ASK, json={"vectors": [odd]}).json()["answers"][0]
+    assert (asked["label"], asked["ranked"][-1]) == (None, {"label": wrong, "score": None})
+    entry = taught.get("/history").json()["entries"][0]
+    assert (entry["kind"], entry["labels"]) == ("taught not", [{"label": wrong, "count": 1}])
+    now = taught.get("/info").json()
+    assert (now["examples"], now["counterexamples"]) == (before["examples"], [{"label": wrong, "count": 1}])
+    assert taught.client.delete(f"{taught.path}/examples/{answer.json()['ids'][0]}").status_code == 200
+    after = taught.get("/info").json()
+    assert (after["digest"], after["counterexamples"]) == (before["digest"], [])
+
+
+def test_what_a_label_is_not_comes_in_any_body_and_needs_a_label_that_is_known(taught: Demo) -> None:
+    assert taught.raw(TEACH, RIGHT, label="up", **{"not": "true"}).status_code == 201
+    refused = taught.post(TEACH, json={"vectors": [UP], "label": "left", "not": True})
+    assert (refused.status_code, refused.json()["detail"][:24]) == (404, "'left' was never taught.")
+    assert taught.post(TEACH, json={"vectors": [UP], "label": "up", "not": "perhaps"}).status_code == 422
+    assert taught.raw(TEACH, UP, label="up", **{"not": "perhaps"}).status_code == 422
+    assert taught.get("/info").json()["counterexamples"] == [{"label": "up", "count": 1}]
+
+
 def test_raw_floats_teach_the_same_as_json(demo: Demo, taught: Demo) -> None:
     for row, label in zip(LESSON["vectors"], LESSON["labels"], strict=True):
         assert demo.raw(TEACH, row, label=label, width="2").status_code == 201

@@ -22,7 +22,7 @@ from engram.brain.examples import Examples, as_bundle, default_bundle, gather, t
 from engram.brain.interchange import Exchanging
 from engram.brain.lessons import Learned, Lesson, quantisation_of, rows_of, rows_to_learn
 from engram.brain.melding import MeldReport
-from engram.brain.receipts import receipts_of
+from engram.brain.receipts import counter_receipts_of, receipts_of
 from engram.brain.timeline import ALPHA, FORKED, RENAMED
 from engram.brain.unknowns import Group, alike, likeness
 from engram.heads.fast_memory import as_alpha
@@ -143,6 +143,40 @@ class Brain(Exchanging):
             rows = rows_to_learn(chosen, chosen.features(examples.items), examples)
             return self._callers.commit(replace(lesson, bundle=chosen, rows=rows, receipts=receipts_of(rows)))
 
+    def learn_not(
+        self,
+        inputs: Any,
+        labels: Any,
+        *,
+        teacher: str | None = None,
+        sources: Sequence[str | None] | None = None,
+        answer: Answer | None = None,
+    ) -> Learned:
+        """Learn that inputs are not of a label: counterexamples, beside what was taught.
+
+        What is more like a counterexample than like its label is not called so any more. What is more like it than like
+        anything taught is unknown, unless the counterexample itself is taught as something else. `forget_not` unlearns
+        counterexamples exactly; they go with their label too, and with `forget(ids=…)` and `forget(teacher=…)`.
+
+        Args:
+            inputs: as for `learn`.
+            labels: the label that each is not of, or one for all.
+            teacher, sources, answer: as for `learn_examples`.
+
+        Returns:
+            The number of each counterexample.
+
+        Raises:
+            NotTaughtError: a label was never taught, so nothing is called so.
+            InputError, LabelError, OSError: nothing was changed.
+        """
+        bundle, examples = self._gather(inputs)
+        named = examples.labelled(labels, None)
+        rows = rows_to_learn(bundle, bundle.features(examples.items), examples)
+        pictures = self._pictures(bundle, examples, range(len(examples)))
+        return self._learn_not(Lesson(bundle, rows, counter_receipts_of(rows), named, _sources(examples, sources),
+                                      pictures, teacher, True, answer, columns=examples.columns))
+
     def predict(
         self,
         inputs: Any,
@@ -229,6 +263,22 @@ class Brain(Exchanging):
                 self._forget_rows(rows, targets)
             else:
                 self._forget_ids(self._ids_of(teacher) if teacher is not None else list(ids or ()), teacher)
+
+    def forget_not(self, inputs: Any, labels: Any) -> None:
+        """Unlearn counterexamples for good: the digest is again that of a brain that never saw them.
+
+        Args:
+            inputs: as they were taught.
+            labels: the label that each was said not to be of, or one for all.
+
+        Raises:
+            NotTaughtError: one is no counterexample of its label that was taught here, or not so often. Nothing was
+                changed.
+        """
+        bundle, found = self._gather(inputs)
+        rows = rows_of(bundle, bundle.features(found.items))
+        with self._change():
+            self._forget_not(rows, found.labelled(labels, None))
 
     def rename(self, old: Label, new: Label) -> None:
         """Call a label by another name, here and in all that is melded later.

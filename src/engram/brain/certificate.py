@@ -48,9 +48,9 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
         InputError: the folder holds something else.
     """
     slots = {slot.device: slot for slot in brain.slots()}
-    sums = [sum_of(slots, "the melded brain is exactly the sum of all contributions", brain.digest())]
+    sums = [sum_of(slots, "the melded brain is exactly the sum of all contributions", brain.sums_digest())]
     for device, slot in slots.items():
-        sums.append(sum_of([device], f"device {device} contributed what it says", slot.head.digest()))
+        sums.append(sum_of([device], f"device {device} contributed what it says", slot.head.sums_digest()))
     for name, part in parts.items():
         for slot in part.slots():
             if slot.device not in slots or slots[slot.device].head.digest() != slot.head.digest():
@@ -59,7 +59,7 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
                     "again, then prove."
                 )
         devices = [slot.device for slot in part.slots()]
-        sums.append(sum_of(devices, f"{name} is exactly the sum of its devices' contributions", part.digest()))
+        sums.append(sum_of(devices, f"{name} is exactly the sum of its devices' contributions", part.sums_digest()))
     taught = {device for device, slot in slots.items() if slot.head.sums.counts.any()}
     left = taught - {slot.device for part in parts.values() for slot in part.slots()}
     if left:
@@ -116,7 +116,7 @@ def prove_forgotten(
         "receipts": [[name, *listed] for name, listed in receipts.items()],
     }
     total = brain.exact_sums()
-    sums = [sum_of(["now"], "the state is that of this brain", brain.digest())]
+    sums = [sum_of(["now"], "the state is that of this brain", brain.sums_digest())]
     if keep is not None:
         if forgotten["before"] is None or None in names:
             raise InputError(
@@ -143,6 +143,8 @@ def _receipts(slots: Sequence[Slot]) -> dict[Label, list[str]]:
 
 def _before(brain: Brain, gone: Sequence[str]) -> str | None:
     """The digest before exactly these were forgotten, if nothing has changed since."""
+    if brain.counterexamples:  # those digests tell of them too, the sums do not
+        return None
     now = brain.digest()
     for edict in brain.edicts:
         if edict.kind == "forget examples" and edict.after == now and sorted(gone) == sorted(edict.receipts):

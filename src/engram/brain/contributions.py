@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from engram.brain.forgetting import only_labels, plan_forgetting, without
 from engram.brain.lineage import Lineage
 from engram.brain.melding import Union, unite
 from engram.brain.pseudonyms import is_pseudonym
-from engram.brain.receipts import Receipts, receipts_of
+from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.slots import Contents, Slot
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import as_labels
@@ -27,6 +27,16 @@ Rows = npt.NDArray[np.int16]
 Parts = tuple[dict[str, Slot], dict[str, Edict]]
 
 
+class Against(NamedTuple):
+    """Counterexamples: (N, D) rows, and the N labels that they are not of."""
+
+    rows: Rows = np.zeros((0, 0), np.int16)
+    labels: tuple[Label, ...] = ()
+
+
+NOTHING = Against()
+
+
 @dataclass(frozen=True)
 class Ruling:
     """A forget or rename that was found possible: everything that can fail has been done, on copies.
@@ -36,6 +46,7 @@ class Ruling:
         others: the other devices' slots, which have obeyed.
         rows, labels: the single examples that the total loses.
         mine: the places of those that one's own slot loses.
+        against: the counterexamples that are lost; they are one's own.
     """
 
     edict: Edict
@@ -43,6 +54,7 @@ class Ruling:
     rows: Rows = field(default_factory=lambda: np.zeros((0, 0), np.int16))
     labels: tuple[Label, ...] = ()
     mine: tuple[int, ...] = ()
+    against: Against = NOTHING
 
 
 class Contributions:
@@ -78,7 +90,7 @@ class Contributions:
     @property
     def like(self) -> Label | None:
         """Some label that is known: new ones share its type."""
-        return next(iter(self.total.labels), None)
+        return next(iter(self.total.named), None)
 
     def all(self) -> list[Slot]:
         """One's own slot, then the others by device."""
@@ -94,6 +106,12 @@ class Contributions:
             head.learn_rows(rows, labels, receipts)
         self._tell_alphas(self.alphas.keys() & set(labels))
         self.own.receipts.add(receipts, labels)
+        self.own.changed(len(rows))
+
+    def learn_not(self, rows: Rows, labels: Sequence[Label]) -> None:
+        """Learn counterexamples of labels that are known."""
+        for head in self.heads():
+            head.learn_not_rows(rows, labels)
         self.own.changed(len(rows))
 
     def worth_learning(self, rows: Rows, labels: Sequence[Label]) -> list[int]:
@@ -169,16 +187,22 @@ class Contributions:
 
     def rule_forgetting_label(self, label: Label) -> Ruling:
         """Raises NotTaughtError where it was never taught."""
-        self.check_known(label)
+        if not self.total.holds(label):
+            self.check_known(label)
         return self._ruling(Edict.make("forget label", self.edicts.values(), label=label, before=self.total.digest()))
 
-    def rule_forgetting(self, rows: Rows, labels: Sequence[Label] | None) -> Ruling:
-        """Forget single examples; without labels, where each was taught under one only.
+    def rule_forgetting(self, rows: Rows, labels: Sequence[Label] | None, against: Against = NOTHING) -> Ruling:
+        """Forget single examples; without labels, where each was taught under one only; and counterexamples.
 
         Raises:
-            NotTaughtError, LabelError: not taught, or not so often, or under several.
+            NotTaughtError, LabelError: not taught, or not so often, or under several; or a counterexample of another
+                device.
         """
-        if not self.total.labels:
+        lacking = self.own.head.lacks_not(against.rows, against.labels)
+        if lacking is not None:
+            raise NotTaughtError(f"A counterexample to forget was never taught here against {lacking!r}, or not so "
+                                 "often. One of another device is forgotten there, or with its label.")
+        if not self.total.labels and not against.labels:
             raise NotTaughtError("Nothing is known yet, so there is nothing to forget.")
         receipts = receipts_of(rows)
         names = only_labels(self.all(), receipts) if labels is None else list(labels)
@@ -193,16 +217,17 @@ class Contributions:
             receipt.hex() for receipt in receipts
             if not any(slot.receipts.count(receipt) for slot in others.values())
             and self.own.receipts.count(receipt) == sum(n for (known, _), n in leaving.items() if known == receipt)
-        })
+        } | {receipt.hex() for receipt in counter_receipts_of(against.rows)})
         edict = Edict.make(
             "forget examples", self.edicts.values(), receipts=tuple(gone), before=self.total.digest()
         )
-        return Ruling(edict, self._obeyed(others, edict), rows, tuple(names), tuple(mine))
+        return Ruling(edict, self._obeyed(others, edict), rows, tuple(names), tuple(mine), against)
 
     def rule_renaming(self, old: Label, new: Label) -> Ruling:
         """Raises NotTaughtError where `old` was never taught, LabelError where `new` cannot be its name."""
-        self.check_known(old)
-        if new in self.total.labels:
+        if not self.total.holds(old):
+            self.check_known(old)
+        if self.total.holds(new):
             raise LabelError(f"{new!r} is taught already: forget it first, or choose another name.")
         as_labels(new, 1, old)
         return self._ruling(Edict.make("rename", self.edicts.values(), label=old, new=new))
@@ -213,7 +238,7 @@ class Contributions:
         What other devices contributed may be read as it became later, under the names that it has since: so the edict
         is carried out on one's own contribution, and the total added up anew.
         """
-        if edict.kind != "forget examples" and (label := edict.found_in(self.own.head.labels)) is not None:
+        if edict.kind != "forget examples" and (label := edict.found_in(self.own.head.named)) is not None:
             self._lose_or_rename([self.own.head], label, edict.new)
         self.others = self._obeyed(self.others, edict)
         self._add_up()
@@ -229,7 +254,7 @@ class Contributions:
         head = self.own.head
         self._carry_alphas(edict for edict in edicts.values() if edict.id not in self.own.applied)
         pairs = [(_meanwhile(place, old), old, new) for place, (old, new) in enumerate(renamed)
-                 if old in head.labels]
+                 if head.holds(old)]
         for meanwhile, old, _ in pairs:
             self._lose_or_rename([head], old, meanwhile)
         for meanwhile, _, new in pairs:
@@ -249,9 +274,9 @@ class Contributions:
     def carry_out(self, ruling: Ruling) -> None:
         """Cannot fail: what might have, was done when it was ruled."""
         edict = ruling.edict
-        if ruling.labels:
+        if ruling.labels or ruling.against.labels:
             self._lose(ruling)
-        elif edict.kind != "forget examples" and (label := edict.found_in(self.total.labels)) is not None:
+        elif edict.kind != "forget examples" and (label := edict.found_in(self.total.named)) is not None:
             self._lose_or_rename(self.heads(), label, edict.new)
         self.others = ruling.others
         self._on_record(edict)
@@ -279,6 +304,11 @@ class Contributions:
         self.edicts |= {key: self.edicts[key].ended() for key in ids if key in self.edicts}
 
     def _lose(self, ruling: Ruling) -> None:
+        if ruling.against.labels:
+            for head in self.heads():
+                head.forget_not_rows(ruling.against.rows, list(ruling.against.labels))
+        if not ruling.labels:
+            return
         mine = list(ruling.mine)
         names = [ruling.labels[i] for i in mine]
         self.total.forget_rows(ruling.rows, list(ruling.labels))
@@ -288,7 +318,7 @@ class Contributions:
 
     def _lose_or_rename(self, heads: Iterable[FastHead], label: Label, new: Label | None) -> None:
         for head in heads:
-            if label in head.labels:
+            if head.holds(label):
                 head.forget_label(label) if new is None else head.rename(label, new)
         if new is None:
             self.own.receipts.drop(label)
@@ -322,7 +352,7 @@ class Contributions:
             if not united.changed:
                 heads = [self.total, *(slots[device].head for device in united.added)]
             total = self._melded(heads)
-        known = (total or self.total).labels
+        known = (total or self.total).named
         return replace(united, total=total, edicts=veiled(united.edicts, known))
 
     def serve(self, united: Union) -> None:

@@ -136,7 +136,7 @@ def forgets_in(slot: Slot, edicts: Iterable[Edict]) -> bool:
     """Whether a slot holds what one of these forgets is about, and has not obeyed it yet."""
     due = [edict for edict in edicts if edict.id not in slot.applied]
     receipts = [bytes.fromhex(receipt) for edict in due for receipt in edict.receipts]
-    return bool(due) and (bool(effect(slot.head.labels, due)[1]) or slot.receipts.holds_any(receipts))
+    return bool(due) and (bool(effect(slot.head.named, due)[1]) or slot.receipts.holds_any(receipts))
 
 
 def obey(slot: Slot, edicts: Iterable[Edict]) -> tuple[Slot, list[Note], bool]:
@@ -161,7 +161,7 @@ def _touches(edict: Edict, slot: Slot) -> bool:
     if edict.kind == "forget examples":
         return slot.receipts.holds_any(bytes.fromhex(receipt) for receipt in edict.receipts)
     # a rename among these may bring the label in
-    return edict.kind == "rename" or edict.found_in(slot.head.labels) is not None
+    return edict.kind == "rename" or edict.found_in(slot.head.named) is not None
 
 
 def _apply(edict: Edict, slot: Slot) -> Note | None:
@@ -173,7 +173,7 @@ def _apply(edict: Edict, slot: Slot) -> Note | None:
                 "first, then meld."
             )
         return None
-    label = edict.found_in(slot.head.labels)
+    label = edict.found_in(slot.head.named)
     if label is None:
         return None
     if edict.kind == "forget label":
@@ -182,7 +182,7 @@ def _apply(edict: Edict, slot: Slot) -> Note | None:
         lost = f"device {slot.device} lost {{}}, which was forgotten"
         return Note(lost.format(repr(label)), lost.format("a label"))
     assert edict.new is not None
-    if edict.new in slot.head.labels:
+    if slot.head.holds(edict.new):
         kept = f"device {slot.device} keeps {{}} beside {{}}, its new name elsewhere"
         return Note(kept.format(repr(label), repr(edict.new)), kept.format("a label", "another"))
     slot.head.rename(label, edict.new)

@@ -16,19 +16,20 @@ from itertools import pairwise
 from typing import Any, Self
 from uuid import uuid4
 
+import numpy as np
 from safetensors.numpy import load
 
-from engram.brain.contributions import Contributions, Rows, Ruling
+from engram.brain.contributions import Against, Contributions, Rows, Ruling
 from engram.brain.edicts import Edict, effect, forgets_in
 from engram.brain.journal import LOG, Journal, rows_in
 from engram.brain.melding import Union
 from engram.brain.naming import Names
 from engram.brain.pseudonyms import in_records
-from engram.brain.receipts import receipts_of
+from engram.brain.receipts import counter_receipts_of, receipts_of
 from engram.brain.recorded import Recorded
 from engram.brain.saving import slot_entry, taught_state
 from engram.brain.slots import Slot
-from engram.brain.timeline import FORGOT, MELDED, TAUGHT, Timeline
+from engram.brain.timeline import FORGOT, LESSONS, MELDED, TAUGHT, TAUGHT_NOT, Timeline
 from engram.brain.unnaming import Rewritten, Unnamed, passed_by, told, unnamed
 from engram.learner import DamagedError, EngramError, InputError, Label, NotTaughtError, TracesError
 from engram.packing import pack
@@ -59,7 +60,7 @@ class Erasing(Recorded):
 
     def _forget_label(self, label: Label) -> None:
         ruling = self._taught.rule_forgetting_label(label)
-        ids = [seq for seq, _ in self._rows_called(label)] if self._journal is not None else []
+        ids = [seq for seq, _ in self._rows_called(label, LESSONS)] if self._journal is not None else []
         self._rule(ruling, ids)
 
     def _forget_rows(self, rows: Rows, labels: Sequence[Label] | None) -> None:
@@ -69,16 +70,30 @@ class Erasing(Recorded):
         ruling = self._taught.rule_forgetting(rows, labels)
         self._rule(ruling, self._rows_like(ruling) if self._journal is not None else [])
 
+    def _forget_not(self, rows: Rows, labels: Sequence[Label]) -> None:
+        """Forget counterexamples by their content."""
+        ruling = self._taught.rule_forgetting(_NO_ROWS, (), Against(rows, tuple(labels)))
+        self._rule(ruling, self._rows_against(ruling.against) if self._journal is not None else [])
+
     def _forget_ids(self, ids: Iterable[int], teacher: str | None = None) -> None:
-        """Forget examples by their numbers, and the name of a teacher."""
+        """Forget examples and counterexamples by their numbers, and the name of a teacher."""
         wanted = list(dict.fromkeys(ids))
         if not wanted:
             raise NotTaughtError("There is nothing to forget: no examples are named.")
-        events, labels = self._live(wanted)
-        self._rule(self._taught.rule_forgetting(rows_in(events), labels), wanted, teacher)
+        found = list(zip(*self._live(wanted, LESSONS), strict=True))
+        parts = []
+        for kind in LESSONS:
+            chosen = [(event, label) for event, label in found if event.kind == kind]
+            rows = rows_in([event for event, _ in chosen]) if chosen else _NO_ROWS
+            parts.append(Against(rows, tuple(label for _, label in chosen)))
+        examples, against = parts
+        self._rule(self._taught.rule_forgetting(*examples, against), wanted, teacher)
 
-    def _live(self, ids: Sequence[int]) -> tuple[list[Event], list[Label]]:
+    def _live(self, ids: Sequence[int], kinds: Sequence[str] = (TAUGHT,)) -> tuple[list[Event], list[Label]]:
         """The examples of these numbers, and what they are called now.
+
+        Args:
+            kinds: of events, in place of examples.
 
         Raises:
             NotTaughtError: there is no such example, or it is forgotten or rolled back.
@@ -89,7 +104,7 @@ class Erasing(Recorded):
         names, spans, events = Names(timeline), timeline.in_force(), []
         for seq in ids:
             event = log.event(seq) if 0 < seq <= timeline.last else None
-            if event is None or event.kind != TAUGHT or event.gone or seq not in spans:
+            if event is None or event.kind not in kinds or event.gone or seq not in spans:
                 raise NotTaughtError(f"There is no example {seq} any more, or there never was.")
             events.append(event)
         return events, [names.now(event.seq, event.label) for event in events if event.label is not None]
@@ -99,7 +114,7 @@ class Erasing(Recorded):
         if self._journal is None:
             raise InputError("A brain in memory keeps no record of teachers: Brain.create(path) makes one that does.")
         spans = self._journal.timeline().in_force()
-        found = [seq for seq, _ in self._journal.log.find(teacher=teacher) if seq in spans]
+        found = [seq for seq, _ in self._journal.log.find(teacher=teacher, kinds=LESSONS) if seq in spans]
         if not found:
             raise NotTaughtError(f"Nothing that {teacher!r} taught is known.")
         return found
@@ -144,7 +159,7 @@ class Erasing(Recorded):
         body = {"edict": ruling.edict.as_json(), "ends": list(names.ends)}
         change = Change(events=[Draft(kind=FORGOT, body=body, time=self._now())], unnamed=[teacher] if teacher else [])
         receipts = receipts_of(ruling.rows) if ruling.labels else []
-        unknown = self._discard(receipts, set(self._taught.total.labels) - known)  # by the same commit, off the disk
+        unknown = self._discard(receipts, set(self._taught.total.named) - known)  # by the same commit, off the disk
         try:
             if self._journal is None:
                 self._record(change)
@@ -159,10 +174,11 @@ class Erasing(Recorded):
 
     def _known_after(self, ruling: Ruling) -> set[Label]:
         """The labels that are known when a forget is carried out."""
-        left = Counter(self._taught.total.counts)
+        left, against = Counter(self._taught.total.counts), Counter(self._taught.total.counterexamples)
         left.subtract(ruling.labels)
-        gone = ruling.edict.found_in(left)
-        return {label for label, count in left.items() if count > 0 and label != gone}
+        against.subtract(ruling.against.labels)
+        known = {label for label in self._taught.total.named if left[label] > 0 or against[label] > 0}
+        return known - {ruling.edict.found_in(known)}
 
     def _unnamed(self, known: set[Label], edicts: Mapping[str, Edict], act: str, erase: Sequence[int]) -> Unnamed:
         """The names that leave the records when these labels are known still, and these examples are not.
@@ -175,7 +191,7 @@ class Erasing(Recorded):
         more = {label for one in ended for label in (one.label, one.new) if label is not None}
         if self._journal is not None:
             more |= self._journal.log.labels_of(erase) | passed_by(self._journal.timeline(), erase)
-        return unnamed(set(self._taught.total.labels) - known, known, edicts, act, more)
+        return unnamed(set(self._taught.total.named) - known, known, edicts, act, more)
 
     def _discard(self, receipts: Collection[bytes], gone: Collection[Label]) -> list[Unknown]:
         """Let go of what the inbox holds of examples with these receipts, and of labels that are forgotten."""
@@ -190,11 +206,12 @@ class Erasing(Recorded):
         own = self._taught.own
         replaced = self.device in united.changed and united.slots[self.device].lineage != own.lineage
         orders = [edict for edict in united.edicts.values() if edict.id not in own.applied]
-        renamed, lost = effect(own.head.labels, orders)
-        ids = [seq for label, _ in lost for seq, _ in self._rows_called(label)] if self._journal is not None else []
+        renamed, lost = effect(own.head.named, orders)
+        held = self._journal is not None
+        ids = [seq for label, _ in lost for seq, _ in self._rows_called(label, LESSONS)] if held else []
         erase = sorted({*(self._everything() if replaced else ids), *self._rolled_back()})
         erased = bool(lost) or replaced or self._held_before(united, erase)
-        known = set((united.total or self._taught.total).labels)
+        known = set((united.total or self._taught.total).named)
         names = self._unnamed(known, united.edicts, uuid4().hex, erase) if erased else Unnamed()
         body: dict[str, Any] = in_records({
             "slots": [], "edicts": [edict.as_json() for edict in united.edicts.values()],
@@ -202,7 +219,7 @@ class Erasing(Recorded):
             "renamed": list(map(list, renamed.items())), "ends": list(names.ends),
         }, names.hidden)
         if erased:
-            self._discard((), set(self._taught.total.labels) - known)
+            self._discard((), set(self._taught.total.named) - known)
         if self._journal is None:
             self._record(*adopting, Change(events=[Draft(kind=MELDED, body=body)]))
         else:
@@ -237,7 +254,7 @@ class Erasing(Recorded):
         if self._journal is None:
             return []
         earlier = [event.seq for event in self._journal.timeline().checkpoints]
-        return [*earlier, *(seq for seq, _ in self._journal.log.find())]
+        return [*earlier, *(seq for seq, _ in self._journal.log.find(kinds=LESSONS))]
 
     def _restart(self, united: Union, place: int) -> Draft:
         """A checkpoint of what will be known: another copy of this very brain knew more, and takes its place."""
@@ -271,8 +288,8 @@ class Erasing(Recorded):
         checkpoint = timeline.checkpoint()
         if checkpoint is not None and checkpoint.seq not in going:
             rewrite |= self._cut(checkpoint, ids, rulings, others, names.hidden, Names(timeline))
-        labels = {seq: hidden for name, hidden in names.hidden.items() for seq, _ in journal.log.find(label=name)
-                  if seq not in going}
+        labels = {seq: hidden for name, hidden in names.hidden.items()
+                  for seq, _ in journal.log.find(label=name, kinds=LESSONS) if seq not in going}
         rewrite = {seq: what for seq, what in rewrite.items() if seq not in going}
         erasing = Change(erase=erase, rewrite=rewrite, labels=labels, for_good=True)
         self._record(*changes, erasing) if changes else self._commit([erasing])
@@ -302,7 +319,7 @@ class Erasing(Recorded):
         journal.folder.sweep()
         named = told(journal.timeline())
         if named:
-            known = set(self._taught.total.labels)
+            known = set(self._taught.total.named)
             names = unnamed(named - known, known, self._taught.edicts, uuid4().hex)
             self._erase([], [], [], self._taught.others, [], names)
             self._taught.end(names.ends, names.hidden)
@@ -317,15 +334,16 @@ class Erasing(Recorded):
             return []
         spans, gone = self._journal.timeline().in_force(), []
         for before, after in pairwise(spans):
-            gone += [seq for seq, _ in self._journal.log.find(after=before.stop - 1, upto=after.start - 1)]
+            found = self._journal.log.find(after=before.stop - 1, upto=after.start - 1, kinds=LESSONS)
+            gone += [seq for seq, _ in found]
         return gone
 
-    def _rows_called(self, label: Label) -> list[Row]:
-        """The examples of the log that go by a label now."""
+    def _rows_called(self, label: Label, kinds: Sequence[str] = (TAUGHT,)) -> list[Row]:
+        """The examples of the log that go by a label now; `kinds` of events in their place."""
         assert self._journal is not None
         log, timeline = self._journal.log, self._journal.timeline()
         names = Names(timeline)
-        found = {seq: name for taught in names.ever(label) for seq, name in log.find(label=taught)}
+        found = {seq: name for taught in names.ever(label) for seq, name in log.find(label=taught, kinds=kinds)}
         for seq in names.moved_to(label):
             event = log.event(seq)
             if event.label is not None:
@@ -341,6 +359,20 @@ class Erasing(Recorded):
         chosen = []
         for receipt in {receipt for receipt, _ in wanted}:
             for seq, label in reversed(self._journal.log.find(receipts=[receipt])):
+                key = (receipt, names.now(seq, label))
+                if wanted[key] > 0 and seq in spans:
+                    wanted[key] -= 1
+                    chosen.append(seq)
+        return chosen
+
+    def _rows_against(self, against: Against) -> list[int]:
+        """These counterexamples in the log, the newest where there are more."""
+        assert self._journal is not None
+        timeline = self._journal.timeline()
+        names, spans, chosen = Names(timeline), timeline.in_force(), []
+        wanted = Counter(zip(counter_receipts_of(against.rows), against.labels, strict=True))
+        for receipt in {receipt for receipt, _ in wanted}:
+            for seq, label in reversed(self._journal.log.find(receipts=[receipt], kinds=(TAUGHT_NOT,))):
                 key = (receipt, names.now(seq, label))
                 if wanted[key] > 0 and seq in spans:
                     wanted[key] -= 1
@@ -393,10 +425,10 @@ def _hide(base: Contributions, hidden: Mapping[Label, Label]) -> bool:
     """Put pseudonyms in the place of names in a checkpoint; whether any was in there."""
     edicts, alphas = dict(base.edicts), base.alphas
     base.end((), hidden)
-    named = [label for label in base.total.labels if label in hidden]
+    named = [label for label in base.total.named if label in hidden]
     for label in named:
         for head in base.heads():
-            if label in head.labels:
+            if head.holds(label):
                 head.rename(label, hidden[label])
         base.own.receipts.rename(label, hidden[label])
     return bool(named) or base.edicts != edicts or base.alphas != alphas
@@ -407,7 +439,7 @@ def _lose(base: Contributions, ruling: Ruling, left: Counter[bytes | None], name
     edict: Edict = ruling.edict
     heads = base.heads()
     touched = False
-    for label in list(base.own.head.labels):
+    for label in base.own.head.named:
         called = names.now(covers, label)
         if edict.kind == "forget label" and edict.found_in([called]) is not None:
             for head in heads:
@@ -425,6 +457,20 @@ def _lose(base: Contributions, ruling: Ruling, left: Counter[bytes | None], name
                     head.forget_rows(row[None], [label])
             base.own.receipts.remove([receipt], [label])
             touched = True
+        for row, receipt, name in zip(
+            ruling.against.rows, counter_receipts_of(ruling.against.rows), ruling.against.labels, strict=True
+        ):
+            if name != called or base.own.head.lacks_not(row[None], [label]) is not None:
+                continue
+            if left[receipt]:
+                left[receipt] -= 1
+                continue
+            for head in heads:
+                head.forget_not_rows(row[None], [label])
+            touched = True
     return touched
+
+
+_NO_ROWS: Rows = np.zeros((0, 0), np.int16)
 
 

@@ -1,9 +1,9 @@
 """Examples as JSON lines, to be kept, read by other programs, and taught to another brain.
 
 The first line says what follows: format, version, what the features mean (fingerprint, width, step), and the digest
-of the brain. Then each event in force has a line, oldest first: number, time (ISO 8601), kind, teacher; an example also
-its label as it is called now, source, picture, and features: base64 of little-endian int16. Other events are there to
-be read only.
+of the brain. Then each event in force has a line, oldest first: number, time (ISO 8601), kind, teacher; an example, and
+a counterexample (kind "taught not"), also its label as it is called now, source, picture, and features: base64 of
+little-endian int16. Other events are there to be read only.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.brain.timeline import HOUSEKEEPING, RARE, TAUGHT
+from engram.brain.timeline import HOUSEKEEPING, LESSONS, RARE, TAUGHT, TAUGHT_NOT
 from engram.heads.quantisation import LIMIT
 from engram.learner import InputError, Label
 from engram.printable import from_file_name
@@ -46,6 +47,7 @@ class Header:
         examples: how many follow.
         whole: whether these are all that it knew: not so where other devices' examples were melded into it, or old
             examples were let go.
+        counterexamples: how many follow of these.
         columns: the names of its vectors' columns, if they have any.
         readings: how raw readings were scaled, from which their backbone can be made anew.
     """
@@ -59,12 +61,15 @@ class Header:
     seq: int
     examples: int
     whole: bool
+    counterexamples: int = 0
     columns: tuple[str, ...] | None = None
     readings: Mapping[str, Any] | None = None
 
     def as_line(self) -> str:
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         about = {name: value for name, value in said.items() if value is not None}
+        if not self.counterexamples:  # as files were written before there were any
+            del about["counterexamples"]
         return _packed({"format": FORMAT, "version": VERSION} | about)
 
 
@@ -77,6 +82,7 @@ class Exported:
         label, teacher, source: as in the file.
         row: (D,) int16, quantised features.
         picture: a small one, or None.
+        against: whether it is a counterexample: not of that label.
     """
 
     time: int
@@ -85,6 +91,7 @@ class Exported:
     source: str | None
     row: npt.NDArray[np.int16]
     picture: bytes | None
+    against: bool = False
 
 
 def iso(time: int) -> str:
@@ -97,10 +104,11 @@ def iso(time: int) -> str:
 
 
 def example_line(
-    seq: int, time: int, label: Label, teacher: str | None, source: str | None, content: bytes, picture: bytes | None
+    seq: int, time: int, label: Label, teacher: str | None, source: str | None, content: bytes, picture: bytes | None,
+    kind: str = TAUGHT,
 ) -> str:
-    """An example as a line, without what is not known of it."""
-    about: dict[str, Any] = {"seq": seq, "time": iso(time), "kind": TAUGHT, "label": label, "teacher": teacher,
+    """An example or counterexample as a line, without what is not known of it."""
+    about: dict[str, Any] = {"seq": seq, "time": iso(time), "kind": kind, "label": label, "teacher": teacher,
                              "source": source}
     about["features"] = base64.b64encode(content).decode()
     about["picture"] = None if picture is None else base64.b64encode(picture).decode()
@@ -132,22 +140,24 @@ class Reader:
         self.header = _header(self._parsed(self._next()))
 
     def __iter__(self) -> Iterator[Exported]:
-        """The examples.
+        """The examples and counterexamples.
 
         Raises:
             InputError: a line is not what it should be, or some are missing; the message says which.
         """
-        found = 0
+        found, header = Counter[str](), self.header
         while (line := self._next()) is not None:
             values = self._parsed(line)
             kind = values.get("kind")
-            if kind == TAUGHT:
-                found += 1
-                yield self._example(values)
+            if kind in LESSONS:
+                found[kind] += 1
+                yield replace(self._example(values), against=kind == TAUGHT_NOT)
             elif kind not in RARE or kind in HOUSEKEEPING:
                 raise self._wrong(f"there is no event of the kind {kind!r}")
-        if found != self.header.examples:
-            raise InputError(f"The file ends after {found} of {self.header.examples} examples: it was cut short.")
+        for kind, wanted, called in ((TAUGHT, header.examples, "examples"),
+                                     (TAUGHT_NOT, header.counterexamples, "counterexamples")):
+            if found[kind] != wanted:
+                raise InputError(f"The file ends after {found[kind]} of {wanted} {called}: it was cut short.")
 
     def _next(self) -> bytes | None:
         self.line, line = next(self._lines, (self.line, None))
@@ -219,14 +229,18 @@ def _header(values: Mapping[str, Any]) -> Header:
         if type(values.get(field.name)) not in kinds[str(field.type)]:  # exactly: True is no count
             raise InputError(f"Line 1: {field.name} is missing, or not what it should be.")
     columns, readings = values.get("columns"), values.get("readings")
+    against = values.get("counterexamples", 0)
     if columns is not None and not (isinstance(columns, list) and len(columns) == values["width"]
                                     and all(isinstance(name, str) for name in columns)):
         raise InputError("Line 1: columns are a name for each value of a vector.")
+    if type(against) is not int:
+        raise InputError("Line 1: counterexamples is a count.")
     if readings is not None and not isinstance(readings, dict):
         raise InputError("Line 1: readings are not what they should be.")
     named = None if columns is None else tuple(map(from_file_name, columns))
-    made = Header(**{field.name: values[field.name] for field in always}, columns=named, readings=readings)
-    if made.width < 1 or made.examples < 0:
+    made = Header(**{field.name: values[field.name] for field in always}, columns=named, readings=readings,
+                  counterexamples=against)
+    if made.width < 1 or made.examples < 0 or made.counterexamples < 0:
         raise InputError("Line 1: width and examples are counts.")
     return made
 

@@ -25,9 +25,9 @@ from engram.brain.examples import PHOTOS, as_bundle
 from engram.brain.exported import Exported, Header, Reader, event_line, example_line
 from engram.brain.lessons import Lesson, Pupil
 from engram.brain.naming import Names
-from engram.brain.receipts import Receipts, receipts_of
+from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.reviewed import note_of, taught_at
-from engram.brain.timeline import HOUSEKEEPING, ROLLED_BACK, TAUGHT
+from engram.brain.timeline import HOUSEKEEPING, LESSONS, ROLLED_BACK, TAUGHT, TAUGHT_NOT
 from engram.files import writing
 from engram.inputs.tables import few
 from engram.inputs.vectors import as_labels
@@ -108,9 +108,13 @@ class Exchanging(Pupil):
             taught = known = forgotten = read = 0
             seen = Receipts()
             for portion in _portions(reader):
+                examples = [one for one in portion if not one.against]
+                against = [one for one in portion if one.against]
                 with self._change():
-                    chosen, left_out = self._new_to_me(portion, seen)
+                    chosen, left_out = self._new_to_me(examples, seen) if examples else ([], 0)
                     learned = self._learn_imported(stands_on, chosen, reader.header.columns) if chosen else 0
+                    more, gone = self._learn_not_imported(stands_on, against) if against else (0, 0)
+                learned, left_out = learned + more, left_out + gone
                 read += len(portion)
                 taught, forgotten = taught + learned, forgotten + left_out
                 known += len(portion) - left_out - learned
@@ -162,17 +166,43 @@ class Exchanging(Pupil):
     def _learn_imported(
         self, bundle: Bundle, chosen: Sequence[tuple[Exported, Label, bytes]], columns: tuple[str, ...] | None
     ) -> int:
-        examples, labels, receipts = zip(*chosen, strict=True)
-        lesson = Lesson(
-            bundle, np.stack([one.row for one in examples]), receipts, labels, [one.source for one in examples],
-            [one.picture for one in examples], None, True, None,
-            teachers=[one.teacher for one in examples], times=[one.time for one in examples],
-            columns=columns,
-        )  # fmt: skip
+        lesson = _lesson(bundle, chosen, columns)
         (learned,) = self._learn_together([lesson])
         if isinstance(learned, BaseException):
             raise learned
         return len(lesson.rows) - learned.skipped
+
+
+    def _learn_not_imported(self, bundle: Bundle, portion: Sequence[Exported]) -> tuple[int, int]:
+        """Learn the counterexamples that are new here and whose label is known; how many, and how many were forgotten
+        here or have no such label any more.
+        """
+        decided = Decided(self._journal, self._taught.edicts)
+        receipts = counter_receipts_of(np.stack([one.row for one in portion]))
+        now = [decided.now(one.label, receipt, one.time) for one, receipt in zip(portion, receipts, strict=True)]
+        known = [(one, label, receipt) for one, label, receipt in zip(portion, now, receipts, strict=True)
+                 if label is not None and label in self.labels]
+        came = Counter[tuple[bytes, Label]]()
+        chosen = []
+        for one, label, receipt in known:
+            came[receipt, label] += 1
+            times = came[receipt, label]
+            if self._taught.total.lacks_not(np.stack([one.row] * times), [label] * times) is not None:
+                chosen.append((one, label, receipt))
+        if chosen:
+            self._learn_not(_lesson(bundle, chosen))
+        return len(chosen), len(portion) - len(known)
+
+
+def _lesson(
+    bundle: Bundle, chosen: Sequence[tuple[Exported, Label, bytes]], columns: tuple[str, ...] | None = None
+) -> Lesson:
+    examples, labels, receipts = zip(*chosen, strict=True)
+    return Lesson(
+        bundle, np.stack([one.row for one in examples]), receipts, labels, [one.source for one in examples],
+        [one.picture for one in examples], None, True, None,
+        teachers=[one.teacher for one in examples], times=[one.time for one in examples], columns=columns,
+    )  # fmt: skip
 
 
 class Lines:
@@ -189,12 +219,15 @@ class Lines:
             raise InputError("There is nothing to export: the brain was taught nothing yet.")
         self._progress, timeline = progress, self._journal.timeline()
         self._names, self._spans = Names(timeline, brain.seq), timeline.in_force(brain.seq)
-        found = [row for row in self._journal.log.find(upto=brain.seq) if row[0] in self._spans]
-        self._pictured = self._journal.log.pictured([seq for seq, _ in found])
-        whole = Counter(self._names.now(*row) for row in found) == Counter(brain._taught.total.counts)
+        found, against = ([row for row in self._journal.log.find(upto=brain.seq, kinds=(kind,))
+                           if row[0] in self._spans] for kind in LESSONS)
+        self._pictured = self._journal.log.pictured([seq for seq, _ in (*found, *against)])
+        total = brain._taught.total
+        whole = all(Counter(self._names.now(*row) for row in rows) == Counter(counts)
+                    for rows, counts in ((found, total.counts), (against, total.counterexamples)))
         self.header = Header(
             bundle.fingerprint, bundle.name, bundle.width, bundle.step, brain.device, brain.digest(), brain.seq,
-            len(found), whole, brain.columns, _readings(bundle),
+            len(found), whole, len(against), brain.columns, _readings(bundle),
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -202,12 +235,14 @@ class Lines:
         written = 0
         for span in self._spans:
             for event in self._journal.log.read(span.start - 1, span.stop - 1):
-                if event.kind == TAUGHT and not event.gone:
+                if event.kind == TAUGHT_NOT and not event.gone:
+                    yield self._example(event)
+                elif event.kind == TAUGHT and not event.gone:
                     written += 1
                     yield self._example(event)
                     if self._progress is not None and (written % 256 == 0 or written == self.header.examples):
                         self._progress(written, self.header.examples)
-                elif event.kind not in (TAUGHT, ROLLED_BACK, *HOUSEKEEPING):
+                elif event.kind not in (*LESSONS, ROLLED_BACK, *HOUSEKEEPING):
                     note = note_of(event.kind, event.body)
                     yield event_line(event.seq, event.time, event.kind, event.teacher, note)
         if written != self.header.examples:
@@ -218,7 +253,8 @@ class Lines:
         picture = self._journal.log.thumbnail(event.seq) if event.seq in self._pictured else None
         label = self._names.now(event.seq, event.label)
         return example_line(
-            event.seq, taught_at(event), label, event.teacher, event.source, event.content or b"", picture
+            event.seq, taught_at(event), label, event.teacher, event.source, event.content or b"", picture,
+            event.kind,
         )
 
 

@@ -71,6 +71,11 @@ class Knowledge:
         return self._taught.total.labels
 
     @property
+    def counterexamples(self) -> dict[Label, int]:
+        """How many counterexamples each label has that has any; see `Brain.learn_not`."""
+        return self._taught.total.counterexamples
+
+    @property
     def bundle(self) -> Bundle | None:
         """The backbone with its statistics; None before anything decided it."""
         return self._bundle
@@ -121,8 +126,14 @@ class Knowledge:
             return self._taught.total.exact_sums()
 
     def digest(self) -> str:
-        """SHA-256 of the exact sums: equal exactly where the same examples are held under the same labels."""
+        """SHA-256 of the exact sums, and of any counterexamples: equal exactly where the same is held under the same
+        labels.
+        """
         return self._taught.total.digest()
+
+    def sums_digest(self) -> str:
+        """SHA-256 of the exact sums alone: `digest` where there are no counterexamples."""
+        return self._taught.total.sums_digest()
 
     def rebuild(self) -> None:
         """Derive the read-out anew from the sums."""
@@ -152,6 +163,7 @@ class Knowledge:
             return {
                 "labels": [{"label": label, "examples": n} for label, n in total.counts.items()],
                 "examples": total.sums.total,
+                "counterexamples": [{"label": label, "examples": n} for label, n in total.counterexamples.items()],
                 "digest": self.digest(),
                 "backbone": bundle and bundle.name,
                 "takes": bundle and takes(bundle),

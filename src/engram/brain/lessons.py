@@ -14,7 +14,7 @@ from engram.backbones.vectors import VectorBackbone
 from engram.brain.contributions import Rows
 from engram.brain.examples import Examples
 from engram.brain.reviewed import Reviewed
-from engram.brain.timeline import TAUGHT
+from engram.brain.timeline import TAUGHT, TAUGHT_NOT
 from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import EngramError, InputError, Label
@@ -150,14 +150,35 @@ class Pupil(Reviewed):
             seen.update(keys)
         return chosen
 
-    def _taught_change(self, lesson: Lesson, places: Sequence[int]) -> Change:
+    def _learn_not(self, lesson: Lesson) -> Learned:
+        """Learn counterexamples.
+
+        Raises:
+            NotTaughtError: a label was never taught.
+            InputError, LabelError: nothing was changed.
+        """
+        with self._change():
+            earlier = lesson.answer and self._earlier(lesson.answer)
+            if earlier:
+                return earlier
+            for label in dict.fromkeys(lesson.labels):
+                self._taught.check_known(label)
+            chosen = self._bundle
+            if chosen is None or chosen.fingerprint != lesson.bundle.fingerprint:
+                raise InputError("The brain stands on another backbone by now: teach this again.")
+            (ids,) = self._record(self._taught_change(lesson, range(len(lesson.rows)), TAUGHT_NOT))
+            self._taught.learn_not(lesson.rows, lesson.labels)
+            self._changed(lesson.rows.size)
+            return Learned(tuple(ids), self.seq, 0)
+
+    def _taught_change(self, lesson: Lesson, places: Sequence[int], kind: str = TAUGHT) -> Change:
         """The events of a lesson, and the answer that is remembered with them."""
         if self._journal is None:
             return Change(events=[_UNWRITTEN] * len(places))
         now = self._now()
         events = [
             Draft(
-                kind=TAUGHT, teacher=lesson.teachers[i] if lesson.teachers else lesson.teacher,
+                kind=kind, teacher=lesson.teachers[i] if lesson.teachers else lesson.teacher,
                 label=lesson.labels[i], source=lesson.sources[i], receipt=lesson.receipts[i],
                 content=lesson.rows[i].astype("<i2").tobytes(), thumbnail=lesson.pictures[i], time=now,
                 body={"time": lesson.times[i]} if lesson.times else None,

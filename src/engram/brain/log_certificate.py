@@ -58,8 +58,8 @@ def prove_log(brain: Brain, folder: str | os.PathLike[str], progress: Progress |
         states = {}
         sentence = "the examples of the log are exactly the state"
     about = {
-        "claim": "log", "epochs": {}, "sums": [sum_of(["log", *states], sentence, digest)], "forgotten": None,
-        "log": log, "seq": brain.seq,
+        "claim": "log", "epochs": {}, "sums": [sum_of(["log", *states], sentence, brain.sums_digest())],
+        "forgotten": None, "log": log, "seq": brain.seq,
     }
     return write(target, brain, about, states)
 

@@ -22,6 +22,11 @@ def receipts_of(rows: npt.NDArray[Any]) -> list[bytes]:
     return [hashlib.sha256(row).digest()[:SIZE] for row in np.ascontiguousarray(rows, "<i2")]
 
 
+def counter_receipts_of(rows: npt.NDArray[Any]) -> list[bytes]:
+    """The same for counterexamples, so that no one is taken for an example: over the row after the word "not"."""
+    return [hashlib.sha256(b"not" + row.tobytes()).digest()[:SIZE] for row in np.ascontiguousarray(rows, "<i2")]
+
+
 class _Entries(NamedTuple):
     """Receipts in order: each as two big-endian halves, the number of its label, and how often it is held."""
 

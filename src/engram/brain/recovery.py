@@ -24,6 +24,7 @@ from engram.brain.timeline import (
     RELABELLED,
     RENAMED,
     ROLLED_BACK,
+    TAUGHT_NOT,
     Spans,
     Timeline,
 )  # fmt: skip
@@ -82,6 +83,9 @@ class Recovery:
         """Do again what an event says was done."""
         if isinstance(item, Taught):
             taught.learn(item.rows, item.labels, item.receipts)
+        elif item.kind == TAUGHT_NOT:
+            if item.label is not None:  # else it was erased
+                taught.learn_not(rows_in([item]), [item.label])
         elif item.kind in _REPLAY:
             _REPLAY[item.kind](self, taught, item.body or {})
 

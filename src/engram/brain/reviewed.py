@@ -20,11 +20,11 @@ from engram.brain.timeline import (
     CONSOLIDATED,
     FORGOT,
     HOUSEKEEPING,
+    LESSONS,
     MELDED,
     RELABELLED,
     RENAMED,
     ROLLED_BACK,
-    TAUGHT,
     Spans,
 )  # fmt: skip
 from engram.inputs.vectors import as_labels
@@ -60,7 +60,8 @@ class Entry:
         seq: the number of the (last) event: `rollback(seq)` returns to the state after it.
         first: the number of the first.
         time: when.
-        kind: what: taught, forgot, renamed, relabelled, alpha set, melded, forked, consolidated, rolled back.
+        kind: what: taught, taught not, forgot, renamed, relabelled, alpha set, melded, forked, consolidated, rolled
+            back.
         teacher: who, if that was said.
         labels: how many examples of each label it is about; None for examples, or a label, that were forgotten since.
         note: the rest, in words.
@@ -258,7 +259,7 @@ class Reviewed(Tidying):
             return newest
 
     def taught_by_others(self, teacher: str, *, ids: Iterable[int] = (), label: Label | None = None) -> int:
-        """How many of these examples someone else taught than `teacher`, here or on another device.
+        """How many of these examples and counterexamples someone else taught than `teacher`, here or on another device.
 
         Args:
             ids: examples by number.
@@ -270,12 +271,12 @@ class Reviewed(Tidying):
         """
         with self._lock:
             journal = self._past()
-            others = sum(event.teacher != teacher for event in self._live(list(ids))[0])
+            others = sum(event.teacher != teacher for event in self._live(list(ids), LESSONS)[0])
             if label is not None:
                 spans = journal.timeline().in_force()
-                own = {seq for seq, _ in journal.log.find(teacher=teacher)}
-                named = {seq for seq, _ in self._rows_called(label) if seq in spans}
-                others += self.counts().get(label, 0) - len(own & named)
+                own = {seq for seq, _ in journal.log.find(teacher=teacher, kinds=LESSONS)}
+                named = {seq for seq, _ in self._rows_called(label, LESSONS) if seq in spans}
+                others += self.counts().get(label, 0) + self.counterexamples.get(label, 0) - len(own & named)
             return others
 
     def thumbnail(self, example: int) -> bytes | None:
@@ -324,7 +325,7 @@ class Reviewed(Tidying):
 
 def _together(event: Event) -> tuple[Any, ...]:
     """What examples that were taught by one call share."""
-    return (event.kind, event.time, event.teacher) if event.kind == TAUGHT else (event.seq,)
+    return (event.kind, event.time, event.teacher) if event.kind in LESSONS else (event.seq,)
 
 
 def _entry(events: list[Event], spans: Spans) -> Entry | None:
@@ -334,7 +335,7 @@ def _entry(events: list[Event], spans: Spans) -> Entry | None:
         return None
     body: Any = newest.body or {}
     labels: Counter[Label | None] = Counter()
-    if newest.kind == TAUGHT:
+    if newest.kind in LESSONS:
         labels.update(_unless_forgotten(event.label) for event in reversed(events))
     elif newest.kind == RELABELLED:
         labels[_unless_forgotten(body["label"])] = len(body["ids"])

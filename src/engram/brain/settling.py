@@ -121,7 +121,7 @@ class Settling(Erasing):
             covers = self.seq + sum(len(change.events) for change in adopting) + 1 + (not mine.live)
             self._journal.keep_slots(later._taught.others.values())
             draft = self._checkpoint(later._taught, covers, erased=True)
-            known, going = set(later._taught.total.labels), self._everything()
+            known, going = set(later._taught.total.named), self._everything()
             names = self._unnamed(known, joined(self._taught.edicts, later._taught.edicts), uuid4().hex, going)
             self._erase([*adopting, Change(events=[draft])], going, (), later._taught.others, (), names)
         self.unknowns = Unknowns.from_state(later.unknowns.state())

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engram.brain.settling import Settling
-from engram.brain.timeline import CONSOLIDATED, RELABELLED, Timeline
+from engram.brain.timeline import CONSOLIDATED, LESSONS, RELABELLED, Timeline
 from engram.learner import Consolidation, EngramError, Label
 from engram.store.event import Change, Draft
 
@@ -70,7 +70,7 @@ class Tidying(Settling):
         for head in base.heads():
             head.let_go()
         self._journal.keep_slots(base.others.values())
-        gone = [seq for seq, _ in self._journal.log.find(upto=covers)]
+        gone = [seq for seq, _ in self._journal.log.find(upto=covers, kinds=LESSONS)]
         earlier = [event.seq for event in timeline.checkpoints]
         self._record(
             Change(events=[self._checkpoint(base, covers)]), Change(erase=[*gone, *earlier], for_good=False)

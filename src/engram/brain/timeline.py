@@ -11,7 +11,7 @@ from typing import Any
 from engram.learner import InputError
 from engram.store.event import Event
 
-TAUGHT = "taught"
+TAUGHT, TAUGHT_NOT = "taught", "taught not"
 CREATED, ADOPTED, OPENED, COLUMNS = "created", "adopted", "opened", "columns"
 FORGOT, RENAMED, RELABELLED = "forgot", "renamed", "relabelled"
 ALPHA = "alpha set"
@@ -19,10 +19,13 @@ MELDED, FORKED, CONSOLIDATED = "melded", "forked", "consolidated"
 ROLLED_BACK, CHECKPOINT = "rolled back", "checkpoint"
 
 RARE = (
-    CREATED, ADOPTED, OPENED, COLUMNS, FORGOT, RENAMED, RELABELLED, ALPHA, MELDED, FORKED, CONSOLIDATED, ROLLED_BACK,
-    CHECKPOINT,
+    CREATED, ADOPTED, OPENED, COLUMNS, TAUGHT_NOT, FORGOT, RENAMED, RELABELLED, ALPHA, MELDED,
+    FORKED, CONSOLIDATED, ROLLED_BACK, CHECKPOINT,
 )
-"""All kinds of events but the taught examples."""
+"""All kinds of events but the taught examples: what the log has an index of."""
+
+LESSONS = (TAUGHT, TAUGHT_NOT)
+"""Kinds that hold what was taught: an example, or a counterexample."""
 
 HOUSEKEEPING = (CREATED, ADOPTED, OPENED, COLUMNS, CHECKPOINT)
 """Kinds that change nothing a user sees."""

@@ -126,7 +126,7 @@ def answers(trial: Trial) -> None:
     answers = learner.predict(trial.probes)
     require(isinstance(answers, Predictions), f"predict returned {type(answers).__name__}")
     require(answers.scores.shape == (len(trial.probes), 3), f"scores of shape {answers.scores.shape}")
-    require(np.isfinite(answers.scores).all(), "scores are not finite")
+    require((np.isfinite(answers.scores) | np.isneginf(answers.scores)).all(), "scores are NaN or infinite")
     sure = answers.confidence
     require(((sure >= 0) & (sure <= 1)).all(), "confidence is not in [0, 1]")
     require(len(list(answers)) == len(answers) == len(trial.probes), "one answer per input")

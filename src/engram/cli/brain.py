@@ -177,6 +177,9 @@ def info(brain: Folder, as_json: Json = False) -> None:
     table(("label", "examples"), [(entry["label"], entry["examples"]) for entry in found["labels"]])
     for key in ("examples", "digest", "backbone", "takes", "width", "fingerprint", "device", "seq", "unknowns", "gate"):
         say(f"{key:12} {or_dash(found[key])}")
+    if found["counterexamples"]:
+        against = few([f"{one['label']} ({one['examples']})" for one in found["counterexamples"]], 12)
+        say(f"{'not':12} {against}")
     if found["columns"]:
         say(f"{'columns':12} {few(found['columns'], 12)}")
     if found["zero_columns"]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engram.cli.alpha import as_share
-from engram.cli.brain import Folder, Inputs, Teacher, as_label, columns_named, few, labels_of
+from engram.cli.brain import Folder, Inputs, Teacher, as_label, columns_named, done, few, labels_of, open_brain
 from engram.cli.output import Json, Progress, emit, progress, say
 from engram.printable import from_file_name
 
@@ -31,6 +31,10 @@ def teach(
     paths: Inputs,
     label: Annotated[
         str | None, typer.Option("--label", metavar="LABEL", help="What they are; else the names of their folders.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--not", metavar="LABEL", help="What they are not: a label that the brain knows and"
+                                 " gave them wrongly.")
     ] = None,
     backbone: Annotated[
         str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the name or folder of a backbone;"
@@ -57,9 +61,17 @@ def teach(
 
     A folder that holds folders is taught with their names as labels; one that holds pictures only is called by its own
     name. Pictures that are known under their label already are skipped, so an interrupted command can be repeated.
+
+    With --not LABEL the inputs are counterexamples: what is like them is not called LABEL any more. It is nothing the
+    brain knows, unless they are taught as something else too.
     """
     from engram.brain.acting import acting
 
+    if against is not None:
+        if any(one is not None for one in (label, backbone, gate, memory_budget, alpha)):
+            raise typer.BadParameter("--not goes with inputs and --teacher alone: what they are is taught by itself.")
+        _teach_not(brain, paths, against, teacher, as_json)
+        return
     started = time.perf_counter()
     options: dict[str, Any] = {} if gate is None else {"gate": gate}
     if memory_budget is not None:
@@ -85,6 +97,16 @@ def teach(
     if zero:
         say(f"engram: nothing is kept of {columns_named(zero)}: all readings are 0, or too small for the range of this"
             " brain.", aside=True)
+
+
+def _teach_not(path: Path, paths: list[Path], against: str, teacher: str | None, as_json: bool) -> None:
+    with open_brain(path) as mind:
+        label = as_label(mind, against)
+        _, inputs, labels, sources = _labelled(mind.bundle, mind.columns, paths, against)
+        learned = mind.learn_not(inputs, [label] * len(labels), teacher=teacher, sources=sources)
+    count = len(learned.ids)
+    done(f"Learned {count} that {'is' if count == 1 else 'are'} not {label}.",
+         {"not": label, "taught": count, "ids": list(learned.ids), "digest": mind.digest()}, as_json)
 
 
 def _backbone(

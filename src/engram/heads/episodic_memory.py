@@ -89,6 +89,14 @@ class EpisodicMemory(Sequence[Episodes]):
             missing[place] += max(0, times - len(self._classes[place].find(np.frombuffer(row, np.int16))))
         return next((place for place, times in missing.items() if times > self._classes[place].let_go), None)
 
+    def holding(self, rows: npt.NDArray[np.int16], keys: Keys) -> npt.NDArray[np.bool_]:
+        """(N,) which of (N, D) rows are kept as an example of some class; `keys` begin their SHA-256."""
+        found = np.zeros(len(rows), bool)
+        for episodes in self._classes:
+            for place in np.flatnonzero(~found & np.isin(keys, episodes.keys())):
+                found[place] = len(episodes.find(rows[place])) > 0
+        return found
+
     def remove(self, rows: npt.NDArray[np.int16], classes: Positions) -> None:
         """Forget rows, of which none is lacking."""
         for place in np.unique(classes).tolist():

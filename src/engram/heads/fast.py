@@ -21,7 +21,7 @@ from engram.heads.fast_memory import FastMemory, as_alpha
 from engram.heads.head import Positions
 from engram.heads.left_out import LeftOut
 from engram.heads.novelty import ALPHAS, ErrorRates, Novelty
-from engram.heads.reading import ReadOutKind
+from engram.heads.reading import Reading, ReadOutKind
 from engram.heads.view import HeadView, cosines
 from engram.inputs.vectors import as_vectors, check_text, positions
 from engram.learner import (
@@ -138,14 +138,62 @@ class FastHead(FastMemory):
             if not self.sums.counts[self._book[label]]:
                 self._drop(label, np.zeros((self.sums.width, self.sums.width)))
 
+    def learn_not(self, inputs: Any, labels: Any) -> None:
+        """Learn that (N, D) features, or one (D,), are not of these labels, one for each or one for all.
+
+        What is more like a counterexample of a label than like the label itself is not called so; what is more like it
+        than like anything taught is unknown, unless the counterexample was taught as something else.
+
+        Raises:
+            InputError, LabelError: nothing was changed.
+        """
+        with self._lock:
+            self._learn_not(*self._examples(inputs, labels))
+
+    def learn_not_rows(self, rows: npt.NDArray[np.int16], labels: Any) -> None:
+        """`learn_not` for rows that `quantise` made before."""
+        with self._lock:
+            self._learn_not(rows, self._row_labels(rows, labels))
+
+    def _learn_not(self, rows: npt.NDArray[Any], labels: list[Label]) -> None:
+        self.width = rows.shape[1]
+        if not self.sums.width:
+            self._start(self.width)
+        self._counterexamples.add(rows, labels)
+        self._learned_by = get_ident()
+
+    def forget_not(self, inputs: Any, labels: Any) -> None:
+        """Unlearn counterexamples: the digest is again that of a head that never saw them.
+
+        Raises:
+            NotTaughtError: one is no counterexample of that label, or not so often; nothing was changed.
+        """
+        with self._lock:
+            rows = self._quantise.small(as_vectors(inputs, self.width))
+            self._forget_not(rows, self._row_labels(rows, labels))
+
+    def forget_not_rows(self, rows: npt.NDArray[np.int16], labels: Any) -> None:
+        """`forget_not` for rows that `quantise` made before."""
+        with self._lock:
+            self._forget_not(rows, self._row_labels(rows, labels))
+
+    def _forget_not(self, rows: npt.NDArray[np.int16], labels: list[Label]) -> None:
+        lacking = self._counterexamples.lacking(rows, labels)
+        if lacking is not None:
+            raise NotTaughtError(f"A counterexample to forget was never taught against {lacking!r}, or not so often.")
+        self._counterexamples.remove(rows, labels)
+        self._learned_by = get_ident()
+
     def forget_label(self, label: Label) -> None:
-        """Unlearn everything taught under a label, exactly.
+        """Unlearn everything taught under a label and against it, exactly.
 
         Raises:
             NotTaughtError: the label was never taught.
         """
         with self._lock:
-            self._drop(label, self._episodes[self._place(label)].second_moment())
+            if label in self._book or label not in self._counterexamples:
+                self._drop(label, self._episodes[self._place(label)].second_moment())
+            self._counterexamples.drop(label)
 
     def rename(self, old: Label, new: Label) -> None:
         """Call a class by another name.
@@ -155,13 +203,15 @@ class FastHead(FastMemory):
             LabelError: `new` is taken (meld is the way to unite two classes), or of the other type.
         """
         with self._lock:
-            self._place(old)
-            if new in self._book:
+            if old not in self._counterexamples:
+                self._place(old)
+            if self.holds(new):
                 raise LabelError(f"{new!r} is taught already; forget it first or choose another name.")
             if type(new) is not type(old):
                 raise LabelError(f"Labels here are {type(old).__name__}; {new!r} is {type(new).__name__}.")
             check_text(new)
             self._book = {new if label == old else label: i for label, i in self._book.items()}
+            self._counterexamples.rename(old, new)
             if old in self._alphas:
                 self._alphas[new] = self._alphas.pop(old)
 
@@ -175,9 +225,9 @@ class FastHead(FastMemory):
             raise MeldError("These heads stand on different backbones or settings: their sums cannot be added.")
         first, second = sorted((self, other), key=id)  # always in the same order, lest two melds wait forever
         with first._lock, second._lock:
-            if not other._book:
+            if other._like is None:
                 return
-            if self._book and type(next(iter(self._book))) is not type(next(iter(other._book))):
+            if self._like is not None and type(self._like) is not type(other._like):
                 raise MeldError("One head's labels are str, the other's int.")
             self.sums.check_capacity(other.sums.total)
             if self.width is None:
@@ -186,6 +236,7 @@ class FastHead(FastMemory):
             self.sums.merge(other.sums, places)
             self._episodes.reserve(len(self.sums.counts))
             self._episodes.meld(other._episodes, places)
+            self._counterexamples.meld(other._counterexamples)
             self._readout.invalidate()
             self._make_room()
 
@@ -225,7 +276,7 @@ class FastHead(FastMemory):
         """Do now the work that the next prediction would have to wait for."""
         with self._lock:
             if self._book:
-                self._readout.reading(self._shares())
+                self._reading()
 
     # What a user can ask
 
@@ -325,23 +376,35 @@ class FastHead(FastMemory):
         self._make_room()
 
     def _scores(self, vectors: FloatArray) -> FloatArray:
-        return self._readout.reading(self._shares()).answer(vectors, None).scores
+        return self._reading().answer(vectors, None).scores
 
     # How it is done
 
     def _state(self) -> tuple[Any, ...]:
         """What a view depends on: equal exactly while no other one is due."""
-        return self._readout.version, self.labels, self.width, self.alpha, tuple(self._alphas.items())
+        versions = self._readout.version, self._counterexamples.version
+        return *versions, self.labels, self.width, self.alpha, tuple(self._alphas.items())
 
     def _fresh(self) -> HeadView | None:
         return self._seen[1] if self._seen is not None and self._seen[0] == self._state() else None
 
     def _see(self) -> HeadView:
         if (seen := self._fresh()) is None:
-            reading = self._readout.reading(self._shares()).kept() if self._book else None
+            reading = self._reading().kept() if self._book else None
             seen = HeadView(self.labels, self.width, self._quantise, reading)
             self._seen = self._state(), seen
         return seen
+
+    def _reading(self) -> Reading:
+        """What answers come from, up to date; the class sums and counts in it change with the next example."""
+        plain = self._readout.reading(self._shares())
+        against = [label for label in self._book if label in self._counterexamples]
+        if not against:
+            return plain
+        rows = [self._counterexamples.rows(label) for label in against]
+        taught = [self._episodes.holding(some, self._counterexamples.keys(label))
+                  for label, some in zip(against, rows, strict=True)]
+        return self._readout.excluding(plain, [self._book[label] for label in against], rows, taught)
 
     def _shares(self) -> FloatArray:
         return np.array([self._alphas.get(label, self.alpha) for label in self._book])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from engram.heads.counterexamples import Counterexamples
 from engram.heads.episodic_memory import EpisodicMemory
 from engram.heads.exact_sums import ExactSums
 from engram.heads.head import Head
@@ -53,6 +54,7 @@ class FastMemory(Head):
         self._making = Lock()  # held by the thread that makes a view
         self._seen: tuple[tuple[Any, ...], HeadView] | None = None  # the last view, and the state it is of
         self._learned_by: int | None = None  # the thread that taught or forgot last
+        self._counterexamples = Counterexamples()
         self._set_statistics(mean, covariance)
 
     # What can be asked of it
@@ -62,6 +64,27 @@ class FastMemory(Head):
         """How many examples each label has."""
         with self._lock:
             return {label: int(self.sums.counts[place]) for label, place in self._book.items()}
+
+    @property
+    def counterexamples(self) -> dict[Label, int]:
+        """How many counterexamples each label has that has any, taught or not."""
+        with self._lock:
+            return self._counterexamples.counts
+
+    @property
+    def named(self) -> tuple[Label, ...]:
+        """The labels that have examples or counterexamples."""
+        with self._lock:
+            return tuple(dict.fromkeys([*self._book, *self._counterexamples.counts]))
+
+    def holds(self, label: Label) -> bool:
+        """Whether a label has examples or counterexamples."""
+        return label in self._book or label in self._counterexamples
+
+    def lacks_not(self, rows: npt.NDArray[np.int16], labels: Sequence[Label]) -> Label | None:
+        """A label that does not have all of these quantised rows as counterexamples, each as often; None: none."""
+        with self._lock:
+            return self._counterexamples.lacking(rows, labels)
 
     @property
     def prototypes(self) -> dict[Label, tuple[FloatArray, FloatArray]]:
@@ -83,7 +106,12 @@ class FastMemory(Head):
             return dict(zip(self._book, self._episodes.loose(), strict=True))
 
     def digest(self) -> str:
-        """SHA-256 of the exact sums, by label; what was forgotten leaves no trace in it."""
+        """SHA-256 of the exact sums, by label, and of any counterexamples; what was forgotten leaves no trace in it."""
+        with self._lock:
+            return self._counterexamples.digest(self.sums_digest())
+
+    def sums_digest(self) -> str:
+        """SHA-256 of the exact sums alone, by label."""
         with self._lock:
             return self.sums.digest(self.labels) if self._book else ExactSums(1).digest(())
 
@@ -98,9 +126,9 @@ class FastMemory(Head):
 
     @property
     def memory_limit(self) -> int:
-        """Bytes that the memory never exceeds with the classes it has now, however long the stream."""
+        """Bytes that the memory never exceeds with the labels and counterexamples that it has now."""
         width, classes = self.width or 1, len(self._book)
-        return self._episodes.limit + 8 * width * (width + classes) + 8 * classes
+        return self._episodes.limit + 8 * width * (width + classes) + 8 * classes + self._counterexamples.nbytes
 
     @property
     def memory_bytes(self) -> int:
@@ -122,6 +150,7 @@ class FastMemory(Head):
             made._quantise, made._covariance, made._prior = self._quantise, self._covariance, self._prior
             made._measured = self._measured
             made.sums, made._episodes = self.sums.copy(), self._episodes.copy()
+            made._counterexamples = self._counterexamples.copy()
             made._readout = self._readout.copy(made.sums, made._episodes)
             return made
 
@@ -131,6 +160,11 @@ class FastMemory(Head):
 
     # What the base class asks for
 
+    @property
+    def _like(self) -> Label | None:
+        """Some label that there is: new ones share its type."""
+        return next(iter(self._book), next(iter(self._counterexamples.counts), None))
+
     def _prepare(self, vectors: FloatArray) -> FloatArray:
         return self._quantise(vectors)
 
@@ -139,14 +173,14 @@ class FastMemory(Head):
 
     def _examples(self, inputs: Any, targets: Any) -> tuple[npt.NDArray[Any], list[Label]]:
         vectors = as_vectors(inputs, self.width)
-        labels = as_labels(targets, len(vectors), next(iter(self._book), None))
+        labels = as_labels(targets, len(vectors), self._like)
         rows = self._quantise.small(vectors)
         self._quantise.check_kept(vectors, rows)
         return rows, labels
 
     def _row_labels(self, rows: npt.NDArray[np.int16], targets: Any) -> list[Label]:
         check_rows(rows, self.width)
-        return kept_labels(targets, len(rows), next(iter(self._book), None))
+        return kept_labels(targets, len(rows), self._like)
 
     def _check(self, vectors: npt.NDArray[Any], labels: list[Label]) -> None:
         self.sums.check_capacity(len(vectors))
@@ -159,7 +193,7 @@ class FastMemory(Head):
         spread: State = {} if self._covariance is None else {"covariance": self._covariance}
         if self._measured is not None:
             spread["measured"] = self._measured
-        return {**self._quantise.arrays(), **spread, **self.sums.state()}
+        return {**self._quantise.arrays(), **spread, **self.sums.state(), **self._counterexamples.state()}
 
     def _restore(self, state: State) -> None:
         self._measured = state.get("measured")
@@ -170,6 +204,7 @@ class FastMemory(Head):
         self._episodes.restore(state)
         if not len(sums.counts) == len(self._episodes) == len(self._book) or self.width not in (None, sums.width):
             raise ValueError("labels, sums and episodes do not fit each other")
+        self._counterexamples = Counterexamples.from_state(state, sums.width)
         self.width = self.width or sums.width or None  # without a bundle's mean, what was taught says it
         self._readout = self._new_readout()
 

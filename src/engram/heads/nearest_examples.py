@@ -53,7 +53,7 @@ def nearest_examples(head: FastHead, inputs: Any, most: int = 5) -> list[Nearest
     with head._lock:
         if not head.labels:
             raise InputError("Nothing was taught, so there is nothing to answer from: teach it first.")
-        labels, reading = head.labels, head._readout.reading(head._shares()).kept()
+        labels, reading = head.labels, head._reading().kept()
         kept = [_Kept(reading, episodes.rows) for episodes in head._episodes]
         rows = head.quantise(as_vectors(inputs, head.width))
     shares = softmax(reading.answer(rows, None).scores / reading.calibration.temperature)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from engram.heads.head import focus
 from engram.heads.metric import Centres, Comparison, Metric
 from engram.heads.novelty import Novelty
 from engram.learner import FloatArray
+
+if TYPE_CHECKING:
+    from engram.heads.exclusion import Excluded, Exclusion
 
 ReadOutKind = Literal["auto", "class", "cosine", "linear", "priors", "prototypes", "kernel", "logistic"]
 
@@ -78,12 +81,14 @@ class Reading(NamedTuple):
         classes: the class means.
         reader: what scores come from: the read-out that did best on left-out examples.
         calibration: how that is read.
+        exclusion: what counterexamples rule out, where there are any.
     """
 
     metric: Metric
     classes: Centres
     reader: Reader
     calibration: Calibration
+    exclusion: Exclusion | None = None
 
     def kept(self) -> Reading:
         """The same with class sums and counts of its own, so that no later change shows in it."""
@@ -95,18 +100,28 @@ class Reading(NamedTuple):
         Whether an input is known is judged against all classes, whichever are in question.
         """
         by_class = self.metric.compare(rows, self.classes)
-        return self.read(by_class, self.reader.scores(rows, by_class, self.metric), columns)
+        excluded = None if self.exclusion is None else self.exclusion.applied(self.metric, rows, by_class)
+        return self.read(by_class, self.reader.scores(rows, by_class, self.metric), columns, excluded)
 
-    def read(self, by_class: Comparison, scores: FloatArray, columns: list[int] | None = None) -> Answer:
+    def read(
+        self, by_class: Comparison, scores: FloatArray, columns: list[int] | None = None,
+        excluded: Excluded | None = None,
+    ) -> Answer:
         """The answers for inputs that were compared with the class means, and have these scores."""
         calibration = self.calibration
         alike = resemblance(by_class, calibration.by_distance, self.metric.freedom)
-        familiarity = (alike - calibration.thresholds).max(axis=1)
+        above = alike - calibration.thresholds
+        if excluded is not None:
+            scores = np.where(excluded.labels, -np.inf, scores)
+            above = np.where(excluded.labels | excluded.all[:, None], -np.inf, above)
+        familiarity = above.max(axis=1)
         if columns is not None:
             scores, alike = scores[:, columns], alike[:, columns]
         best = scores.max(axis=1, keepdims=True)
-        confidence = 1.0 / np.exp((scores - best) / calibration.temperature).sum(axis=1)
-        return Answer(scores, familiarity >= 0.0, confidence, focus(alike), familiarity)
+        left = np.isfinite(best[:, 0])  # else every label in question is ruled out
+        total = np.exp((scores - np.where(left[:, None], best, 0.0)) / calibration.temperature).sum(axis=1)
+        confidence = np.divide(1.0, total, out=np.zeros(len(total)), where=left)
+        return Answer(scores, left & (familiarity >= 0.0), confidence, focus(alike), familiarity)
 
 
 def score(comparison: Comparison, kind: ReadOutKind, freedom: float) -> FloatArray:

@@ -13,10 +13,12 @@ from copy import copy
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.heads.discriminant import Change, Discriminant
-from engram.heads.episodes import Episodes
+from engram.heads.episodes import Episodes, Rows
 from engram.heads.exact_sums import ExactSums
+from engram.heads.exclusion import Exclusion
 from engram.heads.judgement import Judgement, judge
 from engram.heads.moved_rows import MovedRows
 from engram.heads.novelty import Novelty
@@ -146,6 +148,24 @@ class ReadOut:
             known = Reading(self.discriminant().metric, judged.classes, judged.reader, calibration)
             self._reading = known
         return known
+
+    def excluding(
+        self, reading: Reading, columns: Sequence[int], rows: Sequence[Rows], taught: Sequence[npt.NDArray[np.bool_]]
+    ) -> Reading:
+        """The same reading, which heeds counterexamples too.
+
+        Args:
+            columns: the places of classes.
+            rows: for each of them (K, D) counterexamples.
+            taught: and (K,) which of these were taught as something.
+        """
+        metric, judged = reading.metric, self._judge()
+        exclusion = Exclusion.of(metric, reading.classes, columns, rows, taught, self.raw)
+        known = self.left_out(reading.calibration.alphas)[1].known
+        left = np.isfinite(judged.by_class.products[np.arange(len(known)), judged.sample.truth])
+        return reading._replace(
+            exclusion=exclusion.calibrated(metric, judged.sample.rows, judged.by_class, known & left)
+        )
 
     def novelty(self) -> Novelty:
         """How taught and strange things resemble the classes."""

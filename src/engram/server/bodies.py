@@ -162,7 +162,7 @@ def check_query(about: Mapping[str, Any]) -> None:
     """Raises Refusal where something that may be said in the query is none of what it may be."""
     for name, most in (("width", 65_536), ("top", 1000)):
         count(about, name, 1, most)
-    for name in ("again", "remember"):
+    for name in ("again", "remember", "not"):
         flag(about, name, False)
     for name, most in (("label", 256), ("teacher", 256), ("source", 1024)):
         if len(about.get(name, "")) > most:
@@ -175,7 +175,8 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
     Raises:
         Refusal, InputError: not one kind of inputs.
     """
-    said = {name: getattr(asked, name) for name in asked.model_fields_set if name not in _HELD}
+    fields = type(asked).model_fields
+    said = {fields[name].alias or name: getattr(asked, name) for name in asked.model_fields_set if name not in _HELD}
     about = {name: value for name, value in {**query, **said}.items() if value is not None}
     kinds = [name for name in ("vectors", "texts", "images") if getattr(asked, name) is not None]
     if len(kinds) != 1:

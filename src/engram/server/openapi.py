@@ -59,7 +59,7 @@ TEACH_BODY = {
     **json_body(requests.Teach, **{
         "multipart/form-data": _form(
             label={"type": "array", "items": _TEXT, "description": "Once for all files, or once for each."},
-            teacher=_TEXT, again=_FLAG,
+            teacher=_TEXT, again=_FLAG, **{"not": _FLAG},
         ),
         "image/*": _PICTURE, "application/octet-stream": _FLOATS,
     }),
@@ -67,7 +67,8 @@ TEACH_BODY = {
         _query("label", "string", "Of a picture or raw vectors, which have no other place for it.", maxLength=256),
         _query("teacher", "string", "Who teaches, where there are no tokens.", maxLength=256),
         _query("source", "string", "Where a picture came from.", maxLength=1024),
-        _query("again", "string", "Learn also what is held already; true where left out.", enum=_FLAG["enum"]), _WIDTH,
+        _query("again", "string", "Learn also what is held already; true where left out.", enum=_FLAG["enum"]),
+        _query("not", "string", "They are not of that label; false where left out.", enum=_FLAG["enum"]), _WIDTH,
     ],
 }
 ASK_BODY = {

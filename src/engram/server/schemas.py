@@ -100,7 +100,9 @@ class Answer(BaseModel):
     confidence: float | None
     focus: float | None = Field(description="How much more it resembles the nearest class than the others on average.")
     familiarity: float | None = Field(description="How far above the threshold: known where it is 0 or more.")
-    ranked: list[Ranked] = Field(description="Best first, whether known or not.")
+    ranked: list[Ranked] = Field(
+        description="Best first, whether known or not; a label that a counterexample rules out has no score."
+    )
 
 
 class Answers(BaseModel):
@@ -209,7 +211,9 @@ class LabelCount(BaseModel):
 class Entry(BaseModel):
     seq: int
     time: datetime
-    kind: str = Field(description="taught, forgot label, forgot examples, renamed, relabelled, alpha set, melded, …")
+    kind: str = Field(
+        description="taught, taught not, forgot label, forgot examples, renamed, relabelled, alpha set, melded, …"
+    )
     teacher: ShownText | None
     labels: list[LabelCount]
     note: ShownText
@@ -271,6 +275,7 @@ class Info(BaseModel):
 
     model_config = about(
         {"name": "flowers", "seq": 42, "examples": 30, "classes": [{"label": "iris", "count": 10}],
+         "counterexamples": [],
          "digest": "9f86d081…", "backbone": "descriptor", "takes": "pictures", "width": 256,
          "columns": None, "fingerprint": "2c26b46b…", "device": "5e884898", "unknowns": 2, "memory_bytes": 1048576,
          "gate": None, "alpha": 0.02, "alphas": [], "refused": 0.02, "accepted": 0.3,
@@ -281,6 +286,7 @@ class Info(BaseModel):
     name: str
     seq: int
     examples: int
+    counterexamples: list[LabelCount] = Field(description="How many each label has that has any.")
     classes: list[LabelCount]
     digest: str
     backbone: str | None

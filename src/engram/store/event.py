@@ -19,6 +19,9 @@ from engram.printable import from_file_name
 TAUGHT = "taught"
 """The kind of event that one example is; of all others the log knows the name only."""
 
+TAUGHT_NOT = "taught not"
+"""The kind of event that one counterexample is: content, label and the rest are as in an example."""
+
 CHECKSUM_BYTES = 16
 _TEXT_LIMIT = 2**20
 

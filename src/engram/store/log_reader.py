@@ -78,6 +78,7 @@ class LogReader:
         receipts: Sequence[bytes] | None = None,
         after: int = 0,
         upto: int | None = None,
+        kinds: Sequence[str] = (TAUGHT,),
     ) -> list[tuple[int, Label]]:
         """Number and label, as taught, of the examples that are not erased; of these, those asked for.
 
@@ -86,9 +87,11 @@ class LogReader:
             teacher: taught by this one.
             receipts: with one of these.
             after, upto: numbered after < seq <= upto.
+            kinds: of events, in place of examples.
         """
-        wanted = "SELECT seq, label FROM events WHERE kind = ? AND gone = 0 AND seq > ? AND seq <= ?"
-        bindings: list[Any] = [TAUGHT, after, self.last if upto is None else upto]
+        of_kind = f"kind IN ({', '.join('?' * len(kinds))})"
+        wanted = f"SELECT seq, label FROM events WHERE {of_kind} AND gone = 0 AND seq > ? AND seq <= ?"
+        bindings: list[Any] = [*kinds, after, self.last if upto is None else upto]
         if label is not None:
             wanted, bindings = wanted + " AND label = ?", [*bindings, json.dumps(label)]
         if teacher is not None:

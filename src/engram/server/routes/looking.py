@@ -40,9 +40,10 @@ async def info(request: Request, caller: Asker, served: Served, context: In, at:
         with served.using() as brain:
             found = (brain if at is None else _at(brain, at)).info()
         classes = [LabelCount(label=entry["label"], count=entry["examples"]) for entry in found.pop("labels")]
+        against = [LabelCount(label=entry["label"], count=entry["examples"]) for entry in found.pop("counterexamples")]
         known = {name: found[name] for name in schemas.Info.model_fields if name in found}
         asked = rate if rate == rate and at is None else None
-        return schemas.Info(**known, name=served.name, classes=classes, unknown_rate=asked)
+        return schemas.Info(**known, name=served.name, classes=classes, counterexamples=against, unknown_rate=asked)
 
     return await look(request, context, etag(served.seq, served.inbox, at, rate), make)
 

@@ -11,6 +11,8 @@ import numpy as np
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
+from engram.brain import Brain
+from engram.brain.lessons import Learned
 from engram.learner import Label
 from engram.server.bodies import Given, flag, label_like, read_inputs
 from engram.server.conditions import etag, wanted_seq
@@ -36,7 +38,7 @@ Key = Annotated[
 async def teach(
     request: Request, caller: Teacher, served: Served, context: In, key: Key = None
 ) -> Response:
-    """Teach one example or many; 201 when they are on disk."""
+    """Teach one example or many, or with `not` counterexamples of a label; 201 when they are on disk."""
     make = await read_inputs(request, Teach, served.width)
     wanted = wanted_seq(request)
     given = await made(request, make, context)
@@ -55,13 +57,17 @@ def learned(
     """What the request is answered, and whether it was answered that before; to be called in a thread."""
     check_kind(served, given)
     labels, again = _labels(given, served.counts), flag(given.about, "again", True)
-    answer = None if key is None else Answer(key, _digest(given, labels, again), None)
-    learned = served.change(
-        lambda brain: brain.learn_examples(
-            given.named, labels, again=again, teacher=teacher, sources=given.sources or None, answer=answer
-        ),
-        wanted,
-    )
+    against, sources = flag(given.about, "not", False), given.sources or None
+    answer = None if key is None else Answer(key, _digest(given, labels, again, against), None)
+
+    def change(brain: Brain) -> Learned:
+        if against:
+            return brain.learn_not(given.named, labels, teacher=teacher, sources=sources, answer=answer)
+        return brain.learn_examples(
+            given.named, labels, again=again, teacher=teacher, sources=sources, answer=answer
+        )
+
+    learned = served.change(change, wanted)
     if not learned.repeated:
         served.count(taught=len(learned.ids))
     seq = learned.ids[-1] if learned.ids else learned.seq
@@ -94,10 +100,11 @@ def _teacher(given: Given) -> str | None:
     return name
 
 
-def _digest(given: Given, labels: Any, again: bool) -> bytes:
+def _digest(given: Given, labels: Any, again: bool, against: bool) -> bytes:
     """Of what is asked for, however it was sent: forms differ in their boundaries."""
     columns = [given.about["columns"]] if given.about.get("columns") else []
-    about = json.dumps([given.kind, labels, again, given.sources, len(given.items), *columns])
+    said = [given.kind, labels, again, given.sources, len(given.items), *columns, *(["not"] if against else [])]
+    about = json.dumps(said)
     digest = hashlib.sha256(about.encode())
     for item in given.items:
         content = item if isinstance(item, bytes) else item.encode() if isinstance(item, str) else _bytes(item)

@@ -6,7 +6,7 @@ import { byId, h, keyed, say } from "./dom.js";
 import { labelFrom } from "./labels.js";
 import { shares } from "./shares.js";
 import { store } from "./state.js";
-import { correct } from "./teaching.js";
+import { correct, correctNot } from "./teaching.js";
 
 const BARS = 6;
 
@@ -25,6 +25,7 @@ export function mountAnswer() {
   byId("correction").addEventListener("focusin", hold);
   panel.addEventListener("pointerleave", release);
   panel.addEventListener("focusout", () => setTimeout(release));
+  byId("not-this").addEventListener("click", teachNot);
   byId("correct").addEventListener("submit", (event) => {
     event.preventDefault();
     const field = byId("correct-name");
@@ -33,6 +34,16 @@ export function mountAnswer() {
     field.value = "";
     teachIt(label);
   });
+}
+
+/** One click: this is not what it was taken for. */
+function teachNot() {
+  const { answer, paused } = store.state;
+  const taken = paused ?? answer?.taken;
+  if (!taken || !answer?.answer.known) return;
+  correctNot(answer.answer.label, taken);
+  /** @type {HTMLElement} */ (document.activeElement)?.blur();
+  store.set({ paused: null });
 }
 
 /** One click: this is `label`. */
@@ -57,6 +68,8 @@ function render({ answer: asked, question, classes }) {
   say(byId("verdict-label"), { none: question ?? "", known: String(answer?.label), unknown: "Nothing I know" }[kind]);
   say(byId("verdict-sure"), sureness(kind, answer, share));
   say(byId("correct-label"), kind === "unknown" ? "What is it?" : "Wrong? Click what it is, or write it.");
+  byId("not-this").hidden = kind !== "known";
+  say(byId("not-this"), kind === "known" ? `Not ${article(answer.label)}${answer.label}` : "");
   byId("correct-name").placeholder = kind === "unknown" ? "Name it" : "Something else";
   if (kind === "none") return;
   const shown = new Set(answer.ranked.slice(0, BARS).map(({ label }) => label));
@@ -69,6 +82,9 @@ function render({ answer: asked, question, classes }) {
   );
   announce(kind === "known" ? `${answer.label}, ${sureness(kind, answer, share)}` : "Nothing I know");
 }
+
+/** "a " or "an " before one word in small letters, as a class often is called; nothing before other names. */
+const article = (label) => (!/^[a-z]+$/.test(String(label)) ? "" : /^[aeiou]/.test(label) ? "an " : "a ");
 
 function sureness(kind, answer, share) {
   if (kind === "none") return "";

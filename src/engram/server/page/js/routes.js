@@ -30,6 +30,14 @@ export function teach(brain, label, taken, key) {
   return ask("POST", of(brain, "/examples"), { body: lesson(taken, label), headers: { "Idempotency-Key": key } });
 }
 
+/** Teach that this is not of a label. @param {import("./taken.js").Taken} taken @param {string} key */
+export function teachNot(brain, label, taken, key) {
+  const body = lesson([taken], label);
+  if (body instanceof FormData) body.append("not", "true");
+  else body.not = true;
+  return ask("POST", of(brain, "/examples"), { body, headers: { "Idempotency-Key": key } });
+}
+
 /** @param {import("./taken.js").Taken[]} taken */
 export async function predict(brain, taken, remember = false) {
   return (await ask("POST", of(brain, "/predict"), { body: question(taken, remember) })).answers;

@@ -58,6 +58,16 @@ export function correct(/** @type {Label} */ label, /** @type {Taken} */ taken) 
   toast(`Learned: this is ${label}.`, { label: "Undo", act: undo });
 }
 
+/** Teach that one thing is not what it was taken for; what it is may be taught besides. */
+export async function correctNot(/** @type {Label} */ label, /** @type {Taken} */ taken) {
+  const key = crypto.randomUUID();
+  return tried(
+    () => routes.teachNot(store.state.brain, label, taken, key),
+    () => `Learned: this is not ${label}.`,
+    undo,
+  );
+}
+
 /** Take the last change back; where it was an act of this page, all of it, in however many requests it travelled. */
 export async function undo() {
   const { brain, seq } = store.state;
