@@ -49,7 +49,7 @@ class Config:
     """Settings of the published run.
 
     Attributes:
-        draws: random choices of classes and examples.
+        draws: random choices of classes and examples, for each seed.
         classes: how many are known, and how many are not; at most half of those that a set has.
         shots: examples taught of each known class.
         ask: examples asked about, of each class, at most.
@@ -58,7 +58,7 @@ class Config:
         sets: what is measured; "tiny-shipped" and "tiny-mobilenet" are those to settle a head's own settings on.
     """
 
-    draws: int = 20
+    draws: int = 4
     classes: int = 10
     shots: tuple[int, ...] = (1, 2, 5, 14)
     ask: int = 16

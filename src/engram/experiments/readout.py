@@ -42,16 +42,16 @@ class Config:
     """Settings of the published run.
 
     Attributes:
-        draws: random choices of examples.
+        draws: random choices of examples, for each seed.
         shots: examples taught of each class, beside all there are.
         draws_of_all: random choices where all are taught.
         intents: how many of the 150 are told apart.
         sets: what is measured.
     """
 
-    draws: int = 20
+    draws: int = 4
     shots: tuple[int, ...] = (1, 2, 5, 14)
-    draws_of_all: int = 5
+    draws_of_all: int = 1
     intents: int = 30
     sets: tuple[str, ...] = ("photos", "mobilenet", "steel", "steel-mobilenet", "intents", "spoken-digits", "iris",
                              "wine", "breast-cancer", "digits", "sea", "bananas", "levels")
