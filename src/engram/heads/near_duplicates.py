@@ -44,11 +44,13 @@ class Neighbours(NamedTuple):
         chosen: (R,) places of the examples, those of the smallest SHA-256.
         candidates: (M,) places searched; the first R of them are `chosen`.
         distances: (R, M) squared distances, in quantised units.
+        typical: the median squared distance of two different examples; 0 where there is one example only.
     """
 
     chosen: Positions
     candidates: Positions
     distances: FloatArray
+    typical: float
 
     @classmethod
     def of(cls, episodes: Episodes, most: int) -> Neighbours:
@@ -57,12 +59,9 @@ class Neighbours(NamedTuple):
         rows = episodes.rows[candidates].astype(np.float64)
         chosen = rows[:most]
         lengths = np.einsum("nd,nd->n", rows, rows)
-        distances = lengths[: len(chosen), None] + lengths - 2.0 * (chosen @ rows.T)
-        return cls(candidates[:most], candidates, np.maximum(distances, 0.0))
-
-    def typical(self) -> float:
-        """The median squared distance of two different examples; 0 where there is one example only."""
-        return float(np.median(self.distances[~self._same()])) if len(self.candidates) > 1 else 0.0
+        distances = np.maximum(lengths[: len(chosen), None] + lengths - 2.0 * (chosen @ rows.T), 0.0)
+        different = distances[~np.eye(*distances.shape, dtype=bool)]
+        return cls(candidates[:most], candidates, distances, float(np.median(different)) if len(different) else 0.0)
 
     def groups(self, reach: float) -> tuple[Positions, list[Positions]]:
         """One chosen example for each group of near-duplicates, and which of the candidates are in its group.

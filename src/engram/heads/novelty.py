@@ -186,11 +186,12 @@ class _Growth:
         if not grows:
             measured = float(scores.own.mean())
         else:
-            low, high = 1e-3, 1.0
+            low, high, wanted = 1e-3, 1.0, float(scores.own.mean())
+            groups, times = np.unique(scores.groups, return_counts=True)
             for _ in range(40):
                 self._one = 0.5 * (low + high)
-                found = self.at(scores.groups).mean()
-                low, high = (self._one, high) if found < scores.own.mean() else (low, self._one)
+                found = float(self.at(groups) @ times) / len(scores.own)
+                low, high = (self._one, high) if found < wanted else (low, self._one)
             measured = low
         count = len(scores.own)
         self._one = (weight * one + count * measured) / (weight + count)

@@ -74,7 +74,7 @@ class Sampler:
         groups = np.where(counts > 0, 1.0, 0.0)
         parts = []
         for place, neighbours in found.items():
-            reach = near * max(WITHIN * neighbours.typical(), between)
+            reach = near * max(WITHIN * neighbours.typical, between)
             if near and len(neighbours.candidates) <= FEW and np.isfinite(self._usual):
                 reach = max(reach, near * FRAMES * self._usual)
             first, members = neighbours.groups(reach)
