@@ -60,7 +60,7 @@ class Neighbours(NamedTuple):
         chosen = rows[:most]
         lengths = np.einsum("nd,nd->n", rows, rows)
         distances = np.maximum(lengths[: len(chosen), None] + lengths - 2.0 * (chosen @ rows.T), 0.0)
-        different = distances[~np.eye(*distances.shape, dtype=bool)]
+        different = distances[~np.eye(len(chosen), len(rows), dtype=bool)]
         return cls(candidates[:most], candidates, distances, float(np.median(different)) if len(different) else 0.0)
 
     def groups(self, reach: float) -> tuple[Positions, list[Positions]]:
