@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engram.cli.output import Json, emit, or_dash, progress, say, table
-from engram.learner import ColumnsError
 from engram.printable import from_file_name
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ def predict(
 ) -> None:
     """Ask a brain what things are; what it does not know it says, and keeps for `engram unknowns`."""
     from engram.brain.examples import gather, takes
+    from engram.learner import ColumnsError
 
     with open_brain(brain) as mind:
         if not mind.labels or mind.bundle is None:

@@ -27,7 +27,7 @@ class Table:
 
     >>> Table(np.array([[1.0, 2.0]]), ("temp", "load")).taught_as(("load", "temp"))
     Traceback (most recent call last):
-    engram.learner.InputError: The columns come as 'temp', 'load', but this brain was taught 'load', 'temp': ...
+    engram.learner.ColumnsError: The columns come as 'temp', 'load', but this brain was taught 'load', 'temp': ...
     """
 
     rows: FloatArray
