@@ -25,7 +25,8 @@ SCRIPT = Path(__file__).with_name("commands_in_an_empty_home.py")
 BRAINS = """
 teach vectors.brain vectors.csv; teach pictures.brain photos; predict pictures.brain photos
 predict vectors.brain asked.csv; unknowns vectors.brain; name vectors.brain 1 d; rename vectors.brain a c
-consolidate vectors.brain; info pictures.brain; examples vectors.brain; relabel vectors.brain 5 --label b
+consolidate vectors.brain; alpha vectors.brain 0.05; audit vectors.brain; why vectors.brain asked.csv
+info pictures.brain; examples vectors.brain; relabel vectors.brain 5 --label b
 history vectors.brain; undo vectors.brain; rollback vectors.brain --to 6; diff vectors.brain 6
 copy vectors.brain copy.brain; export vectors.brain events.jsonl; import again.brain events.jsonl
 verify pictures.brain; repair vectors.brain; forget vectors.brain --label b; meld whole.brain vectors.brain

@@ -29,9 +29,9 @@ MOST_FEATURES = 64
 WIDTHS = (0.2, 0.5, 1.0)
 """Of the kernels that are tried, in deviations of a feature over all examples, times the root of their number."""
 
-_RANDOM = 320  # random features
+_RANDOM = 256  # random features
 _UNIT = 2.0**10  # integers for each unit of a random feature
-_EXAMPLES = 2048  # that the sums are made from, of those kept the ones of the smallest SHA-256
+_EXAMPLES = 1024  # that the sums are made from, of those kept the ones of the smallest SHA-256
 
 
 class Kernel(NamedTuple):

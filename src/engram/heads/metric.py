@@ -128,7 +128,7 @@ class Comparison:
     def cosines(self) -> FloatArray:
         """(N, K) cosines between x and μ in the metric of A; 0 for a centre at the middle."""
         squared = self.own[:, None] * self.norms
-        least = max(1e-20 * float(squared.max(initial=0.0)), 1e-300)  # below it is rounding
+        least = np.maximum(1e-20 * squared.max(axis=1, keepdims=True, initial=0.0), 1e-300)  # below it is rounding
         cosines: FloatArray = self.products / np.sqrt(np.maximum(squared, least))
         return cosines
 

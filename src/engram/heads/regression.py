@@ -15,7 +15,7 @@ from engram.heads.sample import PER_CLASS, Sample
 from engram.learner import FloatArray
 
 _PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)
-_EXAMPLES = 2048  # that it is fitted to, of those kept the ones of the smallest SHA-256
+_EXAMPLES = 1024  # that it is fitted to, of those kept the ones of the smallest SHA-256
 
 
 class ByRegression(NamedTuple):
