@@ -145,3 +145,11 @@ def test_a_label_longer_than_a_request_may_name_is_still_shown(serve: Callable[.
     for path in ("/info", "/classes", "/examples", "/history", "/map", "/health"):
         assert demo.get(path).status_code == 200, path
     assert json.loads(demo.post("/predict", json={"vectors": [RIGHT]}).content)["answers"][0]["label"] == "x" * 1000
+
+
+def test_two_labels_in_one_request_to_forget_are_refused_and_both_stay(demo: Demo) -> None:
+    teach(demo, "a")
+    teach(demo, "b")
+    answer = demo.delete("/classes?label=a&label=b")
+    assert answer.status_code == 422, answer.text
+    assert {one["label"] for one in demo.get("/classes").json()["classes"]} == {"a", "b"}

@@ -55,6 +55,9 @@ async def forget_class(
     label: Annotated[str, Query(min_length=1, max_length=256, description="The label that is forgotten.")],
 ) -> Response:
     """Forget a label, for good: its examples leave the log, the snapshots and the thumbnails."""
+    if len(request.query_params.getlist("label")) > 1:
+        detail = "Give one label: each is forgotten by a request of its own."
+        raise Refusal("invalid", detail, faults=[("label", detail)])
     return await _forget_class(request, caller, served, context, label)
 
 
