@@ -5,6 +5,7 @@ import pytest
 
 from engram.heads.audit import audit
 from engram.heads.fast import FastHead
+from engram.heads.nearest_examples import nearest_examples
 
 
 def directions(per_class, width=40, classes=4, spread=0.6, seed=0):
@@ -157,3 +158,9 @@ def test_what_was_taught_twice_under_a_wrong_label_is_found_all_the_same():
     found = audit(head)
     assert {tuple(found.rows[place]) for place in found.ranking()[:3]} == {tuple(head.quantise(features[3])[0])}
     assert (found.margin[found.ranking()[:3]] > 0).all()
+
+
+def test_a_reading_out_of_range_has_its_nearest_examples_too():
+    head = taught(np.eye(3) * 2.0, np.arange(3), normalise=False)
+    found, = nearest_examples(head, [[9e9, 0.0, 0.0]], most=1)
+    assert found.labels == [0]

@@ -55,7 +55,7 @@ def nearest_examples(head: FastHead, inputs: Any, most: int = 5) -> list[Nearest
             raise InputError("Nothing was taught, so there is nothing to answer from: teach it first.")
         labels, reading = head.labels, head._reading().kept()
         kept = [_Kept(reading, episodes.rows) for episodes in head._episodes]
-        rows = head.quantise(as_vectors(inputs, head.width))
+        rows, _ = head._asked(as_vectors(inputs, head.width))  # what is out of range counts as its end
     shares = softmax(reading.answer(rows, None).scores / reading.calibration.temperature)
     found = []
     for row, share in zip(rows - reading.classes.middle, shares, strict=True):
