@@ -64,6 +64,8 @@ class Forgetful(Client):
         elif wish.kind.startswith("forget"):
             self._past.clear()
             self._remember_gone(before)
+        elif wish.kind == "consolidate":
+            self._past.clear()  # an undo passes over it, to what came before
         elif wish.kind == "teach" and not self._past and len(before) == 0:
             pass  # the first lesson chooses the backbone: nothing before it can be returned to
         else:
