@@ -212,7 +212,7 @@ WAYS = (
         "label = self._names.now(event.seq, event.label)",
         "label = event.label",
     ),
-    Way("A file of events", "brain/exported.py", "        if found != self.header.examples:", "        if False:"),
+    Way("A file of events", "brain/exported.py", "            if found[kind] != wanted:", "            if False:"),
     Way(
         "A file of events",
         "brain/exported.py",

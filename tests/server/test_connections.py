@@ -201,6 +201,8 @@ def test_more_connections_than_fit_are_refused_in_few_words(running: Run) -> Non
         wire.sendall(LIVE)
         assert wire.recv(2**16)[9:12] == b"200"
         wire.close()
+    while "connection refused" not in server.log.read_text() and time.monotonic() < until:
+        server.lives()  # the log is written a moment later
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     assert 1 <= sum(line["event"] == "connection refused" for line in lines) <= 2
     assert len(lines) < 10
