@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -215,8 +216,12 @@ def test_many_threads_share_commits_and_one_bad_lesson_spoils_no_other(folder: P
         commits: list[float] = []
         brain._journal.log.on_sync = commits.append  # type: ignore[union-attr]
         threads = [threading.Thread(target=teach, args=(number,)) for number in range(24)]
-        for thread in threads:
-            thread.start()
+        with brain._lock:  # until most of them wait: the bad lesson is learned with others
+            for thread in threads:
+                thread.start()
+            until = time.monotonic() + 2
+            while len(brain._callers._queue) < 12 and time.monotonic() < until:
+                time.sleep(0)
         for thread in threads:
             thread.join()
         assert sum(isinstance(outcome, LabelError) for outcome in outcomes) == 1
