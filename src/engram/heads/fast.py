@@ -1,6 +1,6 @@
 """The recommended head: learns an example in well under a millisecond and forgets nothing.
 
-A discriminant over exact integer sums, with evidence-weighted trust in the backbone's own statistics, prototypes
+A discriminant over exact integer sums, shrunk towards the backbone's own statistics, prototypes
 merged with their counts, and a calibrated "Nothing I know". Its shape follows the Lifelong-DNN brief (Neurala 2019):
 a frozen backbone below, a fast, exact, melding memory on top.
 """
