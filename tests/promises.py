@@ -1,10 +1,10 @@
 """Breaks the promises of docs/durability.md one by one, and shows that the tests named there find it.
 
-    python tests/promises.py [--out results/promises.json] [--only WORD ...]
+    python tests/promises.py [--out results/promises.json] [--only WORD ...] [--at-once 2]
 
 Each way of breaking a promise changes one line in a copy of the code; the tests that the promise's row names are run in
-that copy. Every way must make one of them fail, and every test must fail for one of the ways. First all of these tests
-are run in the copy as it is: they must pass.
+that copy, and several copies are tested side by side. Every way must make one of them fail, and every test must fail
+for one of the ways. All of these tests are also run in the code as it is: they must pass.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -219,6 +220,8 @@ WAYS = (
         '            raise self._wrong("not JSON, or cut short") from None',
         '            return {"kind": "renamed"}',
     ),
+    Way("A file of events", "brain/exported.py", 'InputError(f"Line {self.line}: {what}', 'InputError(f"{what}'),
+    Way("A file of events", "brain/interchange.py", "islice(examples, _PORTION)", "islice(examples, 1)"),
     Way("The log's examples add up", "brain/log_certificate.py", "            sums.add(run.rows, places)\n", ""),
     Way(
         "The log's examples add up",
@@ -282,18 +285,17 @@ def copied() -> Iterator[Path]:
         yield Path(made)
 
 
-@contextmanager
-def broken(root: Path, way: Way) -> Iterator[None]:
-    """The copy in which a promise is broken, for a while."""
+def broken(root: Path, way: Way) -> None:
+    """Break a promise in a copy.
+
+    Raises:
+        SystemExit: the text to be changed is not there, or more than once.
+    """
     file = place_of(root, way)
     before = file.read_text(encoding="utf-8")
     if before.count(way.old) != 1:
         raise SystemExit(f"{way.file} holds {before.count(way.old)} times: {way.old!r}. Adapt {Path(__file__).name}.")
     file.write_text(before.replace(way.old, way.new), encoding="utf-8")
-    try:
-        yield
-    finally:
-        file.write_text(before, encoding="utf-8")
 
 
 def failing(root: Path, tests: Sequence[str]) -> set[str]:
@@ -321,26 +323,33 @@ def failing(root: Path, tests: Sequence[str]) -> set[str]:
     return found
 
 
-def tried(words: Sequence[str]) -> Outcome:
-    """Break the promises whose row holds one of these words, or all."""
+def found_by(tests: Sequence[str], way: Way | None) -> set[str]:
+    """Those of the tests that fail in a copy in which this promise is broken; None for the code as it is."""
+    with copied() as root:
+        if way is not None:
+            broken(root, way)
+        return failing(root, tests)
+
+
+def tried(words: Sequence[str], at_once: int) -> Outcome:
+    """Break the promises whose row holds one of these words, or all; so many copies are tested side by side."""
     outcome, page = Outcome(), rows((ROOT / "docs" / "durability.md").read_text(encoding="utf-8"))
     chosen = {promise: tests for promise, tests in page.items() if not words or any(word in promise for word in words)}
-    with copied() as root:
-        before = failing(root, [test for tests in chosen.values() for test in tests])
-        outcome.problems += [f"{test} fails before anything is broken" for test in sorted(before)]
-        for promise, tests in chosen.items():
-            ways, seen = [way for way in WAYS if promise.startswith(way.promise)], set[str]()
-            if not ways:
-                outcome.problems.append(f"No way to break is known: {promise}")
-            for way in ways:
-                with broken(root, way):
-                    found = failing(root, tests)
-                outcome.ways, outcome.caught, seen = outcome.ways + 1, outcome.caught + bool(found), seen | found
-                print("caught" if found else "MISSED", promise, "|", way.file, "|", way.new.strip()[:60], flush=True)
-                if not found:
-                    outcome.problems.append(f"{promise}: nobody finds {way.new.strip()!r} in {way.file}")
-            outcome.tests += len(tests)
-            outcome.blind += [test for test in tests if test not in seen]
+    ways = [(promise, way) for promise in chosen for way in WAYS if promise.startswith(way.promise)]
+    untried = chosen.keys() - {promise for promise, _ in ways}
+    outcome.problems += [f"No way to break is known: {promise}" for promise in chosen if promise in untried]
+    outcome.tests = sum(map(len, chosen.values()))
+    seen = set[str]()
+    with ThreadPoolExecutor(at_once) as pool:
+        before = pool.map(found_by, chosen.values(), [None] * len(chosen))
+        after = pool.map(found_by, [chosen[promise] for promise, _ in ways], [way for _, way in ways])
+        outcome.problems += [f"{test} fails before anything is broken" for tests in before for test in sorted(tests)]
+        for (promise, way), found in zip(ways, after, strict=True):
+            outcome.ways, outcome.caught, seen = outcome.ways + 1, outcome.caught + bool(found), seen | found
+            print("caught" if found else "MISSED", promise, "|", way.file, "|", way.new.strip()[:60], flush=True)
+            if not found:
+                outcome.problems.append(f"{promise}: nobody finds {way.new.strip()!r} in {way.file}")
+    outcome.blind = [test for tests in chosen.values() for test in tests if test not in seen]
     outcome.problems += [f"{test} fails for no way of breaking what it holds" for test in outcome.blind]
     return outcome
 
@@ -360,9 +369,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="write the result to this file")
     parser.add_argument("--only", nargs="*", default=[], help="promises whose row holds one of these words")
+    parser.add_argument("--at-once", type=int, default=2, help="copies whose tests run side by side")
     options = parser.parse_args()
     began = time.monotonic()
-    outcome = tried(options.only)
+    outcome = tried(options.only, options.at_once)
     for name, value in values_of(outcome).items():
         print(f"{name:30s} {value:g}")
     for problem in outcome.problems:

@@ -229,10 +229,14 @@ def test_what_is_no_export_is_refused(brains: tuple[Brain, Brain], raw: bytes) -
 
 def test_a_file_that_was_cut_short_anywhere_is_refused(brains: tuple[Brain, Brain]) -> None:
     one, two = brains
-    whole = exported(one).encode()
-    for end in range(0, len(whole) - 1, 37):
-        with pytest.raises(InputError):
-            two.import_events(io.BytesIO(whole[:end]))
+    lines = exported(one).encode().splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        before = b"".join(lines[: number - 1])
+        for end in range(1, len(line) - 1, 37):
+            with pytest.raises(InputError, match=f"Line {number}: not JSON, or cut short"):
+                two.import_events(io.BytesIO(before + line[:end]))
+        with pytest.raises(InputError, match=f"ends after {number - 2} of 10" if number > 1 else "is empty"):
+            two.import_events(io.BytesIO(before))
     assert two.counts() == {}
 
 
