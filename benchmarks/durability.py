@@ -27,8 +27,8 @@ from brain_story import BrainStory, frequent_snapshots
 from stories import DurableStory, FolderStory, LogStory
 from trials import files_not_synced, flipped, folders_not_synced, power_cuts, refused, synced_less
 
-from engram.experiments.figures import BENCHMARK_FIGURES
-from engram.experiments.result import build, write_json
+from engram.lab.experiments.figures import BENCHMARK_FIGURES
+from engram.lab.experiments.result import build, write_json
 
 STATES = 3000  # of those that a story leads to, so many at random
 KEYS = ("powercut-lost", "powercut-states", "mutation-caught", "faults-wrong", "faults-tried")

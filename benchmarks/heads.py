@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 from scipy.linalg import blas
 
-from engram.experiments.figures import figures_of
-from engram.experiments.result import build, deliver
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import unit_length
+from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments.result import build, deliver
 
 WIDTHS, CLASSES = (64, 512, 1280), (10, 100, 1000)
 ASKED = (1, 32)
@@ -220,8 +220,8 @@ def _apart(step: Callable[[Any, str], object], rows: Any, labels: list[str], pau
 
 def share_of_photo(seed: int) -> dict[str, float]:
     """From the file of a photograph to its being learned on MobileNetV2: how much of the time is the head's."""
-    from engram.experiments.mobilenet import mobilenet
-    from engram.streams.photos import photos
+    from engram.lab.experiments.pretraining.mobilenet import mobilenet
+    from engram.lab.streams.photos import photos
 
     backbone, picture = mobilenet(), photos().paths[0]
     head = taught(backbone.width, 100, seed, each=10)

@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from engram.experiments.figures import figures_of
-from engram.experiments.result import build, deliver
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import unit_length
+from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments.result import build, deliver
 
 WIDTHS, COUNTS, CLASSES = (8, 512, 1280), (30, 65, 129, 201, 257, 1025), 10
 QUESTIONS, BY_THEMSELVES = 800, 200

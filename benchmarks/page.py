@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from engram.experiments.figures import figures_of
-from engram.experiments.result import build, write_json
+from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments.result import build, write_json
 
 TESTS = Path(__file__).parent.parent / "tests" / "page"
 FLOWS = [TESTS / f"test_page_{what}.py" for what in ("teaching", "correcting", "lasting")]

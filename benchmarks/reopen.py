@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from engram.brain import Brain
-from engram.experiments.figures import figures_of
-from engram.experiments.result import build, deliver
 from engram.inputs.vectors import unit_length
+from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments.result import build, deliver
 from engram.store.event_log import EventLog
 
 CLASSES = 100

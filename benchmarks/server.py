@@ -40,8 +40,8 @@ import foreign_clients
 import numpy as np
 
 from engram.brain import Brain
-from engram.experiments.figures import figures_of
-from engram.experiments.result import build, deliver
+from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments.result import build, deliver
 
 WIDTH, CLASSES, KNOWN = 1280, 100, 2000
 SLOW = 0.2  # seconds

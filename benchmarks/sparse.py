@@ -38,11 +38,11 @@ import scipy.sparse
 import torch
 from torch import nn
 
-from engram.experiments.figures import figures_of
-from engram.experiments.result import build, deliver
-from engram.pretraining.onnx_network import to_onnx
-from engram.structure.sparse import SparseNetwork
-from engram.structure.sparse_layers import Linear, bent
+from engram.features.pretraining.onnx_network import to_onnx
+from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments.result import build, deliver
+from engram.networks.structure.sparse import SparseNetwork
+from engram.networks.structure.sparse_layers import Linear, bent
 
 SIZES, SLOPE = (784, 300, 100, 10), 0.01
 PUBLISHED = (0.08, 0.09, 0.26)  # of the weights of each layer, 21.8K in all
@@ -216,7 +216,7 @@ def headlines(values: dict[str, float]) -> dict[str, float]:
 
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
     """MNIST's first 55,000 images as rows of [0, 1], and their labels."""
-    from engram.streams.mnist import mnist
+    from engram.lab.streams.mnist import mnist
 
     data = mnist()
     pixels = torch.from_numpy(data.train_images[:55_000].reshape(-1, SIZES[0]).astype(np.float32) / 255)

@@ -32,12 +32,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from engram.experiments.figures import figures_of
-from engram.experiments.result import build, deliver
-from engram.strategies.base import Strategy
-from engram.strategies.experience_replay import ExperienceReplay
-from engram.strategies.naive import Naive
-from engram.strategies.networks import SLOPE
+from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments.result import build, deliver
+from engram.networks.strategies.base import Strategy
+from engram.networks.strategies.experience_replay import ExperienceReplay
+from engram.networks.strategies.naive import Naive
+from engram.networks.strategies.networks import SLOPE
 
 NETWORK = {"name": "perceptron", "inputs": [784], "hidden": [256]}
 BATCHES = (10, 128)

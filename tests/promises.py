@@ -378,8 +378,8 @@ def main() -> int:
     for problem in outcome.problems:
         print(problem, file=sys.stderr)
     if options.out:
-        from engram.experiments.figures import figures_of
-        from engram.experiments.result import build, write_json
+        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments.result import build, write_json
 
         command = "python tests/promises.py --out results/promises.json"
         config = {"seconds": round(time.monotonic() - began)}

@@ -1,4 +1,4 @@
-"""The floor plan of ARCHITECTURE.md is true: of the imports, of the rooms, and of what the core needs."""
+"""The floor plan of ARCHITECTURE.md is true: of the imports, of the wings, and of what the core needs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "engram"
-PLAN = re.compile(r"^(?:floor (\d+)| {7})   (\w+)(?:/|\.py) +\S", re.MULTILINE)
+PLAN = re.compile(r"^(?:floor (\d+) +| {10})(\w+)(?:/|\.py) +\S", re.MULTILINE)
 
 CORE = (
-    "printable", "learner", "checks", "inputs", "heads", "backbones", "store", "streams", "evaluation", "brain", "cli",
+    "printable", "locations", "learner", "checks", "inputs", "heads", "features/backbones", "store", "lab/streams",
+    "lab/evaluation", "brain", "cli",
 )
 NOT_IN_CORE = ("torch", "sklearn", "scipy", "matplotlib", "onnx", "river")
 # Modules of the core's rooms that adapt to a package which only an extra brings.
-ADAPTERS = {"engram.backbones.torch_module", "engram.heads.scikit_learn", "engram.streams.augmentation"}
+ADAPTERS = {"engram.features.backbones.torch_module", "engram.heads.scikit_learn"}
 
 
 def floor_plan(text: str) -> dict[str, int]:
@@ -102,7 +103,7 @@ def test_the_core_imports_without_what_only_extras_bring() -> None:
     modules = sorted(
         ".".join(("engram", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
         for path in PACKAGE.rglob("*.py")
-        if path.relative_to(PACKAGE).parts[0].removesuffix(".py") in CORE
+        if path.relative_to(PACKAGE).as_posix().removesuffix(".py").startswith(CORE)
     )
     assert set(modules) >= ADAPTERS
     code = f"""
@@ -114,3 +115,38 @@ for name in {sorted(set(modules) - ADAPTERS)!r}:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+MEASURING = ("engram.lab", "engram.demo")
+# Commands that measure; every other command is the product's.
+OF_THE_LAB = {"continual", "demo", "evaluate", "experiment", "learners", "pretrain"}
+
+
+def test_the_product_never_imports_what_measures_it() -> None:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        wing, *_ = path.relative_to(PACKAGE).parts
+        if wing in ("lab", "demo") or (wing == "cli" and path.stem in OF_THE_LAB):
+            continue
+        found += [f"{path}:{line}" for line, room in imported(path.read_text()) if f"engram.{room}" in MEASURING]
+    assert found == []
+
+
+def test_a_brain_is_made_taught_asked_and_served_where_the_lab_is_missing(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 3},low\n{90 + i},{i % 3},high\n" for i in range(9))
+    (tmp_path / "points.csv").write_text("x,y,label\n" + rows)
+    code = f"""
+import sys
+for name in {(*MEASURING, *NOT_IN_CORE)!r}:
+    sys.modules[name] = None
+from engram.cli import main
+import engram.server.app
+for words in (["teach", "mind", "points.csv"], ["predict", "mind", "points.csv"], ["info", "mind"], ["verify", "mind"]):
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (words, end.code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -77,7 +77,7 @@ def test_a_command_that_meets_what_is_missing_later_tells_it_too(
     def lacking() -> None:
         raise ModuleNotFoundError("No module named 'onnx.helper'", name="onnx.helper")
 
-    monkeypatch.setattr("engram.backbones.catalogue.listing", lacking)
+    monkeypatch.setattr("engram.features.backbones.catalogue.listing", lacking)
     assert app.run(["backbone", "list"]) == 1
     assert "This needs onnx (the extra export): pip install" in capsys.readouterr().err
 
@@ -86,7 +86,7 @@ def test_an_import_that_fails_for_another_reason_keeps_its_traceback(monkeypatch
     def broken() -> None:
         raise ImportError("no such name", name="engram.nosuch")
 
-    monkeypatch.setattr("engram.backbones.catalogue.listing", broken)
+    monkeypatch.setattr("engram.features.backbones.catalogue.listing", broken)
     with pytest.raises(ImportError, match="no such name"):
         app.run(["backbone", "list"])
     assert extras.refusal(ModuleNotFoundError("no", name="sklearn.datasets")) is not None
@@ -94,7 +94,7 @@ def test_an_import_that_fails_for_another_reason_keeps_its_traceback(monkeypatch
 
 def test_in_python_the_refusal_is_one_of_engrams_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    from engram.streams import data_set
+    from engram.lab.streams import data_set
 
     with pytest.raises(InputError, match=r"scikit-learn.* \(the extra demo\)"):
         data_set("digits")

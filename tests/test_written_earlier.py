@@ -16,10 +16,10 @@ sys.path.insert(0, str(FIXTURES))
 from make import about, answers, questions  # noqa: E402
 
 from engram import Brain  # noqa: E402
-from engram.backbones.bundle import Bundle  # noqa: E402
 from engram.brain.repair import verify  # noqa: E402
-from engram.evaluation import checkpoint  # noqa: E402
+from engram.features.backbones.bundle import Bundle  # noqa: E402
 from engram.heads.fast import FastHead  # noqa: E402
+from engram.lab.evaluation import checkpoint  # noqa: E402
 from engram.server.tokens import read_tokens  # noqa: E402
 from engram.store.durable import Durable  # noqa: E402
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engram.backbones.bundle import Bundle
-from engram.backbones.vectors import VectorBackbone
 from engram.brain import Brain
 from engram.brain.examples import as_bundle, default_bundle, gather, read_table, takes
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.vectors import VectorBackbone
 from engram.learner import DamagedError, InputError, LabelError
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 50, 220)}

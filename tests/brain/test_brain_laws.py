@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engram.backbones.vectors import VectorBackbone
 from engram.brain import Brain, meld
 from engram.checks import Check, learner_checks
+from engram.features.backbones.vectors import VectorBackbone
 from engram.learner import (
     Bounded,
     Digests,

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engram.backbones.bundle import Bundle
 from engram.brain import Brain
 from engram.brain.certificate import prove_forgotten, prove_meld
 from engram.brain.repair import verify
+from engram.features.backbones.bundle import Bundle
 from engram.learner import InputError, LabelError, NotTaughtError
 
 RNG = np.random.default_rng(0)

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engram.backbones.bundle import Bundle
-from engram.backbones.vectors import VectorBackbone
 from engram.brain import Brain
 from engram.brain.certificate import prove_forgotten
 from engram.brain.log_certificate import prove_log
-from engram.evaluation.evaluate import evaluate
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.vectors import VectorBackbone
+from engram.features.pretraining.cache import cached
 from engram.heads import make
 from engram.heads.fast import FastHead
-from engram.pretraining.cache import cached
+from engram.lab.evaluation.evaluate import evaluate
+from engram.lab.streams import class_incremental, from_arrays
 from engram.server.tokens import add_token, remove_token
 from engram.store.durable import Durable
-from engram.streams import class_incremental, from_arrays
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from engram import Brain
-from engram.backbones.bundle import Bundle
-from engram.backbones.vectors import VectorBackbone
 from engram.cli import app
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.fast import FastHead
 from engram.learner import FloatArray, InputError
 

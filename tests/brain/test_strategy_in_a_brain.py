@@ -9,11 +9,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from engram import Brain  # noqa: E402
-from engram.backbones.bundle import Bundle  # noqa: E402
-from engram.backbones.torch_module import TorchBackbone  # noqa: E402
+from engram.features.backbones.bundle import Bundle  # noqa: E402
+from engram.features.backbones.torch_module import TorchBackbone  # noqa: E402
 from engram.heads.fast import FastHead  # noqa: E402
-from engram.strategies.grow_and_prune import GrowAndPrune  # noqa: E402
-from engram.strategies.naive import Naive  # noqa: E402
+from engram.networks.strategies.grow_and_prune import GrowAndPrune  # noqa: E402
+from engram.networks.strategies.naive import Naive  # noqa: E402
 
 RECIPE = {"constant_budget": 1500, "new_epochs": 1, "all_epochs": 4, "prune_epochs": 3, "learning_rate": 0.01,
           "prune_rate": 0.01, "averaging": 0.9}
@@ -85,7 +85,7 @@ def test_features_are_those_the_strategy_sees(learner: GrowAndPrune) -> None:
 
 
 def test_a_convolutional_network_takes_pictures() -> None:
-    from engram.backbones.preprocessing import Preprocessing
+    from engram.features.backbones.preprocessing import Preprocessing
 
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 256, (8, 28, 28), np.uint8)

@@ -25,11 +25,11 @@ pytest.importorskip("onnx")
 
 from safetensors.torch import save_file
 
-from engram.backbones.bundle import Bundle
-from engram.backbones.preprocessing import IMAGENET
 from engram.cli import app
-from engram.pretraining import hub
-from engram.pretraining.families import make_network
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.preprocessing import IMAGENET
+from engram.features.pretraining import hub
+from engram.features.pretraining.families import make_network
 
 COLOURS = {"fern": (30, 150, 60), "iris": (90, 60, 190), "poppy": (220, 40, 30), "rose": (230, 120, 160)}
 

@@ -15,10 +15,10 @@ import pytest
 from rich.console import Console
 
 from engram.cli import app
-from engram.cli.demo_screen import Screen
-from engram.cli.terminal_pictures import braille_chart, half_blocks
-from engram.experiments import digits_events as told
-from engram.experiments import digits_story
+from engram.demo import digits_events as told
+from engram.demo import digits_story
+from engram.demo.screen import Screen
+from engram.demo.terminal_pictures import braille_chart, half_blocks
 
 pytest.importorskip("sklearn", reason="the demonstration's digits are scikit-learn's")
 pytest.importorskip("matplotlib", reason="the demonstration draws with matplotlib")

@@ -17,10 +17,10 @@ from PIL import Image
 from terminal import Terminal
 
 from engram.cli import app, learners
-from engram.evaluation import Report
 from engram.heads import HEADS
+from engram.lab.evaluation import Report
+from engram.lab.streams import ARRIVALS, DATA_SETS, class_incremental, flattened, from_arrays, task_incremental
 from engram.learner import Learner, Saves
-from engram.streams import ARRIVALS, DATA_SETS, class_incremental, flattened, from_arrays, task_incremental
 
 pytest.importorskip("sklearn")
 
@@ -217,7 +217,7 @@ def test_a_network_that_grows_and_prunes_stands_beside_the_others(terminal: Term
 def test_without_pytorch_a_network_says_what_to_install(
     terminal: Terminal, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in [module for module in sys.modules if module.startswith(("engram.strategies", "engram.structure"))]:
+    for module in [module for module in sys.modules if module.startswith("engram.networks.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "(the extra train)" in terminal.refuses("evaluate", "digits", name)

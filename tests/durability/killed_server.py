@@ -220,8 +220,8 @@ def main() -> int:
     for problem in verdict.problems:
         print(problem, file=sys.stderr)
     if options.out:
-        from engram.experiments.figures import figures_of
-        from engram.experiments.result import build, write_json
+        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments.result import build, write_json
 
         command = "python tests/durability/killed_server.py --out results/kill9.json"
         config = {"kills": options.kills, "forgetful_kills": options.forgetful_kills, "clients": options.clients,

@@ -15,9 +15,9 @@ from torch import nn
 
 from engram.export.onnx import to_onnx
 from engram.learner import InputError
-from engram.strategies.naive import Naive
-from engram.strategies.networks import lenet5, perceptron
-from engram.structure.masked import Masks
+from engram.networks.strategies.naive import Naive
+from engram.networks.strategies.networks import lenet5, perceptron
+from engram.networks.structure.masked import Masks
 
 
 @torch.no_grad()

@@ -17,13 +17,13 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn.utils import prune  # noqa: E402
 
-from engram.backbones.torch_module import TorchBackbone  # noqa: E402
 from engram.export.c import to_c  # noqa: E402
 from engram.export.onnx import to_onnx  # noqa: E402
+from engram.features.backbones.torch_module import TorchBackbone  # noqa: E402
 from engram.learner import InputError  # noqa: E402
-from engram.strategies.naive import Naive  # noqa: E402
-from engram.structure.multiply_adds import multiply_adds  # noqa: E402
-from engram.structure.sparse import SparseNetwork  # noqa: E402
+from engram.networks.strategies.naive import Naive  # noqa: E402
+from engram.networks.structure.multiply_adds import multiply_adds  # noqa: E402
+from engram.networks.structure.sparse import SparseNetwork  # noqa: E402
 
 WIDTH = 6
 X = np.random.default_rng(0).normal(size=(16, WIDTH)).astype(np.float32)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from engram.heads.audit import audit
 from engram.heads.fast import FastHead
-from engram.heads.nearest_examples import nearest_examples
+from engram.heads.fast.audit import audit
+from engram.heads.fast.nearest_examples import nearest_examples
 
 
 def directions(per_class, width=40, classes=4, spread=0.6, seed=0):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.heads.fast import FastHead
-from engram.heads.view import HeadView
+from engram.heads.fast.view import HeadView
 from engram.learner import FloatArray, InputError, Label, LabelError, Predictions
 
 WIDTH = 6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engram.heads.fast import FastHead
-from engram.heads.reading import ReadOutKind
+from engram.heads.fast.reading import ReadOutKind
 from engram.learner import FloatArray
 
 WIDTH = 6

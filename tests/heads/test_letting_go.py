@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from engram.heads.episodes import LOOSE
 from engram.heads.fast import FastHead
+from engram.heads.fast.episodes import LOOSE
 from engram.learner import FloatArray, InputError
 
 WIDTH = 16
@@ -164,7 +164,7 @@ def test_digests_that_are_known_already_need_not_be_made_again(monkeypatch: pyte
     plain, told = make(budget=300 * 2 * WIDTH), make(budget=300 * 2 * WIDTH)
     for start in range(0, len(rows), 100):
         plain.learn_rows(rows[start : start + 100], "a")
-    monkeypatch.setattr("engram.heads.episodes.hashlib", None)
+    monkeypatch.setattr("engram.heads.fast.episodes.hashlib", None)
     for start in range(0, len(rows), 100):
         told.learn_rows(rows[start : start + 100], "a", digests[start : start + 100])
     assert told.left_out().labels == ("a",)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from engram.heads import logistic
-from engram.heads.logistic import FOLDS, PENALTIES, fit, held_out
+from engram.heads.fast import logistic
+from engram.heads.fast.logistic import FOLDS, PENALTIES, fit, held_out
 
 
 def blobs(count, width, classes, apart=3.0, seed=0):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from engram.heads import nearest_examples as room
 from engram.heads.fast import FastHead
-from engram.heads.nearest_examples import nearest_examples
+from engram.heads.fast import nearest_examples as room
+from engram.heads.fast.nearest_examples import nearest_examples
 from engram.learner import InputError
 
 

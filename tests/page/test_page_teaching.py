@@ -9,8 +9,8 @@ from driving import Brain, Server, Visitor, jpeg, until
 from film import picture
 
 from engram import Brain as EngramBrain
-from engram.backbones.bundle import Bundle
-from engram.backbones.hashed_ngrams import HashedNgrams
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.hashed_ngrams import HashedNgrams
 
 
 def test_holding_the_button_teaches_what_the_camera_shows(visitor: Visitor, brain: Brain) -> None:

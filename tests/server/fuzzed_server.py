@@ -204,8 +204,8 @@ def main() -> int:
         print(f"{count} x {operation}: {why}", file=sys.stderr)
     print(json.dumps(values, indent=1))
     if options.out:
-        from engram.experiments.figures import figures_of
-        from engram.experiments.result import build, write_json
+        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments.result import build, write_json
 
         command = "python tests/server/fuzzed_server.py --out results/fuzz.json"
         config = {"examples": options.examples, "phases": options.phases, "schemathesis": schemathesis.__version__}

@@ -203,8 +203,8 @@ def main() -> int:
     }
     print(json.dumps(values, indent=1))
     if options.out:
-        from engram.experiments.figures import figures_of
-        from engram.experiments.result import build, write_json
+        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments.result import build, write_json
 
         command = "python tests/server/hostile_server.py --out results/hostile.json"
         write_json(

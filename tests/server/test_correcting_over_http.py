@@ -12,8 +12,8 @@ import pytest
 from served_things import LESSON, RIGHT, Demo
 from starlette.testclient import TestClient
 
-from engram.backbones.hashed_ngrams import HashedNgrams
 from engram.brain import Brain
+from engram.features.backbones.hashed_ngrams import HashedNgrams
 from engram.server import schemas
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from served_things import LESSON, RIGHT, UP, Program, picture
 
-from engram.backbones.bundle import Bundle
-from engram.backbones.hashed_ngrams import HashedNgrams
 from engram.brain import Brain
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.hashed_ngrams import HashedNgrams
 
 triton = pytest.importorskip("tritonclient.http", reason="tritonclient[http] is not installed")
 

@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("torch")
 
 from engram.learner import Bounded, InputError
+from engram.networks.strategies.elastic_weight_consolidation import ElasticWeightConsolidation
+from engram.networks.strategies.experience_replay import ExperienceReplay
+from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.store.durable import Durable
-from engram.strategies.elastic_weight_consolidation import ElasticWeightConsolidation
-from engram.strategies.experience_replay import ExperienceReplay
-from engram.strategies.grow_and_prune import GrowAndPrune
 
 NETWORK = {"name": "perceptron", "inputs": [5], "hidden": [12]}
 RECIPE = {"constant_budget": 30, "averaging": 0}

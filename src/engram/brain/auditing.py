@@ -14,9 +14,9 @@ from engram.brain.journal import Journal
 from engram.brain.naming import Names
 from engram.brain.receipts import receipts_of
 from engram.brain.reviewed import Example, example_of
-from engram.heads.audit import Audit, Need, audit
 from engram.heads.fast import FastHead
-from engram.heads.nearest_examples import Nearest
+from engram.heads.fast.audit import Audit, Need, audit
+from engram.heads.fast.nearest_examples import Nearest
 from engram.learner import Label, Prediction
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from engram.heads.novelty import ErrorRates
+from engram.heads.fast.novelty import ErrorRates
 from engram.learner import Label
 
 

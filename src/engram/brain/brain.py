@@ -14,8 +14,6 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 
-from engram.backbones.backbone import Progress
-from engram.backbones.bundle import Bundle
 from engram.brain.auditing import Findings, Reason, examined, reason
 from engram.brain.conflicts import Classes, all_conflicts
 from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
@@ -25,8 +23,10 @@ from engram.brain.melding import MeldReport
 from engram.brain.receipts import counter_receipts_of, receipts_of
 from engram.brain.timeline import ALPHA, FORKED, RENAMED
 from engram.brain.unknowns import Group, alike, likeness
-from engram.heads.fast_memory import as_alpha
-from engram.heads.nearest_examples import nearest_examples
+from engram.features.backbones.backbone import Progress
+from engram.features.backbones.bundle import Bundle
+from engram.heads.fast.fast_memory import as_alpha
+from engram.heads.fast.nearest_examples import nearest_examples
 from engram.inputs.tables import few
 from engram.inputs.thumbnails import thumbnail
 from engram.inputs.vectors import as_labels, as_vectors

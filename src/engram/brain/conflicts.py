@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from engram.heads.discriminant import Discriminant
 from engram.heads.exact_sums import ExactSums
-from engram.heads.shrinkage import Prior, Shrinkage
+from engram.heads.fast.discriminant import Discriminant
+from engram.heads.fast.shrinkage import Prior, Shrinkage
 from engram.learner import FloatArray, Label
 
 APART = 4.0

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from engram.backbones.backbone import Stored
-from engram.backbones.bundle import Bundle, step_for
-from engram.backbones.image_descriptor import DescriptorBackbone
-from engram.backbones.vectors import VectorBackbone
+from engram.features.backbones.backbone import Stored
+from engram.features.backbones.bundle import Bundle, step_for
+from engram.features.backbones.image_descriptor import DescriptorBackbone
+from engram.features.backbones.vectors import VectorBackbone
 from engram.inputs.images import each, scan
 from engram.inputs.tables import LABEL, Table, check_labels, named_table
 from engram.inputs.text import as_texts
@@ -98,7 +98,7 @@ def as_bundle(given: Any) -> Bundle:
     if isinstance(given, str) and given == DESCRIPTOR:
         return Bundle.bare(DescriptorBackbone())
     if isinstance(given, str | os.PathLike):
-        from engram.backbones.catalogue import folder_of
+        from engram.features.backbones.catalogue import folder_of
 
         return Bundle.open(folder_of(given))
     if isinstance(given, Stored):
@@ -137,7 +137,7 @@ def default_bundle(inputs: Any) -> Bundle:
 @lru_cache(maxsize=1)
 def _photos() -> Bundle:
     """The packaged one, whatever the user calls by its name."""
-    from engram.backbones.catalogue import packaged_folder
+    from engram.features.backbones.catalogue import packaged_folder
 
     return Bundle.open(packaged_folder() / PHOTOS)
 

@@ -18,8 +18,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from engram.backbones.bundle import Bundle
-from engram.backbones.vectors import VectorBackbone
 from engram.brain.decided import Decided
 from engram.brain.examples import PHOTOS, as_bundle
 from engram.brain.exported import Exported, Header, Reader, event_line, example_line
@@ -28,6 +26,8 @@ from engram.brain.naming import Names
 from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.reviewed import note_of, taught_at
 from engram.brain.timeline import HOUSEKEEPING, LESSONS, ROLLED_BACK, TAUGHT, TAUGHT_NOT
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.vectors import VectorBackbone
 from engram.files import writing
 from engram.inputs.tables import few
 from engram.inputs.vectors import as_labels

@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load
 
-from engram.backbones.bundle import Bundle
 from engram.brain.saving import MISFITS, bundle_from, slot_files
 from engram.brain.slots import Slot
 from engram.brain.timeline import ADOPTED, RARE, Timeline
+from engram.features.backbones.bundle import Bundle
 from engram.files import make_folder, remove
 from engram.learner import DamagedError, EngramError, InputError, State
 from engram.packing import pack

@@ -11,7 +11,6 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 
-from engram.backbones.bundle import Bundle
 from engram.brain.both_errors import accepted, in_words
 from engram.brain.contributions import Contributions, describe
 from engram.brain.edicts import Edict
@@ -19,10 +18,11 @@ from engram.brain.examples import takes
 from engram.brain.memory_map import MapPoint, memory_map
 from engram.brain.slots import Slot
 from engram.brain.unknowns import Unknowns
+from engram.features.backbones.bundle import Bundle
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast import FastHead
-from engram.heads.left_out import LeftOut
-from engram.heads.novelty import ALPHAS, ErrorRates
+from engram.heads.fast.left_out import LeftOut
+from engram.heads.fast.novelty import ALPHAS, ErrorRates
 from engram.learner import InputError, Label, State
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engram.backbones.bundle import Bundle
-from engram.backbones.vectors import VectorBackbone
 from engram.brain.contributions import Rows
 from engram.brain.examples import Examples
 from engram.brain.reviewed import Reviewed
 from engram.brain.timeline import TAUGHT, TAUGHT_NOT
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import EngramError, InputError, Label

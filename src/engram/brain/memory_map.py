@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from engram.heads.fast import FastHead
-from engram.heads.view import HeadView
+from engram.heads.fast.view import HeadView
 from engram.learner import FloatArray, Label
 
 PointKind = Literal["class", "prototype", "unknown"]

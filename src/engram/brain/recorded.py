@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from engram.backbones.bundle import Bundle
 from engram.brain.acting import signed
 from engram.brain.contributions import Contributions
 from engram.brain.journal import Journal, spared
@@ -22,7 +21,8 @@ from engram.brain.recovery import Recovery
 from engram.brain.saving import slot_entry, taught_state
 from engram.brain.timeline import ADOPTED, CHECKPOINT, COLUMNS, CREATED, OPENED
 from engram.brain.unknowns import Unknowns
-from engram.heads.view import HeadView
+from engram.features.backbones.bundle import Bundle
+from engram.heads.fast.view import HeadView
 from engram.learner import DamagedError, EngramError
 from engram.packing import pack
 from engram.store.event import Change, Draft, Taught

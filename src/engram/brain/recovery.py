@@ -8,7 +8,6 @@ from typing import Any
 
 from safetensors.numpy import load
 
-from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions
 from engram.brain.edicts import Edict
 from engram.brain.journal import Journal, rows_in
@@ -28,6 +27,7 @@ from engram.brain.timeline import (
     Spans,
     Timeline,
 )  # fmt: skip
+from engram.features.backbones.bundle import Bundle
 from engram.learner import DamagedError, EngramError, Label
 from engram.store.event import Event, Taught
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from engram.backbones.bundle import Bundle
 from engram.brain.brain import Brain
 from engram.brain.journal import LOG, Journal
 from engram.brain.timeline import ADOPTED, CREATED, RARE, Timeline
+from engram.features.backbones.bundle import Bundle
 from engram.learner import DamagedError, EngramError, InputError
 from engram.store.event_log import EventLog
 from engram.store.folder import Entry, Folder, entry_of

@@ -17,15 +17,15 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from engram.backbones.bundle import Bundle
 from engram.brain.contributions import Contributions
 from engram.brain.edicts import Edict
 from engram.brain.lineage import Lineage
 from engram.brain.receipts import Receipts
 from engram.brain.slots import Contents, Slot, Stored
 from engram.brain.unknowns import Unknowns
+from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
-from engram.heads.fast_memory import as_alpha
+from engram.heads.fast.fast_memory import as_alpha
 from engram.heads.head import from_json_array, json_array
 from engram.learner import DamagedError, EngramError, InputError, State
 from engram.packing import pack

@@ -7,12 +7,12 @@ from contextlib import nullcontext
 from typing import Any, Self
 from uuid import uuid4
 
-from engram.backbones.bundle import Bundle
 from engram.brain.edicts import joined
 from engram.brain.erasing import Erasing
 from engram.brain.journal import Journal
 from engram.brain.timeline import CREATED
 from engram.brain.unknowns import Unknowns
+from engram.features.backbones.bundle import Bundle
 from engram.learner import EngramError, InputError
 from engram.store.event import Change, Draft
 from engram.store.folder import MANIFEST

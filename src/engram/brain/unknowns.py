@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engram.backbones.bundle import Bundle
+from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
 from engram.heads.head import from_json_array, json_array
 from engram.inputs.vectors import unit_length

@@ -1,4 +1,4 @@
-"""`engram backbone`: the bundles on this machine; see `engram.backbones.catalogue`."""
+"""`engram backbone`: the bundles on this machine; see `engram.features.backbones.catalogue`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 from engram.cli.output import Json, emit, progress, say, table
 
 if TYPE_CHECKING:
-    from engram.backbones.bundle import Bundle
-    from engram.backbones.preprocessing import Preprocessing
+    from engram.features.backbones.bundle import Bundle
+    from engram.features.backbones.preprocessing import Preprocessing
 
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="What to call it.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace one of that name.")]
@@ -21,7 +21,7 @@ Source = Annotated[str, typer.Argument(metavar="NAME", help="The name or the fol
 
 def list_backbones(as_json: Json = False) -> None:
     """List the backbones on this machine."""
-    from engram.backbones import catalogue
+    from engram.features.backbones import catalogue
 
     lines = catalogue.listing()
     if as_json:
@@ -76,7 +76,7 @@ def import_backbone(
     `engram backbone make` then measures its statistics on a folder of pictures: that is what makes
     learning from one example good.
     """
-    from engram.backbones import catalogue
+    from engram.features.backbones import catalogue
 
     preprocessing = _preprocessing(size, grey, mean, scale, crop, layout)
     if file.suffix.lower() in WEIGHTS:
@@ -105,8 +105,8 @@ def pull_backbone(
     The file is held to its SHA-256, and an interrupted download goes on where it stopped. `engram backbone make` then
     measures its statistics on a folder of pictures.
     """
-    from engram.backbones.bundle import Bundle
-    from engram.pretraining.hub import pull
+    from engram.features.backbones.bundle import Bundle
+    from engram.features.pretraining.hub import pull
 
     target = free_target(name or network, overwrite)
     with progress(f"fetching {network}", quiet=as_json) as report:
@@ -118,7 +118,7 @@ def pull_backbone(
 
 def inspect_backbone(source: Source, as_json: Json = False) -> None:
     """Show all there is to know about a backbone; every file of it is verified."""
-    from engram.backbones import catalogue
+    from engram.features.backbones import catalogue
 
     found = catalogue.inspect(source)
     if as_json:
@@ -138,7 +138,7 @@ def make_backbone(
     as_json: Json = False,
 ) -> None:
     """Measure a backbone's statistics on a folder of pictures."""
-    from engram.backbones import catalogue
+    from engram.features.backbones import catalogue
 
     with progress("looking at pictures", quiet=as_json) as report:
         bundle = catalogue.make(source, pictures, name, overwrite=overwrite, progress=report)
@@ -159,8 +159,8 @@ def _from_weights(
     if cut is not None:
         raise typer.BadParameter("--cut is for .onnx networks: weights are cut below the classifier.")
     check_training()
-    from engram.backbones.bundle import Bundle
-    from engram.pretraining.published_weights import import_weights
+    from engram.features.backbones.bundle import Bundle
+    from engram.features.pretraining.published_weights import import_weights
 
     target = free_target(name or file.stem, overwrite)
     bundle = Bundle.bare(import_weights(file, name=target.name, family=family, preprocessing=preprocessing))
@@ -170,7 +170,7 @@ def _from_weights(
 
 def free_target(name: str, overwrite: bool) -> Path:
     """Where a backbone of that name goes; refused before any work where the name is taken."""
-    from engram.backbones.catalogue import checked_name, user_folder
+    from engram.features.backbones.catalogue import checked_name, user_folder
     from engram.learner import InputError
 
     target = user_folder() / checked_name(name)
@@ -184,7 +184,7 @@ def _preprocessing(
 ) -> Preprocessing | None:
     if size is None:
         return None
-    from engram.backbones.preprocessing import Preprocessing
+    from engram.features.backbones.preprocessing import Preprocessing
 
     height, _, width = size.partition("x")
     if not (height.isdecimal() and width.isdecimal()):

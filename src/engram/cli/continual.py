@@ -1,4 +1,4 @@
-"""`engram evaluate`: learners side by side on a stream; see `engram.evaluation`."""
+"""`engram evaluate`: learners side by side on a stream; see `engram.lab.evaluation`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from engram.cli import learners
 from engram.cli.output import Json, emit, progress, resumable, say, table
 
 if TYPE_CHECKING:
-    from engram.backbones.bundle import Bundle
     from engram.cli.output import Progress
-    from engram.evaluation.comparison import Comparison
+    from engram.features.backbones.bundle import Bundle
+    from engram.lab.evaluation.comparison import Comparison
+    from engram.lab.streams.data_set import Change, DataSet
+    from engram.lab.streams.stream import Stream
     from engram.learner import Learner
-    from engram.streams.data_set import Change, DataSet
-    from engram.streams.stream import Stream
 
 LARGE = 256
 """Pixels of the pictures that a backbone is shown, where they come in many sizes."""
@@ -76,7 +76,7 @@ def evaluate(
     After every experience all test parts are asked about: accuracy, forgetting, transfer, memory and time. With --out,
     an interrupted command goes on where it stopped when it is repeated.
     """
-    from engram.evaluation.comparison import compare
+    from engram.lab.evaluation.comparison import compare
 
     wanted = [learners.parse(name) for name in names]
     for name, _ in wanted:
@@ -118,7 +118,7 @@ def _inputs(
     data: str, arrival: str, backbone: str | None, side: int | None, report: Progress
 ) -> tuple[Bundle | None, DataSet, Change]:
     """The data, and what makes vectors of them as they arrive: pixels from 0 to 1, or a backbone's features."""
-    from engram.streams import DATA_SETS, data_set, flattened, from_folder
+    from engram.lab.streams import DATA_SETS, data_set, flattened, from_folder
 
     if backbone is not None and side is None and (data not in DATA_SETS or data in ("photos", "steel-defects")):
         side = LARGE
@@ -130,8 +130,8 @@ def _inputs(
         raise typer.BadParameter(f"{data!r} is neither a folder nor a data set. Data sets: {', '.join(DATA_SETS)}.")
     if backbone is None:
         return None, raw, flattened
-    from engram.backbones.bundle import Bundle
-    from engram.backbones.catalogue import folder_of
+    from engram.features.backbones.bundle import Bundle
+    from engram.features.backbones.catalogue import folder_of
 
     bundle = Bundle.open(folder_of(backbone))
     if arrival in PICTURES_CHANGE:
@@ -141,7 +141,7 @@ def _inputs(
 
 
 def _arriving(data: DataSet, arrival: str, settings: dict[str, Any]) -> Stream:
-    from engram.streams import ARRIVALS
+    from engram.lab.streams import ARRIVALS
 
     if arrival not in ARRIVALS:
         raise typer.BadParameter(f"--arrival is one of {', '.join(ARRIVALS)}, not {arrival!r}.")
@@ -166,8 +166,8 @@ def _called(name: str, chosen: dict[str, Any]) -> str:
 def _leave(found: Comparison, out: Path) -> None:
     import json
 
-    from engram.evaluation.plots import save_svg
     from engram.files import write_atomically
+    from engram.lab.evaluation.plots import save_svg
 
     write_atomically(out / "comparison.json", (json.dumps(found.to_json(), indent=1) + "\n").encode())
     try:

@@ -1,4 +1,4 @@
-"""`engram demo`: the whole of it in a few seconds, on real digits; see `engram.experiments.digits_story`."""
+"""`engram demo`: the whole of it in a few seconds, on real digits; see `engram.demo.digits_story`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from engram.cli.output import Json, emit, say
 
 if TYPE_CHECKING:
-    from engram.experiments.digits_events import Event
+    from engram.demo.digits_events import Event
 
 def demo(
     out: Annotated[
@@ -29,8 +29,8 @@ def demo(
     from engram.extras import check
 
     check("The demo", "demo")
-    from engram.experiments.demo_report import write_report
-    from engram.experiments.digits_events import document
+    from engram.demo.digits_events import document
+    from engram.demo.report import write_report
     from engram.files import make_folder
 
     make_folder(out)
@@ -45,14 +45,14 @@ def demo(
 
 def _told(out: Path, seed: int, quiet: bool) -> Iterator[Event]:
     """The events, each shown when it happens."""
-    from engram.experiments.digits_story import story
+    from engram.demo.digits_story import story
 
     if quiet:
         yield from story(out, seed)
         return
     from rich.console import Console
 
-    from engram.cli.demo_screen import Screen
+    from engram.demo.screen import Screen
 
     # A pipe has no width of its own: lines are not folded there.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)

@@ -1,4 +1,4 @@
-"""`engram backbone evaluate`: how well a backbone is learned upon; see `engram.evaluation.backbone`."""
+"""`engram backbone evaluate`: how well a backbone is learned upon; see `engram.lab.evaluation.backbone`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engram.cli.backbone import Source
 from engram.cli.output import Json, emit, progress, say, table
 
 if TYPE_CHECKING:
-    from engram.evaluation.intervals import Interval
+    from engram.lab.evaluation.intervals import Interval
 
 
 def evaluate_backbone(
@@ -32,9 +32,9 @@ def evaluate_backbone(
     In each split a few pictures of every class are taught and the others asked about; then some classes are left out
     and stand for the unknown. Intervals are for the mean over splits.
     """
-    from engram.backbones.bundle import Bundle
-    from engram.backbones.catalogue import folder_of
-    from engram.evaluation.backbone import evaluate_backbone as evaluate
+    from engram.features.backbones.bundle import Bundle
+    from engram.features.backbones.catalogue import folder_of
+    from engram.lab.evaluation.backbone import evaluate_backbone as evaluate
 
     counts = None if shots is None else _counts(shots)
     bundle = Bundle.open(folder_of(source))

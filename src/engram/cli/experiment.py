@@ -1,4 +1,4 @@
-"""`engram experiment`: the measurements behind every published figure; see `engram.experiments`."""
+"""`engram experiment`: the measurements behind every published figure; see `engram.lab.experiments`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Results = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder 
 
 def list_experiments(as_json: Json = False) -> None:
     """List the experiments."""
-    from engram import experiments
+    from engram.lab import experiments
 
     known = experiments.list_experiments()
     if as_json:
@@ -68,7 +68,7 @@ def show_settings(
 ) -> None:
     """List what `engram experiment run NAME --set KEY=VALUE` can change."""
     experiments = _experiments()
-    from engram.experiments.experiment import as_text
+    from engram.lab.experiments.experiment import as_text
 
     known = experiments.settings_of(name)
     if as_json:
@@ -109,7 +109,7 @@ def _experiments() -> Any:
     from engram.extras import check
 
     check("An experiment", "experiments")
-    from engram import experiments
+    from engram.lab import experiments
 
     return experiments
 

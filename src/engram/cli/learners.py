@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from engram.backbones.bundle import Bundle
+    from engram.features.backbones.bundle import Bundle
+    from engram.lab.streams.stream import Stream
     from engram.learner import Learner
-    from engram.streams.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ LEARNERS = {
     "k_winners_take_all": Entry("engram.heads.k_winners_take_all:KWinnersTakeAll"),
     "fuzzy_artmap": Entry("engram.heads.fuzzy_artmap:FuzzyARTMAP"),
     "online_prototypes": Entry("engram.heads.online_prototypes:OnlinePrototypes"),
-    "naive": Entry("engram.strategies.naive:Naive", network=PERCEPTRON),
-    "joint": Entry("engram.strategies.joint:Joint", network=PERCEPTRON),
-    "experience_replay": Entry("engram.strategies.experience_replay:ExperienceReplay", network=PERCEPTRON),
+    "naive": Entry("engram.networks.strategies.naive:Naive", network=PERCEPTRON),
+    "joint": Entry("engram.networks.strategies.joint:Joint", network=PERCEPTRON),
+    "experience_replay": Entry("engram.networks.strategies.experience_replay:ExperienceReplay", network=PERCEPTRON),
     "elastic_weight_consolidation": Entry(
-        "engram.strategies.elastic_weight_consolidation:ElasticWeightConsolidation", network=PERCEPTRON
+        "engram.networks.strategies.elastic_weight_consolidation:ElasticWeightConsolidation", network=PERCEPTRON
     ),
     "learning_without_forgetting": Entry(
-        "engram.strategies.learning_without_forgetting:LearningWithoutForgetting", network=PERCEPTRON
+        "engram.networks.strategies.learning_without_forgetting:LearningWithoutForgetting", network=PERCEPTRON
     ),
-    "grow_and_prune": Entry("engram.strategies.grow_and_prune:GrowAndPrune", network=LENET),
-    "train_from_scratch": Entry("engram.strategies.train_from_scratch:TrainFromScratch", network=LENET),
-    "network_fine_tuning": Entry("engram.strategies.network_fine_tuning:NetworkFineTuning", network=LENET),
-    "nest": Entry("engram.strategies.nest:NeST", network=LENET),
+    "grow_and_prune": Entry("engram.networks.strategies.grow_and_prune:GrowAndPrune", network=LENET),
+    "train_from_scratch": Entry("engram.networks.strategies.train_from_scratch:TrainFromScratch", network=LENET),
+    "network_fine_tuning": Entry("engram.networks.strategies.network_fine_tuning:NetworkFineTuning", network=LENET),
+    "nest": Entry("engram.networks.strategies.nest:NeST", network=LENET),
     "dynamic_sparse_training": Entry(
-        "engram.strategies.dynamic_sparse_training:DynamicSparseTraining", network=LENET
+        "engram.networks.strategies.dynamic_sparse_training:DynamicSparseTraining", network=LENET
     ),
 }
 

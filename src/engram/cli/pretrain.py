@@ -1,13 +1,20 @@
-"""`engram backbone pretrain`: a backbone out of one's own pictures; see `engram.pretraining.pretrain`."""
+"""`engram backbone pretrain`: a backbone out of one's own pictures; see `engram.features.pretraining.pretrain`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engram.cli.backbone import Name, Overwrite, check_training, free_target, show
 from engram.cli.output import Json, progress, resumable
+
+if TYPE_CHECKING:
+    from engram.features.pretraining.pretrain import Pictures
+
+TINY_IMAGENET = "tiny-imagenet"
+"""Stands for a folder of this name where there is none."""
 
 
 def pretrain_backbone(
@@ -56,12 +63,23 @@ def pretrain_backbone(
     target = free_target(name or f"{family}-{recipe}", overwrite)
     check_training()
     from engram.brain.examples import as_bundle
-    from engram.pretraining.pretrain import Plan, pictures_of, pretrain
+    from engram.features.pretraining.pretrain import Plan, pretrain
 
     wanted = None if teacher is None else as_bundle(teacher)
     plan = Plan(recipe, family, size, steps, batch, rate, multiplier, seed, bfloat16)
     with resumable(), progress("reading pictures", quiet=as_json) as report:
-        bundle = pretrain(pictures_of(pictures), plan, name=target.name, teacher=wanted, device=device,
+        bundle = pretrain(_pictures(pictures), plan, name=target.name, teacher=wanted, device=device,
                           progress=report)
     bundle.save(target, overwrite=overwrite)
     show(bundle, as_json)
+
+
+def _pictures(source: str) -> Pictures:
+    from engram.features.pretraining.pretrain import Pictures, pictures_of
+
+    if source != TINY_IMAGENET or Path(source).exists():
+        return pictures_of(source)
+    from engram.lab.streams.tiny_imagenet import tiny_imagenet
+
+    pictures = tiny_imagenet("train")
+    return Pictures(pictures, pictures.labels)

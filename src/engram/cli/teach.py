@@ -19,8 +19,8 @@ from engram.cli.output import Json, Progress, emit, progress, say
 from engram.printable import from_file_name
 
 if TYPE_CHECKING:
-    from engram.backbones.bundle import Bundle
     from engram.brain import Brain
+    from engram.features.backbones.bundle import Bundle
     from engram.learner import Label
 
 _PICTURES, _ROWS = 64, 4096  # are learned by one commit

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engram.backbones.onnx import open_session
 from engram.extras import check, refusal
+from engram.features.backbones.onnx import open_session
 from engram.files import write_atomically
 from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label
@@ -44,8 +44,8 @@ def to_onnx(
     check("Export to ONNX", "train", "export")
     import torch
 
-    from engram.pretraining.onnx_network import to_onnx as content_of
-    from engram.structure.evaluation_mode import evaluating
+    from engram.features.pretraining.onnx_network import to_onnx as content_of
+    from engram.networks.structure.evaluation_mode import evaluating
 
     if not isinstance(network, torch.nn.Module):
         raise InputError(f"to_onnx takes a torch module, such as a strategy's `whole`, not a {type(network).__name__}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engram.brain import Brain
 from engram.brain.both_errors import as_json
-from engram.heads.novelty import ALPHAS
+from engram.heads.fast.novelty import ALPHAS
 from engram.server.schemas import Alpha, Errors, LabelAlpha
 
 

@@ -14,7 +14,7 @@ from threading import Lock
 import numpy as np
 
 from engram.brain import Brain
-from engram.heads.left_out import LeftOut
+from engram.heads.fast.left_out import LeftOut
 from engram.learner import EngramError, Label
 from engram.server.schemas import ClassHealth, Health, HealthPoint
 

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engram import __version__
-from engram.backbones.catalogue import listing
 from engram.brain.examples import DESCRIPTOR
+from engram.features.backbones.catalogue import listing
 from engram.server import schemas
 from engram.server.bodies import read_model
 from engram.server.context import Admin, Asker, In, Served, check_brain, reply

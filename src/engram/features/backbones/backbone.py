@@ -1,0 +1,142 @@
+"""A backbone turns inputs into feature vectors, always the same way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.learner import InputError
+
+Features = npt.NDArray[np.float32]
+Progress = Callable[[int, int | None], None]
+"""Called with how many inputs are done, and how many there are if that is known."""
+
+Pool = Literal["average", "first"]
+"""What becomes of (N, T, D) tokens: their average, or the first (the class token)."""
+
+Item = TypeVar("Item")
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """Inputs -> (N, D) float32.
+
+    Attributes:
+        name: what people call it; not part of the fingerprint.
+        width: D.
+        fingerprint: SHA-256 of everything its features depend on: equal fingerprints, equal features.
+    """
+
+    name: str
+    width: int
+    fingerprint: str
+
+    def features(self, inputs: Any, progress: Progress | None = None) -> Features:
+        """One vector per input; what an input may be is up to the backbone."""
+
+
+@runtime_checkable
+class Stored(Backbone, Protocol):
+    """A backbone that a bundle can hold: a few JSON values and at most one file.
+
+    Attributes:
+        kind: its key in `engram.features.backbones.KINDS`.
+        network_file: the name of that file, or None where `config` says all.
+    """
+
+    kind: ClassVar[str]
+    network_file: ClassVar[str | None]
+
+    def config(self) -> dict[str, Any]:
+        """All that the features depend on beside the network: JSON values."""
+
+    def network(self) -> bytes | None:
+        """The content of the network's file."""
+
+    @classmethod
+    def restore(cls, name: str, config: dict[str, Any], network: bytes | None) -> Self:
+        """The backbone again. Raises DamagedError where the parts do not make one."""
+
+
+def fingerprint_of(kind: str, config: dict[str, Any], network: bytes | None) -> str:
+    """SHA-256 over a backbone's kind, configuration and network.
+
+    >>> fingerprint_of("vectors", {"width": 3}, None)[:8]
+    'a91f8c94'
+    """
+    whole = {"kind": kind, "config": config, "network": network and hashlib.sha256(network).hexdigest()}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of `size`, the last one possibly shorter, without holding them all.
+
+    >>> list(batched("abcde", 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def in_batches(
+    items: Iterable[Item],
+    run: Callable[[list[Item]], npt.NDArray[Any]],
+    *,
+    size: int,
+    total: int | None = None,
+    progress: Progress | None = None,
+) -> Features:
+    """`run` on each batch of items, stacked: (N, D) float32.
+
+    Raises:
+        InputError: there are no items, or a feature is NaN or infinite.
+    """
+    parts: list[Features] = []
+    done = 0
+    for batch in batched(items, size):
+        part = np.asarray(run(batch), np.float32)
+        if not np.isfinite(part).all():
+            bad = done + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
+            raise InputError(f"Input {bad} gives features that are not finite numbers.")
+        parts.append(part)
+        done += len(batch)
+        if progress is not None:
+            progress(done, total)
+    if not parts:
+        raise InputError("Nothing to work on: 0 inputs.")
+    return np.concatenate(parts)
+
+
+def pooled(output: npt.NDArray[Any], pool: Pool = "average", *, channels_last: bool = False) -> Features:
+    """What a network gives, as (N, D): maps (N, C, H, W) averaged over H and W, tokens (N, T, D) pooled.
+
+    Raises:
+        InputError: an output of another shape.
+
+    >>> pooled(np.ones((2, 5, 3, 3))).shape
+    (2, 5)
+    """
+    out = np.asarray(output, np.float32)
+    if out.ndim == 4:
+        return np.asarray(out.mean(axis=(1, 2) if channels_last else (2, 3), dtype=np.float32))
+    if out.ndim == 3:
+        return out.mean(axis=1, dtype=np.float32) if pool == "average" else out[:, 0]
+    if out.ndim != 2 or not out.size:
+        raise InputError(f"Features have shape {out.shape}: cut the network where it gives (N, D) or (N, C, H, W).")
+    return out
+
+
+def count(inputs: Any) -> int | None:
+    """How many pictures a sized collection holds, for progress; None where one cannot tell."""
+    shape = getattr(inputs, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) == 4 or (len(shape) == 3 and shape[2] not in (1, 3, 4)) else 1
+    return len(inputs) if isinstance(inputs, list | tuple) else None

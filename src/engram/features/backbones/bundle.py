@@ -1,0 +1,267 @@
+"""A bundle: a backbone made ready to be learned upon, with the statistics of its own features.
+
+A head needs to know how features of one class scatter before it has seen two examples of anything: the
+pooled within-class covariance S0 and the mean m0, measured once on data the backbone knows, travel with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from engram.features.backbones.backbone import Features, Progress, Stored
+from engram.features.backbones.bundle_folder import (
+    packed,
+    parts_from,
+    read_folder,
+    statistics_from,
+    statistics_to,
+    unpacked,
+    write_folder,
+)
+from engram.features.backbones.feature_statistics import FeatureStatistics
+from engram.features.backbones.preprocessing import Preprocessing
+from engram.inputs.sketch import Sketches
+from engram.inputs.vectors import as_covariance, check_varies
+from engram.learner import DamagedError, FloatArray, InputError
+
+STEP = 2.0**-12
+"""Quantisation step for features of unit length."""
+
+STEPS = 2**13
+"""A head tells this many steps apart on either side of the mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A backbone, the statistics of its features, and how they are quantised.
+
+    Attributes:
+        backbone: inputs -> (N, D) float32.
+        mean: m0, (D,) float64, in units of the (normalised) feature; zeros if never measured.
+        covariance: S0, (D, D) float64, pooled within classes, or None if never measured with labels.
+        step: what a head divides features by before it rounds them.
+        normalise: whether features are brought to unit length first.
+        freedom: how many examples less classes S0 was measured on, or None where nothing says it.
+        measured: (N, 8) uint8 sketches of those examples, or None: S0 must not judge the examples it was measured on.
+        fingerprint: SHA-256 over the backbone's fingerprint (network, cut, preprocessing), m0, S0, on what S0 was
+            measured, step and normalisation. Brains meld exactly when these agree.
+
+    >>> from engram.features.backbones.vectors import VectorBackbone
+    >>> bundle = Bundle.of_vectors(3, largest=8)
+    >>> bundle.step == 2**-10, bundle.width, bundle.normalise
+    (True, 3, False)
+    """
+
+    backbone: Stored
+    mean: FloatArray
+    covariance: FloatArray | None = None
+    step: float = STEP
+    normalise: bool = True
+    freedom: int | None = None
+    measured: Sketches | None = None
+
+    def __post_init__(self) -> None:
+        width = self.backbone.width
+        mean = np.array(self.mean, np.float64, order="C")
+        if self.covariance is not None:
+            covariance = np.array(as_covariance(self.covariance, width), order="C")
+            covariance.setflags(write=False)
+            object.__setattr__(self, "covariance", covariance)
+        if mean.shape != (width,) or not np.isfinite(mean).all():
+            raise InputError(f"The statistics do not fit features of width {width}: measure them again.")
+        if not 0 < self.step < float("inf"):
+            raise InputError(f"step is a finite number above 0, not {self.step!r}.")
+        if self.freedom is not None and (isinstance(self.freedom, bool) or not isinstance(self.freedom, int)):
+            raise InputError(f"freedom is a whole number of examples, not {self.freedom!r}.")
+        if self.measured is not None and (self.measured.dtype != np.uint8 or self.measured.shape[1:] != (8,)):
+            raise InputError(f"measured are (N, 8) uint8 sketches, not {self.measured.dtype} {self.measured.shape}.")
+        mean.setflags(write=False)
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "step", float(self.step))
+
+    @property
+    def name(self) -> str:
+        """What the backbone is called."""
+        return self.backbone.name
+
+    @property
+    def width(self) -> int:
+        """D, the width of a feature vector."""
+        return self.backbone.width
+
+    def features(self, inputs: Any, progress: Progress | None = None) -> Features:
+        """The backbone's features, (N, D) float32, not yet normalised."""
+        return self.backbone.features(inputs, progress)
+
+    @classmethod
+    def bare(cls, backbone: Stored, *, step: float = STEP, normalise: bool = True) -> Self:
+        """A bundle that was never measured: mean zero, no covariance."""
+        return cls(backbone, np.zeros(backbone.width), None, step, normalise)
+
+    @classmethod
+    def of_vectors(cls, width: int, *, largest: float = 8.0) -> Self:
+        """Raw vectors of this width with values to about ±`largest`; the finest power-of-two step for them."""
+        from engram.features.backbones.vectors import VectorBackbone
+
+        return cls.bare(VectorBackbone(width), step=step_for(largest), normalise=False)
+
+    @classmethod
+    def for_vectors(cls, examples: Any) -> Self:
+        """Raw vectors like these (N, D): that of `of_vectors` where they fit it, else with columns scaled to fit."""
+        from engram.features.backbones.vectors import VectorBackbone
+
+        step = step_for(8.0)
+        return cls.bare(VectorBackbone.ranged(examples, 8.0, step), step=step, normalise=False)
+
+    @classmethod
+    def measure(
+        cls,
+        backbone: Stored,
+        inputs: Iterable[Any],
+        labels: Iterable[Any] | None,
+        *,
+        step: float | None = None,
+        normalise: bool = True,
+        chunk: int = 256,
+        progress: Progress | None = None,
+    ) -> Self:
+        """The bundle of a backbone with m0 and S0 from examples, in one pass and bounded memory.
+
+        Args:
+            backbone: what gives the features.
+            inputs: examples, as an array or any sequence or iterator of single inputs.
+            labels: one per input; without them m0 is measured and S0 is None.
+            step: None for 2^-12, or for raw vectors the finest power of two that covers these examples twice
+                over.
+            normalise: whether features are brought to unit length.
+            chunk: how many inputs are held at once.
+            progress: called with how many inputs are done.
+
+        Raises:
+            InputError: no inputs, as many labels as inputs are not there, no class has two examples, or within classes
+                nothing varies.
+        """
+        statistics = FeatureStatistics(backbone.width, normalise, labelled=labels is not None)
+        statistics.add_all(backbone, inputs, labels, chunk, progress)
+        if step is None:
+            step = STEP if normalise else step_for(2 * statistics.reach())
+        return cls.of_statistics(backbone, statistics, step)
+
+    @classmethod
+    def of_statistics(cls, backbone: Stored, statistics: FeatureStatistics, step: float = STEP) -> Self:
+        """The bundle of a backbone whose features were measured. Raises InputError where nothing varies in a class."""
+        covariance = statistics.covariance()
+        if covariance is not None:
+            check_varies(covariance)
+        return cls(backbone, statistics.mean(), covariance, step, statistics.normalise, statistics.freedom,
+                   statistics.measured())
+
+    def with_preprocessing(self, preprocessing: Preprocessing) -> Self:
+        """The same network and statistics for other pictures (say, dark ink on paper): another fingerprint.
+
+        Raises:
+            InputError: the backbone has no preprocessing.
+        """
+        change = getattr(self.backbone, "with_preprocessing", None)
+        if change is None:
+            raise InputError(f"Backbone {self.name!r} does not take pictures.")
+        return replace(self, backbone=change(preprocessing))
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the bundle as a folder: it appears complete or not at all.
+
+        Raises:
+            InputError: the folder exists (unless `overwrite`, and it holds a bundle), or cannot be written.
+        """
+        write_folder(Path(folder), self.files(), overwrite=overwrite)
+
+    def files(self) -> dict[str, bytes]:
+        """What `save` writes: the content of each file by its name."""
+        record = {
+            "name": self.name, "kind": self.backbone.kind, "config": self.backbone.config(),
+            "width": self.width, "step": self.step, "normalise": self.normalise, "fingerprint": self.fingerprint,
+        }
+        if self.freedom is not None:
+            record["freedom"] = self.freedom
+        files = {"statistics.safetensors": statistics_to(self.mean, self.covariance, self.measured)}
+        network = self.backbone.network()
+        if network is not None and self.backbone.network_file is not None:
+            files[self.backbone.network_file] = network
+        return packed(record, files)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], **parts: Any) -> Self:
+        """The bundle in a folder, every byte verified before any of it is used.
+
+        Args:
+            folder: where `save` wrote it.
+            parts: what the bundle itself cannot hold, such as `module=` for a PyTorch backbone.
+
+        Raises:
+            InputError: there is no such folder.
+            DamagedError: truncated, altered, foreign, or written by a later version.
+        """
+        return cls._assembled(*read_folder(Path(folder)), **parts)
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], **parts: Any) -> Self:
+        """The bundle of which `files` gave the files. Raises DamagedError as `open` does."""
+        return cls._assembled(*unpacked(files), **parts)
+
+    @classmethod
+    def _assembled(cls, record: dict[str, Any], files: dict[str, bytes], **parts: Any) -> Self:
+        name, kind, config, step, normalise, fingerprint = parts_from(record)
+        network = next((content for file, content in files.items() if file.startswith("network.")), None)
+        backbone = kind.restore(name, config, network, **parts)
+        try:
+            mean, covariance, measured = statistics_from(files)
+            bundle = cls(backbone, mean, covariance, step, normalise, record.get("freedom"), measured)
+        except InputError as error:
+            raise DamagedError(f"The parts of bundle {name!r} do not fit: {error}") from error
+        if bundle.fingerprint != fingerprint:
+            raise DamagedError(f"Bundle {name!r} is not the one that was saved: its fingerprint differs.")
+        return bundle
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """A bundle by name: one of the user's, or one that comes with Engram.
+
+        Raises:
+            InputError: there is none of that name.
+            DamagedError: see `open`.
+        """
+        from engram.features.backbones.catalogue import folder_of
+
+        return cls.open(folder_of(name))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over all that decides what a feature's quantised value means."""
+        digest = hashlib.sha256(f"bundle 1 {self.backbone.fingerprint} {self.normalise} ".encode())
+        digest.update(np.float64(self.step).astype("<f8").tobytes())
+        for array in (self.mean, self.covariance):
+            digest.update(b"none" if array is None else (array + 0.0).astype("<f8").tobytes())
+        if self.freedom is not None:
+            digest.update(f"freedom {self.freedom}".encode())
+        if self.measured is not None:
+            digest.update(b"measured " + self.measured.tobytes())
+        return digest.hexdigest()
+
+
+def step_for(largest: float) -> float:
+    """The finest power of two with which values to ±`largest` are `STEPS` steps or fewer.
+
+    >>> step_for(2.0) == 2**-12
+    True
+    """
+    if not 0 < largest < float("inf"):
+        raise InputError(f"The largest value must be finite and above 0, not {largest!r}.")
+    return float(2.0 ** np.ceil(np.log2(largest / STEPS)))

@@ -1,0 +1,167 @@
+"""A bundle on disk: a folder of verified files, written all at once.
+
+    bundle.json              format version, name, kind, configuration, fingerprint, SHA-256 of every file
+    network.*                the network, if the kind has one
+    statistics.safetensors   m0 and, if measured, S0
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from engram.features.backbones import KINDS
+from engram.files import making_folder, write_atomically
+from engram.inputs.sketch import Sketches
+from engram.learner import DamagedError, FloatArray, InputError
+from engram.packing import pack
+
+FORMAT = 1
+RECORD = "bundle.json"
+FILES = frozenset({"network.onnx", "network.safetensors", "statistics.safetensors"})
+RECORD_LIMIT = 16_000_000
+
+
+def packed(record: dict[str, Any], files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files of a bundle with bundle.json, which holds the record and a checksum of each."""
+    whole = {**record, "format": FORMAT, "files": {n: _sha256(c) for n, c in sorted(files.items())}}
+    whole["sha256"] = _sha256(_canonical(whole))
+    return {**files, RECORD: (json.dumps(whole, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()}
+
+
+def write_folder(folder: Path, files: dict[str, bytes], *, overwrite: bool) -> None:
+    """Write the files beside `folder`, sync them, then give the whole its name.
+
+    Raises:
+        InputError: `folder` is there already and is not to be replaced, or cannot be written.
+    """
+    if folder.exists() and not (folder / RECORD).is_file():
+        raise InputError(f"{folder} exists already and is no bundle: choose another name.")
+    if folder.exists() and not overwrite:
+        raise InputError(f"{folder} exists already: choose another name, or overwrite it (--overwrite).")
+    try:
+        with making_folder(folder, replace=True) as fresh:
+            for name, content in files.items():
+                write_atomically(fresh / name, content)
+    except OSError as error:
+        raise InputError(f"Cannot write {folder}: {error.strerror or error}.") from error
+
+
+def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The record and the files' contents, after every checksum was found right.
+
+    Raises:
+        InputError: no such folder, or no bundle in it.
+        DamagedError: truncated, altered, foreign, or of a later version.
+    """
+    record = read_record(folder)
+    contents: dict[str, bytes] = {}
+    for name in record["files"]:
+        try:
+            if not (folder / name).is_file():  # also keeps pipes and devices from being read
+                raise FileNotFoundError(name)
+            contents[name] = (folder / name).read_bytes()
+        except OSError as error:
+            raise DamagedError(f"{folder} lacks {name}: copy the bundle again.") from error
+    _check_files(record, contents)
+    return record, contents
+
+
+def unpacked(files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """As `read_folder`, of a folder's files that are at hand already.
+
+    Raises:
+        DamagedError: truncated, altered, foreign, or of a later version.
+    """
+    record = _checked_record(files.get(RECORD, b""))
+    contents = {name: files[name] for name in record["files"] if name in files}
+    _check_files(record, contents)
+    return record, contents
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The verified content of bundle.json alone: enough to list and inspect. Raises as `read_folder`."""
+    path = folder / RECORD
+    if not path.is_file():
+        raise InputError(f"No bundle at {folder}: there is no {RECORD} in it.")
+    try:
+        with path.open("rb") as file:
+            return _checked_record(file.read(RECORD_LIMIT))
+    except OSError as error:
+        raise DamagedError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except DamagedError as error:
+        raise DamagedError(f"{folder}: {error}") from error
+
+
+def _checked_record(content: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(content)
+        if not isinstance(record, dict) or "sha256" not in record:
+            raise TypeError("it is something else")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DamagedError(f"{RECORD} is not the record of a bundle: {error}") from error
+    if type(record.get("format")) is int and record["format"] > FORMAT:
+        raise DamagedError("The bundle was written by a later version of Engram: update Engram to open it.")
+    if record.pop("sha256") != _sha256(_canonical(record)):
+        raise DamagedError(f"{RECORD} was altered: copy the bundle again.")
+    files = record.get("files")
+    if record.get("format") != FORMAT or not isinstance(files, dict) or not set(files) <= FILES:
+        raise DamagedError(f"{RECORD} is not the record of a bundle.")
+    return record
+
+
+def _check_files(record: dict[str, Any], contents: dict[str, bytes]) -> None:
+    for name, expected in record["files"].items():
+        if name not in contents or _sha256(contents[name]) != expected:
+            raise DamagedError(f"{name} of a bundle is missing, altered or cut short: copy the bundle again.")
+
+
+def parts_from(record: dict[str, Any]) -> tuple[str, Any, dict[str, Any], float, bool, str]:
+    """Name, backbone class, configuration, step, normalisation and fingerprint out of a record."""
+    try:
+        module, _, kind = KINDS[record["kind"]].partition(":")
+        step, normalise = float(record["step"]), record["normalise"]
+        if not isinstance(normalise, bool) or not isinstance(record["config"], dict):
+            raise TypeError("values of another type")
+        found = getattr(import_module(module), kind)
+        return str(record["name"]), found, record["config"], step, normalise, str(record["fingerprint"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"A bundle of a kind that this version does not know: {error}") from error
+
+
+def statistics_to(mean: FloatArray, covariance: FloatArray | None, measured: Sketches | None = None) -> bytes:
+    """m0, S0 and the sketches of what it was measured on, as a safetensors file."""
+    arrays = {"mean": mean, "covariance": covariance, "measured": measured}
+    return pack({name: array for name, array in arrays.items() if array is not None})
+
+
+def statistics_from(files: dict[str, bytes]) -> tuple[FloatArray, FloatArray | None, Sketches | None]:
+    """m0, S0 and the sketches of what it was measured on, out of the files.
+
+    Raises:
+        DamagedError: not there, or not float64.
+    """
+    try:
+        arrays = load(files["statistics.safetensors"])
+        mean, covariance = arrays["mean"], arrays.get("covariance")
+    except (KeyError, ValueError, SafetensorError) as error:
+        raise DamagedError(f"The bundle's statistics cannot be read: {error}") from error
+    if any(a is not None and a.dtype != np.float64 for a in (mean, covariance)):
+        raise DamagedError("The bundle's statistics are not float64.")
+    return mean, covariance, arrays.get("measured")
+
+
+def _canonical(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,196 @@
+"""The bundles on this machine: found by name, imported from files, inspected, measured."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from engram.features.backbones.backbone import Pool, Progress
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.bundle_folder import RECORD, read_folder, read_record, statistics_from
+from engram.features.backbones.onnx import OnnxBackbone
+from engram.features.backbones.preprocessing import Preprocessing
+from engram.inputs.images import scan
+from engram.learner import DamagedError, EngramError, InputError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A bundle that can be opened by its name."""
+
+    name: str
+    folder: Path
+    origin: Literal["yours", "packaged"]
+
+
+def packaged_folder() -> Path:
+    """Where the bundles lie that come with Engram."""
+    return Path(__file__).parent / "data"
+
+
+def user_folder() -> Path:
+    """Where the user's bundles lie: $ENGRAM_HOME/backbones, else ~/.local/share/engram/backbones."""
+    home = os.environ.get("ENGRAM_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share" / "engram") / "backbones"
+
+
+def entries() -> list[Entry]:
+    """Every bundle there is, sorted by name; the user's hide packaged ones of the same name."""
+    found = {entry.name: entry for entry in (*_in(packaged_folder(), "packaged"), *_in(user_folder(), "yours"))}
+    return [found[name] for name in sorted(found)]
+
+
+def _in(shelf: Path, origin: Literal["yours", "packaged"]) -> Iterator[Entry]:
+    if shelf.is_dir():
+        for folder in shelf.iterdir():
+            if NAME.fullmatch(folder.name) and (folder / RECORD).is_file():
+                yield Entry(folder.name, folder, origin)
+
+
+def folder_of(name: str | os.PathLike[str]) -> Path:
+    """The folder of a bundle, by name or by path.
+
+    Raises:
+        InputError: there is none; says which there are.
+    """
+    if isinstance(name, str) and NAME.fullmatch(name):
+        for shelf in (user_folder(), packaged_folder()):
+            if (shelf / name / RECORD).is_file():
+                return shelf / name
+    if (Path(name) / RECORD).is_file():
+        return Path(name)
+    known = ", ".join(entry.name for entry in entries()) or "none yet"
+    raise InputError(f"No backbone {str(name)!r}. There are: {known}. `engram backbone import` adds one.")
+
+
+def import_file(
+    path: str | os.PathLike[str],
+    name: str | None = None,
+    *,
+    preprocessing: Preprocessing | None = None,
+    cut: str | None = None,
+    pool: Pool = "average",
+    overwrite: bool = False,
+) -> Bundle:
+    """Make a user's bundle out of a network: an .onnx file, or MobileNetV2's weights in an .npz file.
+
+    Statistics are not in it yet: `make` measures them on a folder of pictures.
+
+    Args:
+        path: the file.
+        name: what to call it; None for the file's own name without its ending.
+        preprocessing: how pictures become inputs; None for a network over vectors. MobileNetV2 brings its own.
+        cut, pool: see `OnnxBackbone`.
+        overwrite: replace a bundle of that name.
+
+    Raises:
+        InputError: a name that is taken or cannot be one, another ending, or options that do not fit.
+        DamagedError: the file is truncated or something else.
+    """
+    file = Path(path)
+    name = checked_name(file.stem if name is None else name)
+    if file.suffix.lower() == ".onnx":
+        backbone = OnnxBackbone.load(file, preprocessing, cut=cut, pool=pool, name=name)
+    elif file.suffix.lower() == ".npz":
+        from engram.features.backbones.mobilenet_v2 import load
+
+        if preprocessing is not None or cut is not None:
+            raise InputError("MobileNetV2's weights bring their own preprocessing and cut: leave these away.")
+        backbone = load(file, name=name)
+    else:
+        raise InputError(f"{file.name} is neither .onnx nor .npz: export the network to ONNX first.")
+    bundle = Bundle.bare(backbone)
+    bundle.save(user_folder() / name, overwrite=overwrite)
+    return bundle
+
+
+def make(
+    source: str | os.PathLike[str],
+    pictures: str | os.PathLike[str],
+    name: str | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Measure a bundle's statistics on a folder of pictures, a folder per class, and keep the result.
+
+    Args:
+        source: the name or folder of a bundle.
+        pictures: what it is measured on; best are pictures like those it was trained on, or will meet.
+        name: what to call the result; None for `source`'s name, which needs `overwrite` if it is the user's.
+        overwrite: replace a bundle of that name.
+        progress: called with how many pictures are done, and how many there are.
+
+    Raises:
+        InputError: no such bundle, or pictures that are not in a folder per class.
+    """
+    bundle = Bundle.open(folder_of(source))
+    target = user_folder() / checked_name(bundle.name if name is None else name)
+    if target.exists() and not overwrite:
+        raise InputError(
+            f"There is a backbone {target.name!r} already: choose another name, or overwrite it (--overwrite)."
+        )
+    paths, labels = scan(pictures)
+    if labels is None:
+        raise InputError(f"{pictures} has no folder per class: the scatter within classes needs classes.")
+    measured = Bundle.measure(
+        bundle.backbone, paths, labels, normalise=bundle.normalise, progress=progress
+    )
+    measured.backbone.name = target.name
+    measured.save(target, overwrite=overwrite)
+    return measured
+
+
+def inspect(source: str | os.PathLike[str]) -> dict[str, Any]:
+    """What there is to know about a bundle, as JSON values; every file is verified.
+
+    Raises:
+        InputError, DamagedError: there is none, or it is damaged.
+    """
+    folder = folder_of(source)
+    record, files = read_folder(folder)
+    mean, covariance, _ = statistics_from(files)
+    return {
+        "name": record["name"],
+        "kind": record["kind"],
+        "width": len(mean),
+        "fingerprint": record["fingerprint"],
+        "normalise": record["normalise"],
+        "step": record["step"],
+        "measured": bool(mean.any()),
+        "covariance": covariance is not None,
+        "config": record["config"],
+        "bytes": sum(len(content) for content in files.values()),
+        "folder": str(folder),
+    }
+
+
+def listing() -> list[dict[str, Any]]:
+    """One line per bundle, as JSON values; a damaged one is listed with its `problem`."""
+    lines = []
+    for entry in entries():
+        line: dict[str, Any] = {"name": entry.name, "origin": entry.origin, "folder": str(entry.folder)}
+        try:
+            record = read_record(entry.folder)
+            line |= {"kind": record["kind"], "fingerprint": record["fingerprint"]}
+        except (EngramError, DamagedError, KeyError) as error:
+            line["problem"] = str(error)
+        lines.append(line)
+    return lines
+
+
+def checked_name(name: str) -> str:
+    """A name that can be a folder's on any system.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r} cannot be a name: use up to 64 letters, digits, dots, dashes, underscores.")
+    return name

@@ -1,0 +1,116 @@
+"""A pretrained sentence encoder in an ONNX file, with its vocabulary.
+
+Any BERT-like network exported to ONNX plugs in: it takes the numbers of a sentence's word pieces and gives a vector
+for each piece or one for the whole. Vectors of pieces are averaged, or the first is taken (Reimers and Gurevych 2019).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.features.backbones.backbone import Features, Pool, Progress, fingerprint_of, in_batches, pooled
+from engram.features.backbones.onnx import first_line, open_session
+from engram.features.backbones.onnx_graph import check_self_contained
+from engram.inputs.text import as_texts
+from engram.inputs.word_pieces import WordPieces
+from engram.learner import DamagedError, InputError
+
+NUMBERS, MASK, KINDS = "input_ids", "attention_mask", "token_type_ids"
+
+
+class SentenceEncoder:
+    """Texts -> (N, D) float32.
+
+    One sentence runs at a time, so that there is no padding and no feature depends on its company.
+
+    Args:
+        network: the content of the ONNX file; it takes `input_ids` and, if it likes, `attention_mask` and
+            `token_type_ids`, (1, T) int64 each, and its first output is (1, T, D) or (1, D) float32.
+        pieces: how sentences become numbers.
+        pool: what becomes of (1, T, D): the "average" over the pieces, or the "first".
+        name: what people call it.
+        threads: ONNX Runtime's threads within one operator.
+
+    Raises:
+        DamagedError: not an ONNX file, or truncated.
+        InputError: the network has other inputs, or does not fit the vocabulary.
+    """
+
+    kind: ClassVar[str] = "sentence-encoder"
+    network_file: ClassVar[str | None] = "network.onnx"
+
+    def __init__(
+        self, network: bytes, pieces: WordPieces, *, pool: Pool = "average", name: str = "sentences", threads: int = 1
+    ) -> None:
+        if pool not in get_args(Pool):
+            raise InputError(f"pool is one of {get_args(Pool)}, not {pool!r}.")
+        self.name, self.pieces, self.pool = name, pieces, pool
+        self._network = bytes(network)
+        check_self_contained(self._network)
+        self._session = open_session(self._network, threads)
+        self._inputs = {entry.name for entry in self._session.get_inputs()}
+        if NUMBERS not in self._inputs or not self._inputs <= {NUMBERS, MASK, KINDS}:
+            raise InputError(f"A sentence encoder takes {NUMBERS}, {MASK}, {KINDS}; this one {sorted(self._inputs)}.")
+        self.fingerprint = fingerprint_of(self.kind, self.config(), self._network)
+        self.width = self._encode("a").shape[1]
+
+    @classmethod
+    def load(
+        cls, network: str | os.PathLike[str], vocabulary: str | os.PathLike[str], *, longest: int = 256,
+        lower: bool = True, **options: Any,
+    ) -> Self:
+        """The encoder in an .onnx file, and its vocabulary in a text file (`vocab.txt`), one piece a line.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        try:
+            content = Path(network).read_bytes()
+            lines = Path(vocabulary).read_text(encoding="utf-8").rstrip("\n").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"Cannot read the encoder or its vocabulary: {error}.") from error
+        pieces = WordPieces([line.rstrip("\r") for line in lines], longest=longest, lower=lower)
+        return cls(content, pieces, **{"name": Path(network).stem, **options})
+
+    def features(self, inputs: Any, progress: Progress | None = None) -> Features:
+        """One vector for each text, (N, D) float32.
+
+        Raises:
+            InputError: not text, empty, or features that are not finite.
+        """
+        texts = as_texts(inputs)
+        return in_batches(texts, lambda batch: self._encode(batch[0]), size=1, total=len(texts), progress=progress)
+
+    def config(self) -> dict[str, Any]:
+        """Vocabulary, cutting and pooling as JSON values."""
+        return {"vocabulary": list(self.pieces.vocabulary), "longest": self.pieces.longest,
+                "lower": self.pieces.lower, "pool": self.pool}
+
+    def network(self) -> bytes:
+        """The file's content."""
+        return self._network
+
+    @classmethod
+    def restore(cls, name: str, config: dict[str, Any], network: bytes | None) -> Self:
+        """The backbone that a bundle holds."""
+        try:
+            pieces = WordPieces(config["vocabulary"], longest=config["longest"], lower=config["lower"])
+            return cls(network or b"", pieces, pool=config["pool"], name=name)
+        except (KeyError, TypeError, InputError) as error:
+            raise DamagedError(f"The description of backbone {name!r} cannot be used: {error}") from error
+
+    def _encode(self, text: str) -> Features:
+        numbers = np.array([self.pieces(text)], np.int64)
+        given: dict[str, npt.NDArray[np.int64]] = {
+            NUMBERS: numbers, MASK: np.ones_like(numbers), KINDS: np.zeros_like(numbers),
+        }
+        try:
+            out = self._session.run(None, {name: given[name] for name in self._inputs})[0]
+        except Exception as error:  # ONNX Runtime raises its own, unrelated exceptions
+            raise InputError(f"The encoder {self.name!r} failed on its input: {first_line(error)}") from error
+        return pooled(out, self.pool)

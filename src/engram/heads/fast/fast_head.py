@@ -1,0 +1,437 @@
+"""The recommended head: learns an example in well under a millisecond and forgets nothing.
+
+A discriminant over exact integer sums, shrunk towards the backbone's own statistics, prototypes
+merged with their counts, and a calibrated "Nothing I know". Its shape follows the Lifelong-DNN brief (Neurala 2019):
+a frozen backbone below, a fast, exact, melding memory on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.heads.fast.consolidation import consolidate
+from engram.heads.fast.discriminant import Change, Discriminant
+from engram.heads.fast.episodes import Keys, keys_of
+from engram.heads.fast.fast_memory import FastMemory, as_alpha
+from engram.heads.fast.left_out import LeftOut
+from engram.heads.fast.novelty import ALPHAS, ErrorRates, Novelty
+from engram.heads.fast.reading import Reading, ReadOutKind
+from engram.heads.fast.view import HeadView, cosines
+from engram.heads.head import Positions
+from engram.inputs.vectors import as_vectors, check_text, positions
+from engram.learner import (
+    Consolidation,
+    FloatArray,
+    InputError,
+    Label,
+    LabelError,
+    MeldError,
+    NotTaughtError,
+    Predictions,
+)
+
+
+class FastHead(FastMemory):
+    """Learns at once, exactly: any order, batching, melding or unlearning ends in the same SHA-256.
+
+    Args:
+        mean: (D,) the bundle's m0, in units of the (normalised) feature; None for zeros.
+        covariance: (D, D) the bundle's within-class covariance S0, same units squared; None where the
+            backbone ships no statistics.
+        step: quantisation step, same units; values up to 2^13 steps from the mean can be taught.
+        normalise: scale features to unit length first. Off for raw sensor vectors.
+        alpha: share of known things that may be refused as unknown.
+        gate: skip what is already known: learn an example only where its cosine does not lead the
+            next label's by this much. None learns everything. A gated head depends on the order of teaching.
+        readout: "auto" takes what does best on left-out examples: cosines with class means, a linear discriminant with
+            or without the classes' shares as priors, prototypes, and for raw readings a kernel or a logistic
+            regression; "class" the class means alone, however they do best; "cosine", "linear", "priors",
+            "prototypes", "kernel" and "logistic" fix it.
+        memory_budget: bytes for single examples; beyond it they are consolidated, and the least of them,
+            by SHA-256, let go. Their class can still be forgotten exactly.
+        freedom: how many examples less classes the covariance was measured on; None where nothing says it.
+        measured: (N, 8) uint8 sketches of those examples: where they are taught, the covariance is trusted less.
+        alphas: labels with an alpha of their own.
+
+    >>> head = FastHead(step=0.01, normalise=False)
+    >>> head.learn([[1.0, 0.1], [0.0, 1.0], [0.9, 0.0]], ["right", "up", "right"])
+    >>> head.predict([0.95, 0.1], among=["right", "up"]).best
+    ['right']
+    >>> before = head.digest()
+    >>> head.learn([-1.0, 0.0], "left")
+    >>> head.forget([-1.0, 0.0], "left")
+    >>> head.digest() == before
+    True
+    """
+
+    # What a user does
+
+    def learn(self, inputs: Any, targets: Any) -> None:
+        """Learn (N, D) features, or one (D,), with one label for each.
+
+        Raises:
+            InputError, LabelError, CapacityError: nothing was changed.
+        """
+        if self.gate is None:
+            super().learn(inputs, targets)
+            return
+        with self._lock:
+            rows, labels = self._examples(inputs, targets)
+            self._check(rows, labels)
+            for row, label in zip(rows, labels, strict=True):
+                if not self.knows_well(row, label):
+                    self.width = rows.shape[1]
+                    self._learn(row[None], positions([label], self._book))
+
+    def learn_rows(
+        self, rows: npt.NDArray[np.int16], targets: Any, digests: Sequence[bytes] | None = None
+    ) -> None:
+        """Learn (N, D) rows that `quantise` made before, as a log keeps them; no gate skips any.
+
+        Args:
+            digests: the SHA-256 of each row as little-endian int16, or its first bytes (eight at least), if known: it
+                need not be made again.
+
+        Raises:
+            InputError, LabelError, CapacityError: nothing was changed.
+        """
+        with self._lock:
+            labels = self._row_labels(rows, targets)
+            self._check(rows, labels)
+            if digests is not None and (len(digests) != len(rows) or min(map(len, digests), default=8) < 8):
+                raise InputError(f"Expected {len(rows)} digests of 8 bytes or more.")
+            self.width = rows.shape[1]
+            self._learn(rows, positions(labels, self._book), None if digests is None else keys_of(digests))
+
+    def forget_rows(self, rows: npt.NDArray[np.int16], targets: Any) -> None:
+        """`forget` for rows that `quantise` made before."""
+        with self._lock:
+            self._forget(rows, self._row_labels(rows, targets))
+
+    def forget(self, inputs: Any, targets: Any) -> None:
+        """Unlearn examples: the digest is again that of a head that never saw them.
+
+        Raises:
+            NotTaughtError: never taught under that label (where rows were let go: not so many); nothing was changed.
+        """
+        with self._lock:
+            rows = self._quantise.small(as_vectors(inputs, self.width))
+            self._forget(rows, self._row_labels(rows, targets))
+
+    def _forget(self, rows: npt.NDArray[np.int16], labels: list[Label]) -> None:
+        classes = np.array([self._place(label) for label in labels], np.intp)
+        lacking = self._episodes.lacking(rows, classes)
+        if lacking is not None:
+            raise NotTaughtError(
+                f"An example to forget was never taught as {self.labels[lacking]!r}, or not so often."
+            )
+        self.sums.subtract(rows, classes)
+        self._episodes.remove(rows, classes)
+        self._readout.note(Change(rows, classes, -1))
+        self._learned_by = get_ident()
+        for label in set(labels):
+            if not self.sums.counts[self._book[label]]:
+                self._drop(label, np.zeros((self.sums.width, self.sums.width)))
+
+    def learn_not(self, inputs: Any, labels: Any) -> None:
+        """Learn that (N, D) features, or one (D,), are not of these labels, one for each or one for all.
+
+        What is more like a counterexample of a label than like the label itself is not called so; what is more like it
+        than like anything taught is unknown, unless the counterexample was taught as something else.
+
+        Raises:
+            InputError, LabelError: nothing was changed.
+        """
+        with self._lock:
+            self._learn_not(*self._examples(inputs, labels))
+
+    def learn_not_rows(self, rows: npt.NDArray[np.int16], labels: Any) -> None:
+        """`learn_not` for rows that `quantise` made before."""
+        with self._lock:
+            self._learn_not(rows, self._row_labels(rows, labels))
+
+    def _learn_not(self, rows: npt.NDArray[Any], labels: list[Label]) -> None:
+        self.width = rows.shape[1]
+        if not self.sums.width:
+            self._start(self.width)
+        self._counterexamples.add(rows, labels)
+        self._learned_by = get_ident()
+
+    def forget_not(self, inputs: Any, labels: Any) -> None:
+        """Unlearn counterexamples: the digest is again that of a head that never saw them.
+
+        Raises:
+            NotTaughtError: one is no counterexample of that label, or not so often; nothing was changed.
+        """
+        with self._lock:
+            rows = self._quantise.small(as_vectors(inputs, self.width))
+            self._forget_not(rows, self._row_labels(rows, labels))
+
+    def forget_not_rows(self, rows: npt.NDArray[np.int16], labels: Any) -> None:
+        """`forget_not` for rows that `quantise` made before."""
+        with self._lock:
+            self._forget_not(rows, self._row_labels(rows, labels))
+
+    def _forget_not(self, rows: npt.NDArray[np.int16], labels: list[Label]) -> None:
+        lacking = self._counterexamples.lacking(rows, labels)
+        if lacking is not None:
+            raise NotTaughtError(f"A counterexample to forget was never taught against {lacking!r}, or not so often.")
+        self._counterexamples.remove(rows, labels)
+        self._learned_by = get_ident()
+
+    def forget_label(self, label: Label) -> None:
+        """Unlearn everything taught under a label and against it, exactly.
+
+        Raises:
+            NotTaughtError: the label was never taught.
+        """
+        with self._lock:
+            if label in self._book or label not in self._counterexamples:
+                self._drop(label, self._episodes[self._place(label)].second_moment())
+            self._counterexamples.drop(label)
+
+    def rename(self, old: Label, new: Label) -> None:
+        """Call a class by another name.
+
+        Raises:
+            NotTaughtError: `old` was never taught.
+            LabelError: `new` is taken (meld is the way to unite two classes), or of the other type.
+        """
+        with self._lock:
+            if old not in self._counterexamples:
+                self._place(old)
+            if self.holds(new):
+                raise LabelError(f"{new!r} is taught already; forget it first or choose another name.")
+            if type(new) is not type(old):
+                raise LabelError(f"Labels here are {type(old).__name__}; {new!r} is {type(new).__name__}.")
+            check_text(new)
+            self._book = {new if label == old else label: i for label, i in self._book.items()}
+            self._counterexamples.rename(old, new)
+            if old in self._alphas:
+                self._alphas[new] = self._alphas.pop(old)
+
+    def meld(self, other: FastHead) -> None:
+        """Take over all that another head on the same backbone learned; the same as having learned both.
+
+        Raises:
+            MeldError: other statistics, step or normalisation, or labels of another type.
+        """
+        if not isinstance(other, FastHead) or not self._same_space(other):
+            raise MeldError("These heads stand on different backbones or settings: their sums cannot be added.")
+        first, second = sorted((self, other), key=id)  # always in the same order, lest two melds wait forever
+        with first._lock, second._lock:
+            if other._like is None:
+                return
+            if self._like is not None and type(self._like) is not type(other._like):
+                raise MeldError("One head's labels are str, the other's int.")
+            self.sums.check_capacity(other.sums.total)
+            if self.width is None:
+                self._start(other.sums.width)
+            places = positions(other.labels, self._book)
+            self.sums.merge(other.sums, places)
+            self._episodes.reserve(len(self.sums.counts))
+            self._episodes.meld(other._episodes, places)
+            self._counterexamples.meld(other._counterexamples)
+            self._readout.invalidate()
+            self._make_room()
+
+    def consolidate(self, labels: Iterable[Label] | None = None) -> Consolidation:
+        """Merge redundant examples into weighted prototypes; sums, and predictions by class, stay.
+
+        Args:
+            labels: only theirs; None for all.
+
+        Raises:
+            NotTaughtError: one of them was never taught; nothing was changed.
+        """
+        with self._lock:
+            chosen = list(self.labels if labels is None else labels)
+            places = [self._place(label) for label in chosen]
+            if not places:
+                return Consolidation()
+            discriminant = self._readout.discriminant()
+            done = consolidate([self._episodes[place] for place in places], discriminant)
+            self._readout.regrouped()
+            before, after = (sum(pair[i] for pair in done) for i in (0, 1))
+            return Consolidation(before, after, dict(zip(map(str, chosen), (a for _, a in done), strict=True)))
+
+    def let_go(self) -> None:
+        """Keep no single example that is like others: each lives on in a prototype, and all in the sums."""
+        with self._lock:
+            if self._book:
+                self._episodes.make_room(self._readout.discriminant(), all_of_it=True)
+                self._readout.regrouped()
+
+    def rebuild(self) -> None:
+        """Derive the read-out anew from the sums, without the rounding that changes one by one leave behind."""
+        with self._lock:
+            self._readout.invalidate()
+
+    def settle(self) -> None:
+        """Do now the work that the next prediction would have to wait for."""
+        with self._lock:
+            if self._book:
+                self._reading()
+
+    # What a user can ask
+
+    def left_out(self) -> LeftOut:
+        """How taught examples are answered when left out: for a confusion matrix, and accuracy by class."""
+        with self._lock:
+            if not self._book:
+                return LeftOut.none()
+            return LeftOut.of(self.labels, *self._readout.left_out(self._shares()))
+
+    def view(self) -> HeadView:
+        """What the head knows now, for any thread to ask while it learns on; work that is due is done first."""
+        with self._lock:
+            if self._learned_by in (None, get_ident()):  # no one else waits for the lock
+                return self._see()
+            if (seen := self._fresh()) is not None:
+                return seen
+        with self._making:  # a view is made by one thread at a time, from a copy: whoever teaches need not wait for it
+            with self._lock:
+                if (seen := self._fresh()) is not None:
+                    return seen
+                twin = self.copy()
+            view = twin._see()
+            with self._lock:
+                self._readout.adopt(twin._readout)
+                if self._state() == twin._state():
+                    self._seen = twin._seen
+            return view
+
+    def predict(self, inputs: Any, among: Iterable[Label] | None = None) -> Predictions:
+        """Answer (N, D) features, or one (D,); `among` limits the candidates. Teaching never waits for it.
+
+        Raises:
+            InputError: wrong width, NaN or infinity.
+            LabelError: `among` names a label that was never taught.
+        """
+        return self.view().predict(inputs, among)
+
+    def similarity(self, inputs: Any) -> FloatArray:
+        """(N, N) cosines between features in the metric of the read-out: what is alike, by what was learned."""
+        with self._lock:
+            rows = self._prepare(np.atleast_2d(np.asarray(inputs, np.float64)))
+            return cosines(rows, self._readout.discriminant().apply(rows) if self._book else rows)
+
+    @property
+    def discriminant(self) -> Discriminant:
+        """The metric of the read-out, up to date with the sums."""
+        with self._lock:
+            return self._readout.discriminant()
+
+    def set_alpha(self, alpha: float, label: Label | None = None) -> None:
+        """Change the share of known things that may be refused, at any time: nothing is learned anew.
+
+        Args:
+            alpha: between 0 and 1.
+            label: only for inputs that are most like this one; None for all that have none of their own.
+
+        Raises:
+            InputError: alpha is no such share.
+            NotTaughtError: the label was never taught.
+        """
+        share = as_alpha(alpha)
+        with self._lock:
+            if label is None:
+                self.alpha = share
+            else:
+                self._place(label)
+                self._alphas[label] = share
+
+    def error_rates(self, alphas: Iterable[float] = ALPHAS) -> list[ErrorRates]:
+        """Both errors of "Nothing I know" that are to be expected, for each alpha; none where nothing was taught."""
+        with self._lock:
+            return [self._readout.novelty().rates(alpha) for alpha in alphas] if self._book else []
+
+    @property
+    def read_by(self) -> ReadOutKind | None:
+        """The read-out in use: that of `readout`, or the one that does best on left-out examples; None: none yet."""
+        with self._lock:
+            return self._readout.chosen() if self._book else None
+
+    @property
+    def novelty(self) -> Novelty:
+        """The calibrated test behind "Nothing I know"."""
+        with self._lock:
+            return self._readout.novelty()
+
+    # What the base class asks for
+
+    def _learn(self, vectors: npt.NDArray[Any], classes: Positions, keys: Keys | None = None) -> None:
+        if not self.sums.width:
+            self._start(vectors.shape[1])
+        self.sums.add(vectors, classes)
+        self._episodes.reserve(len(self.sums.counts))
+        self._episodes.add(vectors, classes, keys)
+        self._readout.note(Change(vectors, classes, 1))
+        self._learned_by = get_ident()
+        self._make_room()
+
+    def _scores(self, vectors: FloatArray) -> FloatArray:
+        return self._reading().answer(vectors, None).scores
+
+    # How it is done
+
+    def _state(self) -> tuple[Any, ...]:
+        """What a view depends on: equal exactly while no other one is due."""
+        versions = self._readout.version, self._counterexamples.version
+        return *versions, self.labels, self.width, self.alpha, tuple(self._alphas.items())
+
+    def _fresh(self) -> HeadView | None:
+        return self._seen[1] if self._seen is not None and self._seen[0] == self._state() else None
+
+    def _see(self) -> HeadView:
+        if (seen := self._fresh()) is None:
+            reading = self._reading().kept() if self._book else None
+            seen = HeadView(self.labels, self.width, self._quantise, reading)
+            self._seen = self._state(), seen
+        return seen
+
+    def _reading(self) -> Reading:
+        """What answers come from, up to date; the class sums and counts in it change with the next example."""
+        plain = self._readout.reading(self._shares())
+        against = [label for label in self._book if label in self._counterexamples]
+        if not against:
+            return plain
+        rows = [self._counterexamples.rows(label) for label in against]
+        taught = [self._episodes.holding(some, self._counterexamples.keys(label))
+                  for label, some in zip(against, rows, strict=True)]
+        return self._readout.excluding(plain, [self._book[label] for label in against], rows, taught)
+
+    def _shares(self) -> FloatArray:
+        return np.array([self._alphas.get(label, self.alpha) for label in self._book])
+
+    def _place(self, label: Label) -> int:
+        if label not in self._book:
+            raise NotTaughtError(f"{label!r} was never taught. Known: {list(self._book)[:20]}.")
+        return self._book[label]
+
+    def _drop(self, label: Label, second_moment: FloatArray) -> None:
+        place = self._book[label]
+        self.sums.drop(place, second_moment)
+        self._episodes.drop(place)
+        self._alphas.pop(label, None)
+        self._book = {other: i for i, other in enumerate(known for known in self._book if known != label)}
+        self._readout.invalidate()
+
+    def knows_well(self, row: npt.NDArray[np.int16], label: Label) -> bool:
+        """Whether the label's score for a quantised (D,) row leads every other one's by the gate."""
+        if self.gate is None or label not in self._book or len(self._book) < 2:
+            return False
+        scores = self._readout.cosines(row[None].astype(np.float64))[0]
+        others = np.delete(scores, self._book[label])
+        return bool(scores[self._book[label]] - others.max() > self.gate)
+
+    def _make_room(self) -> None:
+        if self._episodes.over_budget:
+            self._episodes.make_room(self._readout.discriminant())
+            self._readout.regrouped()
+

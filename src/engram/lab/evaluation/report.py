@@ -1,0 +1,245 @@
+"""What an evaluation found: right answers and costs after every experience, and all that follows from them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from engram.files import make_folder, write_atomically
+from engram.lab.evaluation.continual import (
+    average_accuracy,
+    backward_transfer,
+    forgetting,
+    forgetting_of_each,
+    forward_transfer,
+)
+from engram.learner import DamagedError, FloatArray, Label, Learner
+
+FORMAT = 1
+WIDE = 10
+NAMED = 5
+"""So many classes that were not asked about are named."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one experience cost, and what the learner holds after it.
+
+    Attributes:
+        learning, consolidating, asking: wall-clock seconds inside `learn`, `consolidate` and `predict`.
+        examples: how many were taught.
+        bytes: what the learner holds (`memory_bytes`, else the size of its `state`); None where it does not tell.
+        samples: single examples that it keeps (`samples_stored`); None where it does not tell.
+        multiply_adds: for one answer (`multiply_adds`); None where it does not tell.
+    """
+
+    learning: float
+    consolidating: float
+    asking: float
+    examples: int
+    bytes: int | None = None
+    samples: int | None = None
+    multiply_adds: int | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A learner on a stream, as far as it came. T experiences learned, J distinct test parts, C classes.
+
+    Attributes:
+        stream: name, settings and fingerprint of the stream.
+        learner: name, kind and settings of the learner.
+        experiences: the name of every experience of the stream.
+        classes: the C labels asked about.
+        part_of: the test part of every experience; several share one where they are asked about the same.
+        totals: (J, C) examples in each test part.
+        before: (J, C) of them recognised before anything was learned.
+        right: (T, J, C) of them recognised after each experience; −1 where it was not asked.
+        costs: T.
+        left_out: each class that the stream never teaches, and how many test examples of it were not asked about.
+        trained: the learner as it came out; not part of the JSON.
+    """
+
+    stream: Mapping[str, Any]
+    learner: Mapping[str, Any]
+    experiences: tuple[str, ...]
+    classes: tuple[Label, ...]
+    part_of: tuple[int, ...]
+    totals: tuple[tuple[int, ...], ...]
+    before: tuple[tuple[int, ...], ...]
+    right: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    costs: tuple[Cost, ...] = ()
+    left_out: tuple[tuple[Label, int], ...] = ()
+    trained: Learner | None = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        known = f", accuracy {100 * self.accuracy:.1f}%" if self.right else ""
+        return (f"<Report: {self.learner['name']} on {self.stream['name']}, {len(self.right)} of "
+                f"{len(self.experiences)} experiences{known}{', ' if self.left_out else ''}{self.omission()}>")
+
+    @property
+    def complete(self) -> bool:
+        """Whether every experience was learned."""
+        return len(self.right) == len(self.experiences)
+
+    @property
+    def matrix(self) -> FloatArray:
+        """(T, experiences): accuracy after experience i on the test part of experience j, in [0, 1]; NaN: not asked."""
+        shape = (len(self.right), *np.shape(self.totals))
+        return _share(np.array(self.right, np.float64).reshape(shape), self.totals)[:, list(self.part_of)]
+
+    @property
+    def untaught(self) -> FloatArray:
+        """(experiences,): accuracy on each test part before anything was learned."""
+        return _share(np.array(self.before, np.float64), self.totals)[list(self.part_of)]
+
+    @property
+    def accuracy(self) -> float:
+        """ACC: see `continual.average_accuracy`."""
+        return average_accuracy(self.matrix)
+
+    @property
+    def backward_transfer(self) -> float:
+        """BWT: see `continual.backward_transfer`."""
+        return backward_transfer(self.matrix)
+
+    @property
+    def forward_transfer(self) -> float:
+        """FWT: see `continual.forward_transfer`."""
+        return forward_transfer(self.matrix, self.untaught)
+
+    @property
+    def forgetting(self) -> float:
+        """See `continual.forgetting`."""
+        return forgetting(self.matrix)
+
+    @property
+    def forgetting_of_each(self) -> dict[Label, float]:
+        """For every class: see `continual.forgetting_of_each`."""
+        right, totals = np.array(self.right, np.float64), np.array(self.totals, np.float64)
+        recalls = np.where((right >= 0) & (totals > 0), right / np.maximum(totals, 1), np.nan)
+        met = [self.part_of.index(part) for part in range(len(totals))]
+        return dict(zip(self.classes, forgetting_of_each(recalls, met).tolist(), strict=True))
+
+    @property
+    def any_time(self) -> FloatArray:
+        """(T,): after each experience, the accuracy on all test examples of the experiences so far."""
+        sums = np.array(self.totals).sum(axis=1)
+        found = []
+        for row, right in enumerate(self.right):
+            seen = sorted(set(self.part_of[: row + 1]))
+            found.append(np.array(right)[seen].sum() / sums[seen].sum())
+        return np.array(found)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall-clock inside the learner, all experiences together."""
+        return {name: math.fsum(getattr(cost, name) for cost in self.costs)
+                for name in ("learning", "consolidating", "asking")}
+
+    def omission(self) -> str:
+        """What was not asked about, in words; empty where everything was."""
+        if not self.left_out:
+            return ""
+        missing = sum(count for _, count in self.left_out)
+        total = missing + int(np.sum(self.totals))
+        named = ", ".join(f"{label!r} ({count})" for label, count in self.left_out[:NAMED])
+        more = f" and {len(self.left_out) - NAMED} more" if len(self.left_out) > NAMED else ""
+        return f"{missing} of {total} test examples were not asked about, their classes are never taught: {named}{more}"
+
+    def figures(self) -> dict[str, float | None]:
+        """The numbers that learners are compared by; None where there is no such number. Shares are in [0, 1]."""
+        last = self.costs[-1]
+        values: dict[str, float | None] = {
+            "accuracy": self.accuracy, "any-time": float(self.any_time.mean()), "forgetting": self.forgetting,
+            "BWT": self.backward_transfer, "FWT": self.forward_transfer, "bytes": last.bytes,
+            "samples": last.samples, "multiply-adds": last.multiply_adds,
+            "seconds-learning": self.seconds["learning"] + self.seconds["consolidating"],
+            "seconds-asking": self.seconds["asking"],
+            "left-out": sum(count for _, count in self.left_out) or None,
+        }
+        return {name: None if value is None or math.isnan(value) else value for name, value in values.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: everything measured, and the figures that follow."""
+        counted = {name: value for name, value in vars(self).items() if name not in ("trained", "costs")}
+        derived = {"figures": self.figures(), "matrix": _plain(self.matrix), "any_time": _plain(self.any_time),
+                   "forgetting_of_each": _plain(np.array([*self.forgetting_of_each.values()])),} if self.right else {}
+        return {"format": FORMAT, **counted, "costs": [asdict(cost) for cost in self.costs], **derived}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The report that `to_json` described.
+
+        Raises:
+            DamagedError: not such a document, or one of a later version.
+        """
+        try:
+            if document["format"] != FORMAT:
+                raise ValueError(f"format {document['format']}")
+            parts = {name: _tuples(document[name]) for name in
+                     ("experiences", "classes", "part_of", "totals", "before", "right")}
+            return cls(dict(document["stream"]), dict(document["learner"]), **parts,
+                       left_out=_tuples(document.get("left_out", [])),  # reports of earlier versions do not say
+                       costs=tuple(Cost(**cost) for cost in document["costs"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedError(f"Not the report of an evaluation: {error!r}. Evaluate again.") from error
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """The report in a JSON file.
+
+        Raises:
+            DamagedError: not such a file.
+        """
+        try:
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise DamagedError(f"{path} is not the report of an evaluation: {error}. Evaluate again.") from error
+
+    def write(self, path: str | Path) -> None:
+        """Write `to_json` to a file, whole or not at all; its folder is made where there is none.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        make_folder(Path(path).parent)
+        write_atomically(Path(path), (json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n").encode())
+
+    def table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Columns and rows for people: accuracies in percent, after each experience, and costs.
+
+        Of streams longer than `WIDE` not the whole matrix, but the accuracy on what was learned last.
+        """
+        wide = len(self.experiences) > WIDE
+        asked = ("on it",) if wide else tuple(f"on {name}" for name in self.experiences)
+        rows = []
+        for i, (accuracies, so_far, cost) in enumerate(zip(self.matrix, self.any_time, self.costs, strict=True)):
+            shown = accuracies[i : i + 1] if wide else accuracies
+            cells = (None if math.isnan(share) else f"{100 * share:.1f}" for share in shown)
+            rows.append((self.experiences[i], *cells, f"{100 * so_far:.1f}", cost.bytes,
+                         f"{cost.learning + cost.consolidating:.2f}"))
+        return ("after", *asked, "so far", "bytes", "seconds"), rows
+
+
+def _share(right: FloatArray, totals: Sequence[Sequence[int]]) -> FloatArray:
+    asked = np.where((right < 0).any(axis=-1), np.nan, right.sum(axis=-1))
+    share: FloatArray = asked / np.array(totals).sum(axis=1)
+    return share
+
+
+def _plain(values: FloatArray) -> Any:
+    """Lists, NaN as None."""
+    if values.ndim:
+        return [_plain(value) for value in values]
+    return None if np.isnan(values) else float(values)
+
+
+def _tuples(values: Any) -> Any:
+    return tuple(_tuples(value) for value in values) if isinstance(values, list | tuple) else values

@@ -1,0 +1,1 @@
+"""The fast head: one experiment per published table."""

@@ -1,0 +1,1 @@
+"""Backbones: how good the features of each way of pre-training are."""

@@ -1,0 +1,1 @@
+"""Strategies of slow networks on split data sets."""

@@ -1,0 +1,135 @@
+"""Elastic weight consolidation: weights that mattered for what was learned are held by springs.
+
+J. Kirkpatrick et al., "Overcoming catastrophic forgetting in neural networks", PNAS 114, 2017 (arXiv 1612.00796);
+the online variant is that of J. Schwarz et al., "Progress & compress", ICML 2018 (arXiv 1805.06370).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from engram.learner import Consolidation, InputError, State
+from engram.networks.memory import Reservoir
+from engram.networks.strategies.base import Strategy
+from engram.networks.structure.evaluation_mode import evaluating
+
+AT_ONCE = 8  # examples in one backward pass of the Fisher estimate
+
+
+class ElasticWeightConsolidation(Strategy):
+    """The loss gets a term ½ λ Σ F (θ − θ*)² for each consolidation: F is the diagonal of the Fisher information of
+    what was learned, θ* where the network was then.
+
+    A sum of quadratics is a quadratic, with F summed and θ* the mean weighted by F: memory and time do not grow with
+    the number of terms.
+
+    Args:
+        strength: λ. The Fisher information is a mean over examples, and small where the network is sure.
+        samples: how many examples of each experience the Fisher information is measured on.
+        decay: None, or γ of online EWC: earlier F count γ times, and θ* is where the network was last.
+
+    >>> learner = ElasticWeightConsolidation({"name": "perceptron", "inputs": [2], "hidden": [8]}, epochs=20)
+    >>> learner.learn([1.0, 0.0], "left")
+    >>> learner.consolidate().details
+    {'measured on': 1}
+    """
+
+    boundaries = True
+
+    def __init__(
+        self, network: nn.Module | Mapping[str, Any], *, strength: float = 1e5, samples: int = 1000,
+        decay: float | None = None, **settings: Any,
+    ) -> None:
+        super().__init__(network, **settings)
+        if strength < 0 or (decay is not None and not 0 <= decay <= 1):
+            raise InputError("strength is 0 or more, decay in [0, 1] or None.")
+        self.strength, self.samples, self.decay = strength, samples, decay
+        self.importance: dict[str, Tensor] = {}
+        self.centre: dict[str, Tensor] = {}
+        self._recent = Reservoir(samples)
+
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy and the springs."""
+        loss = super().loss(inputs, targets)
+        for name, parameter in self.whole.named_parameters():
+            if name in self.importance:
+                important, centre = self.importance[name], self.centre[name]
+                now = parameter if parameter.shape == centre.shape else parameter[: len(centre)]
+                loss = loss + self.strength / 2 * ((now - centre).square() * important).sum()
+        return loss
+
+    def train(self, inputs: Tensor, targets: Tensor) -> None:
+        """The loop; a sample of what arrived is kept until the next `consolidate`."""
+        super().train(inputs, targets)
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
+        self._recent.add(rng, inputs.cpu().numpy(), targets.cpu().numpy())
+
+    def consolidate(self) -> Consolidation:
+        """Hold every weight where it is now, as strongly as what arrived since the last time needs it."""
+        count = len(self._recent)
+        if count:
+            inputs, targets = (torch.from_numpy(column[:count]).to(self.device) for column in self._recent.columns)
+            with self._answering.at_rest():
+                fisher = self.fisher(inputs, targets)
+            importance, centres = dict(self.importance), dict(self.centre)
+            for name, parameter in self._trained():
+                now = parameter.detach().clone()
+                before, centre = torch.zeros_like(now), now.clone()
+                if name in self.importance:
+                    rows = slice(len(self.importance[name]))
+                    before[rows], centre[rows] = self.importance[name], self.centre[name]
+                if self.decay is None:
+                    total = before + fisher[name]
+                    centres[name] = torch.where(total > 0, (before * centre + fisher[name] * now) / total, now)
+                else:
+                    total, centres[name] = self.decay * before + fisher[name], now
+                importance[name] = total
+            self.importance, self.centre, self._recent = importance, centres, Reservoir(self.samples)
+        return Consolidation(details={"measured on": count})
+
+    def fisher(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """The diagonal of the Fisher information of each parameter, a mean over the examples; an unbiased estimate.
+
+        The labels are the network's own: E = Jᵀ(diag(p) − ppᵀ)J, with J the derivative of the logits. With s = √p,
+        diag(p) − ppᵀ = LLᵀ for L = diag(s)(I − ssᵀ); so for random signs v the square of JᵀLv has the diagonal of E
+        as its mean: one backward pass, however many labels there are and for several examples at once.
+        """
+        names, parameters = zip(*self._trained(), strict=True)
+        totals = [torch.zeros_like(parameter) for parameter in parameters]
+        for some, theirs in zip(torch.split(inputs, AT_ONCE), torch.split(targets, AT_ONCE), strict=True):
+            with evaluating(self.whole):
+                logits = self.competing(self.whole(some), theirs)
+            root = logits.detach().softmax(dim=1).sqrt()
+            signs = torch.randint(2, root.shape, generator=self.generator).to(root) * 2 - 1
+            direction = root * (signs - root * (root * signs).sum(dim=1, keepdim=True))
+            for total, slope in zip(totals, torch.autograd.grad(logits, parameters, direction, materialize_grads=True),
+                                    strict=True):
+                total.addcmul_(slope, slope)
+        return {name: total / len(inputs) for name, total in zip(names, totals, strict=True)}
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        return [(name, parameter) for name, parameter in self.whole.named_parameters() if parameter.requires_grad]
+
+    def remembered(self) -> State:
+        """The springs, and the examples since the last `consolidate`."""
+        kept = {"importance": self.importance, "centre": self.centre}
+        springs = {f"{what}:{name}": tensor.cpu().numpy().copy()
+                   for what, tensors in kept.items() for name, tensor in tensors.items()}
+        return springs | {f"recent:{name}": array for name, array in self._recent.state().items()}
+
+    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take back the springs and the examples."""
+        parts: dict[str, dict[str, npt.NDArray[Any]]] = {"importance": {}, "centre": {}, "recent": {}}
+        for key, array in state.items():
+            what, _, name = key.partition(":")
+            parts[what][name] = array
+        self.importance, self.centre = (
+            {name: torch.from_numpy(array).to(self.device) for name, array in parts[what].items()}
+            for what in ("importance", "centre"))
+        self._recent = Reservoir.from_state(parts["recent"])

@@ -1,0 +1,84 @@
+"""Experience replay: a few examples are kept, and mixed into every batch of new ones.
+
+A. Chaudhry et al., "On tiny episodic memories in continual learning", arXiv 1902.10486, 2019; the memory is a
+reservoir (Vitter 1985) or a class-balancing one (Chrysakis, Moens 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from engram.learner import InputError, State
+from engram.networks.memory import Buffer, ClassBalanced, Reservoir
+from engram.networks.strategies.base import Strategy
+from engram.networks.strategies.kept import Kept
+
+RULES: dict[str, type[Buffer]] = {"reservoir": Reservoir, "class-balanced": ClassBalanced}
+
+
+class ExperienceReplay(Strategy):
+    """Each step sees a batch of what arrives and `replayed` examples from memory, all with the same weight.
+
+    What arrives is offered to the memory after it was learned: nothing is replayed beside itself.
+
+    Args:
+        capacity: examples kept.
+        replayed: examples from memory in a step; None for as many as there are new ones.
+        keep: which examples the memory keeps, one of `RULES`.
+
+    >>> import numpy as np
+    >>> learner = ExperienceReplay({"name": "perceptron", "inputs": [2], "hidden": [8]}, capacity=10, epochs=50,
+    ...                            learning_rate=0.01)
+    >>> learner.learn([1.0, 0.0], "left")
+    >>> learner.learn([0.0, 1.0], "right")
+    >>> learner.predict(np.eye(2)).labels
+    ['left', 'right']
+    """
+
+    def __init__(
+        self, network: nn.Module | Mapping[str, Any], *, capacity: int = 200, replayed: int | None = None,
+        keep: Literal["reservoir", "class-balanced"] = "reservoir", **settings: Any,
+    ) -> None:
+        super().__init__(network, **settings)
+        if keep not in RULES or (replayed is not None and replayed < 1):
+            raise InputError(f"keep is one of {', '.join(RULES)}; replayed is 1 or more, or None.")
+        self.capacity, self.replayed, self.keep = capacity, replayed, keep
+        self.memory = RULES[keep](capacity)
+        self._rng = np.random.default_rng(self.seed)
+
+    @property
+    def samples_stored(self) -> int:
+        """Examples kept."""
+        return len(self.memory)
+
+    def train(self, inputs: Tensor, targets: Tensor) -> None:
+        """The loop; then the memory is offered what arrived."""
+        self._rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
+        super().train(inputs, targets)
+        self.memory.add(self._rng, inputs.cpu().numpy(), targets.cpu().numpy())
+
+    def observe(self, inputs: Tensor, targets: Tensor) -> None:
+        """One step on the new examples and some old ones."""
+        if len(self.memory):
+            old = self.memory.draw(self.replayed or len(inputs), self._rng)
+            old_inputs, old_targets = (torch.from_numpy(column).to(self.device) for column in old)
+            inputs, targets = torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])
+        super().observe(inputs, targets)
+
+    def remembered(self) -> State:
+        """The memory."""
+        return self.memory.state()
+
+    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take back the memory."""
+        if state["counters"][0] != self.capacity:
+            raise ValueError(f"a memory of {state['counters'][0]} examples, where {self.capacity} are kept")
+        self.memory = RULES[self.keep].from_state(state)
+        kept = {"inputs": self.memory.columns[0], "targets": self.memory.columns[1]} if len(self.memory) else {}
+        Kept.from_state(kept, self.shape, len(self.labels))  # sound, or refused

@@ -1,0 +1,152 @@
+"""A network with an output layer that grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+
+from engram.learner import InputError, Label
+from engram.networks.strategies.output_layer import OutputLayer
+from engram.networks.structure.evaluation_mode import evaluating
+
+
+class Knowledge(NamedTuple):
+    """All that a network knows at one moment: its labels, and a copy of its parameters and buffers."""
+
+    labels: tuple[Label, ...]
+    tensors: dict[str, Tensor]
+
+
+class GrowingNetwork(nn.Module):
+    """Inputs (N, ...) -> features -> logits (N, C) for the C labels seen so far.
+
+    What was frozen stays frozen in training mode: parts given in evaluation mode stay in it, and so do normalisation
+    layers inside a part of whose parameters none trains (`requires_grad_(False)`), so that their running statistics
+    stay too.
+
+    Args:
+        network: (N, ...) float32 -> (N, width) features.
+        shape: of one input.
+        device: where it lives.
+
+    Attributes:
+        alone: whether a single example is normalised by itself in training mode; else batch normalisation takes its
+            running statistics for it.
+
+    Raises:
+        InputError: no such device here; a network that does not take such inputs, or gives no vectors.
+
+    >>> whole = GrowingNetwork(nn.Flatten(), (2, 2))
+    >>> whole.outputs.grow(["cat", "dog"])
+    ['cat', 'dog']
+    >>> whole.labels, whole(torch.zeros(5, 2, 2)).shape
+    (('cat', 'dog'), torch.Size([5, 2]))
+    """
+
+    def __init__(self, network: nn.Module, shape: Sequence[int], device: str = "cpu") -> None:
+        super().__init__()
+        try:
+            self.network = network.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"Device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        self.outputs = OutputLayer(_width(network, shape, device)).to(device)
+        self.alone = True
+        self._resting = frozenset(name for name, part in network.named_modules() if not part.training)
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """In the order of their first arrival."""
+        return tuple(self.outputs.book)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The logits."""
+        if self.training and not self.alone and len(inputs) == 1:
+            return self._of_one(inputs)
+        logits: Tensor = self.outputs(self.network(inputs))
+        return logits
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for all that is not frozen, or evaluation mode for everything."""
+        super().train(mode)
+        if mode:
+            for part in self.resting.values():
+                part.training = False
+        return self
+
+    @property
+    def resting(self) -> dict[str, nn.Module]:
+        """The parts of the network that stay in evaluation mode while it learns, by name."""
+        parts = dict(self.network.named_modules())
+        frozen = {layer for part in parts.values() if _is_frozen(part)
+                  for layer in part.modules() if isinstance(layer, _NormBase)}
+        return {name: part for name, part in parts.items() if name in self._resting or part in frozen}
+
+    @property
+    def frozen(self) -> list[str]:
+        """The names of the parameters of the network that do not train; of tied ones all names."""
+        return [name for name, parameter in self.network.named_parameters(remove_duplicate=False)
+                if not parameter.requires_grad]
+
+    def held(self) -> dict[str, Tensor]:
+        """Copies of all that training leaves as it is: the network's frozen parameters, and the buffers of parts at
+        rest."""
+        buffers = [f"{name}.{own}" if name else own
+                   for name, part in self.resting.items() for own, _ in part.named_buffers(recurse=False)]
+        kept = self.network.state_dict()
+        return {name: kept[name].clone() for name in [*self.frozen, *buffers] if name in kept}
+
+    def knowledge(self) -> Knowledge:
+        """What it knows now; later learning leaves the copy alone."""
+        return Knowledge(self.labels, {name: tensor.clone() for name, tensor in self.state_dict().items()})
+
+    def become(self, knowledge: Knowledge) -> None:
+        """Know this and nothing else. The output layer's parameters are replaced: an optimiser has to be told.
+
+        Raises:
+            RuntimeError, KeyError: tensors of other names or shapes.
+        """
+        rows = (len(knowledge.labels), self.outputs.width)
+        if knowledge.tensors["outputs.weight"].shape != rows:
+            raise RuntimeError(f"{rows[0]} labels need outputs of the shape {rows}")
+        self.outputs.resize(knowledge.labels)
+        self.load_state_dict(knowledge.tensors)
+
+    def _of_one(self, inputs: Tensor) -> Tensor:
+        """One example has no variance: batch normalisation takes the statistics that it has gathered so far."""
+        layers = [layer for layer in self.network.modules() if isinstance(layer, _BatchNorm) and layer.training]
+        for layer in layers:
+            layer.training = False
+        try:
+            logits: Tensor = self.outputs(self.network(inputs))
+        finally:
+            for layer in layers:
+                layer.training = True
+        return logits
+
+
+def _is_frozen(part: nn.Module) -> bool:
+    """Whether it has parameters, and none of them trains."""
+    trains = [parameter.requires_grad for parameter in part.parameters()]
+    return bool(trains) and not any(trains)
+
+
+@torch.no_grad()
+def _width(network: nn.Module, shape: Sequence[int], device: str) -> int:
+    try:
+        with evaluating(network):
+            features = network(torch.zeros(1, *shape, device=device))
+    except Exception as error:  # whatever the layers raise
+        raise InputError(f"The network does not take inputs of the shape {tuple(shape)}: {error}") from error
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        raise InputError("The network has to give one vector of features for each input: end it with nn.Flatten().")
+    return features.shape[1]
+
+
+def shape_of(network: nn.Module, given: Sequence[int] | None) -> list[int] | None:
+    """The shape of one input: as given, else as the network says, else None."""
+    shape: Sequence[int] | None = getattr(network, "shape", None) if given is None else given
+    return None if shape is None else [int(side) for side in shape]

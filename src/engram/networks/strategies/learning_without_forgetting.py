@@ -1,0 +1,98 @@
+"""Learning without forgetting: on new examples, go on answering about the old labels as before.
+
+Z. Li, D. Hoiem, "Learning without forgetting", ECCV 2016 (arXiv 1606.09282).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engram.learner import Consolidation, InputError, State
+from engram.networks.module_copy import module_copy
+from engram.networks.strategies.base import Strategy
+from engram.networks.strategies.distillation import agreement
+from engram.networks.strategies.growing_network import GrowingNetwork, Knowledge
+
+
+class LearningWithoutForgetting(Strategy):
+    """The network as it was before the experience teaches its answers to the new inputs (distillation).
+
+    The loss is w · cross-entropy + (1 − w) · T² · the cross-entropy with the former answers, both softened by T, over
+    the labels known then. With `active="experience"`, over each group of labels that arrived together, and averaged.
+
+    Args:
+        temperature: T.
+        weight: w of what is new; None for 1/n in the n-th experience (van de Ven, Tolias 2018, arXiv 1809.10635).
+
+    >>> learner = LearningWithoutForgetting({"name": "perceptron", "inputs": [2], "hidden": [8]}, epochs=20)
+    >>> learner.learn([1.0, 0.0], "left")
+    >>> learner.consolidate().details
+    {'experiences': 1}
+    """
+
+    boundaries = True
+
+    def __init__(
+        self, network: nn.Module | Mapping[str, Any], *, temperature: float = 2.0, weight: float | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(network, **settings)
+        if temperature <= 0 or (weight is not None and not 0 < weight <= 1):
+            raise InputError("temperature is above 0, weight in (0, 1] or None.")
+        self.temperature, self.weight = temperature, weight
+        self.experiences = 0
+        self.teacher: GrowingNetwork | None = None
+        self._together = torch.zeros(0, 0, dtype=torch.bool)
+        self._groups: list[Tensor] = []
+
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy on the new labels and distillation on the old ones."""
+        logits = self.whole(inputs)
+        new = functional.cross_entropy(self.competing(logits, targets), targets)
+        if self.teacher is None:
+            return new
+        with torch.no_grad():
+            former = self.teacher(inputs)
+        old = torch.stack([agreement(logits[:, group], former[:, group], self.temperature) for group in self._groups])
+        share = 1 / (self.experiences + 1) if self.weight is None else self.weight
+        return share * new + (1 - share) * old.mean()
+
+    def consolidate(self) -> Consolidation:
+        """The network as it is now is the teacher of what comes."""
+        if self.labels:
+            with self._answering.at_rest():
+                together = self.companions if self.active == "experience" else torch.ones_like(self.companions)
+                self._appoint(module_copy(self.whole), torch.unique(together, dim=0))
+                self.experiences += 1
+        return Consolidation(details={"experiences": self.experiences})
+
+    def _appoint(self, teacher: GrowingNetwork, together: Tensor) -> None:
+        """Take a teacher, and which of its labels (columns) compete in each group (row)."""
+        self.teacher = teacher.eval().requires_grad_(False)
+        self._together = together
+        self._groups = [row.nonzero()[:, 0] for row in together]
+
+    def remembered(self) -> State:
+        """The teacher."""
+        kept = {"experiences": np.array(self.experiences)}
+        if self.teacher is not None:
+            kept["together"] = self._together.cpu().numpy().copy()
+            kept |= {f"teacher:{name}": t.cpu().numpy().copy() for name, t in self.teacher.state_dict().items()}
+        return kept
+
+    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take back the teacher."""
+        self.experiences = int(state["experiences"])
+        if "together" in state:
+            tensors = {name.removeprefix("teacher:"): torch.from_numpy(array).to(self.device)
+                       for name, array in state.items() if name.startswith("teacher:")}
+            teacher = module_copy(self.whole)
+            teacher.become(Knowledge(tuple(range(state["together"].shape[1])), tensors))
+            self._appoint(teacher, torch.from_numpy(state["together"]).to(self.device))

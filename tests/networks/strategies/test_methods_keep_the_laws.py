@@ -1,0 +1,31 @@
+"""Naive, joint, replay, EWC and LwF keep the laws of a learner."""
+
+from functools import partial
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from engram.checks import learner_checks  # noqa: E402
+from engram.networks.strategies.elastic_weight_consolidation import ElasticWeightConsolidation  # noqa: E402
+from engram.networks.strategies.experience_replay import ExperienceReplay  # noqa: E402
+from engram.networks.strategies.joint import Joint  # noqa: E402
+from engram.networks.strategies.learning_without_forgetting import LearningWithoutForgetting  # noqa: E402
+from engram.networks.strategies.naive import Naive  # noqa: E402
+
+NETWORK = {"name": "perceptron", "inputs": [8], "hidden": [16]}
+FAST = {"epochs": 8, "batch": 16, "learning_rate": 0.02}
+METHODS = {
+    "naive": partial(Naive, NETWORK, **FAST),
+    "joint": partial(Joint, NETWORK, **FAST),
+    "replay": partial(ExperienceReplay, NETWORK, capacity=40, **FAST),
+    "replay, class-balanced": partial(ExperienceReplay, NETWORK, capacity=40, keep="class-balanced", **FAST),
+    "ewc": partial(ElasticWeightConsolidation, NETWORK, strength=1.0, samples=40, **FAST),
+    "lwf": partial(LearningWithoutForgetting, NETWORK, weight=0.5, **FAST),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("check", learner_checks(stream=128), ids=str)
+def test_a_method_keeps(check, method):
+    check(METHODS[method])
