@@ -220,8 +220,8 @@ def _apart(step: Callable[[Any, str], object], rows: Any, labels: list[str], pau
 
 def share_of_photo(seed: int) -> dict[str, float]:
     """From the file of a photograph to its being learned on MobileNetV2: how much of the time is the head's."""
+    from engram.lab.data_sets.photos import photos
     from engram.lab.experiments.pretraining.mobilenet import mobilenet
-    from engram.lab.streams.photos import photos
 
     backbone, picture = mobilenet(), photos().paths[0]
     head = taught(backbone.width, 100, seed, each=10)

@@ -216,7 +216,7 @@ def headlines(values: dict[str, float]) -> dict[str, float]:
 
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
     """MNIST's first 55,000 images as rows of [0, 1], and their labels."""
-    from engram.lab.streams.mnist import mnist
+    from engram.lab.data_sets.mnist import mnist
 
     data = mnist()
     pixels = torch.from_numpy(data.train_images[:55_000].reshape(-1, SIZES[0]).astype(np.float32) / 255)

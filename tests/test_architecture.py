@@ -16,7 +16,8 @@ PACKAGE = ROOT / "src" / "engram"
 PLAN = re.compile(r"^(?:floor (\d+) +| {10})(\w+)(?:/|\.py) +\S", re.MULTILINE)
 
 CORE = (
-    "printable", "locations", "learner", "checks", "inputs", "heads", "features/backbones", "store", "lab/streams",
+    "printable", "locations", "learner", "checks", "inputs", "heads", "features/backbones", "store", "lab/data_sets",
+    "lab/streams",
     "lab/evaluation", "brain", "cli",
 )
 NOT_IN_CORE = ("torch", "sklearn", "scipy", "matplotlib", "onnx", "river")

@@ -17,7 +17,6 @@ from PIL import Image
 from terminal import Terminal
 
 from engram.cli import app, learners
-from engram.heads import HEADS
 from engram.lab.evaluation import Report
 from engram.lab.streams import ARRIVALS, DATA_SETS, class_incremental, flattened, from_arrays, task_incremental
 from engram.learner import Learner, Saves
@@ -139,7 +138,7 @@ def test_every_arrival_can_be_asked_for(terminal: Terminal, arrival: str) -> Non
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["digits", "nosuch"], "Learners: fast"),
+        (["digits", "nosuch"], "Choose from: fast"),
         (["nosuch", "fast"], "Data sets: mnist"),
         (["digits", "fast:colour=red"], "fast takes no colour"),
         (["digits", "fast:gate"], "KEY=VALUE"),
@@ -164,22 +163,17 @@ def test_a_value_that_cannot_be_is_a_refusal(terminal: Terminal) -> None:
 
 def test_the_help_names_every_data_set_arrival_and_learner(terminal: Terminal) -> None:
     shown = " ".join(terminal.says("evaluate", "--help").split()).replace("- ", "-")
-    for name in (*DATA_SETS, *ARRIVALS, *learners.LEARNERS):
+    for name in (*DATA_SETS, *ARRIVALS, *learners.table()):
         assert name in shown
 
 
-def test_every_head_is_in_the_table() -> None:
-    assert set(HEADS) <= set(learners.LEARNERS)
-    assert all(learners.LEARNERS[name].path == path for name, path in HEADS.items())
-
-
-@pytest.mark.parametrize("name", learners.LEARNERS)
+@pytest.mark.parametrize("name", learners.table())
 def test_every_learner_in_the_table_can_be_made_saved_and_taught(name: str) -> None:
-    if learners.LEARNERS[name].network:
+    if learners.table()[name].needs:
         pytest.importorskip("torch")
     pictures = np.random.default_rng(0).integers(0, 256, (8, 4, 4), np.uint8)
     stream = task_incremental(from_arrays(pictures, [0, 1, 2, 3] * 2, test=0.5).map(flattened))
-    brief = {"recipe": {"constant_budget": 0}} if "recipe" in learners.parameters(learners.kind_of(name)) else {}
+    brief = {"recipe": {"constant_budget": 0}} if "recipe" in learners.parameters(learners.table().load(name)) else {}
     learner = learners.make(name, brief, stream, seed=1)
     assert isinstance(learner, Learner)
     assert isinstance(learner, Saves)
@@ -213,7 +207,7 @@ def test_a_network_that_grows_and_prunes_stands_beside_the_others(terminal: Term
     assert fast["accuracy"]["mean"] > 0.9
 
 
-@pytest.mark.parametrize("name", [name for name, entry in learners.LEARNERS.items() if entry.network])
+@pytest.mark.parametrize("name", [name for name, row in learners.table().items() if row.needs])
 def test_without_pytorch_a_network_says_what_to_install(
     terminal: Terminal, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

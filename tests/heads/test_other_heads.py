@@ -277,7 +277,7 @@ def test_every_head_is_made_by_its_name_and_says_how(name):
 
 
 def test_an_unknown_name_is_answered_with_those_there_are():
-    with pytest.raises(LookupError, match="nearest_class_mean"):
+    with pytest.raises(InputError, match="nearest_class_mean"):
         make("nearest")
 
 

@@ -6,7 +6,8 @@ Exit codes: 0 done, 1 refused (the message names the fix), 2 wrong usage, 130 in
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -88,13 +89,28 @@ def build(commands: Commands = COMMANDS, about: str = "") -> typer.Typer:
     )
     for name, target in commands.items():
         if isinstance(target, str):
-            module, _, function = target.partition(":")
-            app.command(name)(getattr(import_module(module), function))
+            with suppress(NotInstalled):
+                app.command(name)(_command(target))
         else:
             app.add_typer(build(target, GROUPS[name]), name=name)
     if not about:
         app.callback()(_program)
     return app
+
+
+class NotInstalled(Exception):
+    """A command measures with the lab, which is left out of small devices."""
+
+
+def _command(target: str) -> Callable[..., None]:
+    module, _, function = target.partition(":")
+    try:
+        found: Callable[..., None] = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("engram.lab"):
+            raise NotInstalled from error
+        raise
+    return found
 
 
 def run(arguments: Sequence[str]) -> int:

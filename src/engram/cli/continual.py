@@ -13,12 +13,13 @@ import typer
 
 from engram.cli import learners
 from engram.cli.output import Json, emit, progress, resumable, say, table
+from engram.lab.data_sets import DATA_SETS, load, resizable
 
 if TYPE_CHECKING:
     from engram.cli.output import Progress
     from engram.features.backbones.bundle import Bundle
+    from engram.lab.data_sets.data_set import Change, DataSet
     from engram.lab.evaluation.comparison import Comparison
-    from engram.lab.streams.data_set import Change, DataSet
     from engram.lab.streams.stream import Stream
     from engram.learner import Learner
 
@@ -28,19 +29,17 @@ LARGE = 256
 LONG = 4096
 """Numbers of an input from which on a head with a covariance of them, whose cost is cubic, takes minutes and hours."""
 
-CUBIC = ("fast", "streaming_lda", "ridge")
-
 PICTURES_CHANGE = ("permuted", "rotated")
 """Arrivals for which features cannot be made once, beforehand."""
 
 
 def evaluate(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="mnist, digits, photos, steel-defects, omniglot, tiny-imagenet or"
-                            " spoken-digits; or a folder that holds a folder of pictures for each class.")
+        str, typer.Argument(metavar="DATA", help=f"{', '.join(DATA_SETS)}; or a folder that holds a folder of"
+                            " pictures for each class.")
     ],
     names: Annotated[
-        list[str], typer.Argument(metavar="LEARNER...", help=f"One or more of {', '.join(learners.LEARNERS)}; with"
+        list[str], typer.Argument(metavar="LEARNER...", help=f"One or more of {', '.join(learners.table())}; with"
                                   " settings as in ridge:penalty=1,step=0.01.")
     ],
     arrival: Annotated[
@@ -80,7 +79,7 @@ def evaluate(
 
     wanted = [learners.parse(name) for name in names]
     for name, _ in wanted:
-        learners.kind_of(name)
+        learners.table().load(name)
     made_with = learners.settings(settings or [])
     if validation:
         made_with.setdefault("held_out", 0.1)
@@ -118,12 +117,12 @@ def _inputs(
     data: str, arrival: str, backbone: str | None, side: int | None, report: Progress
 ) -> tuple[Bundle | None, DataSet, Change]:
     """The data, and what makes vectors of them as they arrive: pixels from 0 to 1, or a backbone's features."""
-    from engram.lab.streams import DATA_SETS, data_set, flattened, from_folder
+    from engram.lab.streams import flattened, from_folder
 
-    if backbone is not None and side is None and (data not in DATA_SETS or data in ("photos", "steel-defects")):
+    if backbone is not None and side is None and (data not in DATA_SETS or resizable(data)):
         side = LARGE
     if data in DATA_SETS:
-        raw = data_set(data, side=side)
+        raw = load(data, side=side)
     elif Path(data).is_dir():
         raw = from_folder(data, side=side or 64)
     else:
@@ -153,7 +152,7 @@ def _arriving(data: DataSet, arrival: str, settings: dict[str, Any]) -> Stream:
 
 
 def _tell_if_slow(names: list[str], numbers: int) -> None:
-    slow = [name for name in names if name in CUBIC]
+    slow = [name for name in names if getattr(learners.table().load(name), "cubic", False)]
     if slow and numbers > LONG:
         say(f"engram: {numbers:,} numbers for each input: slow with {', '.join(slow)};"
             " for pictures, pass --backbone photos or a smaller --side.", aside=True)

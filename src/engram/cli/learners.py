@@ -1,15 +1,17 @@
-"""The learners that the terminal can make by name: a table, and how a name with settings becomes a learner."""
+"""The learners that the terminal can make by name: how a name with settings becomes a head or a strategy."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from engram.extension import Extension, Table
+from engram.heads import HEADS
+from engram.networks.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from engram.features.backbones.bundle import Bundle
@@ -17,56 +19,9 @@ if TYPE_CHECKING:
     from engram.learner import Learner
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Where a learner is and what it is made with.
-
-    Attributes:
-        path: "module:class".
-        arguments: of its constructor, unless the user says otherwise.
-        network: the `spec` of the network that it trains, its inputs left out; None for a head.
-    """
-
-    path: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    network: Mapping[str, Any] | None = None
-
-
-PERCEPTRON = {"name": "perceptron", "hidden": [400, 400]}  # that of van de Ven, Tolias 2018 for Split-MNIST
-LENET = {"name": "perceptron", "hidden": [300, 100]}  # LeNet-300-100: LeCun et al. 1998
-
-LEARNERS = {
-    "fast": Entry("engram.heads.fast:FastHead"),
-    "nearest_class_mean": Entry("engram.heads.nearest_class_mean:NearestClassMean"),
-    "streaming_lda": Entry("engram.heads.streaming_lda:StreamingLDA"),
-    "ridge": Entry("engram.heads.ridge:Ridge"),
-    "ranpac": Entry("engram.heads.ranpac:RanPAC"),
-    "nearest_neighbors": Entry("engram.heads.nearest_neighbors:NearestNeighbors"),
-    "hopfield": Entry("engram.heads.hopfield:Hopfield"),
-    "k_winners_take_all": Entry("engram.heads.k_winners_take_all:KWinnersTakeAll"),
-    "fuzzy_artmap": Entry("engram.heads.fuzzy_artmap:FuzzyARTMAP"),
-    "online_prototypes": Entry("engram.heads.online_prototypes:OnlinePrototypes"),
-    "naive": Entry("engram.networks.strategies.naive:Naive", network=PERCEPTRON),
-    "joint": Entry("engram.networks.strategies.joint:Joint", network=PERCEPTRON),
-    "experience_replay": Entry("engram.networks.strategies.experience_replay:ExperienceReplay", network=PERCEPTRON),
-    "elastic_weight_consolidation": Entry(
-        "engram.networks.strategies.elastic_weight_consolidation:ElasticWeightConsolidation", network=PERCEPTRON
-    ),
-    "learning_without_forgetting": Entry(
-        "engram.networks.strategies.learning_without_forgetting:LearningWithoutForgetting", network=PERCEPTRON
-    ),
-    "grow_and_prune": Entry("engram.networks.strategies.grow_and_prune:GrowAndPrune", network=LENET),
-    "train_from_scratch": Entry("engram.networks.strategies.train_from_scratch:TrainFromScratch", network=LENET),
-    "network_fine_tuning": Entry("engram.networks.strategies.network_fine_tuning:NetworkFineTuning", network=LENET),
-    "nest": Entry("engram.networks.strategies.nest:NeST", network=LENET),
-    "dynamic_sparse_training": Entry(
-        "engram.networks.strategies.dynamic_sparse_training:DynamicSparseTraining", network=LENET
-    ),
-}
-
-SHORT = {"er": "experience_replay", "ewc": "elastic_weight_consolidation", "lwf": "learning_without_forgetting",
-         "tfs": "train_from_scratch", "nft": "network_fine_tuning"}
-"""What the papers call them."""
+def table() -> Table[Extension]:
+    """The heads and the strategies, as their rooms list them now."""
+    return Table("learner", {**HEADS, **STRATEGIES})
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
@@ -83,9 +38,10 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     ('grow_and_prune', {'parameters': 9000, 'recipe': {'all_epochs': 3}})
     """
     given, _, rest = text.partition(":")
-    name = SHORT.get(given, given.replace("-", "_"))
-    if name not in LEARNERS:
-        raise typer.BadParameter(f"There is no learner {given!r}. Learners: {', '.join(LEARNERS)}.")
+    try:
+        name = table().name_of(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     return name, settings(rest.split(",") if rest else [])
 
 
@@ -113,21 +69,6 @@ def settings(texts: list[str]) -> dict[str, Any]:
     return found
 
 
-def kind_of(name: str) -> Any:
-    """The class of a learner in the table, imported now.
-
-    Raises:
-        InputError: it needs a package that is not installed.
-    """
-    entry = LEARNERS[name]
-    if entry.network is not None:
-        from engram.extras import check
-
-        check(f"{name} trains a network: it", "train")
-    module, _, attribute = entry.path.partition(":")
-    return getattr(import_module(module), attribute)
-
-
 def make(name: str, chosen: Mapping[str, Any], stream: Stream, seed: int, bundle: Bundle | None = None) -> Learner:
     """A fresh learner for the inputs of a stream.
 
@@ -138,10 +79,10 @@ def make(name: str, chosen: Mapping[str, Any], stream: Stream, seed: int, bundle
         BadParameter: a setting that it does not take.
         EngramError: a value that it refuses.
     """
-    entry, kind = LEARNERS[name], kind_of(name)
+    row, kind = table()[name], table().load(name)
     offered: dict[str, Any] = {"seed": seed}
-    if entry.network is not None:
-        offered["network"] = {**entry.network, "inputs": list(stream.input_shape), "seed": seed}
+    if (network := row.settings.get("network")) is not None:
+        offered["network"] = {**network, "inputs": list(stream.input_shape), "seed": seed}
         offered["active"] = "experience" if all(experience.among for experience in stream) else "all"
     elif bundle is not None:
         offered |= {"mean": bundle.mean, "covariance": bundle.covariance, "step": bundle.step,
@@ -151,7 +92,7 @@ def make(name: str, chosen: Mapping[str, Any], stream: Stream, seed: int, bundle
     if unknown:
         raise typer.BadParameter(f"{name} takes no {', '.join(sorted(unknown))}. It takes {', '.join(sorted(taken))}.")
     usable = {key: value for key, value in offered.items() if key in taken}
-    learner: Learner = kind(**{**usable, **entry.arguments, **chosen})
+    learner: Learner = kind(**{**row.settings, **usable, **chosen})
     return learner
 
 

@@ -79,7 +79,7 @@ def _pictures(source: str) -> Pictures:
 
     if source != TINY_IMAGENET or Path(source).exists():
         return pictures_of(source)
-    from engram.lab.streams.tiny_imagenet import tiny_imagenet
+    from engram.lab.data_sets.tiny_imagenet import tiny_imagenet
 
     pictures = tiny_imagenet("train")
     return Pictures(pictures, pictures.labels)

@@ -38,8 +38,8 @@ from engram.demo.digits_events import (
 )
 from engram.demo.softmax_layer import RATES, SoftmaxLayer, best_rate, scalings
 from engram.features.backbones.bundle import Bundle
+from engram.lab.data_sets.digits import WITHHELD, Digits, digits
 from engram.lab.evaluation.measures import accuracy, confusion_matrix
-from engram.lab.streams.digits import WITHHELD, Digits, digits
 from engram.learner import Label, Predictions
 
 SHOTS = (1, 2, 5, 10, 20)

@@ -32,10 +32,14 @@ class Head(ABC):
     A subclass fills `_learn` and `_scores`, and `_arrays`/`_restore` for its state; everything that
     can be refused is refused in `_check`, before anything changes. Its constructor's arguments are
     its configuration: JSON values, returned by `config`.
+
+    Attributes:
+        cubic: whether its cost grows with the cube of the width: pixels of a large picture then take minutes.
     """
 
     exact: bool = False
     boundaries: bool = False
+    cubic: bool = False
 
     def __init__(self) -> None:
         self.width: int | None = None

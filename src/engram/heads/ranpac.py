@@ -41,6 +41,7 @@ class RanPAC(Ridge):
     ['up']
     """
 
+    cubic = False  # its width is `units`, whatever the input's
     intercept: ClassVar[bool] = False
 
     def __init__(

@@ -42,6 +42,7 @@ class Ridge(MomentHead):
     [1]
     """
 
+    cubic = True
     intercept: ClassVar[bool] = True
 
     def __init__(

@@ -34,6 +34,8 @@ class StreamingLDA(MomentHead):
     ['high']
     """
 
+    cubic = True
+
     def __init__(
         self, shrinkage: float | str = 1e-4, step: float = 2.0**-12, normalise: bool = True
     ) -> None:

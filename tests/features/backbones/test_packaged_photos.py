@@ -9,8 +9,8 @@ from PIL import Image
 import engram.features.backbones
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
-from engram.lab.streams.labelled_folder import few_of_each
-from engram.lab.streams.photos import NOVEL, photos
+from engram.lab.data_sets.labelled_folder import few_of_each
+from engram.lab.data_sets.photos import NOVEL, photos
 from engram.learner import EngramError
 
 FOLDER = Path(engram.features.backbones.__file__).parent / "data" / "photos"

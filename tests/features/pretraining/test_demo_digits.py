@@ -7,7 +7,7 @@ pytest.importorskip("sklearn")
 
 import engram.features.backbones
 from engram.features.backbones.bundle import Bundle
-from engram.lab.streams.digits import WITHHELD, digits
+from engram.lab.data_sets.digits import WITHHELD, digits
 
 FOLDER = Path(engram.features.backbones.__file__).parent / "data" / "digits"
 

@@ -5,10 +5,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engram.features.pretraining.loop import Schedule
+from engram.lab.data_sets.mnist import mnist
 from engram.lab.recipes import digits as module
 from engram.lab.recipes.digit_recipe import DigitRecipe, as_tensor, pretrain_digits
 from engram.lab.recipes.digits import cached_bundle, split
-from engram.lab.streams.mnist import mnist
 from engram.learner import InputError
 from engram.locations import MissingDataError
 

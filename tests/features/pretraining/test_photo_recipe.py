@@ -13,9 +13,9 @@ torch = pytest.importorskip("torch")
 
 from engram.features.backbones.bundle import Bundle
 from engram.features.pretraining.loop import Schedule
+from engram.lab.data_sets.tiny_imagenet import TinyPictures
 from engram.lab.recipes import photo_bundle, photo_recipe
 from engram.lab.recipes.photo_recipe import Lessons, PhotoRecipe, everything, teacher, trained_on, trained_photos
-from engram.lab.streams.tiny_imagenet import TinyPictures
 from engram.learner import EngramError
 
 CLASSES, EACH = 20, 3

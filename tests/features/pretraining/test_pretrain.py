@@ -11,7 +11,7 @@ pytest.importorskip("onnx")
 
 from engram.features.pretraining import pretrain as module
 from engram.features.pretraining.pretrain import Pictures, Plan, checkpoint_of, pretrain
-from engram.lab.streams.tiny_imagenet import tiny_imagenet
+from engram.lab.data_sets.tiny_imagenet import tiny_imagenet
 from engram.learner import InputError
 from engram.locations import MissingDataError
 

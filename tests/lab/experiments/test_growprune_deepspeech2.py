@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engram.lab.data_sets.an4 import AN4, Utterances, an4
 from engram.lab.evaluation.ctc_decoding import greedy
 from engram.lab.evaluation.word_error_rate import word_error_rate
 from engram.lab.experiments.experiment import save_plot
@@ -16,7 +17,6 @@ from engram.lab.experiments.grow_and_prune.deep_speech import DeepSpeech
 from engram.lab.experiments.grow_and_prune.speech_training import ALPHABET, Teacher, one_cycle
 from engram.lab.experiments.grow_and_prune.speech_views import another_speaker, vocal_tract, with_gaps
 from engram.lab.experiments.result import build
-from engram.lab.streams.an4 import AN4, Utterances, an4
 from engram.locations import MissingDataError
 
 WORDS = {"GO": 1.0, "NO": -1.0}

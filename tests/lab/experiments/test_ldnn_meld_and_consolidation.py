@@ -27,7 +27,7 @@ pytest.importorskip("sklearn")
 def small():
     from engram.features.backbones.bundle import Bundle
     from engram.features.backbones.vectors import VectorBackbone
-    from engram.lab.streams.digits import digits
+    from engram.lab.data_sets.digits import digits
 
     data = digits()
     pixels = data.images.reshape(len(data.images), -1).astype(np.float32) + 0.01

@@ -37,7 +37,7 @@ def test_drawings_to_teach_and_to_ask_about_are_apart_and_complete():
 
 
 def test_the_small_set_is_136_characters_and_all_are_1623():
-    from engram.lab.streams.omniglot import omniglot
+    from engram.lab.data_sets.omniglot import omniglot
 
     try:
         labels = np.concatenate([np.asarray(omniglot(part).labels) for part in ldnn_omniglot.PARTS])

@@ -9,9 +9,9 @@ import pytest
 
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
+from engram.lab.data_sets.labelled_folder import few_of_each
 from engram.lab.experiments.experiment import execute
 from engram.lab.experiments.head import ldnn_intents, ldnn_line, ldnn_photos
-from engram.lab.streams.labelled_folder import few_of_each
 
 pytest.importorskip("sklearn")
 
@@ -21,7 +21,7 @@ FEW = ("fast", "nearest_class_mean")
 
 @pytest.fixture(scope="module")
 def small():
-    from engram.lab.streams.digits import digits
+    from engram.lab.data_sets.digits import digits
 
     data = digits()
     pixels = data.images.reshape(len(data.images), -1).astype(np.float32) + 0.01

@@ -12,13 +12,13 @@ pytest.importorskip("sklearn")
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.fast import FastHead
+from engram.lab.data_sets.clinc150 import DOMAINS
+from engram.lab.data_sets.digits import digits
 from engram.lab.experiments.experiment import ExperimentError, execute, silent
 from engram.lab.experiments.head import corrections, open_set, readout
 from engram.lab.experiments.head.featured_sets import FeaturedSet, of_pictures
 from engram.lab.experiments.head.open_set import Asked
 from engram.lab.experiments.head.simple_rivals import Task, open_set_rivals, read_out_rivals, whitening
-from engram.lab.streams.clinc150 import DOMAINS
-from engram.lab.streams.digits import digits
 from engram.learner import InputError
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -9,10 +9,10 @@ pytest.importorskip("sklearn")
 
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
+from engram.lab.data_sets.digits import digits
 from engram.lab.experiments.experiment import execute
 from engram.lab.experiments.pretraining import photo_backbone
 from engram.lab.experiments.pretraining.photo_backbone import Config, Task
-from engram.lab.streams.digits import digits
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -258,7 +258,7 @@ def test_what_learners_take_is_flat_or_channels_first_with_bytes_from_0_to_1():
         (lambda: class_incremental(numbered())[:0], "one experience or more"),
         (lambda: class_incremental(numbered()).in_batches(0), "batch"),
         (lambda: class_incremental(numbered().map(lambda inputs: inputs[:1]))[0].inputs, "as many as it gets"),
-        (lambda: data_set("nosuch"), "Data sets: mnist"),
+        (lambda: data_set("nosuch"), "Choose from: mnist"),
     ],
 )
 def test_what_cannot_arrive_is_refused_in_a_sentence(make, says):

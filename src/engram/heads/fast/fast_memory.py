@@ -25,6 +25,8 @@ from engram.learner import FloatArray, InputError, Label, State
 class FastMemory(Head):
     """The memory of a `FastHead`, which says what the arguments mean."""
 
+    cubic = True
+
     def __init__(
         self,
         mean: npt.ArrayLike | None = None,

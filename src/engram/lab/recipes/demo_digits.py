@@ -17,8 +17,8 @@ from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import DIGITS
 from engram.features.pretraining.loop import Progress, Schedule
 from engram.features.pretraining.onnx_network import to_onnx
+from engram.lab.data_sets.digits import WITHHELD, digits
 from engram.lab.recipes.digit_recipe import DigitRecipe, as_tensor, pretrain_digits
-from engram.lab.streams.digits import WITHHELD, digits
 
 FOLDER = Path(__file__).parent.parent / "backbones" / "data" / "digits"
 INK = 16

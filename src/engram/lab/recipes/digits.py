@@ -18,9 +18,9 @@ from engram.features.pretraining.cache import cache_folder, cached, key_of
 from engram.features.pretraining.loop import Progress
 from engram.features.pretraining.onnx_network import to_onnx
 from engram.files import write_atomically, writing
+from engram.lab.data_sets.mnist import Mnist, mnist
 from engram.lab.recipes.digit_recipe import DigitRecipe, TrainedDigits, pretrain_digits, untrained
 from engram.lab.recipes.views import SIX_VIEWS
-from engram.lab.streams.mnist import Mnist, mnist
 from engram.learner import InputError
 from engram.packing import pack_tensors
 

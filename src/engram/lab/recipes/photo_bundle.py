@@ -26,8 +26,8 @@ from engram.features.pretraining.families.resnet import small_resnet
 from engram.features.pretraining.onnx_network import to_onnx
 from engram.features.pretraining.photo_augmentation import RandomView, Recolour
 from engram.features.pretraining.weight_quantisation import quantised
+from engram.lab.data_sets.tiny_imagenet import tiny_imagenet
 from engram.lab.recipes.photo_recipe import everything, trained_on, trained_photos
-from engram.lab.streams.tiny_imagenet import tiny_imagenet
 
 NAME = "photos"
 FOLDER = Path(__file__).parent.parent / "backbones" / "data" / NAME

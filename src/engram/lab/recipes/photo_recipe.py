@@ -28,7 +28,7 @@ from engram.features.pretraining.loop import Batch, Progress, Schedule, train
 from engram.features.pretraining.photo_augmentation import RandomView, Recolour, View
 from engram.features.pretraining.recipe import Draw
 from engram.files import make_folder, write_atomically, writing
-from engram.lab.streams.tiny_imagenet import TinyPictures, tiny_imagenet
+from engram.lab.data_sets.tiny_imagenet import TinyPictures, tiny_imagenet
 from engram.locations import locate
 from engram.packing import pack_tensors
 

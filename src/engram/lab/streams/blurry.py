@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from engram.lab.data_sets.data_set import DataSet, Indices
 from engram.lab.streams.class_incremental import Groups, class_incremental
-from engram.lab.streams.data_set import DataSet, Indices
 from engram.lab.streams.stream import Examples, Stream
 from engram.learner import InputError
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from engram.lab.streams.data_set import Array, DataSet, Indices, label_array
+from engram.lab.data_sets.data_set import Array, DataSet, Indices, label_array
 from engram.lab.streams.stream import Divided, Examples, Experience, Stream, hold_out
 from engram.learner import InputError, Label
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from engram.lab.data_sets.data_set import DataSet
 from engram.lab.streams.arrival import ORDERS, Indices, shuffled
-from engram.lab.streams.data_set import DataSet
 from engram.lab.streams.stream import Experience, Stream, hold_out
 from engram.learner import InputError
 

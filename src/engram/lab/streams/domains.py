@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engram.lab.streams.data_set import Change, DataSet
+from engram.lab.data_sets.data_set import Change, DataSet
 from engram.lab.streams.stream import Stream, hold_out
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engram.lab.streams.data_set import Array, Change, DataSet
+from engram.lab.data_sets.data_set import Array, Change, DataSet
 from engram.lab.streams.domains import domains
 from engram.lab.streams.stream import Stream
 from engram.learner import InputError

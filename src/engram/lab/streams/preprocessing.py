@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engram.lab.streams.data_set import Array
+from engram.lab.data_sets.data_set import Array
 from engram.learner import InputError
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engram.lab.streams.data_set import Array, Change, DataSet
+from engram.lab.data_sets.data_set import Array, Change, DataSet
 from engram.lab.streams.domains import domains
 from engram.lab.streams.stream import Stream
 from engram.learner import InputError

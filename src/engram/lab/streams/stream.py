@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from engram.lab.streams.data_set import Array, Change, Changed, DataSet, Indices, Rows, divided
+from engram.lab.data_sets.data_set import Array, Change, Changed, DataSet, Indices, Rows, divided
 from engram.learner import InputError, Label
 
 HELD_OUT = 1

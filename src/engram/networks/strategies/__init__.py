@@ -1,5 +1,76 @@
-"""How a slow network learns for a lifetime: one method, one file."""
+"""How a slow network learns for a lifetime: one method, one file. `STRATEGIES` lists them; each can be imported from
+here by the name of its class, and is loaded then."""
 
-from engram.extras import check
+from __future__ import annotations
 
-check("A learner that trains a network", "train")
+from typing import Any
+
+from engram.extension import Extension, Table
+
+HOME = "engram.networks.strategies."
+PERCEPTRON = {"name": "perceptron", "hidden": [400, 400]}  # that of van de Ven, Tolias 2018 for Split-MNIST
+LENET = {"name": "perceptron", "hidden": [300, 100]}  # LeNet-300-100: LeCun et al. 1998
+
+STRATEGIES = Table("strategy", {
+    "naive": Extension(
+        path=HOME + "naive:Naive", takes=("arrays",), needs=("train",), settings={"network": PERCEPTRON},
+        summary="keeps nothing: the lower bound",
+    ),
+    "joint": Extension(
+        path=HOME + "joint:Joint", takes=("arrays",), needs=("train",), settings={"network": PERCEPTRON},
+        summary="trains on everything that ever arrived: the upper bound",
+    ),
+    "experience_replay": Extension(
+        path=HOME + "experience_replay:ExperienceReplay", takes=("arrays",), needs=("train",), short=("er",),
+        settings={"network": PERCEPTRON},
+        summary="mixes a few kept examples into every step", source="Chaudhry et al. 2019",
+    ),
+    "elastic_weight_consolidation": Extension(
+        path=HOME + "elastic_weight_consolidation:ElasticWeightConsolidation", takes=("arrays",), needs=("train",),
+        short=("ewc",), settings={"network": PERCEPTRON},
+        summary="holds the weights that mattered", source="Kirkpatrick et al. 2017",
+    ),
+    "learning_without_forgetting": Extension(
+        path=HOME + "learning_without_forgetting:LearningWithoutForgetting", takes=("arrays",), needs=("train",),
+        short=("lwf",), settings={"network": PERCEPTRON},
+        summary="agrees with its former answers on new inputs", source="Li, Hoiem 2016",
+    ),
+    "grow_and_prune": Extension(
+        path=HOME + "grow_and_prune:GrowAndPrune", takes=("arrays",), needs=("train",), settings={"network": LENET},
+        summary="grows where new data ask for it, learns, and is pruned until it is compact again",
+        source="US 12,393,842 B2",
+    ),
+    "train_from_scratch": Extension(
+        path=HOME + "train_from_scratch:TrainFromScratch", takes=("arrays",), needs=("train",), short=("tfs",),
+        settings={"network": LENET},
+        summary="every time a new dense network, pruned", source="Han et al. 2015",
+    ),
+    "network_fine_tuning": Extension(
+        path=HOME + "network_fine_tuning:NetworkFineTuning", takes=("arrays",), needs=("train",), short=("nft",),
+        settings={"network": LENET},
+        summary="opens all connections of the last network, trains and prunes it", source="US 12,393,842 B2",
+    ),
+    "nest": Extension(
+        path=HOME + "nest:NeST", takes=("arrays",), needs=("train",), settings={"network": LENET},
+        summary="every time a new network, grown from a sparse seed", source="Dai, Yin, Jha 2019",
+    ),
+    "dynamic_sparse_training": Extension(
+        path=HOME + "dynamic_sparse_training:DynamicSparseTraining", takes=("arrays",), needs=("train",),
+        settings={"network": LENET},
+        summary="sparse from the first step on; connections move",
+        source="Evci et al. 2020 (RigL), Mocanu et al. 2018 (SET)",
+    ),
+})
+"""Every strategy by its name. To add one: a file in this folder, and a row here. `settings["network"]` is the `spec` of
+the network that it trains where none is given, its inputs left out."""
+
+
+def __getattr__(name: str) -> Any:
+    for row in STRATEGIES.values():
+        if row.attribute == name:
+            return row.load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *(row.attribute for row in STRATEGIES.values())])

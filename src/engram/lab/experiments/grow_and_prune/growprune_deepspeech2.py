@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engram.lab.data_sets.an4 import AN4, COEFFICIENTS, Utterances, an4
 from engram.lab.evaluation.ctc_decoding import greedy, prefix_beam_search
 from engram.lab.evaluation.plots import canvas, draw_curves
 from engram.lab.evaluation.word_bigram import WordBigram
@@ -28,7 +29,6 @@ from engram.lab.experiments.grow_and_prune.deep_speech import DeepSpeech
 from engram.lab.experiments.grow_and_prune.speech_training import ALPHABET, DELTAS, Places, Teacher
 from engram.lab.experiments.result import Figure, Values
 from engram.lab.experiments.steps import steps_of, trained
-from engram.lab.streams.an4 import AN4, COEFFICIENTS, Utterances, an4
 from engram.networks.strategies.networks import seeded
 from engram.networks.structure.denormals import denormals_flushed
 from engram.networks.structure.growth import grow, mean_gradients

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from engram.lab.data_sets.an4 import Frames, Utterances, normalise
 from engram.lab.experiments.grow_and_prune.deep_speech import DeepSpeech
 from engram.lab.experiments.grow_and_prune.speech_views import another_speaker, with_gaps
-from engram.lab.streams.an4 import Frames, Utterances, normalise
 from engram.networks.structure.masked import Masks
 from engram.networks.structure.pruning import prune_to
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from engram.lab.streams.an4 import COEFFICIENTS, Frames
+from engram.lab.data_sets.an4 import COEFFICIENTS, Frames
 
 BANDS = 40  # mel bands behind the cepstra
 SPEED = 0.15

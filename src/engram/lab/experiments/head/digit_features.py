@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.features.backbones.bundle import Bundle
+from engram.lab.data_sets.mnist import mnist
 from engram.lab.experiments.feature_cache import cached_features
-from engram.lab.streams.mnist import mnist
 
 
 class DigitFeatures(NamedTuple):

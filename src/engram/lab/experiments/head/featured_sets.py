@@ -21,15 +21,15 @@ from engram.features.backbones.catalogue import packaged_folder
 from engram.features.backbones.hashed_ngrams import HashedNgrams
 from engram.features.backbones.vectors import VectorBackbone
 from engram.inputs.images import decode
+from engram.lab.data_sets.clinc150 import DOMAINS, clinc150
+from engram.lab.data_sets.omniglot import DRAWINGS, omniglot
+from engram.lab.data_sets.photos import photos
+from engram.lab.data_sets.spoken_digits import spoken_digits
+from engram.lab.data_sets.steel_defects import steel_defects
+from engram.lab.data_sets.tiny_imagenet import tiny_imagenet
 from engram.lab.experiments.feature_cache import cached_features
 from engram.lab.experiments.head.character_as_digit import character_as_digit
 from engram.lab.experiments.pretraining.mobilenet import mobilenet_bundle
-from engram.lab.streams.clinc150 import DOMAINS, clinc150
-from engram.lab.streams.omniglot import DRAWINGS, omniglot
-from engram.lab.streams.photos import photos
-from engram.lab.streams.spoken_digits import spoken_digits
-from engram.lab.streams.steel_defects import steel_defects
-from engram.lab.streams.tiny_imagenet import tiny_imagenet
 from engram.learner import InputError
 
 Array = npt.NDArray[Any]

@@ -19,13 +19,13 @@ import numpy.typing as npt
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.hashed_ngrams import HashedNgrams
 from engram.heads.fast import FastHead
+from engram.lab.data_sets.clinc150 import clinc150
 from engram.lab.evaluation import accuracy, auroc, share_accepted, share_refused
 from engram.lab.evaluation.plots import canvas, draw_bars, draw_curves
 from engram.lab.experiments.experiment import Progress
 from engram.lab.experiments.feature_cache import cached_features
 from engram.lab.experiments.head.contenders import contenders, fast_head
 from engram.lab.experiments.result import Figure, Values
-from engram.lab.streams.clinc150 import clinc150
 
 
 @dataclass(frozen=True)

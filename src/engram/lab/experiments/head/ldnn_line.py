@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
+from engram.lab.data_sets.labelled_folder import few_of_each
+from engram.lab.data_sets.steel_defects import KINDS, steel_defects
 from engram.lab.evaluation import accuracy, auroc, confusion_matrix, share_accepted, share_refused
 from engram.lab.evaluation.plots import canvas, draw_bars, draw_confusion, draw_curves
 from engram.lab.experiments.experiment import Progress
@@ -24,8 +26,6 @@ from engram.lab.experiments.head.contenders import contenders, fast_head
 from engram.lab.experiments.pretraining.linear_probe import linear_probe
 from engram.lab.experiments.pretraining.mobilenet import mobilenet_bundle
 from engram.lab.experiments.result import Figure, Values
-from engram.lab.streams.labelled_folder import few_of_each
-from engram.lab.streams.steel_defects import KINDS, steel_defects
 
 
 @dataclass(frozen=True)

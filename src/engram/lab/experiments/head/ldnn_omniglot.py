@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engram.lab.data_sets.omniglot import DRAWINGS, PARTS, omniglot
 from engram.lab.evaluation import accuracy
 from engram.lab.evaluation.plots import canvas, draw_bars, draw_curves
 from engram.lab.experiments.experiment import Progress
@@ -25,7 +26,6 @@ from engram.lab.experiments.head.contenders import RECOMMENDED, contenders
 from engram.lab.experiments.head.digit_features import digit_bundle
 from engram.lab.experiments.pretraining.mobilenet import mobilenet_bundle
 from engram.lab.experiments.result import Figure, Values
-from engram.lab.streams.omniglot import DRAWINGS, PARTS, omniglot
 
 SMALL = ("Balinese", "Early_Aramaic", "Greek", "Korean", "Latin")
 TAUGHT = 10

@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
+from engram.lab.data_sets.labelled_folder import few_of_each
+from engram.lab.data_sets.photos import NEAR, NOVEL, photos
 from engram.lab.evaluation import accuracy, confusion_matrix
 from engram.lab.evaluation.plots import canvas, draw_bars, draw_curves
 from engram.lab.experiments.experiment import Progress
@@ -26,8 +28,6 @@ from engram.lab.experiments.head.contenders import contenders, fast_head
 from engram.lab.experiments.pretraining.linear_probe import linear_probe
 from engram.lab.experiments.pretraining.mobilenet import mobilenet_bundle
 from engram.lab.experiments.result import Figure, Values
-from engram.lab.streams.labelled_folder import few_of_each
-from engram.lab.streams.photos import NEAR, NOVEL, photos
 
 BRIEF = "Lifelong-DNN technical brief (Neurala, 2019)"
 READOUTS = ("class", "prototypes")

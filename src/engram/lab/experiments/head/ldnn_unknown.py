@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engram.lab.data_sets.omniglot import DRAWINGS, omniglot
+from engram.lab.data_sets.photos import photos
 from engram.lab.evaluation import auroc, share_accepted, share_refused
 from engram.lab.evaluation.plots import canvas, draw_bars, draw_curves
 from engram.lab.experiments.experiment import Progress
@@ -26,8 +28,6 @@ from engram.lab.experiments.head.contenders import fast_head
 from engram.lab.experiments.head.digit_features import DigitFeatures, digit_features
 from engram.lab.experiments.head.novelty_scores import novelty_scores
 from engram.lab.experiments.result import Figure, Values, averaged
-from engram.lab.streams.omniglot import DRAWINGS, omniglot
-from engram.lab.streams.photos import photos
 
 Features = npt.NDArray[np.float32]
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.fast import FastHead
+from engram.lab.data_sets.clinc150 import DOMAINS
 from engram.lab.evaluation import accuracy, auroc, share_accepted, share_refused, threshold_refusing
 from engram.lab.evaluation.plots import canvas, draw_curves
 from engram.lab.experiments.experiment import Progress, part
@@ -27,7 +28,6 @@ from engram.lab.experiments.head.featured_sets import OUTSIDE, FeaturedSet, feat
 from engram.lab.experiments.head.simple_rivals import Answers, Task, open_set_rivals
 from engram.lab.experiments.result import Figure, Values, averaged
 from engram.lab.experiments.steps import measured, steps_of
-from engram.lab.streams.clinc150 import DOMAINS
 
 Array = npt.NDArray[Any]
 Places = npt.NDArray[np.intp]

@@ -31,7 +31,7 @@ def mobilenet() -> OnnxBackbone:
 @lru_cache(maxsize=1)
 def mobilenet_bundle() -> Bundle:
     """The backbone with m0 and S0 of 200 of ImageNet's classes, 20 pictures of each (Tiny-ImageNet, 64×64)."""
-    from engram.lab.streams.tiny_imagenet import tiny_imagenet
+    from engram.lab.data_sets.tiny_imagenet import tiny_imagenet
 
     pictures = tiny_imagenet("train")
     labels = np.asarray(pictures.labels)

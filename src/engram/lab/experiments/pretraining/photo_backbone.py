@@ -26,6 +26,9 @@ from engram.features.backbones.catalogue import packaged_folder
 from engram.features.backbones.image_descriptor import DescriptorBackbone
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.inputs.vectors import unit_length
+from engram.lab.data_sets.labelled_folder import few_of_each
+from engram.lab.data_sets.photos import NEAR, NOVEL, photos
+from engram.lab.data_sets.steel_defects import KINDS, steel_defects
 from engram.lab.evaluation import accuracy, auroc
 from engram.lab.evaluation.plots import canvas, draw_bars
 from engram.lab.experiments.experiment import ExperimentError, Progress
@@ -33,9 +36,6 @@ from engram.lab.experiments.feature_cache import cached_features
 from engram.lab.experiments.head.contenders import fast_head
 from engram.lab.experiments.pretraining.mobilenet import mobilenet_bundle
 from engram.lab.experiments.result import Figure, Values
-from engram.lab.streams.labelled_folder import few_of_each
-from engram.lab.streams.photos import NEAR, NOVEL, photos
-from engram.lab.streams.steel_defects import KINDS, steel_defects
 
 Array = npt.NDArray[Any]
 
@@ -140,8 +140,8 @@ def tasks(config: Config) -> dict[str, Task]:
 
 def _held_out() -> tuple[Any, list[str]]:
     """The pictures of Tiny-ImageNet's classes that no training of the backbone saw."""
+    from engram.lab.data_sets.tiny_imagenet import tiny_imagenet
     from engram.lab.recipes.photo_recipe import trained_on
-    from engram.lab.streams.tiny_imagenet import tiny_imagenet
 
     pictures = tiny_imagenet("train")
     learned = set(trained_on(tuple(sorted(set(pictures.labels)))))

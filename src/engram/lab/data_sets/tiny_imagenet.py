@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from engram.lab.data_sets.data_set import DataSet, Decoded
 from engram.learner import DamagedError, InputError
 from engram.locations import locate
 
@@ -66,3 +67,14 @@ def tiny_imagenet(part: str = "train") -> TinyPictures:
     if len(names) != CLASSES * PARTS[part]:
         raise DamagedError(f"{path} holds {len(names)} pictures of {part}, not {CLASSES * PARTS[part]}.")
     return TinyPictures(archive, names)
+
+
+def load() -> DataSet:
+    """Tiny-ImageNet: 160 + 20 of each of 200 classes, (64, 64, 3) uint8, decoded when asked for.
+
+    Raises:
+        MissingDataError, DamagedError: as `tiny_imagenet`.
+    """
+    train, test = tiny_imagenet("train"), tiny_imagenet("val")
+    return DataSet("tiny-imagenet", Decoded(len(train), train.__getitem__), np.array(train.labels),
+                   Decoded(len(test), test.__getitem__), np.array(test.labels))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from engram.lab.data_sets.data_set import DataSet
 from engram.learner import DamagedError
 from engram.locations import locate
 
@@ -44,6 +45,11 @@ def mnist() -> Mnist:
     """
     folder = locate("mnist", *FILES, how=HOW)
     return Mnist(*(read_idx(folder / name, shape) for name, shape in FILES.items()))
+
+
+def load() -> DataSet:
+    """MNIST: 60,000 + 10,000 of (28, 28) uint8, labels 0 to 9, in their published order. Raises as `mnist`."""
+    return DataSet("mnist", *mnist())
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> Bytes:

@@ -8,9 +8,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from engram.lab.streams.an4 import FILE, an4, normalise, read_cepstra
-from engram.lab.streams.data_sets import data_set
-from engram.lab.streams.spoken_digits import of_length, spoken_digits
+from engram.lab.data_sets.an4 import FILE, an4, normalise, read_cepstra
+from engram.lab.data_sets.spoken_digits import of_length, spoken_digits
+from engram.lab.streams import data_set
 from engram.learner import DamagedError, InputError
 from engram.locations import MissingDataError
 

@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from engram.lab.streams.mnist import mnist, read_idx
+from engram.lab.data_sets.mnist import mnist, read_idx
 from engram.learner import DamagedError
 from engram.locations import MissingDataError
 

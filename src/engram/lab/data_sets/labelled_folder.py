@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from engram.inputs.images import SUFFIXES, decode, scan
-from engram.lab.streams.data_set import DataSet, Decoded, from_arrays
+from engram.lab.data_sets.data_set import SMALL_TEST, DataSet, Decoded, from_arrays
 from engram.learner import DamagedError, InputError
 from engram.locations import locate
 
@@ -27,6 +27,12 @@ class LabelledPictures(NamedTuple):
     def classes(self) -> tuple[str, ...]:
         """The classes, sorted."""
         return tuple(sorted(set(self.labels)))
+
+    def resized(self, name: str, side: int) -> DataSet:
+        """The pictures as a data set of (side, side, 3) uint8, decoded when asked for; `SMALL_TEST` of each class is
+        the test part."""
+        rows = Decoded(len(self.paths), lambda place: square_rgb(decode(self.paths[place]), side))
+        return from_arrays(rows, np.array(self.labels), test=SMALL_TEST, name=name)
 
 
 def labelled_folder(name: str, classes: Sequence[str], per_class: int, how: str) -> LabelledPictures:

@@ -6,7 +6,8 @@ them: `NEAR`. The other ten have none: `NOVEL`.
 
 from __future__ import annotations
 
-from engram.lab.streams.labelled_folder import LabelledPictures, labelled_folder
+from engram.lab.data_sets.data_set import DataSet
+from engram.lab.data_sets.labelled_folder import LabelledPictures, labelled_folder
 
 # airliner, flamingo, grand piano, laptop, American lobster, pizza, soccer ball, starfish, strawberry, umbrella
 NEAR = ("airplanes", "flamingo", "grand_piano", "laptop", "lobster", "pizza", "soccer_ball", "starfish",
@@ -28,3 +29,12 @@ def photos() -> LabelledPictures:
         DamagedError: a class is incomplete.
     """
     return labelled_folder("photos", NEAR + NOVEL, PER_CLASS, HOW)
+
+
+def load(side: int = 64) -> DataSet:
+    """Twenty kinds of photographs, 21 + 9 of each, (side, side, 3) uint8, decoded when asked for.
+
+    Raises:
+        MissingDataError, DamagedError: as `photos`.
+    """
+    return photos().resized("photos", side)

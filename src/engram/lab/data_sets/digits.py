@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.extras import check
+from engram.lab.data_sets.data_set import DataSet
 
 Indices = npt.NDArray[np.intp]
 
@@ -58,3 +59,15 @@ def digits() -> Digits:
         order[PRETRAINING : PRETRAINING + TEACH],
         order[PRETRAINING + TEACH :],
     )
+
+
+def load() -> DataSet:
+    """scikit-learn's digits: 1,297 + 500 of (8, 8) uint8, 0 to 240; the test part is that of `digits`.
+
+    Raises:
+        InputError: scikit-learn is not installed; says how to install it.
+    """
+    data = digits()
+    images = (data.images * 15).astype(np.uint8)
+    taught = np.setdiff1d(np.arange(len(images)), data.test)
+    return DataSet("digits", images[taught], data.labels[taught], images[data.test], data.labels[data.test])

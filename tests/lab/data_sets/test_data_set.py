@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from engram.lab.data_sets.data_set import divided
 from engram.lab.streams import DataSet, Rows, class_incremental, from_arrays, from_folder
-from engram.lab.streams.data_set import divided
 from engram.learner import InputError, LabelError
 
 

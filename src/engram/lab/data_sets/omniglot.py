@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from engram.lab.data_sets.data_set import SMALL_TEST, DataSet, Decoded, from_arrays
 from engram.learner import DamagedError, InputError
 from engram.locations import locate
 
@@ -75,3 +76,14 @@ def omniglot(part: str = "background") -> Drawings:
     if len(names) != PARTS[part] * DRAWINGS:
         raise DamagedError(f"{path} holds {len(names)} drawings, not {PARTS[part] * DRAWINGS}.")
     return Drawings(archive, names)
+
+
+def load(part: str = "background") -> DataSet:
+    """Omniglot's characters, 14 + 6 drawings of each, (105, 105) uint8, decoded when asked for.
+
+    Raises:
+        InputError, MissingDataError, DamagedError: as `omniglot`.
+    """
+    drawings = omniglot(part)
+    rows = Decoded(len(drawings), drawings.__getitem__)
+    return from_arrays(rows, np.array(drawings.labels), test=SMALL_TEST, name="omniglot")

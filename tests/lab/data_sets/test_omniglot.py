@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from engram.lab.streams.omniglot import omniglot
+from engram.lab.data_sets.omniglot import omniglot
 from engram.learner import DamagedError, InputError
 from engram.locations import MissingDataError
 

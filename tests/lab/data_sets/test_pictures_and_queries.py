@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engram.lab.streams.clinc150 import clinc150
-from engram.lab.streams.labelled_folder import few_of_each, labelled_folder
-from engram.lab.streams.photos import NEAR, NOVEL, photos
-from engram.lab.streams.steel_defects import KINDS, steel_defects
-from engram.lab.streams.tiny_imagenet import tiny_imagenet
+from engram.lab.data_sets.clinc150 import clinc150
+from engram.lab.data_sets.labelled_folder import few_of_each, labelled_folder
+from engram.lab.data_sets.photos import NEAR, NOVEL, photos
+from engram.lab.data_sets.steel_defects import KINDS, steel_defects
+from engram.lab.data_sets.tiny_imagenet import tiny_imagenet
 from engram.learner import DamagedError, InputError
 from engram.locations import MissingDataError
 

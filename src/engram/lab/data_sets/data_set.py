@@ -20,6 +20,9 @@ Change = Callable[[Array], Array]
 AT_ONCE = 256
 """Inputs made together where all are."""
 
+SMALL_TEST = 0.3
+"""Of a data set that has no test part of its own, the share of each class that is asked about; drawn with seed 0."""
+
 
 @runtime_checkable
 class Rows(Protocol):

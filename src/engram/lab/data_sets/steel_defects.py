@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engram.lab.streams.labelled_folder import LabelledPictures, labelled_folder
+from engram.lab.data_sets.data_set import DataSet
+from engram.lab.data_sets.labelled_folder import LabelledPictures, labelled_folder
 
 KINDS = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
 PER_CLASS = 60
@@ -21,3 +22,12 @@ def steel_defects() -> LabelledPictures:
         DamagedError: a kind is incomplete.
     """
     return labelled_folder("steel-defects", KINDS, PER_CLASS, HOW)
+
+
+def load(side: int = 64) -> DataSet:
+    """Six kinds of defects on steel, 42 + 18 of each, (side, side, 3) uint8, decoded when asked for.
+
+    Raises:
+        MissingDataError, DamagedError: as `steel_defects`.
+    """
+    return steel_defects().resized("steel-defects", side)

@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from engram.lab.streams.digits import WITHHELD, digits
+from engram.lab.data_sets.digits import WITHHELD, digits
 
 FIRST_SUMS = [188284, 185258, 181639]
 
