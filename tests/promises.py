@@ -115,6 +115,12 @@ WAYS = (
         'if not whole or hashlib.sha256(content).hexdigest() != entry["sha256"]:',
         "if not whole:",
     ),
+    Way(
+        "A flipped bit",
+        "store/mark.py",
+        "!= packed:\n            return 0",
+        "!= packed:\n            return 2**62",
+    ),
     Way("A log is never shortened", LOG, "        if mark > last:", "        if False:"),
     Way("A log is never shortened", READER, "        if len(rows) != len(seqs):", "        if False:"),
     Way("A commit is whole", LOG, 'connection.execute("ROLLBACK")', COMMIT),
@@ -228,6 +234,12 @@ WAYS = (
         "brain/verify_certificate.txt",
         '    gram = np.zeros((rows.shape[1], rows.shape[1]), "<i8")',
         '    return read(said["states"]["now"])',
+    ),
+    Way(
+        "The log's examples add up",
+        "brain/verify_certificate.txt",
+        'for name in claim["of"]]) == claim["digest"],',
+        'for name in claim["of"]]),',
     ),
     Way(
         "The log keeps within",
