@@ -130,10 +130,10 @@ def held_out(
             ones are not tried once the left-out likelihood falls.
     """
     order = _sorted(rows, classes, keys)
-    folds = np.empty(len(rows), np.intp)
-    folds[order] = _dealt(classes[order], None if groups is None else groups[order])
-    order = order[: _most(rows, count)]
-    design, truth, parts = _Design.of(rows[order], unit), classes[order], folds[order]
+    rows, classes = rows[order], classes[order]  # in this order alone: a product of rows rounds by where each stands
+    folds = _dealt(classes, None if groups is None else groups[order])
+    most = _most(rows, count)
+    design, truth, parts = _Design.of(rows[:most], unit), classes[:most], folds[:most]
     fits: dict[int, Logistic] = {}
     best: tuple[float, FloatArray] | None = None
     losses: dict[float, float] = {}
@@ -149,7 +149,8 @@ def held_out(
             break
         best = penalty, scores
     assert best is not None
-    return HeldOut(best[1], folds, best[0], losses)
+    given = np.argsort(order)
+    return HeldOut(best[1][given], folds[given], best[0], losses)
 
 
 def _sorted(rows: npt.NDArray[Any], classes: Positions, keys: Keys | None) -> Positions:
