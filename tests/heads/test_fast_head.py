@@ -126,14 +126,12 @@ def test_leave_one_out_in_closed_form_agrees_with_really_leaving_each_out(protot
         head.consolidate()
     readout = head._readout
     discriminant, sample = readout.discriminant(), readout.sample()
-    judged = judge(discriminant, readout.episodes, sample, discriminant.apply(sample.rows),
-                   "prototypes" if prototypes else "cosine", raw=False)
+    leave_out = LeaveOut(discriminant.metric, discriminant.classes(), sample)
+    judged = judge(discriminant, readout.episodes, leave_out, "prototypes" if prototypes else "cosine", raw=False)
     centres = judged.reader.centres if prototypes else judged.classes
     middle = judged.classes.middle
-    fast = LeaveOut(discriminant.metric, judged.classes, sample, discriminant.apply(sample.rows)).compare(
-        centres, holders(readout.episodes, sample) if prototypes else sample.truth
-    )
     holder = holders(readout.episodes, sample) if prototypes else sample.truth
+    fast = leave_out.compare(centres, holder) if prototypes else leave_out.compare_with_classes()
     pull, classes = judged.classes.pull, len(head.sums.counts)
     for i in range(0, len(sample.rows), 5):
         c, size, group = sample.truth[i], sample.sizes[i], sample.means[i]

@@ -149,8 +149,11 @@ class ExactSums:
         return within
 
     def trace(self) -> float:
-        """tr S_w, the squared distances of all examples from their class means added up."""
-        return float(self.diagonal().sum())
+        """tr S_w, the squared distances of all examples from their class means added up; G need not be up to date."""
+        waiting = self._pending[: self._waiting]
+        squares = float(np.trace(self._gram)) + float(np.vdot(waiting, waiting))  # integers: exact in any order
+        lengths = np.einsum("cd,cd->c", self.sums, self.sums)
+        return max(squares - float((lengths / np.maximum(self.counts, 1)).sum()), 0.0)
 
     def diagonal(self) -> FloatArray:
         """(D,) the diagonal of S_w, which itself is not made."""

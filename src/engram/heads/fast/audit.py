@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.heads.fast import FastHead
-from engram.heads.fast.episodes import Rows
+from engram.heads.fast.episodes import Keys, Rows
 from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.metric import Centres
 from engram.heads.fast.near_duplicates import FRAMES, reach_between, share_of_reach
@@ -138,6 +138,7 @@ class _Kept(NamedTuple):
 
     Attributes:
         rows: (M, D) int16, the kept examples, label by label.
+        keys: (M,) the first eight bytes of their SHA-256.
         truth: (M,) their labels.
         holders: (M,) the place among all prototypes of the one that holds each.
         reading: what answers come from; None where nothing was taught.
@@ -146,6 +147,7 @@ class _Kept(NamedTuple):
     """
 
     rows: Rows
+    keys: Keys
     truth: Positions
     holders: Positions
     reading: Reading | None
@@ -161,6 +163,7 @@ class _Kept(NamedTuple):
         held = [start + some.places() for start, some in zip(starts, episodes, strict=False)]
         return cls(
             np.concatenate([np.zeros((0, width), np.int16), *(some.rows for some in episodes)]),
+            np.concatenate([np.zeros(0, np.uint64), *(some.keys() for some in episodes)]),
             np.repeat(np.arange(len(episodes)), [len(some.rows) for some in episodes]),
             np.concatenate([np.zeros(0, np.intp), *held]),
             readout.reading(head._shares()).kept() if head.labels else None,
@@ -209,10 +212,11 @@ class _Kept(NamedTuple):
             for i in np.flatnonzero(sizes[which[some]] > 1):
                 group = which[start + i]
                 means[i] = self.rows[order[starts[group] : starts[group + 1]]].mean(axis=0)
-            sample = Sample(rows, truth, np.arange(start, start + len(rows)), means,
+            sample = Sample(rows, self.keys[some], truth, np.arange(start, start + len(rows)), means,
                             sizes[which[some]].astype(np.float64), np.ones(len(reading.classes.counts)))
-            leave_out = LeaveOut(reading.metric, reading.classes, sample, reading.metric.apply(rows))
-            comparison = leave_out.compare(centres, truth if centres.starts is None else self.holders[some])
+            leave_out = LeaveOut(reading.metric, reading.classes, sample)
+            comparison = leave_out.compare_with_classes() if centres.starts is None else leave_out.compare(
+                centres, self.holders[some])
             yield centres.best(score(comparison, kind, reading.metric.freedom)) / temperature, truth
 
 

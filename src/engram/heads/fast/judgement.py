@@ -54,25 +54,24 @@ class Judgement:
 
 
 def judge(
-    discriminant: Discriminant, episodes: Sequence[Episodes], sample: Sample, moved: FloatArray, kind: ReadOutKind,
-    raw: bool,
+    discriminant: Discriminant, episodes: Sequence[Episodes], leave_out: LeaveOut, kind: ReadOutKind, raw: bool
 ) -> Judgement:
     """Find out.
 
     Args:
-        moved: (M, D) the rows of the sample times A.
+        leave_out: the sample beside the class means.
         kind: "auto" or "class" to choose; else it is given.
         raw: whether the features are raw readings.
     """
-    classes = discriminant.classes()
-    leave_out = LeaveOut(discriminant.metric, classes, sample, moved)
-    by_class = leave_out.compare(classes, sample.truth)
+    classes, sample = leave_out.classes, leave_out.sample
+    by_class = leave_out.compare_with_classes()
     left = np.isfinite(by_class.products[np.arange(len(sample.truth)), sample.truth])
     kinds = _kinds(kind, discriminant, episodes, left, raw)
     chosen: tuple[ReadOutKind, Reader, FloatArray, Tempered] | None = None
+    some = slice(None) if left.all() else np.flatnonzero(left)
     for candidate in kinds if left.sum() >= _ENOUGH else kinds[:1]:
         reader, scores = _candidate(candidate, discriminant, episodes, leave_out, by_class)
-        found = temper(scores[left], sample.truth[left]) if left.sum() >= _ENOUGH else Tempered(0.1, np.zeros(0))
+        found = temper(scores[some], sample.truth[some]) if left.sum() >= _ENOUGH else Tempered(0.1, np.zeros(0))
         if chosen is None or found.better_than(chosen[3], _errors(candidate, int(left.sum()))):
             chosen = candidate, reader, scores, found
     assert chosen is not None
@@ -126,8 +125,8 @@ def _candidate(
 def _novelty(discriminant: Discriminant, leave_out: LeaveOut, by_class: Comparison, raw: bool) -> Novelty:
     sample = leave_out.sample
     freedom, index = discriminant.freedom, np.arange(len(sample.truth))
-    alike = resemblance(by_class, raw, freedom).copy()
-    own = alike[index, sample.truth].copy()
+    alike = resemblance(by_class, raw, freedom).copy(order="K")
+    own = alike[index, sample.truth]
     alike[index, sample.truth] = -np.inf
     kept, alone = np.flatnonzero(np.isfinite(own)), ~np.isfinite(own)
     strangers = resemblance(leave_out.compare_as_strangers(), raw, freedom)

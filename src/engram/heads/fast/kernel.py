@@ -76,7 +76,7 @@ class Kernel(NamedTuple):
         rows = _lift(sample.rows, self.directions, self.phases)
         lifted = sample._replace(rows=rows, means=rows)  # only what is equal is a group of raw readings
         classes, metric = self.discriminant.classes(), self.discriminant.metric
-        comparison = LeaveOut(metric, classes, lifted, metric.apply(rows)).compare(classes, sample.truth)
+        comparison = LeaveOut(metric, classes, lifted).compare_with_classes()
         return score(comparison, "priors", metric.freedom)
 
 

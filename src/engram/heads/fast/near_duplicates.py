@@ -43,14 +43,14 @@ class Neighbours(NamedTuple):
     Attributes:
         chosen: (R,) places of the examples, those of the smallest SHA-256.
         candidates: (M,) places searched; the first R of them are `chosen`.
-        distances: (R, M) squared distances, in quantised units.
-        typical: the median squared distance of two different examples; 0 where there is one example only.
+        rows: (R, D) the chosen ones.
+        distances: (R, M) squared distances, in quantised units; they are integers, so they are exact.
     """
 
     chosen: Positions
     candidates: Positions
+    rows: FloatArray
     distances: FloatArray
-    typical: float
 
     @classmethod
     def of(cls, episodes: Episodes, most: int) -> Neighbours:
@@ -58,20 +58,38 @@ class Neighbours(NamedTuple):
         candidates = episodes.smallest(_CANDIDATES)
         rows = episodes.rows[candidates].astype(np.float64)
         chosen = rows[:most]
-        lengths = np.einsum("nd,nd->n", rows, rows)
-        distances = np.maximum(lengths[: len(chosen), None] + lengths - 2.0 * (chosen @ rows.T), 0.0)
-        different = distances[~np.eye(len(chosen), len(rows), dtype=bool)]
-        return cls(candidates[:most], candidates, distances, float(np.median(different)) if len(different) else 0.0)
+        return cls(candidates[:most], candidates, chosen.copy(), _apart(chosen, rows))
+
+    def with_last(self, episodes: Episodes, most: int) -> Neighbours:
+        """The same as `of`, where the class's last example has come since these were found."""
+        last, keys = len(episodes.rows) - 1, episodes.keys()
+        at = int(np.searchsorted(keys[self.candidates], keys[last], side="right"))
+        if at == _CANDIDATES:
+            return self
+        row = episodes.rows[last:].astype(np.float64)
+        candidates = np.insert(self.candidates, at, last)[:_CANDIDATES]
+        distances = np.insert(self.distances, at, _apart(row, self.rows)[0], axis=1)[:, :_CANDIDATES]
+        rows = self.rows
+        if at < most:
+            rows = np.insert(rows, at, row, axis=0)[:most]
+            others = _apart(row, episodes.rows[candidates].astype(np.float64))
+            distances = np.insert(distances, at, others, axis=0)[:most]
+        return Neighbours(candidates[:most], candidates, rows, distances)
+
+    def typical(self) -> float:
+        """The median squared distance of two different examples; 0 where there is one example only."""
+        different = self.distances[~self._same()]
+        return float(np.median(different)) if len(different) else 0.0
 
     def groups(self, reach: float) -> tuple[Positions, list[Positions]]:
         """One chosen example for each group of near-duplicates, and which of the candidates are in its group.
 
         Returns:
-            (G,) places among `chosen`, and for each the places among `candidates`.
+            (G,) places among `chosen`, and for each the places among `candidates`; no such places where each is alone.
         """
         near = (self.distances <= reach) | self._same()
         if np.count_nonzero(near) == len(near):
-            return np.arange(len(near)), list(np.arange(len(near))[:, None])
+            return np.arange(len(near)), []
         if len(self.chosen) == len(self.candidates):
             near = _connected(near)
         first, members, seen = [], [], np.zeros(len(self.chosen), bool)
@@ -82,8 +100,26 @@ class Neighbours(NamedTuple):
                 members.append(np.flatnonzero(near[i]))
         return np.array(first, np.intp), members
 
+    def distinct(self, reach: float, groups: int) -> float:
+        """Groups for each example: the mean of 1 over the size of an example's group.
+
+        Args:
+            groups: how many there are among the chosen ones.
+        """
+        if len(self.chosen) == len(self.candidates):
+            return groups / len(self.candidates)
+        sizes = np.maximum((self.distances <= reach).sum(axis=1), 1)
+        return float((1.0 / sizes).mean())
+
     def _same(self) -> Mask:
         return np.eye(len(self.chosen), len(self.candidates), dtype=bool)
+
+
+def _apart(some: FloatArray, others: FloatArray) -> npt.NDArray[np.float64]:
+    """(N, M) squared distances of (N, D) rows and (M, D) others."""
+    lengths, other_lengths = (np.einsum("nd,nd->n", rows, rows) for rows in (some, others))
+    apart: npt.NDArray[np.float64] = lengths[:, None] + other_lengths - 2.0 * (some @ others.T)
+    return apart
 
 
 def share_of_reach(width: int) -> float:

@@ -26,11 +26,15 @@ from engram.learner import FloatArray
 ALPHAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of known things refused at which both errors are told."""
 
-_POINTS = 256  # thresholds at which the share refused is found; between them it is interpolated
+_POINTS = 8  # thresholds at which the share refused is found at a time; between the last it is interpolated
+_ROUNDS = 4  # of these, each between two points of the one before
 _QUANTILES = 128  # that stand for a larger sample
 
 _HANDICAP = 0.25  # of what a class of more examples is expected to score more: all of it would make the class of one
 # example, whose threshold it lowers, take in most strangers; none of it would refuse most things like that example
+
+_LEAST = 1e-3  # cosine of two things of a class
+_STEPS, _CLOSE = 50, 1e-13  # of the search for it
 
 _BY_MODEL = 300.0  # left-out examples that the two factors count for beside the empirical quantile
 
@@ -141,8 +145,7 @@ class Novelty:
 
     def threshold(self, alpha: float) -> float:
         """Resemblance, less the handicap, below which an input is refused, so that a share alpha of known things is."""
-        thresholds, refused = self._curve
-        modelled = float(np.interp(alpha, refused, thresholds))
+        modelled = self._modelled(alpha)
         share = len(self.known) / (len(self.known) + _BY_MODEL)
         measured = float(np.quantile(self.known, alpha)) if len(self.known) else 0.0
         return share * measured + (1.0 - share) * modelled
@@ -153,26 +156,46 @@ class Novelty:
         if not len(strange):
             return ErrorRates(alpha, alpha, float("nan"))
         classes = len(self.expected)
-        below = float(_smooth(strange, np.array([self.threshold(alpha)]))[0]) ** (classes / max(classes - 1, 1))
+        below = float(_Smoothed.of(strange).below(np.array([self.threshold(alpha)]))[0])
+        below **= classes / max(classes - 1, 1)
         return ErrorRates(alpha, alpha, 1.0 - below)
 
+    def _modelled(self, alpha: float) -> float:
+        """The threshold at which the two factors have refused this share."""
+        low, high = self._ends
+        for _ in range(_ROUNDS):
+            at = np.linspace(low, high, _POINTS)
+            refused = np.maximum.accumulate(self._refused(at))
+            place = int(np.clip(np.searchsorted(refused, alpha, side="right"), 1, _POINTS - 1))
+            low, high = float(at[place - 1]), float(at[place])
+        return float(np.interp(alpha, refused, at))
+
     @cached_property
-    def _curve(self) -> tuple[FloatArray, FloatArray]:
-        """Thresholds, and the share of known things that the two factors have refused at each."""
-        deviation, weight = self.tails
+    def _ends(self) -> tuple[float, float]:
+        """Thresholds at which next to nothing and next to all is refused."""
+        reach, expected = 6.0 * self.tails[0], self.expected - self.handicap
+        samples = (expected - reach, expected + reach, self.others[np.isfinite(self.others)], self.known)
+        return min(float(some.min()) for some in samples if len(some)), max(
+            float(some.max()) for some in samples if len(some))
+
+    @cached_property
+    def _factors(self) -> tuple[FloatArray, FloatArray, _Smoothed | None, _Smoothed | None]:
+        """(E,) different expectations and the part of what is known that has each; deviations from them; the others."""
         expected, which = np.unique(self.expected - self.handicap, return_inverse=True)
-        weights = np.bincount(which, weights=self.groups) / self.groups.sum()
+        parts = np.bincount(which, weights=self.groups) / self.groups.sum()
         others = self.others[np.isfinite(self.others)]
-        samples = [expected - 6.0 * deviation, expected + 6.0 * deviation, others, self.known]
-        ends = np.concatenate(samples)
-        thresholds = np.linspace(ends.min(), ends.max(), _POINTS)
-        at = (thresholds[:, None] - expected).ravel()
-        own = weight * _normal(at / max(deviation, 1e-12))
-        if len(self.residuals):
-            own = own + len(self.residuals) * _smooth(self.residuals, at)
-        own = (own / (weight + len(self.residuals))).reshape(_POINTS, len(expected)) @ weights
-        refused = own * _smooth(others, thresholds) if len(others) else own
-        return thresholds, np.maximum.accumulate(refused)
+        return expected, parts, *(_Smoothed.of(some) if len(some) else None for some in (self.residuals, others))
+
+    def _refused(self, at: FloatArray) -> FloatArray:
+        """(T,) the share of known things that the two factors have refused at (T,) thresholds."""
+        deviation, weight = self.tails
+        expected, parts, residuals, others = self._factors
+        away = (at[:, None] - expected).ravel()
+        own = weight * _normal(away / max(deviation, 1e-12))
+        if residuals is not None:
+            own += len(self.residuals) * residuals.below(away)
+        refused: FloatArray = (own / (weight + len(self.residuals))).reshape(len(at), len(expected)) @ parts
+        return refused if others is None else refused * others.below(at)
 
 
 class _Growth:
@@ -186,13 +209,8 @@ class _Growth:
         if not grows:
             measured = float(scores.own.mean())
         else:
-            low, high, wanted = 1e-3, 1.0, float(scores.own.mean())
             groups, times = np.unique(scores.groups, return_counts=True)
-            for _ in range(40):
-                self._one = 0.5 * (low + high)
-                found = float(self.at(groups) @ times) / len(scores.own)
-                low, high = (self._one, high) if found < wanted else (low, self._one)
-            measured = low
+            measured = _one_of(float(scores.own.mean()), groups, times / times.sum())
         count = len(scores.own)
         self._one = (weight * one + count * measured) / (weight + count)
 
@@ -200,9 +218,25 @@ class _Growth:
         """(C,) the expected score with classes of so many groups of examples."""
         if not self._grows:
             return np.full(len(groups), self._one)
-        one = float(np.clip(self._one, 1e-3, 1.0))
+        one = float(np.clip(self._one, _LEAST, 1.0))
         grown: FloatArray = one / np.sqrt(one + (1.0 - one) / np.maximum(groups, 1.0))
         return grown
+
+
+def _one_of(mean: float, groups: FloatArray, shares: FloatArray) -> float:
+    """ρ in [0.001, 1] with which things score this mean, where these (G,) shares of them meet classes of ν = `groups`.
+
+    By Newton's method from below: the mean is concave in ρ.
+    """
+    one, inverse = _LEAST, 1.0 / groups
+    for _ in range(_STEPS):
+        under = one + (1.0 - one) * inverse
+        at = float((shares / np.sqrt(under)).sum())
+        slope = at - 0.5 * one * float((shares * (1.0 - inverse) / (under * np.sqrt(under))).sum())
+        before, one = one, float(np.clip(one + (mean - one * at) / slope, _LEAST, 1.0))
+        if one - before <= _CLOSE:
+            break
+    return one
 
 
 def _between(strangers: FloatArray, chance: float) -> tuple[float, float]:
@@ -215,25 +249,43 @@ def _between(strangers: FloatArray, chance: float) -> tuple[float, float]:
     return float(scores.mean()), float(np.sqrt(variance))
 
 
-def _smooth(sample: FloatArray, at: FloatArray) -> FloatArray:
-    """Share of a distribution below each point, from a sample: Gaussian kernels that keep its variance (Silverman)."""
-    if len(sample) > _QUANTILES:
-        sample = np.quantile(sample, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
-    mean, deviation = float(sample.mean()), float(sample.std())
-    if deviation <= 1e-12 * max(abs(mean), 1.0):
-        return (at >= mean).astype(np.float64)
-    width = 1.06 * deviation * len(sample) ** -0.2
-    kept = np.sqrt(max(1.0 - (width / deviation) ** 2, 0.0))
-    points = mean + kept * (sample - mean)
-    below: FloatArray = _normal((at[:, None] - points) / width).mean(axis=1)
-    return below
+class _Smoothed(NamedTuple):
+    """A distribution, from a sample: Gaussian kernels about its points that keep its variance (Silverman).
+
+    Attributes:
+        points: (P,) where the kernels are.
+        width: their deviation; 0 where all of the sample is the same.
+    """
+
+    points: FloatArray
+    width: float
+
+    @classmethod
+    def of(cls, sample: FloatArray) -> _Smoothed:
+        if len(sample) > _QUANTILES:
+            sample = np.quantile(sample, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+        mean, deviation = float(sample.mean()), float(sample.std())
+        if deviation <= 1e-12 * max(abs(mean), 1.0):
+            return cls(np.array([mean]), 0.0)
+        width = 1.06 * deviation * len(sample) ** -0.2
+        kept = np.sqrt(max(1.0 - (width / deviation) ** 2, 0.0))
+        return cls(mean + kept * (sample - mean), width)
+
+    def below(self, at: FloatArray) -> FloatArray:
+        """(T,) the share below each of (T,) points."""
+        if not self.width:
+            return np.where(at >= self.points[0], 1.0, 0.0)
+        below: FloatArray = _normal((at[:, None] - self.points) / self.width).mean(axis=1)
+        return below
 
 
-_TABLE = np.linspace(-6.0, 6.0, 2401)
-_BELOW = np.array([NormalDist().cdf(float(x)) for x in _TABLE])
+_FAR, _EACH = 6.0, 400  # deviations that the table reaches, and its entries for each
+_BELOW = np.array([NormalDist().cdf(place / _EACH - _FAR) for place in range(2 * int(_FAR * _EACH) + 1)])
 
 
-def _normal(z: FloatArray) -> FloatArray:
-    """The normal distribution function, by table: numpy has none."""
-    found: FloatArray = np.interp(z, _TABLE, _BELOW)
+def _normal(z: FloatArray) -> npt.NDArray[np.float64]:
+    """The normal distribution function, by the nearest entry of a table: numpy has none. Off by 0.0005 at most."""
+    places = np.rint(np.clip(z, -_FAR, _FAR) * _EACH).astype(np.int32)
+    places += int(_FAR * _EACH)
+    found: npt.NDArray[np.float64] = _BELOW.take(places)
     return found

@@ -20,8 +20,9 @@ from engram.heads.fast.discriminant import Change, Discriminant
 from engram.heads.fast.episodes import Episodes, Rows
 from engram.heads.fast.exclusion import Exclusion
 from engram.heads.fast.judgement import Judgement, judge
-from engram.heads.fast.moved_rows import MovedRows
+from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.novelty import Novelty
+from engram.heads.fast.products import KeptProducts
 from engram.heads.fast.reading import Answer, Calibration, Reading, ReadOutKind
 from engram.heads.fast.sample import Sample, Sampler
 from engram.heads.fast.shrinkage import Prior
@@ -63,7 +64,7 @@ class ReadOut:
         self._waiting = 0
         self._judgement: Judgement | None = None
         self._reading: Reading | None = None
-        self._moved = MovedRows()
+        self._products = KeptProducts()
         self.version = 0
         self._stamp = object()
         self._born: _Born | None = None
@@ -73,7 +74,7 @@ class ReadOut:
         made = copy(self)
         made.sums, made.episodes, made._queue = sums, episodes, list(self._queue)
         made._discriminant = self._discriminant and self._discriminant.copy(sums)
-        made._sampler, made._moved = copy(self._sampler), copy(self._moved)
+        made._sampler, made._products = copy(self._sampler), copy(self._products)
         made._born = _Born(self._stamp, self.version, None if self._discriminant is None else len(self._queue))
         made.regrouped()
         made.version = self.version
@@ -89,7 +90,7 @@ class ReadOut:
         self._discriminant = other._discriminant.copy(self.sums)
         self._queue = self._queue[born.queued or 0 :]
         self._waiting = sum(len(change.rows) for change in self._queue)
-        self._sampler, self._moved, self._stamp = other._sampler, other._moved, object()
+        self._sampler, self._products, self._stamp = other._sampler, other._products, object()
         if born.version == self.version:
             self._sample, self._judgement = other._sample, other._judgement
 
@@ -196,6 +197,8 @@ class ReadOut:
     def _judge(self) -> Judgement:
         if self._judgement is None:
             discriminant, sample = self.discriminant(), self.sample()
-            moved = self._moved.of(discriminant, sample.rows)
-            self._judgement = judge(discriminant, self.episodes, sample, moved, self.kind, self.raw)
+            classes = discriminant.classes()
+            products = self._products.of(discriminant, classes, sample)
+            leave_out = LeaveOut(discriminant.metric, classes, sample, products)
+            self._judgement = judge(discriminant, self.episodes, leave_out, self.kind, self.raw)
         return self._judgement
