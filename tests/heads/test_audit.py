@@ -140,7 +140,7 @@ def test_an_audit_changes_nothing_and_survives_consolidation():
 
 
 def test_of_very_many_examples_an_even_choice_is_compared_with_all(monkeypatch):
-    from engram.heads import audit as room
+    from engram.heads.fast import audit as room
 
     features, labels = directions(25)
     doubles = np.concatenate([features, features[[0, 50]] + 0.001])
