@@ -16,7 +16,7 @@ ALLOWED = {
     "packing.py": {"safetensors"},
     "store/lock.py": {"os.open"},  # a file that is locked
     "store/folder.py": {"os.open"},  # a file that is locked
-    "backbones/download.py": {"open"},  # a part that a later call goes on with
+    "features/backbones/download.py": {"open"},  # a part that a later call goes on with
     "server/exports.py": {"open"},  # a part of a zip that is sent
     "server/parcels.py": {"open", "mkdir"},  # in a temporary folder of its own
     "server/scratch.py": {"os.open", "touch"},  # a file that is locked, in that folder

@@ -78,7 +78,7 @@ def work(tmp_path: Path) -> Path:
     (folder / "vectors.csv").write_text("\n".join(["x,y,label", *rows]) + "\n")
     (folder / "asked.csv").write_text("x,y\n-7,-7\n")
     (folder / "results").mkdir()
-    digits = ROOT / "src" / "engram" / "backbones" / "data" / "digits" / "network.onnx"
+    digits = ROOT / "src" / "engram" / "features" / "backbones" / "data" / "digits" / "network.onnx"
     (folder / "network.onnx").write_bytes(digits.read_bytes())
     return folder
 

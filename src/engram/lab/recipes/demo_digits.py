@@ -20,7 +20,7 @@ from engram.features.pretraining.onnx_network import to_onnx
 from engram.lab.data_sets.digits import WITHHELD, digits
 from engram.lab.recipes.digit_recipe import DigitRecipe, as_tensor, pretrain_digits
 
-FOLDER = Path(__file__).parent.parent / "backbones" / "data" / "digits"
+FOLDER = Path(__file__).parents[2] / "features" / "backbones" / "data" / "digits"
 INK = 16
 VIEWS = 4
 RECIPE = DigitRecipe(

@@ -30,7 +30,7 @@ from engram.lab.data_sets.tiny_imagenet import tiny_imagenet
 from engram.lab.recipes.photo_recipe import everything, trained_on, trained_photos
 
 NAME = "photos"
-FOLDER = Path(__file__).parent.parent / "backbones" / "data" / NAME
+FOLDER = Path(__file__).parents[2] / "features" / "backbones" / "data" / NAME
 SIDE = 112
 """Of the pictures it is shown; settled on the classes held out."""
 
