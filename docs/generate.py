@@ -12,7 +12,8 @@ Numbers come from `results/figures.json`. In a page, a table is the comment
 
 followed by what this script writes, up to `<!-- /figures -->`; a number in prose stands between
 `<!-- figure ldnn-mnist.batch-5 -->` and `<!-- /figure -->`, and `<!-- plot ldnn-mnist | what it shows -->` with
-`<!-- /plot -->` holds the plot, where there is one.
+`<!-- /plot -->` holds the plot, where there is one. Between `<!-- rows HEADS -->` and `<!-- /rows -->` stands the table
+of what can be chosen, from one of `TABLES`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ from growing_network import film_of, growing_network
 from http_reference import http_reference, scopes_reference
 
 from engram.cli import app
+from engram.extension import Table
+from engram.features.backbones import BACKBONES
+from engram.features.pretraining import RECIPES
+from engram.features.pretraining.families import FAMILIES
+from engram.heads import HEADS
+from engram.lab.data_sets import DATA_SETS
+from engram.networks.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ROOT / "docs" / "commands.md"
@@ -43,6 +51,11 @@ MAY = re.compile(r"(<!-- scopes -->\n).*?(<!-- /scopes -->)", re.DOTALL)
 TABLE = re.compile(r"(<!-- figures\n(.*?)-->\n).*?(<!-- /figures -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- figure (\S+) -->).*?(<!-- /figure -->)", re.DOTALL)
 PLOT = re.compile(r"(<!-- plot (\S+) \| (.*?) -->\n).*?(<!-- /plot -->)", re.DOTALL)
+ROWS = re.compile(r"(<!-- rows (\w+) -->\n).*?(<!-- /rows -->)", re.DOTALL)
+TABLES: dict[str, Table[Any]] = {
+    "HEADS": HEADS, "STRATEGIES": STRATEGIES, "BACKBONES": BACKBONES, "RECIPES": RECIPES, "FAMILIES": FAMILIES,
+    "DATA_SETS": DATA_SETS,
+}
 NOT_MEASURED = "not measured yet"
 
 Figures = Mapping[str, Mapping[str, Any]]
@@ -55,7 +68,8 @@ def pages() -> dict[Path, str]:
     wanted = {COMMANDS: command_reference()}
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         if path != COMMANDS:
-            wanted[path] = with_plots(with_numbers(path.read_text(encoding="utf-8"), figures), path.parent)
+            text = with_numbers(with_rows(path.read_text(encoding="utf-8")), figures)
+            wanted[path] = with_plots(text, path.parent)
     film = film_of(json.loads(FILM.read_text(encoding="utf-8"))) if FILM.exists() else None
     if film:
         wanted[ANIMATION] = growing_network(film)
@@ -90,6 +104,31 @@ def with_plots(text: str, folder: Path) -> str:
         return found[1] + (f"\n![{found[3]}]({up}results/{found[2]}.svg)\n\n" if there else "") + found[4]
 
     return PLOT.sub(plot, text)
+
+
+def with_rows(text: str) -> str:
+    """The page with its tables of what can be chosen as the code has them."""
+    return ROWS.sub(lambda found: found[1] + rows(TABLES[found[2]]) + found[3], text)
+
+
+def rows(of: Table[Any]) -> str:
+    """A Markdown table of what can be chosen: name, what it is, what it takes, source.
+
+    >>> from engram.extension import Extension
+    >>> box = Extension(path="shapes:Box", summary="a box", short=("b",), takes=("wood",))
+    >>> print(rows(Table("shape", {"box": box})))
+    <BLANKLINE>
+    | shape | | takes | source |
+    |---|---|---|---|
+    | `box` (`b`) | a box | wood | |
+    <BLANKLINE>
+    <BLANKLINE>
+    """
+    lines = ["", f"| {of.what} | | takes | source |", "|---|---|---|---|"]
+    for name, row in of.items():
+        called = f"`{name}`" + "".join(f" (`{short}`)" for short in row.short)
+        lines.append(f"| {called} | {row.summary} | {' or '.join(row.takes)} | {row.source}".rstrip() + " |")
+    return "\n".join([*lines, "", ""])
 
 
 def table(rows: str, figures: Figures) -> str:

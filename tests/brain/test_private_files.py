@@ -16,11 +16,11 @@ from engram.brain.certificate import prove_forgotten
 from engram.brain.log_certificate import prove_log
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
-from engram.features.pretraining.cache import cached
 from engram.heads import make
 from engram.heads.fast import FastHead
 from engram.lab.evaluation.evaluate import evaluate
 from engram.lab.streams import class_incremental, from_arrays
+from engram.locations import cached
 from engram.server.tokens import add_token, remove_token
 from engram.store.durable import Durable
 

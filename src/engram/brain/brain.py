@@ -23,7 +23,6 @@ from engram.brain.melding import MeldReport
 from engram.brain.receipts import counter_receipts_of, receipts_of
 from engram.brain.timeline import ALPHA, FORKED, RENAMED
 from engram.brain.unknowns import Group, alike, likeness
-from engram.features.backbones.backbone import Progress
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast.fast_memory import as_alpha
 from engram.heads.fast.nearest_examples import nearest_examples
@@ -31,6 +30,7 @@ from engram.inputs.tables import few
 from engram.inputs.thumbnails import thumbnail
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions
+from engram.progress import Progress
 from engram.store.event import Answer, Change, Draft
 
 

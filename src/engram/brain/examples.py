@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from engram.features.backbones.backbone import Stored
+from engram.features.backbones.backbone import Backbone, Takes
 from engram.features.backbones.bundle import Bundle, step_for
-from engram.features.backbones.image_descriptor import DescriptorBackbone
 from engram.features.backbones.vectors import VectorBackbone
 from engram.inputs.images import each, scan
 from engram.inputs.tables import LABEL, Table, check_labels, named_table
@@ -23,12 +22,8 @@ from engram.inputs.text import as_texts
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import ColumnsError, InputError, Label, LabelError
 
-Takes = Literal["pictures", "vectors", "text"]
 PHOTOS = "photos"
 """The packaged backbone that pictures are shown to where no other is named."""
-
-DESCRIPTOR = "descriptor"
-"""The name of the backbone that describes pictures by hand-made measures instead."""
 
 TABLES = frozenset({".csv", ".npy"})
 """Endings of files that hold raw vectors, one a row."""
@@ -64,27 +59,28 @@ class Examples:
         return as_labels(self.labels if targets is None else targets, len(self), like)
 
 
-def gather(inputs: Any, takes: Takes, columns: Sequence[str] | None = None) -> Examples:
+def gather(inputs: Any, takes: Takes | None, columns: Sequence[str] | None = None) -> Examples:
     """The single examples in whatever was given.
 
     Args:
+        takes: what the backbone works on; None hands on what there is, one input after the other.
         columns: what named columns have to be called, in their order; None is content with any.
 
     Raises:
         InputError: nothing there, not what the backbone takes, or other columns.
     """
+    if takes is None:
+        given = list(inputs) if isinstance(inputs, Iterable) else [inputs]
+        return Examples(given, _sources(given), None)
     if takes == "text":
         texts = as_texts(inputs)
         return Examples(texts, [None] * len(texts), None)
     return _pictures(inputs) if takes == "pictures" else _vectors(inputs, columns)
 
 
-def takes(bundle: Bundle) -> Takes:
+def takes(bundle: Bundle) -> Takes | None:
     """What a bundle's backbone works on."""
-    backbone: Any = bundle.backbone
-    if backbone.kind in ("hashed-ngrams", "sentence-encoder"):
-        return "text"
-    return "pictures" if getattr(backbone, "preprocessing", None) is not None else "vectors"
+    return bundle.takes
 
 
 def as_bundle(given: Any) -> Bundle:
@@ -95,18 +91,16 @@ def as_bundle(given: Any) -> Bundle:
     """
     if isinstance(given, Bundle):
         return given
-    if isinstance(given, str) and given == DESCRIPTOR:
-        return Bundle.bare(DescriptorBackbone())
     if isinstance(given, str | os.PathLike):
-        from engram.features.backbones.catalogue import folder_of
+        from engram.features.backbones.catalogue import built_in, folder_of
 
-        return Bundle.open(folder_of(given))
-    if isinstance(given, Stored):
+        return built_in(str(given)) or Bundle.open(folder_of(given))
+    if isinstance(given, Backbone):
         return _bare(given)
     raise InputError(f"Expected a bundle, a backbone, or the name of one, not {type(given).__name__}.")
 
 
-def _bare(backbone: Stored) -> Bundle:
+def _bare(backbone: Backbone) -> Bundle:
     if isinstance(backbone, VectorBackbone):  # readings: their lengths mean something
         return Bundle.bare(backbone, step=step_for(8.0), normalise=False)
     return Bundle.bare(backbone)

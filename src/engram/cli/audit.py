@@ -57,12 +57,12 @@ def why(
     as_json: Json = False,
 ) -> None:
     """Show why a brain answers as it does: the taught examples most like each input, and each label's share."""
-    from engram.brain.examples import gather, takes
+    from engram.brain.examples import gather
 
     with open_brain(brain, readonly=True) as mind:
         reasons = mind.why(list(paths), nearest)
         assert mind.bundle is not None
-        sources = gather(list(paths), takes(mind.bundle)).sources
+        sources = gather(list(paths), mind.bundle.takes).sources
     told = list(zip(sources, reasons, strict=True))
     if as_json:
         emit([_reason(source, one) for source, one in told])

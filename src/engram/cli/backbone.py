@@ -30,9 +30,9 @@ def list_backbones(as_json: Json = False) -> None:
     table(
         ("name", "origin", "kind", "fingerprint", "folder"),
         [(line["name"], line["origin"], line.get("kind", line.get("problem")),
-          line.get("fingerprint", "")[:12], line["folder"]) for line in lines],
+          line.get("fingerprint", "")[:12], line["folder"] or "") for line in lines],
     )
-    say("Without --backbone, pictures are shown to the packaged photos; descriptor, hand-made measures, is built in.")
+    say("Without --backbone, pictures are shown to the packaged backbone photos.")
 
 
 def import_backbone(

@@ -35,13 +35,13 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Ask a brain what things are; what it does not know it says, and keeps for `engram unknowns`."""
-    from engram.brain.examples import gather, takes
+    from engram.brain.examples import gather
     from engram.learner import ColumnsError
 
     with open_brain(brain) as mind:
         if not mind.labels or mind.bundle is None:
             raise typer.BadParameter(f"{brain} knows nothing yet: engram teach {brain} PATH... --label LABEL")
-        examples = gather(list(paths), takes(mind.bundle))
+        examples = gather(list(paths), mind.bundle.takes)
         try:
             with progress("looking", quiet=as_json) as report:
                 answers = mind.predict(list(paths), remember=remember, progress=report)
@@ -49,7 +49,7 @@ def predict(
             if as_json:  # a program that reads the answers learns for each row why there is none
                 emit(_nothing_known(examples, str(error)))
             raise
-        known, kind = set(map(str, mind.labels)), takes(mind.bundle)
+        known, kind = set(map(str, mind.labels)), mind.bundle.takes
         trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
     truth = examples.labels if known & set(examples.labels or ()) else None
     lines = [
@@ -211,19 +211,19 @@ def _keep_unknowns(mind: Brain) -> str | None:
 
 def _forget_examples(mind: Brain, paths: list[Path], label: Label | None) -> None:
     """Forget every copy of each example."""
-    from engram.brain.examples import gather, takes
+    from engram.brain.examples import gather
     from engram.learner import NotTaughtError
 
     held = mind.holds(paths, label)
     assert mind.bundle is not None
     if not all(held):
-        sources = gather(paths, takes(mind.bundle)).sources
+        sources = gather(paths, mind.bundle.takes).sources
         missing = [source for source, times in zip(sources, held, strict=True) if not times]
         named = "" if label is None else f" as {label}"
         raise NotTaughtError(f"{few(missing)}: never taught{named}, or skipped by a gate. Nothing was forgotten.")
     mind.forget(paths, label)
     for _ in range(max(held) - 1):
-        items = gather(paths, takes(mind.bundle)).items
+        items = gather(paths, mind.bundle.takes).items
         again = [item for item, times in zip(items, mind.holds(items, label), strict=True) if times]
         if again:
             mind.forget(again, label)

@@ -16,12 +16,12 @@ from engram.cli.output import Json, emit, progress, resumable, say, table
 from engram.lab.data_sets import DATA_SETS, load, resizable
 
 if TYPE_CHECKING:
-    from engram.cli.output import Progress
     from engram.features.backbones.bundle import Bundle
     from engram.lab.data_sets.data_set import Change, DataSet
     from engram.lab.evaluation.comparison import Comparison
     from engram.lab.streams.stream import Stream
     from engram.learner import Learner
+    from engram.progress import Progress
 
 LARGE = 256
 """Pixels of the pictures that a backbone is shown, where they come in many sizes."""

@@ -10,21 +10,15 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from engram.printable import printable, printable_json
+from engram.progress import Progress
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 """The option that every command has: `as_json: Json = False`."""
-
-
-
-class Progress(Protocol):
-    """Called with how many are done and how many there are, if that is known; and what is going on."""
-
-    def __call__(self, done: int, total: int | None, what: str = "", /) -> None: ...
 
 
 REFUSED, USAGE, INTERRUPTED = 1, 2, 130

@@ -9,9 +9,13 @@ import typer
 
 from engram.cli.backbone import Name, Overwrite, check_training, free_target, show
 from engram.cli.output import Json, progress, resumable
+from engram.features.pretraining import RECIPES, unlabelled
+from engram.features.pretraining.families import FAMILIES
 
 if TYPE_CHECKING:
     from engram.features.pretraining.pretrain import Pictures
+
+_LABELLED = ", ".join(name for name in RECIPES if name not in unlabelled())
 
 TINY_IMAGENET = "tiny-imagenet"
 """Stands for a folder of this name where there is none."""
@@ -24,17 +28,15 @@ def pretrain_backbone(
     ],
     name: Name = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", metavar="RECIPE", help="cross-entropy, cosine-margin, supervised-contrastive, "
-                          "rotation-classes, combination; without labels: rotation, swav, cpc; with a --teacher: "
-                          "distillation.")
+        str, typer.Option("--recipe", metavar="RECIPE", help=f"{_LABELLED}; without labels:"
+                          f" {', '.join(unlabelled())}; with a --teacher: distillation.")
     ] = "combination",
     teacher: Annotated[
         str | None, typer.Option("--teacher", metavar="BACKBONE", help="For distillation: the name or folder of the"
                                  " backbone whose features the network learns to give.")
     ] = None,
     family: Annotated[
-        str, typer.Option("--family", metavar="FAMILY", help="lenet5, simplenet, squeezenet1_1, mobilenet_v2, "
-                          "resnet18, resnet34, resnet50, small_resnet.")
+        str, typer.Option("--family", metavar="FAMILY", help=f"{', '.join(FAMILIES)}.")
     ] = "resnet18",
     multiplier: Annotated[
         float, typer.Option("--multiplier", metavar="M", help="Width of the network; 1 is as published.")

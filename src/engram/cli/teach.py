@@ -15,8 +15,9 @@ import typer
 
 from engram.cli.alpha import as_share
 from engram.cli.brain import Folder, Inputs, Teacher, as_label, columns_named, done, few, labels_of, open_brain
-from engram.cli.output import Json, Progress, emit, progress, say
+from engram.cli.output import Json, emit, progress, say
 from engram.printable import from_file_name
+from engram.progress import Progress
 
 if TYPE_CHECKING:
     from engram.brain import Brain
@@ -176,7 +177,7 @@ def _labelled(
     """The backbone, which all inputs decide together if there is none yet; the single inputs, for each a label (the one
     given, else found, else the folder's name), and its source.
     """
-    from engram.brain.examples import TABLES, default_bundle, gather, takes
+    from engram.brain.examples import TABLES, default_bundle, gather
     from engram.inputs.tables import Table
     from engram.learner import InputError, LabelError
 
@@ -184,7 +185,7 @@ def _labelled(
         if not path.exists():
             raise InputError(f"There is no {path}: check the path.")
     bundle = bundle or default_bundle(paths)
-    kind = takes(bundle)
+    kind = bundle.takes
     items: list[Any] = []
     labels: list[str] = []
     sources: list[str | None] = []

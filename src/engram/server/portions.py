@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engram.brain import Brain
-from engram.brain.examples import gather, takes
+from engram.brain.examples import gather
 from engram.learner import Label, Predictions
 
 _PRODUCTS = 2**20  # inputs of one portion times what each is compared with
@@ -31,7 +31,7 @@ def predicted(brain: Brain, items: Any, among: Iterable[Label] | None) -> Iterat
         return
     rows = min(_MOST, max(_FEWEST, _PRODUCTS // (bundle.width + len(view.labels))))
     for start in range(0, size, rows):
-        part = gather(_numbers(items[start : start + rows]), takes(bundle))
+        part = gather(_numbers(items[start : start + rows]), bundle.takes)
         yield view.predict(bundle.features(part.items), among)
 
 

@@ -15,8 +15,8 @@ from typing import Any, Literal, TypeVar
 
 from engram.brain import Brain
 from engram.brain.acting import acting
-from engram.brain.examples import takes
 from engram.brain.memory_map import MapPoint
+from engram.features.backbones.backbone import Takes
 from engram.learner import EngramError, Label
 from engram.server.bodies import label_like
 from engram.server.conditions import check_seq
@@ -255,16 +255,16 @@ class ServedBrain:
         return self.refused / self.asked if self.asked else float("nan")
 
     @property
-    def takes(self) -> Literal["pictures", "vectors", "text"] | None:
+    def takes(self) -> Takes | None:
         """What its backbone works on, if it stands on one yet."""
         bundle = self._brain.bundle if self._brain is not None else None
-        return takes(bundle) if bundle is not None else None
+        return bundle.takes if bundle is not None else None
 
     @property
     def width(self) -> int | None:
         """How many values its vectors have, where it takes vectors."""
         bundle = self._brain.bundle if self._brain is not None else None
-        return bundle.width if bundle is not None and takes(bundle) == "vectors" else None
+        return bundle.width if bundle is not None and bundle.takes == "vectors" else None
 
     def label(self, given: Label) -> Label:
         """The label that is meant by one that came in a request."""

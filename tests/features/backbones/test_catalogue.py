@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from small_network import small_network
 
-from engram.features.backbones import KINDS, catalogue
+from engram.features.backbones import BACKBONES, catalogue
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import DIGITS
@@ -131,11 +131,24 @@ def test_what_cannot_be_found_imported_or_measured_is_said(network_file: Path, p
     assert not (catalogue.user_folder() / "x").exists()
 
 
-def test_every_kind_in_the_table_is_there_and_calls_itself_so() -> None:
-    from importlib import import_module
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_every_kind_in_the_table_is_there_and_calls_itself_so(kind: str) -> None:
+    if BACKBONES[kind].needs:
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    assert BACKBONES.load(kind).kind == kind
 
-    for kind, path in KINDS.items():
-        module, _, name = path.partition(":")
-        if kind == "torch":
-            pytest.importorskip("torch", reason="PyTorch is not installed")
-        assert getattr(import_module(module), name).kind == kind
+
+@pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.ready])
+def test_a_backbone_that_needs_no_file_is_listed_and_says_what_it_takes(name: str) -> None:
+    bundle = catalogue.built_in(name)
+    assert bundle is not None
+    assert (bundle.takes,) == BACKBONES[name].takes
+    assert {"name": name, "origin": "built in", "folder": None, "kind": name, "takes": bundle.takes} in (
+        catalogue.listing())
+
+
+def test_a_saved_bundle_says_what_it_takes(network_file: Path) -> None:
+    catalogue.import_file(network_file, "seen", preprocessing=DIGITS)
+    Bundle.of_vectors(3).save(catalogue.user_folder() / "read")
+    takes = {line["name"]: line["takes"] for line in catalogue.listing()}
+    assert (takes["seen"], takes["read"], takes["photos"]) == ("pictures", "vectors", "pictures")

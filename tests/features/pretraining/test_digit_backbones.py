@@ -94,7 +94,7 @@ def test_a_backbone_is_trained_once_and_then_comes_from_the_cache(tmp_path, monk
 
 
 def test_a_training_that_fails_leaves_no_finished_backbone(tmp_path, monkeypatch):
-    from engram.features.pretraining.cache import cached
+    from engram.locations import cached
 
     monkeypatch.setenv("ENGRAM_CACHE", str(tmp_path))
 

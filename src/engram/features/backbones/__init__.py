@@ -1,11 +1,49 @@
-"""Inputs -> features: networks, raw vectors, and the bundles that make them ready to be learned upon."""
+"""Inputs -> features: networks, raw vectors, and the bundles that make them ready to be learned upon. `BACKBONES` lists
+the kinds of them."""
 
-KINDS = {
-    "onnx": "engram.features.backbones.onnx:OnnxBackbone",
-    "torch": "engram.features.backbones.torch_module:TorchBackbone",
-    "descriptor": "engram.features.backbones.image_descriptor:DescriptorBackbone",
-    "vectors": "engram.features.backbones.vectors:VectorBackbone",
-    "hashed-ngrams": "engram.features.backbones.hashed_ngrams:HashedNgrams",
-    "sentence-encoder": "engram.features.backbones.sentence_encoder:SentenceEncoder",
-}
-"""What a bundle can hold, by import path: each class is imported when a bundle needs it."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engram.extension import Extension, Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind(Extension):
+    """A row of `BACKBONES`.
+
+    Attributes:
+        ready: whether its class is called without arguments: then its key is the name of a backbone
+            (`Brain("descriptor")`, `--backbone descriptor`) that needs no file.
+    """
+
+    ready: bool = False
+
+
+BACKBONES = Table("kind of backbone", {
+    "onnx": Kind(
+        path="engram.features.backbones.onnx:OnnxBackbone", takes=("pictures", "vectors"),
+        summary="a layer of a network in an ONNX file",
+    ),
+    "torch": Kind(
+        path="engram.features.backbones.torch_module:TorchBackbone", takes=("pictures", "vectors"), needs=("train",),
+        summary="a layer of a PyTorch module",
+    ),
+    "descriptor": Kind(
+        path="engram.features.backbones.image_descriptor:DescriptorBackbone", takes=("pictures",), ready=True,
+        summary="gradients and colours of a picture, measured by hand-made rules",
+    ),
+    "vectors": Kind(
+        path="engram.features.backbones.vectors:VectorBackbone", takes=("vectors",),
+        summary="the vectors themselves, scaled",
+    ),
+    "hashed-ngrams": Kind(
+        path="engram.features.backbones.hashed_ngrams:HashedNgrams", takes=("text",), ready=True,
+        summary="words, pairs of words and pieces of words, hashed", source="Weinberger et al. 2009",
+    ),
+    "sentence-encoder": Kind(
+        path="engram.features.backbones.sentence_encoder:SentenceEncoder", takes=("text",),
+        summary="a transformer for sentences in an ONNX file, and its vocabulary",
+    ),
+})
+"""Every kind that a bundle can hold. To add one: a file in this folder, and a row here."""

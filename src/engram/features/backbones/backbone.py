@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.learner import InputError
+from engram.progress import Progress
 
 Features = npt.NDArray[np.float32]
-Progress = Callable[[int, int | None], None]
-"""Called with how many inputs are done, and how many there are if that is known."""
+Takes = Literal["pictures", "vectors", "text"]
+"""What a backbone works on: a brain then finds the single ones in whatever it is given, such as a folder."""
 
 Pool = Literal["average", "first"]
 """What becomes of (N, T, D) tokens: their average, or the first (the class token)."""
@@ -31,6 +32,9 @@ class Backbone(Protocol):
         name: what people call it; not part of the fingerprint.
         width: D.
         fingerprint: SHA-256 of everything its features depend on: equal fingerprints, equal features.
+
+    One that also has an attribute `takes` is given single pictures, texts or rows out of files and folders; one that
+    has none is handed the inputs as they are, one after the other.
     """
 
     name: str
@@ -43,14 +47,16 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class Stored(Backbone, Protocol):
-    """A backbone that a bundle can hold: a few JSON values and at most one file.
+    """A backbone that can be saved in a bundle: a few JSON values and at most one file.
 
     Attributes:
-        kind: its key in `engram.features.backbones.KINDS`.
+        kind: its key in `engram.features.backbones.BACKBONES`.
+        takes: what it works on.
         network_file: the name of that file, or None where `config` says all.
     """
 
     kind: ClassVar[str]
+    takes: Takes
     network_file: ClassVar[str | None]
 
     def config(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from engram.features.backbones.backbone import Features, Progress, Stored
+from engram.features.backbones.backbone import Backbone, Features, Stored, Takes
 from engram.features.backbones.bundle_folder import (
     packed,
     parts_from,
@@ -31,6 +31,7 @@ from engram.features.backbones.preprocessing import Preprocessing
 from engram.inputs.sketch import Sketches
 from engram.inputs.vectors import as_covariance, check_varies
 from engram.learner import DamagedError, FloatArray, InputError
+from engram.progress import Progress
 
 STEP = 2.0**-12
 """Quantisation step for features of unit length."""
@@ -60,7 +61,7 @@ class Bundle:
     (True, 3, False)
     """
 
-    backbone: Stored
+    backbone: Backbone
     mean: FloatArray
     covariance: FloatArray | None = None
     step: float = STEP
@@ -97,12 +98,17 @@ class Bundle:
         """D, the width of a feature vector."""
         return self.backbone.width
 
+    @property
+    def takes(self) -> Takes | None:
+        """What its backbone works on; None where it does not say: it is given inputs as they are."""
+        return getattr(self.backbone, "takes", None)
+
     def features(self, inputs: Any, progress: Progress | None = None) -> Features:
         """The backbone's features, (N, D) float32, not yet normalised."""
         return self.backbone.features(inputs, progress)
 
     @classmethod
-    def bare(cls, backbone: Stored, *, step: float = STEP, normalise: bool = True) -> Self:
+    def bare(cls, backbone: Backbone, *, step: float = STEP, normalise: bool = True) -> Self:
         """A bundle that was never measured: mean zero, no covariance."""
         return cls(backbone, np.zeros(backbone.width), None, step, normalise)
 
@@ -124,7 +130,7 @@ class Bundle:
     @classmethod
     def measure(
         cls,
-        backbone: Stored,
+        backbone: Backbone,
         inputs: Iterable[Any],
         labels: Iterable[Any] | None,
         *,
@@ -156,7 +162,7 @@ class Bundle:
         return cls.of_statistics(backbone, statistics, step)
 
     @classmethod
-    def of_statistics(cls, backbone: Stored, statistics: FeatureStatistics, step: float = STEP) -> Self:
+    def of_statistics(cls, backbone: Backbone, statistics: FeatureStatistics, step: float = STEP) -> Self:
         """The bundle of a backbone whose features were measured. Raises InputError where nothing varies in a class."""
         covariance = statistics.covariance()
         if covariance is not None:
@@ -184,9 +190,16 @@ class Bundle:
         write_folder(Path(folder), self.files(), overwrite=overwrite)
 
     def files(self) -> dict[str, bytes]:
-        """What `save` writes: the content of each file by its name."""
+        """What `save` writes: the content of each file by its name.
+
+        Raises:
+            InputError: the backbone says neither its kind nor how it is restored.
+        """
+        if not isinstance(self.backbone, Stored):
+            raise InputError(f"Backbone {self.name!r} cannot be saved: it needs kind, takes, network_file, config(), "
+                             "network() and restore(), as engram.features.backbones.backbone.Stored has them.")
         record = {
-            "name": self.name, "kind": self.backbone.kind, "config": self.backbone.config(),
+            "name": self.name, "kind": self.backbone.kind, "takes": self.takes, "config": self.backbone.config(),
             "width": self.width, "step": self.step, "normalise": self.normalise, "fingerprint": self.fingerprint,
         }
         if self.freedom is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from engram.features.backbones import KINDS
+from engram.features.backbones import BACKBONES
 from engram.files import making_folder, write_atomically
 from engram.inputs.sketch import Sketches
 from engram.learner import DamagedError, FloatArray, InputError
@@ -127,12 +126,11 @@ def _check_files(record: dict[str, Any], contents: dict[str, bytes]) -> None:
 def parts_from(record: dict[str, Any]) -> tuple[str, Any, dict[str, Any], float, bool, str]:
     """Name, backbone class, configuration, step, normalisation and fingerprint out of a record."""
     try:
-        module, _, kind = KINDS[record["kind"]].partition(":")
+        kind = BACKBONES[record["kind"]]
         step, normalise = float(record["step"]), record["normalise"]
         if not isinstance(normalise, bool) or not isinstance(record["config"], dict):
             raise TypeError("values of another type")
-        found = getattr(import_module(module), kind)
-        return str(record["name"]), found, record["config"], step, normalise, str(record["fingerprint"])
+        return str(record["name"]), kind.load(), record["config"], step, normalise, str(record["fingerprint"])
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"A bundle of a kind that this version does not know: {error}") from error
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from engram.features.backbones.backbone import Pool, Progress
+from engram.features.backbones import BACKBONES
+from engram.features.backbones.backbone import Pool
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.bundle_folder import RECORD, read_folder, read_record, statistics_from
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import Preprocessing
 from engram.inputs.images import scan
 from engram.learner import DamagedError, EngramError, InputError
+from engram.progress import Progress
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -27,6 +29,12 @@ class Entry:
     name: str
     folder: Path
     origin: Literal["yours", "packaged"]
+
+
+def built_in(name: str) -> Bundle | None:
+    """The bundle of a backbone that needs no file, such as "descriptor"; None where none is called so."""
+    row = BACKBONES.get(name)
+    return Bundle.bare(row.load()()) if row is not None and row.ready else None
 
 
 def packaged_folder() -> Path:
@@ -172,17 +180,21 @@ def inspect(source: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def listing() -> list[dict[str, Any]]:
-    """One line per bundle, as JSON values; a damaged one is listed with its `problem`."""
-    lines = []
+    """One line per bundle or built-in backbone, as JSON values; a damaged bundle is listed with its `problem`."""
+    lines: list[dict[str, Any]] = [
+        {"name": name, "origin": "built in", "folder": None, "kind": name, "takes": row.takes[0]}
+        for name, row in BACKBONES.items() if row.ready
+    ]
     for entry in entries():
         line: dict[str, Any] = {"name": entry.name, "origin": entry.origin, "folder": str(entry.folder)}
         try:
             record = read_record(entry.folder)
-            line |= {"kind": record["kind"], "fingerprint": record["fingerprint"]}
+            takes = record.get("takes", BACKBONES[record["kind"]].takes[0])  # earlier versions did not say
+            line |= {"kind": record["kind"], "takes": takes, "fingerprint": record["fingerprint"]}
         except (EngramError, DamagedError, KeyError) as error:
             line["problem"] = str(error)
         lines.append(line)
-    return lines
+    return sorted(lines, key=lambda line: str(line["name"]))
 
 
 def checked_name(name: str) -> str:

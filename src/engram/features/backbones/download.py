@@ -6,7 +6,6 @@ import hashlib
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
@@ -15,9 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from engram.files import create, make_folder, put_in_place
 from engram.learner import DamagedError, InputError
-
-Progress = Callable[[int, int | None], None]
-"""Called with how many bytes there are, and how many there will be if that is known."""
+from engram.progress import Progress
 
 CHUNK = 1 << 18
 HOPS = 5

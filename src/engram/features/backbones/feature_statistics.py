@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from engram.features.backbones.backbone import Backbone, Features, Progress, batched
+from engram.features.backbones.backbone import Backbone, Features, batched
 from engram.inputs.sketch import Sketches, sketches
 from engram.inputs.vectors import as_labels, unit_length
 from engram.learner import FloatArray, InputError, Label
+from engram.progress import Progress
 
 MISSING = object()
 

@@ -14,9 +14,10 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from engram.features.backbones.backbone import Features, Progress, fingerprint_of, in_batches
+from engram.features.backbones.backbone import Features, Takes, fingerprint_of, in_batches
 from engram.inputs.text import as_texts
 from engram.learner import DamagedError, InputError
+from engram.progress import Progress
 
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.intp]
@@ -60,6 +61,7 @@ class HashedNgrams:
     """
 
     kind: ClassVar[str] = "hashed-ngrams"
+    takes: Takes = "text"
     network_file: ClassVar[str | None] = None
 
     def __init__(

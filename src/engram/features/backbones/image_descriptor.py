@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from engram.features.backbones.backbone import Features, Progress, count, fingerprint_of, in_batches
+from engram.features.backbones.backbone import Features, Takes, count, fingerprint_of, in_batches
 from engram.features.backbones.preprocessing import Preprocessing
 from engram.inputs.images import each
 from engram.learner import DamagedError, FloatArray
+from engram.progress import Progress
 
 _SIDE = 64
 _GRADIENTS = ((6, 9, np.pi), (4, 16, 2 * np.pi))  # cells a side, orientations, period of the angle
@@ -32,6 +33,7 @@ class DescriptorBackbone:
     """
 
     kind: ClassVar[str] = "descriptor"
+    takes: Takes = "pictures"
     network_file: ClassVar[str | None] = None
     width = sum(n * n * bins for n, bins, _ in _GRADIENTS) + 16 + sum(
         n * n * (_HUES + _LIGHTS + _CHROMAS) for n in _COLOURS

@@ -11,13 +11,22 @@ from typing import Any, ClassVar, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from engram.features.backbones.backbone import Features, Pool, Progress, count, fingerprint_of, in_batches, pooled
+from engram.features.backbones.backbone import (
+    Features,
+    Pool,
+    Takes,
+    count,
+    fingerprint_of,
+    in_batches,
+    pooled,
+)
 from engram.features.backbones.onnx_graph import check_self_contained
 from engram.features.backbones.onnx_graph import cut as cut_network
 from engram.features.backbones.preprocessing import Preprocessing
 from engram.inputs.images import each
 from engram.inputs.vectors import as_vectors
 from engram.learner import DamagedError, InputError
+from engram.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ class OnnxBackbone:
             raise InputError(f"pool is one of {get_args(Pool)}, not {pool!r}.")
         self.name = name
         self.preprocessing = preprocessing
+        self.takes: Takes = "vectors" if preprocessing is None else "pictures"
         self.cut = cut
         self.pool = pool
         self.batch = batch

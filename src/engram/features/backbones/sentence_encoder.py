@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from engram.features.backbones.backbone import Features, Pool, Progress, fingerprint_of, in_batches, pooled
+from engram.features.backbones.backbone import Features, Pool, Takes, fingerprint_of, in_batches, pooled
 from engram.features.backbones.onnx import first_line, open_session
 from engram.features.backbones.onnx_graph import check_self_contained
 from engram.inputs.text import as_texts
 from engram.inputs.word_pieces import WordPieces
 from engram.learner import DamagedError, InputError
+from engram.progress import Progress
 
 NUMBERS, MASK, KINDS = "input_ids", "attention_mask", "token_type_ids"
 
@@ -42,6 +43,7 @@ class SentenceEncoder:
     """
 
     kind: ClassVar[str] = "sentence-encoder"
+    takes: Takes = "text"
     network_file: ClassVar[str | None] = "network.onnx"
 
     def __init__(

@@ -11,13 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.extras import check, refusal
-from engram.features.backbones.backbone import Features, Pool, Progress, count, fingerprint_of, in_batches, pooled
+from engram.features.backbones.backbone import (
+    Features,
+    Pool,
+    Takes,
+    count,
+    fingerprint_of,
+    in_batches,
+    pooled,
+)
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import Preprocessing
 from engram.inputs.images import each
 from engram.inputs.vectors import as_vectors
 from engram.learner import DamagedError, InputError
 from engram.packing import pack_tensors
+from engram.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +83,7 @@ class TorchBackbone:
             raise InputError("Give the preprocessing of pictures, or the width of vectors.")
         self.name = name
         self.preprocessing = preprocessing
+        self.takes: Takes = "vectors" if preprocessing is None else "pictures"
         self.cut = cut
         self.pool = pool
         self.batch = batch

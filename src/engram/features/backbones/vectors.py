@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from engram.features.backbones.backbone import Features, Progress, fingerprint_of
+from engram.features.backbones.backbone import Features, Takes, fingerprint_of
 from engram.inputs.vectors import as_array, as_vectors
 from engram.learner import DamagedError, FloatArray, InputError
+from engram.progress import Progress
 
 _CHANCE, _LIKELY = 1e-6, 1e-3
 """Chances of an accident by which a column is told from the others: where all could stay as they are, and where not."""
@@ -34,6 +35,7 @@ class VectorBackbone:
     """
 
     kind: ClassVar[str] = "vectors"
+    takes: Takes = "vectors"
     network_file: ClassVar[str | None] = None
 
     def __init__(

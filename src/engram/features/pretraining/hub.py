@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from engram.extras import check
 from engram.features.backbones.backbone import Pool
-from engram.features.backbones.download import Progress, download
+from engram.features.backbones.download import download
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import IMAGENET, Preprocessing
-from engram.features.pretraining.cache import cache_folder
 from engram.learner import InputError
+from engram.locations import cache_folder
+from engram.progress import Progress
 
 ENDPOINT = "https://huggingface.co"
 """The environment variable HF_ENDPOINT names another, as for the hub's own programs."""

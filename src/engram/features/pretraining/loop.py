@@ -17,11 +17,9 @@ from engram.files import write_atomically
 from engram.learner import InputError
 from engram.networks.structure.denormals import denormals_flushed
 from engram.packing import pack_tensors
+from engram.progress import Progress
 
 Batch = tuple[Tensor, ...]
-Progress = Callable[[int, int, float], None]
-"""Called with the steps done, the steps in all and the last loss."""
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -99,7 +97,7 @@ def _trained(
             if not math.isfinite(loss):
                 raise InputError(f"The loss is {loss} at step {run.step}: take a lower learning rate, or no bfloat16.")
             if progress is not None and (run.step % 50 == 0 or run.step == schedule.steps):
-                progress(run.step, schedule.steps, loss)
+                progress(run.step, schedule.steps, f"loss {loss:.3f}")
             if checkpoint is not None and run.step % schedule.checkpoint_every == 0:
                 _write(run.state(), checkpoint)
             if asked_to_stop():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ from engram.features.backbones.backbone import batched
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.preprocessing import Preprocessing
 from engram.features.backbones.torch_module import TorchBackbone
-from engram.features.pretraining import RECIPES, make_recipe
-from engram.features.pretraining.cache import cache_folder, key_of
+from engram.features.pretraining import RECIPES, make_recipe, unlabelled
 from engram.features.pretraining.distillation import as_student_sees, distilled_from
-from engram.features.pretraining.families import make_network
+from engram.features.pretraining.families import FAMILIES, make_network
 from engram.features.pretraining.families.network import Embedding
 from engram.features.pretraining.loop import Schedule, train
 from engram.features.pretraining.photo_views import shown
@@ -29,6 +29,8 @@ from engram.features.pretraining.recipe import from_pictures
 from engram.files import make_folder
 from engram.inputs.images import scan
 from engram.learner import InputError
+from engram.locations import cache_folder, key_of
+from engram.progress import Progress, silent, stage
 
 ROOM = 8 / 7
 """Pictures are kept this much larger than what the network is shown, so that random crops have detail to take."""
@@ -38,9 +40,6 @@ MEASURED = 5_000
 
 MEMORY = 4_000_000_000
 """Bytes of decoded pictures, at most."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with what is done, what there is to do, and what is going on."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def pretrain(
         InputError: an unknown recipe, family or device; labels that the recipe needs and that are not there; pictures
             that cannot be read or are too many to hold in memory.
     """
-    told = progress or (lambda done, total, what: None)
+    told = progress or silent
     plan = replace(plan, teacher=teacher.fingerprint if teacher else "")
     _check(pictures, plan, device)
     names = sorted(set(pictures.labels or ["picture"]))
@@ -137,7 +136,7 @@ def pretrain(
     train(
         recipe, draw, Schedule(plan.steps, plan.learning_rate, bfloat16=plan.bfloat16, checkpoint_every=100),
         seed=plan.seed, checkpoint=checkpoint_of(plan, pixels, labels),
-        progress=lambda done, steps, loss: told(done, steps, f"training, loss {loss:.3f}"),
+        progress=stage(told, "training"),
     )
     looks = shown(plan.side) if teacher is None else as_student_sees(plan.side)
     return _bundle(recipe.network.cpu(), pictures, looks, name, told)
@@ -155,11 +154,9 @@ def checkpoint_of(plan: Plan, pixels: npt.NDArray[np.uint8], labels: Sequence[st
 def _check(pictures: Pictures, plan: Plan, device: str) -> None:
     if (plan.recipe == DISTILLATION) != bool(plan.teacher):
         raise InputError(f"The recipe {DISTILLATION} takes a teacher, a backbone of pictures; no other recipe does.")
-    if plan.recipe in RECIPES and RECIPES[plan.recipe].labelled and pictures.labels is None:
-        free = ", ".join(name for name, entry in RECIPES.items() if not entry.labelled)
-        raise InputError(
-            f"The recipe {plan.recipe} needs a folder for each class; without labels there are: {free}."
-        )
+    if plan.recipe in RECIPES and plan.recipe not in unlabelled() and pictures.labels is None:
+        raise InputError(f"The recipe {plan.recipe} needs a folder for each class; without labels there are: "
+                         f"{', '.join(unlabelled())}.")
     if plan.steps < 1 or plan.passes < 2 or not 16 <= plan.side <= 1024 or plan.learning_rate <= 0:
         raise InputError("One step or more, two passes or more, pictures of 16 to 1024 pixels, a rate above 0.")
     held = len(pictures.sources) * 3 * round(plan.side * ROOM) ** 2
@@ -173,7 +170,8 @@ def _check(pictures: Pictures, plan: Plan, device: str) -> None:
 
 def _options(plan: Plan) -> dict[str, Any]:
     options: dict[str, Any] = {} if plan.multiplier == 1 else {"multiplier": plan.multiplier}
-    return options | ({"side": plan.side, "channels": 3} if plan.family == "lenet5" else {})
+    sized = "side" in signature(FAMILIES.load(plan.family)).parameters
+    return options | ({"side": plan.side, "channels": 3} if sized else {})
 
 
 def _decoded(sources: Sequence[Any], side: int, told: Progress) -> npt.NDArray[np.uint8]:
@@ -195,7 +193,7 @@ def _bundle(network: nn.Module, pictures: Pictures, preprocessing: Preprocessing
     sources = [pictures.sources[i] for i in places]
     return Bundle.measure(
         backbone, sources, labels, chunk=64,
-        progress=lambda done, total: told(done, total or len(sources), "measuring features"),
+        progress=lambda done, total, what="": told(done, total or len(sources), "measuring features"),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,8 +113,7 @@ def recognised(state: Mapping[str, Tensor], family: str | None = None) -> tuple[
     Raises:
         InputError: no family fits; says what the nearest one lacks.
     """
-    if family is not None and family not in FAMILIES:
-        raise InputError(f"No family {family!r}. There are: {', '.join(FAMILIES)}.")
+    family = None if family is None else FAMILIES.name_of(family)
     given = {key: tuple(value.shape) for key, value in state.items() if not key.endswith(COUNTER)}
     channels = next((shape[1] for shape in given.values() if len(shape) == 4), 3)
     nearest: tuple[int, str, list[str]] | None = None
@@ -152,7 +152,7 @@ def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _candidates(family: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in FAMILIES if family is None else (family,):
         yield name, {}
-        if name in ("simplenet", "mobilenet_v2", "resnet18", "resnet34", "resnet50"):
+        if "multiplier" in signature(FAMILIES.load(name)).parameters:
             yield from ((name, {"multiplier": multiplier}) for multiplier in MULTIPLIERS[1:])
 
 

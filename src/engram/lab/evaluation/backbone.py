@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,13 +14,11 @@ from engram.inputs.images import scan
 from engram.lab.evaluation.few_shot import few_shot
 from engram.lab.evaluation.intervals import Interval, interval
 from engram.learner import InputError
+from engram.progress import Progress, silent, stage
 
 SHOTS = (1, 5, 14)
 UNKNOWN = 0.3
 """Share of the classes that stands for the unknown in each split."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with what is done, what there is to do, and what is going on."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +73,14 @@ def evaluate_backbone(
     chosen = tuple(shots) if shots is not None else tuple(count for count in SHOTS if count < fewest)
     if not chosen or min(chosen) < 1 or splits < 1:
         raise InputError("One shot or more, one split or more; every class needs a picture more than there are shots.")
-    told = progress or (lambda done, total, what: None)
-    features = bundle.features(paths, lambda done, total: told(done, total or len(paths), "looking at pictures"))
+    told = progress or silent
+    features = bundle.features(paths, stage(told, "looking at pictures"))
     classes = len(set(labels))
     found = few_shot(
         features, labels,
         partial(FastHead, bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise),
         shots=chosen, splits=splits, unknown=UNKNOWN if classes > 2 else 0.0, seed=seed,
-        progress=lambda done, total: told(done, total, "teaching and asking"),
+        progress=stage(told, "teaching and asking"),
     )
     return BackboneQuality(
         classes, len(paths), chosen, tuple(interval(column) for column in found.accuracy.T),

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from engram.lab.evaluation.evaluate import Progress, Rebuild, evaluate, require_stream
+from engram.lab.evaluation.evaluate import Rebuild, evaluate, require_stream
 from engram.lab.evaluation.intervals import interval
 from engram.lab.evaluation.plots import canvas, draw_curves, draw_matrix
 from engram.lab.evaluation.report import Report
 from engram.lab.streams.stream import Stream
 from engram.learner import InputError, Learner
+from engram.progress import Progress
 
 PERCENT = ("accuracy", "any-time", "forgetting", "BWT", "FWT")
 MATRICES = 4
@@ -138,7 +139,11 @@ def _part(progress: Progress | None, place: int, count: int, who: str) -> Progre
     if progress is None:
         return None
     told = progress
-    return lambda done, total, what: told(round(1000 * (place + done / total) / count), 1000, f"{who}: {what}")
+
+    def of_part(done: int, total: int | None, what: str = "") -> None:
+        told(round(1000 * (place + done / (total or 1)) / count), 1000, f"{who}: {what}")
+
+    return of_part
 
 
 def _cell(name: str, values: list[float]) -> str | None:

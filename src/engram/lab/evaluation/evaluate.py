@@ -18,9 +18,7 @@ from engram.lab.evaluation.checkpoint import AGAIN, Checkpoint, digest
 from engram.lab.evaluation.report import Cost, Report
 from engram.lab.streams.stream import Examples, Experience, Stream
 from engram.learner import Bounded, InputError, Label, LabelError, Learner, Saves, State
-
-Progress = Callable[[int, int, str], None]
-"""Called with what is done, what there is to do, and what is going on."""
+from engram.progress import Progress
 
 Rebuild = Callable[[State], Learner]
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from engram.heads.fast import FastHead
 from engram.lab.evaluation.measures import accuracy, auroc
 from engram.learner import FloatArray, InputError, Label
+from engram.progress import Progress
 
-Progress = Callable[[int, int], None]
 MakeHead = Callable[[], FastHead]
 
 

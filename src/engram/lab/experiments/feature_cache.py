@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engram.features.pretraining.cache import cache_folder
 from engram.files import make_folder, writing
+from engram.locations import cache_folder
 
 
 class Featurer(Protocol):

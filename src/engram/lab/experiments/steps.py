@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import engram
-from engram.features.pretraining.cache import cache_folder, cached, key_of
 from engram.files import write_atomically
 from engram.lab.experiments.result import Values, plain, write_json
+from engram.locations import cache_folder, cached, key_of
 from engram.packing import pack_tensors
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ import torch
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import DIGITS
-from engram.features.pretraining.loop import Progress, Schedule
+from engram.features.pretraining.loop import Schedule
 from engram.features.pretraining.onnx_network import to_onnx
 from engram.lab.data_sets.digits import WITHHELD, digits
 from engram.lab.recipes.digit_recipe import DigitRecipe, as_tensor, pretrain_digits
+from engram.progress import Progress
 
 FOLDER = Path(__file__).parents[2] / "features" / "backbones" / "data" / "digits"
 INK = 16
@@ -52,8 +53,8 @@ def main() -> None:
     """Train, and write the bundle into the package, or into the folder that is given."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
 
-    def progress(done: int, steps: int, loss: float) -> None:
-        print(f"\r{done}/{steps} steps, loss {loss:.3f}", end="", flush=True)
+    def progress(done: int, steps: int | None, what: str = "") -> None:
+        print(f"\r{done}/{steps} steps, {what}", end="", flush=True)
 
     torch.set_num_threads(1)
     bundle = demo_bundle(progress=progress)

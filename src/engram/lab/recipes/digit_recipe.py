@@ -19,13 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engram.features.pretraining.loop import Progress, Schedule, train
+from engram.features.pretraining.loop import Schedule, train
 from engram.features.pretraining.supervised_contrastive import supervised_contrastive
 from engram.lab.recipes.character_network import CharacterNetwork, CosineClassifier
 from engram.lab.recipes.composite_classes import compose, whole_class
 from engram.lab.recipes.views import Views
 from engram.learner import InputError
 from engram.networks.augmentation import Affine
+from engram.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ from safetensors.torch import load_file
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import MNIST
-from engram.features.pretraining.cache import cache_folder, cached, key_of
-from engram.features.pretraining.loop import Progress
 from engram.features.pretraining.onnx_network import to_onnx
 from engram.files import write_atomically, writing
 from engram.lab.data_sets.mnist import Mnist, mnist
 from engram.lab.recipes.digit_recipe import DigitRecipe, TrainedDigits, pretrain_digits, untrained
 from engram.lab.recipes.views import SIX_VIEWS
 from engram.learner import InputError
+from engram.locations import cache_folder, cached, key_of
 from engram.packing import pack_tensors
+from engram.progress import Progress
 
 PRETRAINING = 50_000
 """Training images before this one train backbones; the others teach heads and were never seen."""

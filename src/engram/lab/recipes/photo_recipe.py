@@ -21,16 +21,16 @@ from torch import Tensor
 
 from engram.features.backbones.mobilenet_v2 import WIDTH, classifier, load
 from engram.features.backbones.onnx import OnnxBackbone
-from engram.features.pretraining.cache import cache_folder, cached, key_of
 from engram.features.pretraining.distillation import Distillation, Target, taught
 from engram.features.pretraining.families.resnet import small_resnet
-from engram.features.pretraining.loop import Batch, Progress, Schedule, train
+from engram.features.pretraining.loop import Batch, Schedule, train
 from engram.features.pretraining.photo_augmentation import RandomView, Recolour, View
 from engram.features.pretraining.recipe import Draw
 from engram.files import make_folder, write_atomically, writing
 from engram.lab.data_sets.tiny_imagenet import TinyPictures, tiny_imagenet
-from engram.locations import locate
+from engram.locations import cache_folder, cached, key_of, locate
 from engram.packing import pack_tensors
+from engram.progress import Progress
 
 WEIGHTS = "mobilenetv2_1.0_224_int8.npz"
 HOW = f"put {WEIGHTS} (MobileNetV2 1.0 at 224 pixels, int8, one array per convolution) into a folder named 'weights'"
@@ -214,8 +214,8 @@ def main() -> None:
     """Train, or continue."""
     start = time.monotonic()
 
-    def progress(done: int, steps: int, loss: float) -> None:
-        print(f"{time.monotonic() - start:7.0f} s  {done}/{steps} steps, loss {loss:.3f}", flush=True)
+    def progress(done: int, steps: int | None, what: str = "") -> None:
+        print(f"{time.monotonic() - start:7.0f} s  {done}/{steps} steps, {what}", flush=True)
 
     torch.set_num_threads(1)
     print(trained_photos(progress=progress))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from engram import __version__
-from engram.brain.examples import DESCRIPTOR
 from engram.features.backbones.catalogue import listing
 from engram.server import schemas
 from engram.server.bodies import read_model
@@ -33,8 +30,8 @@ async def list_brains(caller: Asker, context: In) -> Response:
 async def list_backbones(caller: Asker, context: In) -> Response:
     """The backbones that a new brain can stand on."""
     found = await context.workers.look(listing)
-    kinds = {DESCRIPTOR: "descriptor"} | {line["name"]: line["kind"] for line in found if "problem" not in line}
-    return reply(Backbones(backbones=[Backbone(name=name, takes=_takes(kind)) for name, kind in kinds.items()]))
+    takes = {line["name"]: line["takes"] for line in found if "problem" not in line}
+    return reply(Backbones(backbones=[Backbone(name=name, takes=what) for name, what in takes.items()]))
 
 
 @router.post("/v1/brains", status_code=201, response_model=schemas.Brain, openapi_extra=json_body(Create))
@@ -55,10 +52,3 @@ async def swap(caller: Admin, served: Served, context: In) -> Response:
     await context.workers.write(served.swap)
     context.log.write("swapped", brain=served.name, seq=served.seq)
     return reply(schemas.Brain(**served.summary()), served.seq)
-
-
-def _takes(kind: str) -> Literal["pictures", "vectors", "text"]:
-    """What a kind of backbone works on."""
-    if kind in ("hashed-ngrams", "sentence-encoder"):
-        return "text"
-    return "vectors" if kind == "vectors" else "pictures"

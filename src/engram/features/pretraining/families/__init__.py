@@ -6,44 +6,68 @@ Every module turns images (N, channels, H, W) into logits when it is called, and
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from engram.learner import InputError
+from engram.extension import Extension, Table
 
 if TYPE_CHECKING:
     from engram.features.pretraining.families.network import Network
 
 
-class Family(NamedTuple):
-    """Where a family's maker is, and the pictures it is usually shown.
+@dataclass(frozen=True, kw_only=True)
+class Family(Extension):
+    """A row of `FAMILIES`: its function takes classes=, channels= and options of its own.
 
     Attributes:
-        maker: "module:function"; the function takes classes=, channels= and options of its own.
         side: of the square pictures it was published with.
         layers: where else it can be cut than at its features, from the first to the last.
     """
 
-    maker: str
     side: int
     layers: tuple[str, ...]
 
 
 HOME = "engram.features.pretraining.families."
 STAGES = ("layer1", "layer2", "layer3")
-FAMILIES = {
-    "lenet5": Family(HOME + "lenet:lenet5", 32, ("conv1", "conv2", "fc1")),
-    "simplenet": Family(HOME + "simplenet:simplenet", 32, ("features.12", "features.23", "features.31", "features.36")),
-    "squeezenet1_1": Family(HOME + "squeezenet:squeezenet1_1", 224,
-                            ("features.4", "features.7", "features.10")),
-    "mobilenet_v2": Family(HOME + "mobilenet_v2:mobilenet_v2", 224,
-                           ("features.6", "features.13", "features.17")),
-    "resnet18": Family(HOME + "resnet:resnet18", 224, STAGES),
-    "resnet34": Family(HOME + "resnet:resnet34", 224, STAGES),
-    "resnet50": Family(HOME + "resnet:resnet50", 224, STAGES),
-    "small_resnet": Family(HOME + "resnet:small_resnet", 96, STAGES),
-}
-"""Every family by its name in the model zoos; each module is imported when it is asked for."""
+FAMILIES = Table("family", {
+    "lenet5": Family(
+        path=HOME + "lenet:lenet5", takes=("pictures",), needs=("train",), side=32,
+        layers=("conv1", "conv2", "fc1"), summary="two convolutions, three full layers", source="LeCun et al. 1998",
+    ),
+    "simplenet": Family(
+        path=HOME + "simplenet:simplenet", takes=("pictures",), needs=("train",), side=32,
+        layers=("features.12", "features.23", "features.31", "features.36"),
+        summary="thirteen plain convolutions", source="Hasanpour et al. 2016",
+    ),
+    "squeezenet1_1": Family(
+        path=HOME + "squeezenet:squeezenet1_1", takes=("pictures",), needs=("train",), side=224,
+        layers=("features.4", "features.7", "features.10"),
+        summary="few weights: squeeze, then expand", source="Iandola et al. 2016",
+    ),
+    "mobilenet_v2": Family(
+        path=HOME + "mobilenet_v2:mobilenet_v2", takes=("pictures",), needs=("train",), side=224,
+        layers=("features.6", "features.13", "features.17"),
+        summary="inverted residuals, for small devices", source="Sandler et al. 2018",
+    ),
+    "resnet18": Family(
+        path=HOME + "resnet:resnet18", takes=("pictures",), needs=("train",), side=224, layers=STAGES,
+        summary="residual network of 18 layers", source="He et al. 2016",
+    ),
+    "resnet34": Family(
+        path=HOME + "resnet:resnet34", takes=("pictures",), needs=("train",), side=224, layers=STAGES,
+        summary="residual network of 34 layers", source="He et al. 2016",
+    ),
+    "resnet50": Family(
+        path=HOME + "resnet:resnet50", takes=("pictures",), needs=("train",), side=224, layers=STAGES,
+        summary="residual network of 50 layers, with bottlenecks", source="He et al. 2016",
+    ),
+    "small_resnet": Family(
+        path=HOME + "resnet:small_resnet", takes=("pictures",), needs=("train",), side=96, layers=STAGES,
+        summary="residual network for pictures of 96 pixels or fewer",
+    ),
+})
+"""Every family by its name in the model zoos. To add one: a file in this folder, and a row here."""
 
 
 def make_network(name: str, classes: int = 1000, *, seed: int | None = None, **options: Any) -> Network:
@@ -58,12 +82,12 @@ def make_network(name: str, classes: int = 1000, *, seed: int | None = None, **o
     Raises:
         InputError: no such family, or an option that it does not have.
     """
+    maker = FAMILIES.load(name)
+
     import torch
 
-    if name not in FAMILIES:
-        raise InputError(f"No family {name!r}. There are: {', '.join(FAMILIES)}.")
-    module, _, function = FAMILIES[name].maker.partition(":")
-    maker = getattr(import_module(module), function)
+    from engram.learner import InputError
+
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)

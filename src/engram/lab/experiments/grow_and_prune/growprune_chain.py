@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from engram.features.pretraining.cache import cache_folder
 from engram.files import make_folder, write_atomically
 from engram.lab.evaluation.plots import canvas, draw_curves
 from engram.lab.experiments.experiment import Progress, part
@@ -20,6 +19,7 @@ from engram.lab.experiments.grow_and_prune.growprune_published import Table, ste
 from engram.lab.experiments.result import Values, plain
 from engram.lab.streams import Stream, channels_first, data_incremental, data_set
 from engram.learner import EngramError
+from engram.locations import cache_folder
 from engram.networks.strategies.dynamic_sparse_training import DynamicSparseTraining
 from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.networks.strategies.nest import NeST

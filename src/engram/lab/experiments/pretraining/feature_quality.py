@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.features.backbones.feature_statistics import FeatureStatistics
-from engram.features.pretraining import RECIPES
+from engram.features.pretraining import RECIPES, unlabelled
 from engram.heads.fast import FastHead
 from engram.lab.evaluation.correlation import correlation
 from engram.lab.evaluation.few_shot import few_shot
@@ -218,7 +218,7 @@ def five_shots(config: Config, recipe: str, seed: int) -> FloatArray:
 def correlations(found: Mapping[str, Mapping[str, Values]]) -> Values:
     """Linear probe against five shots on each target, over all networks of a seed and over those with labels."""
     values: Values = {}
-    for suffix, allowed in (("", set(RECIPES)), ("-with-labels", {r for r, e in RECIPES.items() if e.labelled})):
+    for suffix, allowed in (("", set(RECIPES)), ("-with-labels", set(RECIPES) - {*unlabelled()})):
         networks = [cells[recipe] for cells in found.values() for recipe in cells if recipe in allowed]
         if len(networks) < 4:
             continue

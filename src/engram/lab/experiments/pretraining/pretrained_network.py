@@ -14,15 +14,16 @@ from torch import Tensor, nn
 
 from engram.features.backbones.backbone import pooled
 from engram.features.pretraining import make_recipe
-from engram.features.pretraining.cache import cache_folder, cached, key_of
 from engram.features.pretraining.families import FAMILIES, make_network
 from engram.features.pretraining.families.network import Network
-from engram.features.pretraining.loop import Progress, Schedule, train
+from engram.features.pretraining.loop import Schedule, train
 from engram.features.pretraining.photo_views import normalised
 from engram.features.pretraining.recipe import from_pictures
 from engram.files import make_folder, write_atomically
 from engram.lab.experiments.pretraining.small_pictures import SmallPictures, small_pictures
+from engram.locations import cache_folder, cached, key_of
 from engram.packing import pack_tensors
+from engram.progress import Progress
 
 BATCH = 100
 HELD_OUT = 50

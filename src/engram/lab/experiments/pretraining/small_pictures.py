@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.features.backbones.preprocessing import Preprocessing
-from engram.features.pretraining.cache import cache_folder
 from engram.files import make_folder, writing
 from engram.lab.data_sets.omniglot import DRAWINGS, omniglot
 from engram.lab.data_sets.photos import NEAR, NOVEL, photos
 from engram.lab.data_sets.steel_defects import steel_defects
 from engram.lab.data_sets.tiny_imagenet import tiny_imagenet
+from engram.locations import cache_folder
 
 CHARACTERS = 50
 """So many of Omniglot's evaluation characters, drawn once and for all."""
