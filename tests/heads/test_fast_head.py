@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.heads.fast import FastHead
-from engram.heads.fast.judgement import holders, judge
+from engram.heads.fast.judgement import Fits, holders, judge
 from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.metric import middle_of
 from engram.learner import DamagedError, InputError, LabelError, MeldError, NotTaughtError
@@ -127,7 +127,8 @@ def test_leave_one_out_in_closed_form_agrees_with_really_leaving_each_out(protot
     readout = head._readout
     discriminant, sample = readout.discriminant(), readout.sample()
     leave_out = LeaveOut(discriminant.metric, discriminant.classes(), sample)
-    judged = judge(discriminant, readout.episodes, leave_out, "prototypes" if prototypes else "cosine", raw=False)
+    kind = "prototypes" if prototypes else "cosine"
+    judged = judge(discriminant, readout.episodes, leave_out, Fits.none(), kind, raw=False)
     centres = judged.reader.centres if prototypes else judged.classes
     middle = judged.classes.middle
     holder = holders(readout.episodes, sample) if prototypes else sample.truth

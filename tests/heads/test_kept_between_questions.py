@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from engram.heads.fast import FastHead
+from engram.heads.fast.judgement import Fits
+from engram.heads.fast.kernel import Kernels
 from engram.heads.fast.products import KeptProducts, Products
 from engram.heads.fast.sample import Sampler
 
@@ -55,3 +57,19 @@ def test_products_are_those_made_anew():
                 np.testing.assert_allclose(mine, theirs, atol=1e-10 * scale)
             grouped += not sample.single
     assert grouped > 20
+
+
+def test_kernels_and_regressions_are_those_fitted_anew():
+    """Equal but for rounding: what is known and what is called what is the same."""
+    head = FastHead(step=0.01, normalise=False)
+    for step, _ in enumerate(taught_and_forgotten(head, steps=90)):
+        if step > 40 and step % 3:
+            readout = head._readout
+            sample = readout.sample()
+            for mine, theirs in zip(readout._fits, Fits.none(), strict=True):
+                ask = "best" if isinstance(mine, Kernels) else "of"
+                (one, left), (other, anew) = (getattr(some, ask)(head.sums, readout.episodes, sample)
+                                              for some in (mine, theirs))
+                np.testing.assert_allclose(left, anew, atol=1e-6)
+                np.testing.assert_allclose(one.scores(sample.rows, None, None), other.scores(sample.rows, None, None),
+                                           atol=1e-6)

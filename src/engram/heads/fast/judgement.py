@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from engram.heads.fast.discriminant import Discriminant
 from engram.heads.fast.episodes import Episodes
-from engram.heads.fast.kernel import MOST_FEATURES, WIDTHS, Kernel
+from engram.heads.fast.kernel import MOST_FEATURES, Kernels
 from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.metric import Centres, Comparison
 from engram.heads.fast.novelty import Novelty, Scores
 from engram.heads.fast.reading import ByClass, ByPrototype, Reader, ReadOutKind, resemblance, score
-from engram.heads.fast.regression import by_regression, cost
+from engram.heads.fast.regression import Regression, cost
 from engram.heads.fast.sample import Sample
 from engram.heads.fast.temperature import Tempered, temper
 from engram.heads.head import Positions
@@ -53,13 +55,30 @@ class Judgement:
     scores: FloatArray
 
 
+class Fits(NamedTuple):
+    """Read-outs that are fitted to single examples: kept up to date, for made anew they take long."""
+
+    kernels: Kernels
+    regression: Regression
+
+    @classmethod
+    def none(cls) -> Fits:
+        return cls(Kernels(), Regression())
+
+    def copy(self) -> Fits:
+        """Others that know the same."""
+        return Fits(self.kernels.copy(), copy(self.regression))
+
+
 def judge(
-    discriminant: Discriminant, episodes: Sequence[Episodes], leave_out: LeaveOut, kind: ReadOutKind, raw: bool
+    discriminant: Discriminant, episodes: Sequence[Episodes], leave_out: LeaveOut, fits: Fits, kind: ReadOutKind,
+    raw: bool,
 ) -> Judgement:
     """Find out.
 
     Args:
         leave_out: the sample beside the class means.
+        fits: what was fitted before, which is brought up to date.
         kind: "auto" or "class" to choose; else it is given.
         raw: whether the features are raw readings.
     """
@@ -70,7 +89,7 @@ def judge(
     chosen: tuple[ReadOutKind, Reader, FloatArray, Tempered] | None = None
     some = slice(None) if left.all() else np.flatnonzero(left)
     for candidate in kinds if left.sum() >= _ENOUGH else kinds[:1]:
-        reader, scores = _candidate(candidate, discriminant, episodes, leave_out, by_class)
+        reader, scores = _candidate(candidate, discriminant, episodes, leave_out, by_class, fits)
         found = temper(scores[some], sample.truth[some]) if left.sum() >= _ENOUGH else Tempered(0.1, np.zeros(0))
         if chosen is None or found.better_than(chosen[3], _errors(candidate, int(left.sum()))):
             chosen = candidate, reader, scores, found
@@ -104,7 +123,7 @@ def _kinds(
 
 def _candidate(
     kind: ReadOutKind, discriminant: Discriminant, episodes: Sequence[Episodes], leave_out: LeaveOut,
-    by_class: Comparison,
+    by_class: Comparison, fits: Fits,
 ) -> tuple[Reader, FloatArray]:
     """A read-out, and the scores that it gives the sample, each example left out."""
     if kind == "prototypes":
@@ -112,13 +131,9 @@ def _candidate(
         comparison = leave_out.compare(centres, holders(episodes, leave_out.sample))
         return ByPrototype(centres), centres.best(comparison.cosines)
     if kind == "kernel":
-        kernels = [Kernel.of(discriminant.sums, episodes, width) for width in WIDTHS]
-        left = [kernel.left_out(leave_out.sample) for kernel in kernels]
-        fits = [temper(scores, leave_out.sample.truth).losses.mean() for scores in left]
-        best = int(np.argmin(fits))
-        return kernels[best], left[best]
+        return fits.kernels.best(discriminant.sums, episodes, leave_out.sample)
     if kind == "logistic":
-        return by_regression(discriminant.sums, episodes, leave_out.sample)
+        return fits.regression.of(discriminant.sums, episodes, leave_out.sample)
     return ByClass(kind), score(by_class, kind, discriminant.freedom)
 
 

@@ -19,7 +19,7 @@ from engram.heads.exact_sums import ExactSums
 from engram.heads.fast.discriminant import Change, Discriminant
 from engram.heads.fast.episodes import Episodes, Rows
 from engram.heads.fast.exclusion import Exclusion
-from engram.heads.fast.judgement import Judgement, judge
+from engram.heads.fast.judgement import Fits, Judgement, judge
 from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.novelty import Novelty
 from engram.heads.fast.products import KeptProducts
@@ -65,6 +65,7 @@ class ReadOut:
         self._judgement: Judgement | None = None
         self._reading: Reading | None = None
         self._products = KeptProducts()
+        self._fits = Fits.none()
         self.version = 0
         self._stamp = object()
         self._born: _Born | None = None
@@ -75,6 +76,7 @@ class ReadOut:
         made.sums, made.episodes, made._queue = sums, episodes, list(self._queue)
         made._discriminant = self._discriminant and self._discriminant.copy(sums)
         made._sampler, made._products = copy(self._sampler), copy(self._products)
+        made._fits = self._fits.copy()
         made._born = _Born(self._stamp, self.version, None if self._discriminant is None else len(self._queue))
         made.regrouped()
         made.version = self.version
@@ -90,7 +92,7 @@ class ReadOut:
         self._discriminant = other._discriminant.copy(self.sums)
         self._queue = self._queue[born.queued or 0 :]
         self._waiting = sum(len(change.rows) for change in self._queue)
-        self._sampler, self._products, self._stamp = other._sampler, other._products, object()
+        self._sampler, self._products, self._fits, self._stamp = other._sampler, other._products, other._fits, object()
         if born.version == self.version:
             self._sample, self._judgement = other._sample, other._judgement
 
@@ -116,6 +118,7 @@ class ReadOut:
         """Make all anew from the sums when next asked."""
         self.regrouped()
         self._discriminant, self._queue, self._waiting, self._stamp = None, [], 0, object()
+        self._fits = Fits.none()
 
     def discriminant(self) -> Discriminant:
         """The metric, up to date with the sums."""
@@ -200,5 +203,5 @@ class ReadOut:
             classes = discriminant.classes()
             products = self._products.of(discriminant, classes, sample)
             leave_out = LeaveOut(discriminant.metric, classes, sample, products)
-            self._judgement = judge(discriminant, self.episodes, leave_out, self.kind, self.raw)
+            self._judgement = judge(discriminant, self.episodes, leave_out, self._fits, self.kind, self.raw)
         return self._judgement
