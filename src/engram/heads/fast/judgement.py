@@ -14,7 +14,7 @@ from engram.heads.fast.discriminant import Discriminant
 from engram.heads.fast.episodes import Episodes
 from engram.heads.fast.kernel import MOST_FEATURES, Kernels
 from engram.heads.fast.leave_out import LeaveOut
-from engram.heads.fast.metric import Centres, Comparison
+from engram.heads.fast.metric import Centres, Comparison, Metric
 from engram.heads.fast.novelty import Novelty, Scores
 from engram.heads.fast.reading import ByClass, ByPrototype, Reader, ReadOutKind, resemblance, score
 from engram.heads.fast.regression import Regression, cost
@@ -35,6 +35,7 @@ class Judgement:
     """Of one state of the sums and episodes.
 
     Attributes:
+        metric: A.
         classes: the class means.
         kind: the read-out that did best.
         reader: it.
@@ -45,6 +46,7 @@ class Judgement:
         scores: (M, C) that the read-out gives them, likewise.
     """
 
+    metric: Metric
     classes: Centres
     kind: ReadOutKind
     reader: Reader
@@ -56,18 +58,20 @@ class Judgement:
 
 
 class Fits(NamedTuple):
-    """Read-outs that are fitted to single examples: kept up to date, for made anew they take long."""
+    """What was fitted last time: read-outs from single examples, which are brought up to date, and where temperatures
+    are to be looked for first."""
 
     kernels: Kernels
     regression: Regression
+    temperatures: dict[ReadOutKind, float]
 
     @classmethod
     def none(cls) -> Fits:
-        return cls(Kernels(), Regression())
+        return cls(Kernels(), Regression(), {})
 
     def copy(self) -> Fits:
         """Others that know the same."""
-        return Fits(self.kernels.copy(), copy(self.regression))
+        return Fits(self.kernels.copy(), copy(self.regression), dict(self.temperatures))
 
 
 def judge(
@@ -90,13 +94,16 @@ def judge(
     some = slice(None) if left.all() else np.flatnonzero(left)
     for candidate in kinds if left.sum() >= _ENOUGH else kinds[:1]:
         reader, scores = _candidate(candidate, discriminant, episodes, leave_out, by_class, fits)
-        found = temper(scores[some], sample.truth[some]) if left.sum() >= _ENOUGH else Tempered(0.1, np.zeros(0))
+        found = Tempered(0.1, np.zeros(0))
+        if left.sum() >= _ENOUGH:
+            found = temper(scores[some], sample.truth[some], fits.temperatures.get(candidate, 1.0))
+            fits.temperatures[candidate] = found.temperature
         if chosen is None or found.better_than(chosen[3], _errors(candidate, int(left.sum()))):
             chosen = candidate, reader, scores, found
     assert chosen is not None
     novelty = _novelty(discriminant, leave_out, by_class, raw)
     name, reader, scores, found = chosen
-    return Judgement(classes, name, reader, found.temperature, novelty, sample, by_class, scores)
+    return Judgement(leave_out.metric, classes, name, reader, found.temperature, novelty, sample, by_class, scores)
 
 
 def _errors(kind: ReadOutKind, examples: int) -> float:

@@ -78,8 +78,11 @@ class Neighbours(NamedTuple):
 
     def typical(self) -> float:
         """The median squared distance of two different examples; 0 where there is one example only."""
-        different = self.distances[~self._same()]
-        return float(np.median(different)) if len(different) else 0.0
+        same, pairs = len(self.chosen), self.distances.size - len(self.chosen)
+        if not pairs:
+            return 0.0
+        middle = [same + (pairs - 1) // 2, same + pairs // 2]  # the zeros that examples have from themselves come first
+        return float(np.partition(self.distances, middle, axis=None)[middle].mean())
 
     def groups(self, reach: float) -> tuple[Positions, list[Positions]]:
         """One chosen example for each group of near-duplicates, and which of the candidates are in its group.

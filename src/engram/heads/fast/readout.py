@@ -149,7 +149,7 @@ class ReadOut:
             limits = np.array([judged.novelty.threshold(float(alpha)) for alpha in values])
             thresholds = limits[which] + judged.novelty.handicap
             calibration = Calibration(judged.temperature, self.raw, judged.novelty, alphas, thresholds)
-            known = Reading(self.discriminant().metric, judged.classes, judged.reader, calibration)
+            known = Reading(judged.metric, judged.classes, judged.reader, calibration)
             self._reading = known
         return known
 

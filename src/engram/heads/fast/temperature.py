@@ -27,8 +27,11 @@ class Tempered(NamedTuple):
         return bool(gain.mean() > errors * gain.std() / np.sqrt(len(gain)))
 
 
-def temper(scores: FloatArray, truth: npt.NDArray[np.intp]) -> Tempered:
+def temper(scores: FloatArray, truth: npt.NDArray[np.intp], near: float = 1.0) -> Tempered:
     """Fit the temperature to (M, C) scores, −inf where there is none, and the true columns.
+
+    Args:
+        near: a guess, from which the search sets out; what is found does not depend on it.
 
     The mean cost is convex in 1/T: the candidates are halved by the sign of its slope, in single precision.
 
@@ -44,11 +47,12 @@ def temper(scores: FloatArray, truth: npt.NDArray[np.intp]) -> Tempered:
     ahead -= best
     rough, roughly = ahead.astype(np.float32), best.astype(np.float32)
     costs: dict[int, float] = {}
-    low, high = 0, len(_CANDIDATES)
+    low, high, guess = 0, len(_CANDIDATES), int(np.searchsorted(_CANDIDATES, near))
     while low < high:  # the first candidate beyond which a higher temperature costs more
-        middle = (low + high) // 2
+        middle = guess if low <= guess < high and len(costs) < 2 else (low + high) // 2
         costs[middle], slope = _cost_and_slope(rough, roughly, _CANDIDATES[middle])
         low, high = (middle + 1, high) if slope > 0.0 else (low, middle)
+        guess = middle + 1 if slope > 0.0 else middle - 1
     chosen = _CANDIDATES[min((some for some in (low - 1, low) if some in costs), key=lambda some: costs[some])]
     losses = np.log(np.exp(ahead / chosen).sum(axis=0)) + best / chosen
     return Tempered(float(chosen), np.minimum(losses, _MOST))
