@@ -46,6 +46,7 @@ class ExactSums:
         self._counts = np.zeros(4)  # room for classes to come: doubled when it runs out
         self._sums = np.zeros((4, width))
         self._gram = np.zeros((width, width))
+        self._shared = False  # a copy holds the same G: who adds to it first makes one of its own
         self._pending = np.empty((_PENDING, width))  # single examples wait here for one matrix product
         self._waiting = 0
 
@@ -95,21 +96,21 @@ class ExactSums:
             if len(present) > _FEW:
                 some = some.astype(np.float64, copy=False)
                 self._add_to_classes(some, places, sign)
-                self._gram += sign * (some.T @ some)
+                self._add_to_gram(sign * (some.T @ some))
                 continue
             # which class a row is of, as further columns: one product gives G, the sums and the counts
             block = np.zeros((len(some), self.width + len(present)))
             block[:, : self.width] = some
             block[np.arange(len(some)), self.width + which] = 1.0
             product = sign * (block.T @ block)
-            self._gram += product[: self.width, : self.width]
+            self._add_to_gram(product[: self.width, : self.width])
             self.sums[present] += product[self.width :, : self.width]
             self.counts[present] += np.diagonal(product)[self.width :]
 
     def drop(self, place: int, second_moment: FloatArray) -> None:
         """Take back a whole class, whose Σxxᵀ the caller kept; later classes move up one place."""
         self.gram()
-        self._gram -= second_moment
+        self._add_to_gram(-second_moment)
         self.total -= int(self.counts[place])
         self._taught = None
         self._counts = np.delete(self._counts, place)
@@ -127,14 +128,14 @@ class ExactSums:
         np.add.at(self.counts, places, sign * other.counts)
         np.add.at(self.sums, places, sign * other.sums)
         self.gram()
-        self._gram += sign * other.gram()
+        self._add_to_gram(sign * other.gram())
 
     def gram(self) -> FloatArray:
         """G = Σxxᵀ over everything taught, (D, D)."""
         if self._waiting:
             rows = self._pending[: self._waiting]
-            self._gram += rows.T @ rows
             self._waiting = 0
+            self._add_to_gram(rows.T @ rows)
         return self._gram
 
     def means(self) -> FloatArray:
@@ -223,7 +224,12 @@ class ExactSums:
         return cls._holding(counts, sums, gram)
 
     def copy(self) -> ExactSums:
-        return self._holding(self.counts.copy(), self.sums.copy(), self.gram().copy())
+        """Another of the same contents; G is shared until one of them changes, so it costs little."""
+        made = self._holding(self.counts.copy(), self.sums.copy(), self._gram)
+        made._waiting = self._waiting
+        made._pending[: self._waiting] = self._pending[: self._waiting]
+        self._shared = made._shared = True
+        return made
 
     @classmethod
     def _holding(cls, counts: FloatArray, sums: FloatArray, gram: FloatArray) -> ExactSums:
@@ -231,6 +237,12 @@ class ExactSums:
         made.total = int(counts.sum())
         made._classes, made._counts, made._sums, made._gram = len(counts), counts, sums, gram
         return made
+
+    def _add_to_gram(self, moment: FloatArray) -> None:
+        if self._shared:
+            self._gram, self._shared = self._gram + moment, False
+        else:
+            self._gram += moment
 
     def _reserve(self, classes: int) -> None:
         if classes > len(self._counts):

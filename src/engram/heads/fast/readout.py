@@ -122,7 +122,8 @@ class ReadOut:
 
     def discriminant(self) -> Discriminant:
         """The metric, up to date with the sums."""
-        wanted = self.prior.shrinkage(self.sums, self.prior.overlap(self.sample().rows))
+        overlap = 0.0 if self.prior.measured is None else self.prior.overlap(self.sample().rows)
+        wanted = self.prior.shrinkage(self.sums, overlap)
         if self._discriminant is not None and self._discriminant.shrinkage == wanted:
             self._catch_up(self._discriminant)
             return self._discriminant
