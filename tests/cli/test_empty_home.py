@@ -151,7 +151,7 @@ def test_onnx_runtime_is_imported_in_one_place_and_its_telemetry_is_off(environm
         if (isinstance(node, ast.Import) and any(alias.name.startswith("onnxruntime") for alias in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("onnxruntime"))
     ]
-    assert importing == ["backbones/onnx.py"]
+    assert importing == ["features/backbones/onnx.py"]
     code = "import os, engram; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"

@@ -1,0 +1,216 @@
+"""Plants small faults in the code one by one, and shows that the tests of its room find them.
+
+    python tests/mutants.py [--out results/mutants.json] [--only WORD ...]
+
+Each mutant changes one place in a copy of the code; the tests of its room are run in that copy until one fails. A mutant
+that no test finds survives: then a test is missing. First the tests of each room are run in the code as it is: they must
+pass. At least 95% of the mutants must be killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from promises import ROOT, copied
+
+LONGEST = 900  # seconds for the tests of one mutant
+
+
+@dataclass(frozen=True)
+class Room:
+    """Code in which faults are planted.
+
+    Attributes:
+        name: what it is called in the result.
+        tests: those that must find every fault, the quickest first.
+        mutants: file below src/engram, the text there, once, and what takes its place.
+    """
+
+    name: str
+    tests: tuple[str, ...]
+    mutants: tuple[tuple[str, str, str], ...]
+
+
+SUMS = "heads/exact_sums.py"
+MEASURES, CONTINUAL = "lab/evaluation/measures.py", "lab/evaluation/continual.py"
+
+ROOMS = (
+    Room(
+        "exact-sums",
+        ("tests/heads/test_exact_sums.py",),
+        (
+            (SUMS, "        if self.total + more > _EXACT_EXAMPLES:", "        if self.total + more > _EXACT_EXAMPLES + 1:"),
+            (SUMS, "        if self.total + more > _EXACT_EXAMPLES:", "        if more > _EXACT_EXAMPLES:"),
+            (SUMS, "        self.check_capacity(len(rows))\n", ""),
+            (SUMS, "            self.check_capacity(other.total)\n", "            pass\n"),
+            (SUMS, "        if not self._counts[place]:\n            self._taught = None\n", ""),
+            (SUMS, "        self._counts[place] += 1\n", "        self._counts[place] = 1\n"),
+            (SUMS, "        self._sums[place] += rows[0]\n", "        self._sums[place] = rows[0]\n"),
+            (SUMS, "        if self._waiting == _PENDING:\n            self.gram()", "        self._waiting %= _PENDING"),
+            (SUMS, "            self._waiting = 0\n        return self._gram", "        return self._gram"),
+            (SUMS, "rows = self._pending[: self._waiting]", "rows = self._pending[1 : self._waiting]"),
+            (SUMS, '        """Take back rows that were added before."""\n        self.gram()\n        self._change(rows, classes, -1)',
+             '        """Take back rows that were added before."""\n        self._change(rows, classes, 1)'),
+            (SUMS, "range(0, len(rows), _PORTION)", "range(0, len(rows) - 1, _PORTION)"),
+            (SUMS, "self._gram += sign * (some.T @ some)", "self._gram += some.T @ some"),
+            (SUMS, "product = sign * (block.T @ block)", "product = block.T @ block"),
+            (SUMS, "            self.counts[present] += np.diagonal(product)[self.width :]\n",
+             "            self.counts[present] += sign\n"),
+            (SUMS, "            if len(present) > _FEW:", "            if len(present) > 4 * _FEW:\n                continue\n"
+             "            if len(present) > _FEW:"),
+            (SUMS, "        self._gram -= second_moment\n", ""),
+            (SUMS, "        self.total -= int(self.counts[place])\n", ""),
+            (SUMS, "        self.total -= int(self.counts[place])\n        self._taught = None\n",
+             "        self.total -= int(self.counts[place])\n"),
+            (SUMS, "        self._classes -= 1\n", ""),
+            (SUMS, "        self._sums = np.delete(self._sums, place, axis=0)\n", ""),
+            (SUMS, "        self.total += sign * other.total\n", "        self.total += other.total\n"),
+            (SUMS, "        self.total += sign * other.total\n        self._taught = None\n",
+             "        self.total += sign * other.total\n"),
+            (SUMS, "np.add.at(self.counts, places, sign * other.counts)", "np.add.at(self.counts, places, other.counts)"),
+            (SUMS, "np.add.at(self.sums, places, sign * other.sums)", "self.sums[: len(places)] += sign * other.sums"),
+            (SUMS, "        self._gram += sign * other.gram()", "        self._gram += sign * other._gram"),
+            (SUMS, "self.sums / np.maximum(self.counts, 1)[:, None]\n        return means",
+             "self.sums / np.maximum(self.counts, 2)[:, None]\n        return means"),
+            (SUMS, "scaled = self.sums / np.sqrt(np.maximum(self.counts, 1))[:, None]",
+             "scaled = self.sums / np.maximum(self.counts, 1)[:, None]"),
+            (SUMS, "within: FloatArray = self.gram() - scaled.T @ scaled", "within: FloatArray = self._gram - scaled.T @ scaled"),
+            (SUMS, "        return self.total - self.classes", "        return self.total - len(self.counts)"),
+            (SUMS, "self._taught = int(np.count_nonzero(self.counts))", "self._taught = len(self.counts)"),
+            (SUMS, "if self.counts[i]), key=lambda i: labels[i])", "if self.counts[i]), key=lambda i: i)"),
+            (SUMS, "            total.update(_integers(self.gram()).tobytes())\n", ""),
+            (SUMS, "            total.update(_integers(self.sums[order]).tobytes())\n", ""),
+            (SUMS, 'f"{json.dumps(labels[i])} {int(self.counts[i])}\\n"', 'f"{json.dumps(labels[i])}\\n"'),
+            (SUMS, '"gram": self.gram()}', '"gram": self._gram}'),
+            (SUMS, "self.counts.copy(), self.sums.copy(), self.gram().copy()", "self.counts, self.sums, self.gram()"),
+            (SUMS, "        check_integers(counts, sums, gram)\n", ""),
+            (SUMS, "if (counts < 0).any() or counts.sum() > _EXACT_EXAMPLES:", "if (counts < 0).any():"),
+            (SUMS, "            self._sums = grown(self._sums, 2 * classes)", "            self._sums = np.zeros((2 * classes, self.width))"),
+            (SUMS, "self._classes = max(self._classes, classes)", "self._classes = classes"),
+            (SUMS, "        self.total += sign * examples\n        self._taught = None\n", "        self.total += sign * examples\n"),
+            (SUMS, "        self.counts[present] += sign * counts\n", "        self.counts[present] += counts\n"),
+            (SUMS, "            self.sums[place] += sign * rows[some].sum(axis=0)", "            self.sums[place] += rows[some].sum(axis=0)"),
+            (SUMS, 'np.unique(classes, return_inverse=True, return_counts=True)\n        self.counts',
+             'np.unique(classes, return_inverse=True, return_counts=True)\n        counts = np.minimum(counts, 99)\n        self.counts'),
+        ),
+    ),
+    Room(
+        "metrics",
+        ("tests/lab/evaluation/test_measures.py", "tests/lab/evaluation/test_continual_measures.py"),
+        (
+            (MEASURES, "return sum(p == t for p, t in zip(predicted, truth, strict=True)) / len(truth)",
+             "return sum(p == t for p, t in zip(predicted, truth, strict=True)) / max(1, sum(p is not None for p in predicted))"),
+            (MEASURES, "mine = [p == label for p, t in zip(predicted, truth, strict=True) if t == label]",
+             "mine = [p == label for p, t in zip(predicted, truth, strict=True) if p == label]"),
+            (MEASURES, "mine = [t == label for p, t in zip(predicted, truth, strict=True) if p == label]",
+             "mine = [t == label for p, t in zip(predicted, truth, strict=True) if t == label]"),
+            (MEASURES, 'return sum(mine) / len(mine) if mine else float("nan")\n\n\ndef precision',
+             "return sum(mine) / len(mine) if mine else 0.0\n\n\ndef precision"),
+            (MEASURES, "([book[t] for t in truth], [book[p] for p in predicted])", "([book[p] for p in predicted], [book[t] for t in truth])"),
+            (MEASURES, "np.add.at(matrix, (", "np.maximum.at(matrix, ("),
+            (MEASURES, "columns = len(labels) + any(p is None for p in predicted)", "columns = len(labels) + 1"),
+            (MEASURES, "    if missing:\n        raise InputError(f\"Not among", "    if False:\n        raise InputError(f\"Not among"),
+            (MEASURES, "np.cumsum(times) - (times - 1) / 2", "np.cumsum(times)"),
+            (MEASURES, "len(high) * (len(high) + 1) / 2", "len(high) * len(high) / 2"),
+            (MEASURES, "midranks[: len(high)]", "midranks[len(high) :]"),
+            (MEASURES, "return float(1.0 - flags.mean())", "return float(flags.mean())"),
+            (MEASURES, "return 1.0 - share_refused(known)", "return share_refused(known)"),
+            (MEASURES, 'float(np.quantile(_scores(scores, "known"), share))', 'float(np.quantile(_scores(scores, "known"), 1 - share))'),
+            (MEASURES, "if not array.size or np.isnan(array).any():", "if not array.size:"),
+            (MEASURES, "if len(predicted) != len(truth) or not len(truth):", "if not len(truth):"),
+            (CONTINUAL, "rows[-1, : len(rows)].mean()", "rows[-1].mean()"),
+            (CONTINUAL, "rows[-1, : len(rows)].mean()", "rows.diagonal().mean()"),
+            (CONTINUAL, "(rows[-1, :last] - rows.diagonal()[:last]).mean()", "(rows[-1, :last] - rows[0, :last]).mean()"),
+            (CONTINUAL, "(rows[-1, :last] - rows.diagonal()[:last]).mean()", "(rows[-1, :last] - rows.diagonal()[:last]).sum() / (last + 1)"),
+            (CONTINUAL, "rows.diagonal(1)[:last] - start[1 : last + 1]", "rows.diagonal(1)[:last] - start[:last]"),
+            (CONTINUAL, "rows.diagonal(1)[:last] - start[1 : last + 1]", "rows.diagonal()[:last] - start[1 : last + 1]"),
+            (CONTINUAL, "_best(rows[:-1, :last]) - rows[-1, :last]", "_best(rows[:, :last]) - rows[-1, :last]"),
+            (CONTINUAL, "_best(rows[:-1, :last]) - rows[-1, :last]", "rows.diagonal()[:last] - rows[-1, :last]"),
+            (CONTINUAL, "earlier = np.asarray(met) < len(values) - 1", "earlier = np.asarray(met) < len(values)"),
+            (CONTINUAL, "losses = _best(values[:-1, earlier]) - values[-1, earlier]", "losses = values[0, earlier] - values[-1, earlier]"),
+            (CONTINUAL, "/ counted.sum(axis=0)", "/ len(counted)"),
+            (CONTINUAL, "return np.where(np.isinf(best), np.nan, best)", "return best"),
+            (CONTINUAL, "not 1 <= len(rows) <= rows.shape[1]", "not len(rows) <= rows.shape[1]"),
+        ),
+    ),
+)
+
+
+def suite(root: Path, tests: Sequence[str]) -> bool:
+    """Whether one of the tests fails in a copy of the code."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]
+    paths = {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
+    try:
+        done = subprocess.run(
+            command, cwd=root, env=os.environ | paths, capture_output=True, text=True, check=False, timeout=LONGEST
+        )
+    except subprocess.TimeoutExpired:
+        return True
+    if done.returncode not in (0, 1, 2):  # 2: a fault by which nothing can even be imported
+        raise SystemExit(f"{' '.join(tests)} did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode != 0
+
+
+def killed(room: Room, mutant: tuple[str, str, str] | None) -> bool:
+    """Whether the room's tests fail in a copy with this fault; None for the code as it is."""
+    with copied() as root:
+        if mutant is not None:
+            plant(root, mutant)
+        return any(suite(root, [test]) for test in room.tests)
+
+
+def plant(root: Path, mutant: tuple[str, str, str]) -> None:
+    """Change a copy of the code. Raises SystemExit where the text is not there exactly once."""
+    file, old, new = mutant
+    path = root / "src" / "engram" / file
+    before = path.read_text(encoding="utf-8")
+    if before.count(old) != 1:
+        raise SystemExit(f"{file} holds {before.count(old)} times: {old!r}. Adapt {Path(__file__).name}.")
+    path.write_text(before.replace(old, new), encoding="utf-8")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="write the result to this file")
+    parser.add_argument("--only", nargs="*", default=[], help="rooms whose name holds one of these words")
+    parser.add_argument("--at-once", type=int, default=2, help="copies whose tests run side by side")
+    options = parser.parse_args()
+    began = time.monotonic()
+    rooms = [room for room in ROOMS if not options.only or any(word in room.name for word in options.only)]
+    tasks = [(room, mutant) for room in rooms for mutant in room.mutants]
+    values: dict[str, float] = {}
+    with ThreadPoolExecutor(options.at_once) as pool:
+        for room, fails in zip(rooms, pool.map(killed, rooms, [None] * len(rooms)), strict=True):
+            if fails:
+                raise SystemExit(f"The tests of {room.name} fail without any fault: mend that first.")
+        found = list(pool.map(killed, *zip(*tasks, strict=True)))
+    for (room, (file, _, new)), dead in zip(tasks, found, strict=True):
+        if not dead:
+            print("survives", room.name, "|", file, "|", " ".join(new.split())[:90] or "(a line less)", flush=True)
+    for room in rooms:
+        own = [dead for (other, _), dead in zip(tasks, found, strict=True) if other is room]
+        values[f"killed-{room.name}"] = 100 * sum(own) / len(own)
+        print(f"{room.name:20s} {sum(own)} of {len(own)}")
+    values["killed"] = 100 * sum(found) / len(found)
+    values["count"] = len(found)
+    if options.out:
+        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments.result import build, write_json
+
+        command = "python tests/mutants.py --out results/mutants.json"
+        summary = "Faults planted in the code, and found by its tests"
+        config = {"seconds": round(time.monotonic() - began)}
+        write_json(options.out, build("mutants", summary, command, config, [0], [values], figures_of("mutants")))
+    return int(values["killed"] < 95)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
