@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("engram", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("engram")
 
 # One thread: several test processes share the cores, and results must not depend on how many there are.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
