@@ -10,10 +10,11 @@ Numbers come from `results/figures.json`. In a page, a table is the comment
     ldnn-mnist.batch-5 | after 5 images of each digit
     -->
 
-followed by what this script writes, up to `<!-- /figures -->`; a number in prose stands between
-`<!-- figure ldnn-mnist.batch-5 -->` and `<!-- /figure -->`, and `<!-- plot ldnn-mnist | what it shows -->` with
-`<!-- /plot -->` holds the plot, where there is one. Between `<!-- rows HEADS -->` and `<!-- /rows -->` stands the table
-of what can be chosen, from one of `TABLES`.
+followed by what this script writes, up to `<!-- /figures -->`. `key | description | unit` shows a figure in another
+unit: `%` for a share, `count` for a bare number. A number in prose stands between `<!-- figure ldnn-mnist.batch-5 -->`
+and `<!-- /figure -->`, and `<!-- plot ldnn-mnist | what it shows -->` with `<!-- /plot -->` holds the plot, if any.
+`<!-- floors -->` up to `<!-- /floors -->` lists every floor that is missed.
+`<!-- rows HEADS -->` up to `<!-- /rows -->` holds the table of what can be chosen, from one of `TABLES`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from unittest.mock import patch
 
 from growing_network import film_of, growing_network
@@ -39,6 +40,7 @@ from engram.features.pretraining import RECIPES
 from engram.features.pretraining.families import FAMILIES
 from engram.heads import HEADS
 from engram.lab.data_sets import DATA_SETS
+from engram.lab.experiments import expected_figures
 from engram.networks.strategies import STRATEGIES
 
 ROOT = Path(__file__).parents[1]
@@ -51,14 +53,31 @@ MAY = re.compile(r"(<!-- scopes -->\n).*?(<!-- /scopes -->)", re.DOTALL)
 TABLE = re.compile(r"(<!-- figures\n(.*?)-->\n).*?(<!-- /figures -->)", re.DOTALL)
 NUMBER = re.compile(r"(<!-- figure (\S+) -->).*?(<!-- /figure -->)", re.DOTALL)
 PLOT = re.compile(r"(<!-- plot (\S+) \| (.*?) -->\n).*?(<!-- /plot -->)", re.DOTALL)
+FLOORS = re.compile(r"(<!-- floors -->\n).*?(<!-- /floors -->)", re.DOTALL)
 ROWS = re.compile(r"(<!-- rows (\w+) -->\n).*?(<!-- /rows -->)", re.DOTALL)
 TABLES: dict[str, Table[Any]] = {
     "HEADS": HEADS, "STRATEGIES": STRATEGIES, "BACKBONES": BACKBONES, "RECIPES": RECIPES, "FAMILIES": FAMILIES,
     "DATA_SETS": DATA_SETS,
 }
 NOT_MEASURED = "not measured yet"
+COUNTED = ("count", "correlation", "r", "examples", "states", "places", "cases", "answers", "searches", "steps",
+           "flows", "epochs")
+UNITS = {"%": "%", "ratio": "×", "1/s": " per second"} | dict.fromkeys(COUNTED, "")
 
 Figures = Mapping[str, Mapping[str, Any]]
+
+
+class Floor(Protocol):
+    """What a figure is held against: `engram.lab.experiments.result.Figure`."""
+
+    unit: str
+    floor: str
+
+    def holds(self, measured: float) -> bool:
+        """Whether a mean is on the right side."""
+
+
+Floors = Mapping[str, Floor]
 
 
 def pages() -> dict[Path, str]:
@@ -68,8 +87,8 @@ def pages() -> dict[Path, str]:
     wanted = {COMMANDS: command_reference()}
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         if path != COMMANDS:
-            text = with_numbers(with_rows(path.read_text(encoding="utf-8")), figures)
-            wanted[path] = with_plots(text, path.parent)
+            text = with_numbers(with_rows(path.read_text(encoding="utf-8")), figures, expected_figures())
+            wanted[path] = with_plots(with_floors(text, figures, expected_figures()), path.parent)
     film = film_of(json.loads(FILM.read_text(encoding="utf-8"))) if FILM.exists() else None
     if film:
         wanted[ANIMATION] = growing_network(film)
@@ -83,16 +102,21 @@ def stale() -> list[Path]:
     return [path for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
 
 
-def with_numbers(text: str, figures: Figures) -> str:
-    """The page with its tables and numbers as the figures have them.
+def with_numbers(text: str, figures: Figures, floors: Floors | None = None) -> str:
+    """The page with its tables and numbers as the figures have them, and each missed floor beside its number.
 
     Raises:
         ValueError: a comment that is opened and never closed.
     """
     if text.count("<!-- figure") != len(TABLE.findall(text)) + len(NUMBER.findall(text)):
         raise ValueError("A <!-- figure --> without its closing comment.")
-    text = TABLE.sub(lambda found: found[1] + table(found[2], figures) + found[3], text)
+    text = TABLE.sub(lambda found: found[1] + table(found[2], figures, floors or {}) + found[3], text)
     return NUMBER.sub(lambda found: found[1] + measured(figures.get(found[2])) + found[3], text)
+
+
+def with_floors(text: str, figures: Figures, floors: Floors) -> str:
+    """The page with the list of every floor that is missed or not measured."""
+    return FLOORS.sub(lambda found: found[1] + missed(figures, floors) + found[2], text)
 
 
 def with_plots(text: str, folder: Path) -> str:
@@ -131,14 +155,52 @@ def rows(of: Table[Any]) -> str:
     return "\n".join([*lines, "", ""])
 
 
-def table(rows: str, figures: Figures) -> str:
-    """A Markdown table of `key | description` lines."""
+def table(rows: str, figures: Figures, floors: Floors) -> str:
+    """A Markdown table of `key | description` or `key | description | unit` lines."""
     lines = ["", "| | measured | published elsewhere |", "|---|---|---|"]
     for row in rows.strip().splitlines():
-        key, _, description = (part.strip() for part in row.partition("|"))
-        figure = figures.get(key)
-        lines.append(f"| {description} | {measured(figure)} | {published(figure)} |")
+        key, description, unit = [*(part.strip() for part in row.split("|")), ""][:3]
+        figure = in_unit(figures.get(key), unit)
+        verdict = "" if figure is None or key not in floors else verdict_of(figures[key], floors[key])
+        lines.append(f"| {description} | {measured(figure)}{verdict} | {published(figure)} |")
     return "\n".join([*lines, "", ""])
+
+
+def missed(figures: Figures, floors: Floors) -> str:
+    """How many floors hold, and a Markdown table of those that do not."""
+    with_floor = {key: floor for key, floor in sorted(floors.items()) if floor.floor != "report"}
+    absent = [key for key in with_floor if key not in figures]
+    below = [key for key, floor in with_floor.items() if key in figures and not floor.holds(figures[key]["mean"])]
+    held = len(with_floor) - len(absent) - len(below)
+    lines = [
+        "", f"Of {len(with_floor)} floors {held} hold, {len(below)} are missed and {len(absent)} are not measured yet.",
+        "", "| figure | measured | floor |", "|---|---|---|",
+        *(f"| `{key}` | {measured(figures[key])} | {floor_of(with_floor[key])} |" for key in below),
+        *(f"| `{key}` | {NOT_MEASURED} | {floor_of(with_floor[key])} |" for key in absent),
+    ]
+    return "\n".join([*lines, "", ""])
+
+
+def verdict_of(figure: Mapping[str, Any], floor: Floor) -> str:
+    """What stands behind a number that is on the wrong side of its floor; else nothing."""
+    return "" if floor.holds(figure["mean"]) else f", **missed: {floor_of(floor)}**"
+
+
+def floor_of(floor: Floor) -> str:
+    """A floor with its unit, such as "at most 10 points"."""
+    return "yes" if floor.unit == "flag" else floor.floor.replace("-", "−") + unit_of(floor.unit)
+
+
+def in_unit(figure: Mapping[str, Any] | None, unit: str) -> Mapping[str, Any] | None:
+    """A figure in the unit that its row asks for.
+
+    >>> measured(in_unit({"mean": 0.824, "sd": 0.0, "n": 1, "unit": "ratio"}, "%"))
+    '82.40%'
+    """
+    if figure is None or not unit:
+        return figure
+    factor = 100 if unit == "%" and figure["unit"] == "ratio" else 1
+    return {**figure, "unit": unit, "mean": factor * figure["mean"], "sd": factor * figure["sd"]}
 
 
 def measured(figure: Mapping[str, Any] | None) -> str:
@@ -148,6 +210,8 @@ def measured(figure: Mapping[str, Any] | None) -> str:
     '98.91 ± 0.06%'
     >>> measured({"mean": -0.1, "sd": 0.0, "n": 1, "unit": "points"})
     '−0.10 points'
+    >>> measured({"mean": 0.0, "sd": 0.0, "n": 5, "unit": "examples"})
+    '0'
     >>> measured({"mean": 1.0, "sd": 0.0, "n": 5, "unit": "flag"})
     'yes'
     """
@@ -156,18 +220,22 @@ def measured(figure: Mapping[str, Any] | None) -> str:
     mean, sd, unit = figure["mean"], figure["sd"], figure["unit"]
     if unit == "flag":
         return "yes" if mean == 1 else "no"
-    whole = abs(mean) >= 1000 or (unit == "count" and mean == round(mean) and not sd)
-    digits = 0 if whole else 2
+    whole = abs(mean) >= 1000 or (mean == round(mean) and not round(sd, 2))
+    digits = 0 if whole else 1 if unit == "epochs" else 2
     shown = f"{mean:,.{digits}f}" + (f" ± {sd:,.{digits}f}" if round(sd, digits) else "")
-    return shown.replace("-", "−") + {"%": "%", "ratio": "×", "count": "", "correlation": ""}.get(unit, f" {unit}")
+    return shown.replace("-", "−") + unit_of(unit)
+
+
+def unit_of(unit: str) -> str:
+    """A unit as it stands behind a number; what the row's words count needs none."""
+    return UNITS.get(unit, f" {unit}")
 
 
 def published(figure: Mapping[str, Any] | None) -> str:
     """The number of others with its source, or nothing."""
     if figure is None or figure["published"] is None:
         return ""
-    unit = {"%": "%", "ratio": "×"}.get(figure["unit"], "")
-    return f"{figure['published']:,g}{unit} ({figure['source']})"
+    return f"{figure['published']:,g}{unit_of(figure['unit'])} ({figure['source']})"
 
 
 def command_reference() -> str:

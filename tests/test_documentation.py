@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engram.lab.experiments import Figure
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -110,6 +112,20 @@ def test_a_number_that_changed_makes_its_page_stale(generate: ModuleType) -> Non
     assert "| after 5 | 98.90 ± 0.10% | 98.22% (X) |" in new
     assert "old" not in new
     assert generate.with_numbers(new, figures) == new
+
+
+def test_a_missed_floor_is_shown_as_missed_beside_its_number_and_listed(generate: ModuleType) -> None:
+    floors = {"a.held": Figure("held", "%", at_least=98), "a.missed": Figure("missed", "points", at_most=10),
+              "a.absent": Figure("absent", "flag", at_least=1), "a.reported": Figure("reported", "%")}
+    figure = {"sd": 0.0, "n": 1, "published": None, "source": None}
+    figures = {"a.held": figure | {"mean": 99.0, "unit": "%"}, "a.missed": figure | {"mean": 12.5, "unit": "points"}}
+    page = "<!-- figures\na.held | one\na.missed | two\n-->\n<!-- /figures -->\n<!-- floors -->\n<!-- /floors -->"
+    new = generate.with_floors(generate.with_numbers(page, figures, floors), figures, floors)
+    assert "| one | 99% |  |" in new
+    assert "| two | 12.50 points, **missed: at most 10 points** |  |" in new
+    assert "Of 3 floors 1 hold, 1 are missed and 1 are not measured yet." in new
+    assert "| `a.missed` | 12.50 points | at most 10 points |" in new
+    assert "| `a.absent` | not measured yet | yes |" in new
 
 
 def test_a_plot_is_shown_where_there_is_one(

@@ -47,13 +47,19 @@ DRAWN = {"mug": _mug, "sunflower": _sunflower, "tent": _tent}
 
 
 def shoot(file: Path, thing: str) -> Path:
-    """Write a film of one thing as YUV4MPEG2, which Chromium takes for a camera.
+    """Write a film of one drawn thing; see `write`."""
+    return write(file, [picture(thing, i / RATE) for i in range(RATE * SECONDS)])
 
-    Chromium reads frame after frame from the file and begins anew at its end. All films have one size, so writing
-    another into the same file changes what is before the camera.
+
+def write(file: Path, frames: list[Image.Image]) -> Path:
+    """Write frames of one size as YUV4MPEG2, which Chromium takes for a camera.
+
+    Chromium reads frame after frame from the file and begins anew at its end. Writing another film of the same size
+    and length into the same file changes what is before the camera.
     """
-    film = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{RATE}:1 Ip A1:1 C420jpeg\n".encode()
-    film += b"".join(b"FRAME\n" + _planes(picture(thing, i / RATE)) for i in range(RATE * SECONDS))
+    width, height = frames[0].size
+    film = f"YUV4MPEG2 W{width} H{height} F{RATE}:1 Ip A1:1 C420jpeg\n".encode()
+    film += b"".join(b"FRAME\n" + _planes(frame) for frame in frames)
     with file.open("r+b" if file.exists() else "xb") as out:
         out.write(film)
     return file
