@@ -57,7 +57,7 @@ def test_more_than_the_limit_is_counted(engram: Terminal) -> None:
 
 def test_nothing_taught_is_nothing_to_audit(engram: Terminal) -> None:
     Brain.create("empty").close()
-    assert "none can be asked about" in engram.says("audit", "empty")
+    assert "none can be checked" in engram.says("audit", "empty")
     assert engram.answers("audit", "empty")["examined"] == 0
     assert "teach it first" in engram.refuses("why", "empty", "new.npy")
 

@@ -113,4 +113,4 @@ def test_the_list_says_what_stands_in_where_no_backbone_is_given(
     network: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert app.run(["backbone", "list"]) == 0
-    assert "Without --backbone, pictures are shown to the packaged backbone photos" in capsys.readouterr().out
+    assert "A new brain for pictures uses the packaged backbone `photos`" in capsys.readouterr().out

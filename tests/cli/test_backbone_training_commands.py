@@ -120,7 +120,7 @@ def test_ctrl_c_loses_nothing(pictures: Path, home: Path, tmp_path: Path) -> Non
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=60)
     assert first.returncode == 130
-    assert "the same command goes on where it stopped" in said
+    assert "the same command resumes it" in said
     assert not (home / "backbones" / "mine").exists()
     from safetensors.torch import load_file
 

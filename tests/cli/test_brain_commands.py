@@ -63,13 +63,13 @@ def test_one_folder_is_taught_and_another_predicted(engram: Terminal) -> None:
     answers = engram.answers("predict", "mybrain", "test", "--no-remember")
     assert len(answers["answers"]) == 12
     assert answers["right"] >= 11
-    assert "right by their folders' names" in engram.says("predict", "mybrain", "test", "--top", "2")
+    assert "agree with the folders' names" in engram.says("predict", "mybrain", "test", "--top", "2")
     shutil.copytree("test/blue", "test/violet")
     with_strangers = engram.answers("predict", "mybrain", "test", "--no-remember")
     assert (with_strangers["right"], with_strangers["never_taught"]) == (answers["right"], 4)
     shown = engram.says("predict", "mybrain", "test", "--no-remember")
-    assert f"{answers['right']} of 16 are right by their folders' names" in shown
-    assert "4 are of labels never taught, and count as wrong; " in shown
+    assert f"{answers['right']} of 16 answers agree with the folders' names" in shown
+    assert "4 inputs have labels that were never taught and count as wrong; " in shown
     lines = engram.answers("predict", "mybrain", "test/red/0.png", "test/blue/1.png", "--top", "3")["answers"]
     assert [line["ranked"][0]["label"] for line in lines] == ["red", "blue"]
     assert all(len(line["ranked"]) == 3 for line in lines)
@@ -98,14 +98,14 @@ def test_what_is_not_known_waits_to_be_named(engram: Terminal, shelf: Path) -> N
         np.save(shelf / f"{label}.npy", np.eye(6)[i] + rng.normal(0, 0.05, (30, 6)))
         engram.says("teach", "b", f"{label}.npy", "--label", label)
     np.save(shelf / "new.npy", np.eye(6)[4] + rng.normal(0, 0.05, (9, 6)))
-    assert "9 of 9 are nothing I know" in engram.says("predict", "b", "new.npy")
+    assert "9 of 9 inputs are unknown" in engram.says("predict", "b", "new.npy")
     (group,) = engram.answers("unknowns", "b")
     assert len(group["members"]) == 9
     assert group["sources"][0] == "new.npy:1"
     assert f"engram name b {group['group']} LABEL" in engram.says("unknowns", "b")
     assert engram.answers("name", "b", group["group"], "d")["taught"] == 9
     assert engram.answers("unknowns", "b") == []
-    assert "Nothing unknown" in engram.says("unknowns", "b")
+    assert "no unknown inputs" in engram.says("unknowns", "b")
     answers = engram.answers("predict", "b", "new.npy")["answers"]
     assert sum(line["label"] == "d" for line in answers) >= 8
     assert "No group 77" in engram.refuses("name", "b", 77, "x")
@@ -126,7 +126,7 @@ def test_labels_and_examples_are_forgotten_exactly_and_it_is_proven(engram: Term
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "exactly the one before" in done.stdout
-    assert "never taught" in engram.refuses("forget", "b", "--example", "test/red/0.png")
+    assert "not taught" in engram.refuses("forget", "b", "--example", "test/red/0.png")
     assert "still held" in engram.refuses("prove", "b", "--forgotten", "train/red/0.png")
     assert "'blue' was never taught" in engram.refuses("forget", "b", "--label", "blue")
     engram.refuses("forget", "b", code=2)
@@ -153,7 +153,7 @@ def test_brains_are_melded_and_it_is_proven(engram: Terminal) -> None:
     assert report["digest"] == engram.answers("info", "all")["digest"]
     assert len(report["added"]) == 2
     assert report["conflicts"] == []
-    assert "knew all of that" in engram.says("meld", "both", "two", "one")
+    assert "already contained all of it" in engram.says("meld", "both", "two", "one")
     proof = engram.answers("prove", "both", "--meld", "one", "two")
     assert proof["verified"]
     assert proof["certificate"] == "both-certificate"
@@ -201,7 +201,7 @@ def test_numbers_stay_numbers_where_labels_are_numbers(engram: Terminal, shelf: 
 
 def test_what_cannot_be_is_refused_with_what_to_do(engram: Terminal, shelf: Path) -> None:
     assert "teach one first" in engram.refuses("predict", "nowhere", "test")
-    assert "not empty" in engram.refuses("teach", "train", "test")
+    assert "neither a brain nor empty" in engram.refuses("teach", "train", "test")
     assert not (shelf / "train" / "manifest.json").exists()
     assert "No backbone 'none-such'" in engram.refuses("teach", "b", "train", "--backbone", "none-such")
     engram.says("teach", "b", "train", "--backbone", "descriptor", "--gate", "0.5")
@@ -211,13 +211,13 @@ def test_what_cannot_be_is_refused_with_what_to_do(engram: Terminal, shelf: Path
 
 
 def test_a_path_that_is_not_there_is_said_so(engram: Terminal) -> None:
-    assert "There is no nosuch" in engram.refuses("teach", "b", "nosuch")
-    assert "There is no nosuch" in engram.refuses("teach", "b", "train", "nosuch", "--label", "x")
+    assert "nosuch does not exist" in engram.refuses("teach", "b", "nosuch")
+    assert "nosuch does not exist" in engram.refuses("teach", "b", "train", "nosuch", "--label", "x")
 
 
 def test_vectors_are_refused_by_a_brain_of_pictures_which_is_named_as_the_cause(engram: Terminal, tables: None) -> None:
     engram.says("teach", "b", "train")
-    assert "this brain takes pictures" in engram.refuses("teach", "b", "red.npy")
+    assert "this brain accepts pictures" in engram.refuses("teach", "b", "red.npy")
 
 
 def test_a_gate_below_nothing_is_wrong_usage(engram: Terminal) -> None:
@@ -227,7 +227,7 @@ def test_a_gate_below_nothing_is_wrong_usage(engram: Terminal) -> None:
 def test_rows_of_a_table_are_right_by_their_labels_not_by_folders(engram: Terminal, shelf: Path) -> None:
     (shelf / "t.csv").write_text("x,y,label\n" + "1,0.1,a\n0.1,1,b\n" * 5)
     engram.says("teach", "b", "t.csv")
-    assert "right by their labels" in engram.says("predict", "b", "t.csv")
+    assert "agree with the labels in the table" in engram.says("predict", "b", "t.csv")
 
 
 def test_a_table_that_cannot_be_read_says_where(engram: Terminal, shelf: Path) -> None:
@@ -265,7 +265,7 @@ def test_what_a_brain_left_behind_that_was_never_made_does_not_stop_the_next(eng
         shutil.rmtree(shelf / "b")
         (shelf / "b").mkdir()
     (shelf / "b" / "thesis.txt").touch()
-    assert "not empty" in engram.refuses("teach", "b", "red.npy", "--label", "red")
+    assert "neither a brain nor empty" in engram.refuses("teach", "b", "red.npy", "--label", "red")
 
 
 @pytest.mark.usefixtures("tables")
@@ -301,7 +301,7 @@ def test_a_bad_picture_stops_the_lesson_and_the_rest_can_be_taught_later(engram:
     (shelf / "train" / "red" / "00bad.png").write_bytes(b"no")
     said = engram.refuses("teach", "b", "train")
     assert "00bad.png" in said
-    assert "mend what is named below" in said
+    assert "correct the input named below" in said
     (shelf / "train" / "red" / "00bad.png").unlink()
     engram.says("teach", "b", "train")
     engram.says("teach", "whole", "train")
@@ -347,7 +347,7 @@ def test_the_program_itself_teaches_and_predicts(shelf: Path) -> None:
 def test_how_much_may_be_refused_is_shown_and_set_for_good(engram: Terminal) -> None:
     engram.says("teach", "b", "train", "--backbone", "descriptor")
     shown = engram.says("alpha", "b")
-    assert "strangers accepted" in shown
+    assert "unknown accepted" in shown
     assert "2% of what I know will be refused" in shown
     assert "5% of what I know will be refused" in engram.says("alpha", "b", "5%", "--teacher", "ada")
     engram.says("alpha", "b", "0.1", "--label", "red")
@@ -370,7 +370,7 @@ def test_teaching_sets_how_much_may_be_refused(engram: Terminal) -> None:
 @pytest.mark.parametrize("share", ["0", "1", "200%", "much", "nan"])
 def test_what_is_no_share_is_wrong_usage(engram: Terminal, share: str) -> None:
     engram.says("teach", "b", "train", "--backbone", "descriptor")
-    assert "no share between 0 and 1" in engram.refuses("alpha", "b", share, code=2)
+    assert "not a share between 0 and 1" in engram.refuses("alpha", "b", share, code=2)
 
 
 def test_what_a_label_is_not_is_taught_and_told_and_forgotten(engram: Terminal, shelf: Path) -> None:
@@ -390,5 +390,6 @@ def test_what_a_label_is_not_is_taught_and_told_and_forgotten(engram: Terminal, 
 def test_counterexamples_need_a_label_that_is_known_and_go_alone(engram: Terminal) -> None:
     engram.says("teach", "b", "train", "--backbone", "descriptor")
     assert "was never taught" in engram.refuses("teach", "b", "test/red", "--not", "mauve")
-    assert "--not goes with" in engram.refuses("teach", "b", "test/red", "--not", "red", "--label", "blue", code=2)
+    assert "--not can be combined with --teacher"
+           " only" in engram.refuses("teach", "b", "test/red", "--not", "red", "--label", "blue", code=2)
     assert "No brain at" in engram.refuses("teach", "nowhere", "test/red", "--not", "red")

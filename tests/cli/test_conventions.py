@@ -107,3 +107,20 @@ def test_the_shell_completes_commands() -> None:
     command = [sys.executable, "-c", "from engram.cli import main; main()"]
     shown = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True).stdout
     assert shown.split() == ["import", "inspect"]
+
+
+def groups(table: app.Commands = app.COMMANDS, prefix: str = "") -> Iterator[str]:
+    yield prefix
+    for name, target in table.items():
+        if not isinstance(target, str):
+            yield from groups(target, f"{prefix}{name} ")
+
+
+@pytest.mark.parametrize("group", list(groups()))
+def test_the_first_sentence_of_every_command_fits_the_help_column(
+    group: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert app.run([*group.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line.endswith("...") and "[ARGS]" not in line] == []

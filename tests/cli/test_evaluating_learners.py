@@ -76,7 +76,7 @@ def test_a_head_that_will_be_slow_on_long_inputs_says_what_to_do(
     for more, hint in (([], True), (["--side", "5"], False), (["--json"], False)):
         assert app.run(["evaluate", str(shapes), "fast", "--side", "8", *more]) == 0
         said = capsys.readouterr().err
-        assert ("192 numbers for each input: slow with fast" in said and "--backbone photos" in said) == hint
+        assert ("each input has 192 values, which is slow with fast" in said and "--backbone photos" in said) == hint
     assert app.run(["evaluate", str(shapes), "nearest_class_mean", "--side", "8"]) == 0
     assert capsys.readouterr().err == ""
 
@@ -105,7 +105,7 @@ def test_ctrl_c_is_told_with_how_to_go_on(tmp_path: Path) -> None:
     under_way.send_signal(signal.SIGINT)
     shown, said = under_way.communicate(timeout=60)
     assert (under_way.returncode, shown) == (130, "")
-    assert said == "engram: interrupted; the same command goes on where it stopped\n"
+    assert said == "engram: interrupted; the same command resumes it\n"
 
 
 def test_settings_are_chosen_on_what_is_held_out(terminal: Terminal) -> None:

@@ -83,7 +83,7 @@ def test_a_changed_setting_feeds_no_published_figure(tmp_path: Path, capsys: pyt
     assert result["figures"] == {}
     assert app.run([*line[:-1], "--set", "start=95"]) == 0
     shown = capsys.readouterr().out
-    assert "Only the published settings have figures" in shown
+    assert "Changed settings produce values, but no figures" in shown
     assert str(tmp_path / "toy-start=95.0.json") in shown
 
 
@@ -128,11 +128,11 @@ def test_an_interruption_is_told_with_how_to_go_on(
     monkeypatch.setattr(sys.modules["toy_experiment"], "run", interrupted)
     line = ["experiment", "run", "toy", "--out", str(tmp_path)]
     assert app.run(line) == 130
-    assert capsys.readouterr().err == "engram: interrupted; the same command goes on where it stopped\n"
+    assert capsys.readouterr().err == "engram: interrupted; the same command resumes it\n"
     assert app.run([*line, "--fresh", "--json"]) == 130
     told = json.loads(capsys.readouterr().err)
     assert told == {"error": "Interrupted", "code": 130,
-                    "message": "interrupted; the same command without --fresh goes on where it stopped"}
+                    "message": "interrupted; the same command without --fresh resumes it"}
 
 
 @pytest.mark.parametrize("wrong", [["--set", "start"], ["--seeds", "0"]])

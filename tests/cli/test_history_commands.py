@@ -62,7 +62,7 @@ def test_one_goes_back_and_forth_by_number_and_by_time(engram: Terminal) -> None
     assert engram.answers("rollback", "b", "--to", between.isoformat())["to"] == then
     assert "was made after" in engram.refuses("rollback", "b", "--to", "2h")
     assert "go from 1 to" in engram.refuses("rollback", "b", "--to", "999")
-    assert "no moment" in engram.refuses("rollback", "b", "--to", "soon", code=2)
+    assert "neither an event number nor a time" in engram.refuses("rollback", "b", "--to", "soon", code=2)
 
 
 def test_changes_are_undone_one_after_the_other_but_a_forget_is_not(engram: Terminal) -> None:
@@ -105,9 +105,9 @@ def test_a_brain_goes_through_a_file_to_the_same_digest(engram: Terminal) -> Non
     assert engram.answers("import", "c", "b.jsonl") == {
         "taught": 3, "known": 0, "forgotten": 0, "labels": ["cat", "dog"], "digest": digest, "same": True
     }
-    assert "3 skipped: known" in engram.says("import", "c", "b.jsonl")
+    assert "3 skipped: taught before" in engram.says("import", "c", "b.jsonl")
     engram.says("forget", "c", "--label", "cat")
-    assert "2 skipped: forgotten here" in engram.says("import", "c", "b.jsonl")
+    assert "2 skipped: forgotten in this brain" in engram.says("import", "c", "b.jsonl")
     lines = engram.says("export", "b", "-").splitlines()
     assert [json.loads(line).get("label") for line in lines] == [None, "cat", "cat", "dog"]
     engram.refuses("export", "b", "-", "--json", code=2)
@@ -143,7 +143,7 @@ def test_the_log_is_proven(engram: Terminal) -> None:
 def test_a_sound_brain_is_verified_and_a_broken_one_told_and_repaired(engram: Terminal) -> None:
     with Brain.open("b") as brain:
         brain.save()
-    assert "All is well" in engram.says("verify", "b")
+    assert "No problems found" in engram.says("verify", "b")
     snapshot = next(Path("b").glob("snapshot-*"))
     snapshot.write_bytes(snapshot.read_bytes()[:-1] + b"!")
     command = [sys.executable, "-c", "from engram.cli import main; main()", "verify", "b", "--json"]
@@ -152,7 +152,7 @@ def test_a_sound_brain_is_verified_and_a_broken_one_told_and_repaired(engram: Te
     assert snapshot.name in json.loads(done.stdout)["problems"][0]
     assert engram.answers("repair", "b")["done"]
     assert engram.answers("verify", "b") == {"sound": True, "problems": []}
-    assert "nothing to repair" in engram.says("repair", "b")
+    assert "Nothing needed repair" in engram.says("repair", "b")
 
 
 def test_beside_a_writing_program_one_reads_but_does_not_write(engram: Terminal) -> None:

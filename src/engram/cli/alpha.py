@@ -22,7 +22,7 @@ def as_share(text: str) -> float:
     except ValueError:
         share = 0.0
     if not 0 < share < 1:
-        raise typer.BadParameter(f"{text!r} is no share between 0 and 1, such as 0.05 or 5%.")
+        raise typer.BadParameter(f"{text!r} is not a share between 0 and 1, such as 0.05 or 5%.")
     return share
 
 
@@ -30,24 +30,27 @@ def alpha(
     brain: Folder,
     share: Annotated[
         float | None, typer.Argument(metavar="SHARE", parser=as_share, show_default=False,
-                                     help="From now on: 0.05 or 5%. Without it, both errors are shown for ten shares.")
+                                     help="The new share: 0.05 or 5%. Without it, both error rates are shown for ten"
+                                     " shares.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="LABEL", help="Only for what is most like this label.")
+        str | None, typer.Option("--label", metavar="LABEL", help="Set it only for inputs that are most similar to this"
+                                 " label.")
     ] = None,
     teacher: Teacher = None,
     as_json: Json = False,
 ) -> None:
-    """Show or set the share of known things that a brain may refuse as "Nothing I know".
+    """Show or set the share of known inputs that may be refused.
 
-    The larger it is, the fewer strangers are taken for something. Nothing is learned anew when it changes.
+    A larger share refuses more known inputs as "Nothing I know", and accepts fewer unknown ones. The change takes
+    effect at once, without teaching anything again.
     """
     from engram.brain.acting import acting
     from engram.brain.both_errors import as_json as as_document
     from engram.brain.both_errors import percent
 
     if share is None and label is not None:
-        raise typer.BadParameter("Say how much of it may be refused: engram alpha BRAIN 5% --label LABEL.")
+        raise typer.BadParameter("--label needs a share: engram alpha BRAIN 5% --label LABEL.")
     with open_brain(brain, readonly=share is None) as mind:
         if share is not None:
             with acting(teacher):
@@ -58,5 +61,6 @@ def alpha(
         return
     if share is None and curve:
         shown = [[or_dash(None) if one is None else percent(one) for one in rates.values()] for rates in curve]
-        table(("alpha", "known refused", "strangers accepted"), shown)
-    say(found["errors"] or f"{percent(found['alpha'])} of what it will know may be refused; it knows nothing yet.")
+        table(("alpha", "known refused", "unknown accepted"), shown)
+    say(found["errors"] or f"{percent(found['alpha'])} of known inputs may be refused; the brain has not been taught"
+        " yet.")

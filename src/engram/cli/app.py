@@ -71,17 +71,19 @@ COMMANDS: Commands = {
     },
 }
 
+ABOUT = "Teach classifiers that keep learning after they are deployed."
+
 GROUPS = {
-    "backbone": "The networks that turn pictures, text and sensor readings into features.",
-    "experiment": "The measurements behind every published figure.",
-    "token": "Who may read, teach or administer what is served.",
+    "backbone": "Manage the networks that turn inputs into features.",
+    "experiment": "Repeat the measurements behind the published figures.",
+    "token": "Manage the access tokens of `engram serve`.",
 }
 
 
 def build(commands: Commands = COMMANDS, about: str = "") -> typer.Typer:
     """The program, or one of its groups, out of the table."""
     app = typer.Typer(
-        help=about or "Teach a brain in milliseconds; it never forgets, unless you ask it to.",
+        help=about or ABOUT,
         no_args_is_help=True,
         rich_markup_mode=None,  # rich would double the time that --help takes
         pretty_exceptions_enable=False,
@@ -94,7 +96,7 @@ def build(commands: Commands = COMMANDS, about: str = "") -> typer.Typer:
         else:
             app.add_typer(build(target, GROUPS[name]), name=name)
     if not about:
-        app.callback()(_program)
+        app.callback(help=ABOUT)(_program)
     return app
 
 
@@ -137,4 +139,4 @@ def _program(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Teach a brain in milliseconds; it never forgets, unless you ask it to."""
+    pass

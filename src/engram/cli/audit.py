@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def audit(
     brain: Folder,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="How many examples, groups and labels to show.")
+        int, typer.Option("--limit", metavar="N", min=1, help="Examples, groups and labels to show.")
     ] = 20,
     as_json: Json = False,
 ) -> None:
-    """Find what does harm in what a brain was taught: labels that are likely wrong, near-duplicates, labels that need
-    more examples.
+    """Find likely wrong labels and near-duplicates.
 
-    Each example is asked as if it had never been taught. Nothing is changed.
+    Also lists the labels that need more examples. Each example is predicted as if it had never been taught. The brain
+    is not changed.
     """
     with open_brain(brain, readonly=True) as mind:
         found = mind.audit(limit)
@@ -41,8 +41,8 @@ def audit(
         for need in found.needs[:limit]
     ]
     if rows:
-        say("What to teach next, the most needed first:")
-        table(("label", "examples", "distinct", "right when left out", "taken for"), rows)
+        say("Labels that need more examples, the most needed first:")
+        table(("label", "examples", "distinct", "right when left out", "confused with"), rows)
     if found.disputed:
         folder = shlex.quote(str(brain))
         say(f"Correct one: engram relabel {folder} ID --label LABEL. Remove one: engram forget {folder} --id ID")
@@ -52,11 +52,14 @@ def why(
     brain: Folder,
     paths: Inputs,
     nearest: Annotated[
-        int, typer.Option("--nearest", metavar="K", min=1, help="How many taught examples to show for each.")
+        int, typer.Option("--nearest", metavar="K", min=1, help="Taught examples to show for each input.")
     ] = 5,
     as_json: Json = False,
 ) -> None:
-    """Show why a brain answers as it does: the taught examples most like each input, and each label's share."""
+    """Show which taught examples an answer rests on.
+
+    For each input: the most similar taught examples, and the share of each label in the answer.
+    """
     from engram.brain.examples import gather
 
     with open_brain(brain, readonly=True) as mind:
@@ -72,21 +75,21 @@ def why(
         shares = ", ".join(f"{label} {share:.0%}" for label, share in one.shares[:3])
         rows = [(f"{near.similarity:.2f}", near.label, *_about(near.example)) for near in one.nearest]
         say(f"{source}: {answer} ({shares})")
-        table(("likeness", "label", "id", "from", "by"), rows)
+        table(("similarity", "label", "id", "source", "teacher"), rows)
 
 
 def _show_suspects(found: Findings) -> None:
     if not found.examined:
-        say("No single example is kept, so none can be asked about.")
+        say("No single examples are kept, so none can be checked.")
         return
-    say(f"{found.disputed} of {found.examined} examples would get another label, had they never been taught.")
+    say(f"{found.disputed} of {found.examined} examples would get another label if they had not been taught.")
     disputed = [one for one in found.suspects if one.margin > 0]
     if disputed:
         rows = [(*_about(one.example)[:1], one.label, one.other, f"{one.probability:.1%}", *_about(one.example)[1:])
                 for one in disputed]
-        say("Labels that are likely wrong, the worst first:" if len(rows) == found.disputed else
-            f"Labels that are likely wrong, the worst {len(rows)} of {found.disputed}; --limit shows more:")
-        table(("id", "taught as", "rather", "chance of its label", "from", "by"), rows)
+        say("Likely wrong labels, the worst first:" if len(rows) == found.disputed else
+            f"Likely wrong labels, the worst {len(rows)} of {found.disputed}; --limit shows more:")
+        table(("id", "taught as", "suggested", "probability of its label", "source", "teacher"), rows)
 
 
 def _show_duplicates(groups: tuple[Duplicates, ...]) -> None:
@@ -97,8 +100,8 @@ def _show_duplicates(groups: tuple[Duplicates, ...]) -> None:
              few(None if one is None else one.source for one in group.examples))
             for group in groups
         ]
-        say("The same thing several times, or nearly; first those under several labels:")
-        table(("examples", "taught as", "ids", "from"), rows)
+        say("Near-duplicates; those under several labels first:")
+        table(("examples", "taught as", "ids", "source"), rows)
 
 
 def _about(example: Example | None) -> tuple[Any, Any, Any]:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from engram.features.backbones.bundle import Bundle
     from engram.features.backbones.preprocessing import Preprocessing
 
-Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="What to call it.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace one of that name.")]
+Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name of the new backbone.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a backbone of that name.")]
 WEIGHTS = (".pth", ".pt", ".safetensors")
-Source = Annotated[str, typer.Argument(metavar="NAME", help="The name or the folder of a backbone.")]
+Source = Annotated[str, typer.Argument(metavar="NAME", help="Name or folder of a backbone.")]
 
 
 def list_backbones(as_json: Json = False) -> None:
@@ -32,49 +32,50 @@ def list_backbones(as_json: Json = False) -> None:
         [(line["name"], line["origin"], line.get("kind", line.get("problem")),
           line.get("fingerprint", "")[:12], line["folder"] or "") for line in lines],
     )
-    say("Without --backbone, pictures are shown to the packaged backbone photos.")
+    say("A new brain for pictures uses the packaged backbone `photos`, unless --backbone names another.")
 
 
 def import_backbone(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An .onnx network; weights of a known family as .pth, .pt or"
-                             " .safetensors; or MobileNetV2's as .npz.")
+        Path, typer.Argument(metavar="FILE", help="An .onnx network; weights of a known family (.pth, .pt,"
+                             " .safetensors); or MobileNetV2's weights (.npz).")
     ],
     name: Name = None,
     size: Annotated[
         str | None,
-        typer.Option("--size", metavar="HxW", help="Height x width of the pictures it takes, such as 224x224;"
-                     " without it, an .onnx network takes vectors."),
+        typer.Option("--size", metavar="HxW", help="Height x width of its input pictures, such as 224x224. Without it,"
+                     " an .onnx network accepts vectors."),
     ] = None,
-    grey: Annotated[bool, typer.Option("--grey", help="It takes grey pictures, not RGB.")] = False,
+    grey: Annotated[bool, typer.Option("--grey", help="Its input is grey, not RGB.")] = False,
     mean: Annotated[
-        str, typer.Option("--mean", metavar="M[,M,M]", help="Subtracted from pixels of 0 to 255.")
+        str, typer.Option("--mean", metavar="M[,M,M]", help="Subtracted from the pixels (0 to 255).")
     ] = "0",
     scale: Annotated[
-        str, typer.Option("--scale", metavar="S[,S,S]", help="Multiplies the pixels after that.")
+        str, typer.Option("--scale", metavar="S[,S,S]", help="Multiplied with the pixels after that.")
     ] = "0.00392156862745098",
-    crop: Annotated[float, typer.Option("--crop", help="Share of each side that is kept, centred.")] = 1.0,
-    layout: Annotated[str, typer.Option("--layout", help="nchw, nhwc or flat.")] = "nchw",
+    crop: Annotated[float, typer.Option("--crop", help="Share of each side to keep, centred.")] = 1.0,
+    layout: Annotated[str, typer.Option("--layout", help="Order of the input axes: nchw, nhwc or flat.")] = "nchw",
     cut: Annotated[
-        str | None, typer.Option("--cut", metavar="NODE", help="The inner value taken as features.")
+        str | None, typer.Option("--cut", metavar="NODE", help="Name of the value inside the network to use as"
+                                                               " features.")
     ] = None,
     pool: Annotated[
-        str, typer.Option("--pool", help="How maps become vectors: average, or first (of a sequence).")
+        str, typer.Option("--pool", help="Reduce feature maps to a vector: average, or first (of a sequence).")
     ] = "average",
     family: Annotated[
-        str | None, typer.Option("--family", metavar="FAMILY", help="Of weights: resnet18, mobilenet_v2, …; without it,"
-                                 " it is recognised by the tensors' names.")
+        str | None, typer.Option("--family", metavar="FAMILY", help="Family of the weights: resnet18, mobilenet_v2, …"
+                                 " (default: recognised by the tensors' names).")
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Make a backbone out of a network's file.
+    """Create a backbone from a network's file.
 
     Weights are read as tensors only: no code in a file is ever run. Networks of a known family are cut below their
-    classifier, and shown what they usually are unless --size says otherwise.
+    classifier, with their usual input size unless --size is given.
 
-    `engram backbone make` then measures its statistics on a folder of pictures: that is what makes
-    learning from one example good.
+    Then run `engram backbone make`: it measures the backbone's statistics on a folder of pictures, which makes learning
+    from one or two examples accurate.
     """
     from engram.features.backbones import catalogue
 
@@ -82,7 +83,7 @@ def import_backbone(
     if file.suffix.lower() in WEIGHTS:
         bundle = _from_weights(file, name, preprocessing, family, cut, overwrite)
     elif family is not None:
-        raise typer.BadParameter(f"--family is for weights ({', '.join(WEIGHTS)}): {file.name} says what it is itself.")
+        raise typer.BadParameter(f"--family applies to weights only ({', '.join(WEIGHTS)}), not to {file.name}.")
     else:
         bundle = catalogue.import_file(
             file, name, preprocessing=preprocessing, cut=cut,
@@ -100,10 +101,10 @@ def pull_backbone(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch a well-known pre-trained network from the Hugging Face hub.
+    """Download a pre-trained network from the Hugging Face hub.
 
-    The file is held to its SHA-256, and an interrupted download goes on where it stopped. `engram backbone make` then
-    measures its statistics on a folder of pictures.
+    The SHA-256 of the file is checked; an interrupted download resumes. Then run `engram backbone make` to measure its
+    statistics on a folder of pictures.
     """
     from engram.features.backbones.bundle import Bundle
     from engram.features.pretraining.hub import pull
@@ -117,7 +118,7 @@ def pull_backbone(
 
 
 def inspect_backbone(source: Source, as_json: Json = False) -> None:
-    """Show all there is to know about a backbone; every file of it is verified."""
+    """Show a backbone's settings and verify its files."""
     from engram.features.backbones import catalogue
 
     found = catalogue.inspect(source)
@@ -131,7 +132,7 @@ def inspect_backbone(source: Source, as_json: Json = False) -> None:
 def make_backbone(
     source: Source,
     pictures: Annotated[
-        Path, typer.Argument(metavar="PICTURES", help="A folder of pictures, with a folder for each class.")
+        Path, typer.Argument(metavar="PICTURES", help="A folder with one folder of pictures per class.")
     ],
     name: Name = None,
     overwrite: Overwrite = False,
@@ -157,7 +158,7 @@ def _from_weights(
     overwrite: bool,
 ) -> Bundle:
     if cut is not None:
-        raise typer.BadParameter("--cut is for .onnx networks: weights are cut below the classifier.")
+        raise typer.BadParameter("--cut applies to .onnx networks only: weights are cut below the classifier.")
     check_training()
     from engram.features.backbones.bundle import Bundle
     from engram.features.pretraining.published_weights import import_weights
@@ -175,7 +176,7 @@ def free_target(name: str, overwrite: bool) -> Path:
 
     target = user_folder() / checked_name(name)
     if target.exists() and not overwrite:
-        raise InputError(f"There is a backbone {name!r} already: choose another name, or overwrite it (--overwrite).")
+        raise InputError(f"The backbone {name!r} exists: pass another --name, or --overwrite to replace it.")
     return target
 
 
@@ -188,7 +189,7 @@ def _preprocessing(
 
     height, _, width = size.partition("x")
     if not (height.isdecimal() and width.isdecimal()):
-        raise typer.BadParameter("--size is height x width, such as 224x224.")
+        raise typer.BadParameter("--size must be height x width, such as 224x224.")
     return Preprocessing(
         (int(height), int(width)), "grey" if grey else "rgb", crop=crop,
         mean=_numbers(mean, "--mean"), scale=_numbers(scale, "--scale"),
@@ -200,7 +201,7 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise typer.BadParameter(f"{option} is one number, or three with commas between.") from error
+        raise typer.BadParameter(f"{option} must be one number, or three separated by commas.") from error
 
 
 def show(bundle: Bundle, as_json: bool) -> None:
@@ -213,4 +214,4 @@ def show(bundle: Bundle, as_json: bool) -> None:
         return
     say(f"{bundle.name}: {bundle.width} features, fingerprint {bundle.fingerprint[:12]}")
     if bundle.covariance is None:
-        say(f"No statistics yet. Measure them: engram backbone make {bundle.name} PICTURES --overwrite")
+        say(f"It has no statistics yet. Measure them: engram backbone make {bundle.name} PICTURES --overwrite")

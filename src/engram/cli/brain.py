@@ -19,28 +19,34 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, typer.Argument(metavar="BRAIN", help="The brain's folder.")]
 Inputs = Annotated[
     list[Path],
-    typer.Argument(metavar="PATH...", help="Pictures, folders of them, or .csv and .npy files of vectors."),
+    typer.Argument(metavar="PATH...", help="Pictures, folders of pictures, or .csv and .npy files of vectors."),
 ]
 
-Teacher = Annotated[str | None, typer.Option("--teacher", metavar="NAME", help="Who teaches, for the record.")]
+Teacher = Annotated[str | None, typer.Option("--teacher", metavar="NAME", help="Name of the person who makes this"
+                                               " change, for the history.")]
 
 
 def predict(
     brain: Folder,
     paths: Inputs,
-    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="How many labels to show for each.")] = 1,
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Labels to show for each input.")] = 1,
     remember: Annotated[
-        bool, typer.Option("--remember/--no-remember", help="Keep what is not known in the inbox of unknowns.")
+        bool, typer.Option("--remember/--no-remember", help="Keep unknown inputs for `engram unknowns`.")
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Ask a brain what things are; what it does not know it says, and keeps for `engram unknowns`."""
+    """Answer with the label of each input, or "Nothing I know".
+
+    Unknown inputs are kept for `engram unknowns`, unless --no-remember is given. If the folders (or the column `label`)
+    name labels of the brain, the share of right answers is shown.
+    """
     from engram.brain.examples import gather
     from engram.learner import ColumnsError
 
     with open_brain(brain) as mind:
         if not mind.labels or mind.bundle is None:
-            raise typer.BadParameter(f"{brain} knows nothing yet: engram teach {brain} PATH... --label LABEL")
+            raise typer.BadParameter(f"{brain} has not been taught yet. Teach it: engram teach {brain} PATH... --label"
+                                     " LABEL")
         examples = gather(list(paths), mind.bundle.takes)
         try:
             with progress("looking", quiet=as_json) as report:
@@ -65,11 +71,12 @@ def predict(
     else:
         _show_answers(lines, top)
         if right is not None:
-            by = "labels" if kind == "vectors" else "folders' names"
-            say(f"{right} of {len(lines)} are right by their {by} ({right / len(lines):.1%}).")
+            by = "labels in the table" if kind == "vectors" else "folders' names"
+            say(f"{right} of {len(lines)} answers agree with the {by} ({right / len(lines):.1%}).")
         if strange:
             refused = sum(not line["known"] for line in strange)
-            say(f"{len(strange)} are of labels never taught, and count as wrong; {refused} of them are nothing I know.")
+            say(f"{len(strange)} inputs have labels that were never taught and count as wrong; the brain refused"
+                f" {refused} of them.")
     if trouble and not as_json:
         say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
 
@@ -81,27 +88,30 @@ def _nothing_known(examples: Examples, why: str) -> dict[str, Any]:
 
 
 def unknowns(brain: Folder, as_json: Json = False) -> None:
-    """Show what a brain did not know, grouped by likeness: name a group, and it is learned."""
+    """List the unknown inputs of a brain, grouped by similarity.
+
+    `engram name` teaches a group under a label.
+    """
     with open_brain(brain, readonly=True) as mind:
         groups = mind.unknown_groups()
     if as_json:
         emit([{"group": g.number, "members": g.members, "sources": g.sources, "likeness": g.likeness} for g in groups])
     elif not groups:
-        say("Nothing unknown is waiting.")
+        say("There are no unknown inputs.")
     else:
         rows = [(g.number, len(g.members), f"{g.likeness:.2f}", few(g.sources)) for g in groups]
-        table(("group", "inputs", "likeness", "from"), rows)
+        table(("group", "inputs", "similarity", "source"), rows)
         say(f"Name one: engram name {shlex.quote(str(brain))} {groups[0].number} LABEL")
 
 
 def name(
     brain: Folder,
-    group: Annotated[int, typer.Argument(metavar="GROUP", help="Its number, as `engram unknowns` shows it.")],
-    label: Annotated[str, typer.Argument(metavar="LABEL", help="What it is.")],
+    group: Annotated[int, typer.Argument(metavar="GROUP", help="Number of the group in `engram unknowns`.")],
+    label: Annotated[str, typer.Argument(metavar="LABEL", help="The label to teach it under.")],
     teacher: Teacher = None,
     as_json: Json = False,
 ) -> None:
-    """Name a group of unknowns: it is learned under that label."""
+    """Teach a group of unknown inputs under a label."""
     with open_brain(brain) as mind:
         count = mind.name(group, as_label(mind, label), teacher=teacher)
     done(f"Learned {count} as {label}.", {"label": label, "taught": count, "digest": mind.digest()}, as_json)
@@ -110,24 +120,30 @@ def name(
 def forget(
     brain: Folder,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="LABEL", help="Forget all of it, or with --example, from it.")
+        str | None, typer.Option("--label", metavar="LABEL", help="Forget this label and all its examples; with"
+                                 " --example, the label of these examples.")
     ] = None,
     example: Annotated[
-        list[Path] | None, typer.Option("--example", metavar="PATH", help="Forget single examples; may be repeated.")
+        list[Path] | None, typer.Option("--example", metavar="PATH", help="Forget every copy of this example;"
+                                 " repeatable.")
     ] = None,
     ids: Annotated[
-        list[int] | None, typer.Option("--id", metavar="ID", help="Forget the examples of these numbers, as `engram"
-                                       " examples` shows them; may be repeated.")
+        list[int] | None, typer.Option("--id", metavar="ID", help="Forget the example with this number in `engram"
+                                       " examples`; repeatable.")
     ] = None,
     teacher: Annotated[
-        str | None, typer.Option("--teacher", metavar="NAME", help="Forget all that this one taught.")
+        str | None, typer.Option("--teacher", metavar="NAME", help="Forget every example that this teacher taught.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Forget a label, or single examples, for good: afterwards the brain is as if it had never seen them."""
+    """Forget a label or single examples permanently.
+
+    Afterwards the brain is, bit for bit, one that was never taught them. Their data leave every file of the brain. This
+    cannot be undone.
+    """
     if sum((bool(label or example), bool(ids), teacher is not None)) != 1:
         raise typer.BadParameter(
-            "Say what to forget: --label LABEL, or --example PATH [--label LABEL], or --id ID, or --teacher NAME."
+            "Pass exactly one of --label LABEL, --example PATH [--label LABEL], --id ID or --teacher NAME."
         )
     with open_brain(brain) as mind:
         before = total(mind)
@@ -147,26 +163,29 @@ def forget(
 
 def rename(
     brain: Folder,
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The label as it is.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The label as it should be.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The present label.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The new label; it must not exist yet.")],
     as_json: Json = False,
 ) -> None:
-    """Call a label by another name."""
+    """Rename a label."""
     with open_brain(brain) as mind:
         mind.rename(as_label(mind, old), as_label(mind, new))
-    done(f"{old} is called {new} now.", {"labels": labels_of(mind), "digest": mind.digest()}, as_json)
+    done(f"Renamed {old} to {new}.", {"labels": labels_of(mind), "digest": mind.digest()}, as_json)
 
 
 def consolidate(brain: Folder, as_json: Json = False) -> None:
-    """Merge redundant examples into weighted prototypes; what is known stays the same."""
+    """Merge redundant examples into weighted prototypes.
+
+    The labels and the sums behind the answers do not change; the brain takes less memory.
+    """
     with open_brain(brain) as mind:
         report = mind.consolidate()
     found = {"before": report.before, "after": report.after, "kept": report.kept, "digest": mind.digest()}
-    done(f"{report.before} vectors became {report.after} ({report.kept:.0%} kept).", found, as_json)
+    done(f"Merged {report.before} vectors into {report.after} ({report.kept:.0%}).", found, as_json)
 
 
 def info(brain: Folder, as_json: Json = False) -> None:
-    """Show what a brain knows, what it stands on, its digest, and what "Nothing I know" will get wrong."""
+    """Show the labels, settings, digest and error rates of a brain."""
     from engram.brain.both_errors import as_json as as_document
 
     with open_brain(brain, readonly=True) as mind:
@@ -183,7 +202,7 @@ def info(brain: Folder, as_json: Json = False) -> None:
     if found["columns"]:
         say(f"{'columns':12} {few(found['columns'], 12)}")
     if found["zero_columns"]:
-        say(f"{'kept as 0':12} {columns_named(found['zero_columns'])}: all readings are 0, or too small for the range")
+        say(f"{'kept as 0':12} {columns_named(found['zero_columns'])}: all values are 0 or too small for the range")
     devices = ", ".join(f"{entry['device'][:8]} ({entry['epoch']} changes)" for entry in found["devices"])
     say(f"{'devices':12} {devices or or_dash(None)}")
     say(f"{'memory':12} {found['memory_bytes'] / 1e6:.1f} MB")
@@ -220,7 +239,7 @@ def _forget_examples(mind: Brain, paths: list[Path], label: Label | None) -> Non
         sources = gather(paths, mind.bundle.takes).sources
         missing = [source for source, times in zip(sources, held, strict=True) if not times]
         named = "" if label is None else f" as {label}"
-        raise NotTaughtError(f"{few(missing)}: never taught{named}, or skipped by a gate. Nothing was forgotten.")
+        raise NotTaughtError(f"{few(missing)}: not taught{named}, or skipped by --gate. Nothing was forgotten.")
     mind.forget(paths, label)
     for _ in range(max(held) - 1):
         items = gather(paths, mind.bundle.takes).items
@@ -257,7 +276,7 @@ def _show_answers(lines: list[dict[str, Any]], top: int) -> None:
     table(("input", "answer", "confidence", *(["best"] if top > 1 else [])), rows)
     refused = sum(not line["known"] for line in lines)
     if refused:
-        say(f"{refused} of {len(lines)} are nothing I know.")
+        say(f"{refused} of {len(lines)} inputs are unknown.")
 
 
 def few(values: Any, most: int = 3) -> str:

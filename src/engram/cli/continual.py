@@ -35,45 +35,46 @@ PICTURES_CHANGE = ("permuted", "rotated")
 
 def evaluate(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help=f"{', '.join(DATA_SETS)}; or a folder that holds a folder of"
-                            " pictures for each class.")
+        str, typer.Argument(metavar="DATA", help=f"{', '.join(DATA_SETS)}; or a folder with one folder of"
+                            " pictures per class.")
     ],
     names: Annotated[
         list[str], typer.Argument(metavar="LEARNER...", help=f"One or more of {', '.join(learners.table())}; with"
                                   " settings as in ridge:penalty=1,step=0.01.")
     ],
     arrival: Annotated[
-        str, typer.Option("--arrival", metavar="HOW", help="How the data arrive: class, task, domain, permuted,"
+        str, typer.Option("--arrival", metavar="HOW", help="How the data are split: class, task, domain, permuted,"
                           " rotated, data, one-by-one or blurry.")
     ] = "class",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of the arrival, such as per=5 or"
-                                       " held_out=0.1; may be given several times.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the arrival, such as per=5 or"
+                                       " held_out=0.1; repeatable.")
     ] = None,
     validation: Annotated[
-        bool, typer.Option("--validation", help="Ask about examples held out of the training part (a tenth, unless set"
-                           " otherwise), for choosing settings.")
+        bool, typer.Option("--validation", help="Evaluate on examples held out of the training part (default: a tenth)"
+                           " instead of the test part. Use it to choose settings.")
     ] = False,
     backbone: Annotated[
-        str | None, typer.Option("--backbone", metavar="NAME", help="Learn from the features of this backbone; without"
-                                 " it, from raw pixels.")
+        str | None, typer.Option("--backbone", metavar="NAME", help="Learn from the features of this backbone"
+                                 " (default: from raw pixels).")
     ] = None,
     side: Annotated[
-        int | None, typer.Option("--side", metavar="PIXELS", min=1, help="Of pictures that come in many sizes: 64, or"
-                                 f" {LARGE} before a backbone.")
+        int | None, typer.Option("--side", metavar="PIXELS", min=1, help="Resize pictures to PIXELS on each side"
+                                 " (default 64;"
+                                 f" {LARGE} with --backbone).")
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Run seeds 0 to N - 1.")] = 1,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Leave comparison.json, a plot, every report and what"
-                                  " an interrupted run goes on from.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Write comparison.json, a plot and every report there;"
+                                  " an interrupted command resumes from it.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start from the beginning, whatever is there.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start again, ignoring results in --out.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Evaluate learners on a data set that arrives piece by piece.
+    """Compare learners on a data set that arrives in parts.
 
-    After every experience all test parts are asked about: accuracy, forgetting, transfer, memory and time. With --out,
-    an interrupted command goes on where it stopped when it is repeated.
+    After every part, called an experience, the learner predicts the test examples of all parts. Reports accuracy,
+    forgetting, transfer, memory and time. With --out, repeating an interrupted command resumes it.
     """
     from engram.lab.evaluation.comparison import compare
 
@@ -154,7 +155,7 @@ def _arriving(data: DataSet, arrival: str, settings: dict[str, Any]) -> Stream:
 def _tell_if_slow(names: list[str], numbers: int) -> None:
     slow = [name for name in names if getattr(learners.table().load(name), "cubic", False)]
     if slow and numbers > LONG:
-        say(f"engram: {numbers:,} numbers for each input: slow with {', '.join(slow)};"
+        say(f"engram: each input has {numbers:,} values, which is slow with {', '.join(slow)};"
             " for pictures, pass --backbone photos or a smaller --side.", aside=True)
 
 

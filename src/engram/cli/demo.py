@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the report and the certificates go.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the report and the certificates.")
     ] = Path("engram-demo"),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the order of digits and images.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the order of the images.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """See all of it in a few seconds: real digits taught one by one, and what a brain can do then.
+    """Show teaching, melding and forgetting on handwritten digits.
 
-    Nothing is downloaded. Every number is computed while you watch. Writes report.html, and two certificates that prove
-    the meld and the forgetting.
+    Takes a few seconds and downloads nothing; every number is computed while it runs. Writes report.html, and two
+    certificates that prove the meld and the forgetting.
     """
     from engram.extras import check
 
@@ -40,7 +40,7 @@ def demo(
     if as_json:
         emit(whole)
     else:
-        say(f"{whole['finished']['seconds']:.1f} seconds. Pictures, every number and the proofs: {report}")
+        say(f"Done in {whole['finished']['seconds']:.1f} seconds. Report with pictures, numbers and proofs: {report}")
 
 
 def _told(out: Path, seed: int, quiet: bool) -> Iterator[Event]:

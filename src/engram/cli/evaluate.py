@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 def evaluate_backbone(
     source: Source,
     pictures: Annotated[
-        Path, typer.Argument(metavar="PICTURES", help="A folder of pictures, with a folder for each class.")
+        Path, typer.Argument(metavar="PICTURES", help="A folder with one folder of pictures per class.")
     ],
     shots: Annotated[
-        str | None, typer.Option("--shots", metavar="N,N", help="Pictures taught of each class; else those of 1, 5, 14"
-                                 " for which every class has enough.")
+        str | None, typer.Option("--shots", metavar="N,N", help="Numbers of pictures to teach per class (default: those"
+                                 " of 1, 5 and 14 for which every class has enough).")
     ] = None,
-    splits: Annotated[int, typer.Option("--splits", metavar="N", help="Random splits.")] = 20,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the splits.")] = 0,
+    splits: Annotated[int, typer.Option("--splits", metavar="N", help="Number of random splits.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the splits.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure how well a backbone's features are learned upon: choose backbones by this.
+    """Measure how well a brain learns on a backbone.
 
-    In each split a few pictures of every class are taught and the others asked about; then some classes are left out
-    and stand for the unknown. Intervals are for the mean over splits.
+    Each split teaches a few pictures per class and predicts the others; then some classes are left out and serve as
+    unknown inputs. Intervals are for the mean over splits. Use it to choose between backbones.
     """
     from engram.features.backbones.bundle import Bundle
     from engram.features.backbones.catalogue import folder_of
@@ -48,7 +48,7 @@ def evaluate_backbone(
         emit({"backbone": bundle.name, "fingerprint": bundle.fingerprint, "classes": found.classes,
               "pictures": found.pictures, "splits": splits, "left_away": found.left_away, "results": results})
         return
-    table(("shots", "accuracy", "95% interval", "unknowns told apart (AUROC)", "95% interval"),
+    table(("shots", "accuracy", "95% interval", "unknown inputs (AUROC)", "95% interval"),
           [(count, *_percent(right), *_percent(apart)) for count, right, apart in rows],
           title=f"{bundle.name}: {found.classes} classes, {found.pictures} pictures, {splits} splits")
     if found.left_away:
@@ -57,7 +57,7 @@ def evaluate_backbone(
 
 def _counts(text: str) -> tuple[int, ...]:
     if not all(part.strip().isdecimal() and int(part) > 0 for part in text.split(",")):
-        raise typer.BadParameter("--shots is one count of pictures or several with commas between, such as 1,5.")
+        raise typer.BadParameter("--shots must be positive whole numbers separated by commas, such as 1,5.")
     return tuple(int(part) for part in text.split(","))
 
 

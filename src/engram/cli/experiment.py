@@ -9,7 +9,7 @@ import typer
 
 from engram.cli.output import REFUSED, Json, emit, progress, resumable, say, table
 
-Results = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder of the result files.")]
+Results = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the result files.")]
 
 
 def list_experiments(as_json: Json = False) -> None:
@@ -30,17 +30,17 @@ def run_experiment(
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting (see `engram experiment settings NAME`);"
-                     " may be given several times."),
+                     " repeatable."),
     ] = None,
     withhold: Annotated[
         str | None, typer.Option("--withhold", metavar="DIGIT", help="Short for --set withhold=DIGIT.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is already there.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again, ignoring earlier results.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run an experiment; one that was interrupted goes on where it stopped.
+    """Run an experiment, or resume an interrupted one.
 
-    Writes NAME.json, with every value, and a plot beside it.
+    Writes NAME.json with every value, and a plot.
     """
     experiments = _experiments()
     changed = dict(_setting(text) for text in settings or [])
@@ -58,15 +58,18 @@ def run_experiment(
         table(("figure", "mean", "sd", "seeds", "unit", "published"),
               [_row(key, figure) for key, figure in result["figures"].items()], title=result["summary"])
     else:
-        say("Only the published settings have figures; with others, look at the values.")
-    say(f"All values, and a plot beside them: {experiments.result_file(name, out, changed)}")
+        say("Changed settings produce values, but no figures.")
+    say(f"All values, with a plot beside them: {experiments.result_file(name, out, changed)}")
 
 
 def show_settings(
     name: Annotated[str, typer.Argument(metavar="NAME", help="See `engram experiment list`.")],
     as_json: Json = False,
 ) -> None:
-    """List what `engram experiment run NAME --set KEY=VALUE` can change."""
+    """List the settings of an experiment.
+
+    `engram experiment run NAME --set KEY=VALUE` changes one.
+    """
     experiments = _experiments()
     from engram.lab.experiments.experiment import as_text
 
@@ -90,7 +93,10 @@ def collect_figures(out: Results = Path("results"), as_json: Json = False) -> No
 
 
 def check_figures(out: Results = Path("results"), as_json: Json = False) -> None:
-    """Print the figures below their floor or not measured; exit code 1 if there are any."""
+    """List figures that miss their floor or are not measured.
+
+    Exit code 1 if there are any.
+    """
     experiments = _experiments()
     findings = experiments.check_figures(out)
     if as_json:
@@ -117,7 +123,7 @@ def _experiments() -> Any:
 def _setting(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise typer.BadParameter(f"--set wants KEY=VALUE, not {text!r}.")
+        raise typer.BadParameter(f"--set must be KEY=VALUE, not {text!r}.")
     return key, value
 
 

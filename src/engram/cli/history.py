@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])(?:\s+ago)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-Moment = "The number of an event as `engram history` shows it, or a time: 2026-03-01T12:00, 10m or 2h or 3d ago."
+Moment = "An event number from `engram history`, or a time: 2026-03-01T12:00, or 10m, 2h, 3d (ago)."
 
 
 def history(
     brain: Folder,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many entries to show.")] = 30,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Entries to show.")] = 30,
     before: Annotated[
-        int | None, typer.Option("--before", metavar="SEQ", help="Only what came before this event.")
+        int | None, typer.Option("--before", metavar="SEQ", help="Only entries before this event number.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what happened to a brain, newest first: who taught what and when, and what was undone.
+    """List the changes to a brain, newest first.
 
-    Examples that were taught together are one entry. The number before it is what `engram rollback --to` takes.
+    Shows who changed what and when, and what was undone. Examples taught together are one entry. `engram rollback --to`
+    accepts the number in the column `event`.
     """
     with open_brain(brain, readonly=True) as mind:
         entries = mind.history(before, limit)
@@ -43,7 +44,7 @@ def history(
          entry.teacher)
         for entry in entries
     ]
-    table(("event", "time", "what", "about", "by"), rows)
+    table(("event", "time", "change", "labels", "teacher"), rows)
     if len(entries) == limit and entries[-1].first > 1:
         say(f"Older: engram history {brain} --before {entries[-1].first}")
 
@@ -53,9 +54,10 @@ def rollback(
     to: Annotated[str, typer.Option("--to", metavar="SEQ|TIME", help=Moment)],
     as_json: Json = False,
 ) -> None:
-    """Go back to what a brain knew at a moment. That can be undone too; a forget never can.
+    """Return a brain to an earlier state.
 
-    What came after stays in the history, marked as undone.
+    Later changes stay in the history, marked as undone, and the rollback itself can be undone. A rollback cannot pass a
+    forget.
     """
     moment = _moment(to)
     with open_brain(brain) as mind:
@@ -64,12 +66,16 @@ def rollback(
         found = {"to": seq, "seq": mind.seq, "labels": labels_of(mind), "digest": mind.digest(),
                  "examples": total(mind)}
         change = total(mind) - sum(before.values())
-    done(f"Back at event {seq}: {found['examples']} examples ({change:+}). To take that back: engram rollback {brain} "
+    done(f"Returned to event {seq}: {found['examples']} examples ({change:+}). To undo this: engram rollback {brain} "
          f"--to {mind.seq - 1}", found, as_json)
 
 
 def undo(brain: Folder, as_json: Json = False) -> None:
-    """Take back the last change to a brain; again and again, ever further back. A forget cannot be undone."""
+    """Undo the last change to a brain.
+
+    Repeat it to undo the change before. A consolidation does not change what a brain knows, so undo passes over it and
+    undoes the change before it. A forget cannot be undone, nor anything before it.
+    """
     with open_brain(brain) as mind:
         entry = mind.undo()
         found = {"undone": _entry_json(entry), "labels": labels_of(mind), "digest": mind.digest()}
@@ -80,11 +86,11 @@ def diff(
     brain: Folder,
     one: Annotated[str, typer.Argument(metavar="ONE", help=Moment)],
     two: Annotated[
-        str | None, typer.Argument(metavar="TWO", help="Another moment; without it, now.")
+        str | None, typer.Argument(metavar="TWO", help="A second event or time (default: now).")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show which labels gained or lost examples between two moments."""
+    """Compare the number of examples of each label at two moments."""
     with open_brain(brain, readonly=True) as mind:
         seqs = [_event_at(mind, one), mind.seq if two is None else _event_at(mind, two)]
         changes = mind.diff(seqs[0], seqs[1])
@@ -100,12 +106,16 @@ def diff(
 
 def examples(
     brain: Folder,
-    label: Annotated[str | None, typer.Option("--label", metavar="LABEL", help="Only those called so now.")] = None,
-    after: Annotated[int, typer.Option("--after", metavar="ID", min=0, help="Only those numbered after it.")] = 0,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many to show.")] = 30,
+    label: Annotated[str | None, typer.Option("--label", metavar="LABEL", help="Only those that have this label"
+                             " now.")] = None,
+    after: Annotated[int, typer.Option("--after", metavar="ID", min=0, help="Only those with a larger number.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Examples to show.")] = 30,
     as_json: Json = False,
 ) -> None:
-    """List the examples that a brain was taught, oldest first: number, label, time, source and teacher."""
+    """List the taught examples of a brain, oldest first.
+
+    For each its number, label, time, source and teacher.
+    """
     with open_brain(brain, readonly=True) as mind:
         found = mind.examples(None if label is None else as_label(mind, label), after, limit)
     if as_json:
@@ -113,7 +123,7 @@ def examples(
                "source": one.source, "thumbnail": one.thumbnail} for one in found])
         return
     rows = [(one.id, one.label, _local(one.time), one.source, one.teacher) for one in found]
-    table(("id", "label", "time", "from", "by"), rows)
+    table(("id", "label", "time", "source", "teacher"), rows)
     if len(found) == limit:
         say(f"More: engram examples {brain}{f' --label {label}' if label else ''} --after {found[-1].id}")
 
@@ -121,16 +131,16 @@ def examples(
 def relabel(
     brain: Folder,
     ids: Annotated[
-        list[int], typer.Argument(metavar="ID...", help="Their numbers, as `engram examples` shows them.")
+        list[int], typer.Argument(metavar="ID...", help="Numbers of the examples in `engram examples`.")
     ],
-    label: Annotated[str, typer.Option("--label", metavar="LABEL", help="What they are.")],
+    label: Annotated[str, typer.Option("--label", metavar="LABEL", help="The right label.")],
     as_json: Json = False,
 ) -> None:
-    """Correct examples that were taught under a wrong label."""
+    """Correct the label of examples that were taught wrongly."""
     with open_brain(brain) as mind:
         mind.relabel(ids, as_label(mind, label))
         found = {"relabelled": ids, "label": label, "labels": labels_of(mind), "digest": mind.digest()}
-    done(f"{len(set(ids))} example(s) are {label} now.", found, as_json)
+    done(f"Relabelled {len(set(ids))} example(s) as {label}.", found, as_json)
 
 
 # Moments
@@ -160,8 +170,7 @@ def _moment(text: str, now: datetime | None = None) -> int | datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no moment: give the number of an event, or a time such as 2026-03-01T12:00, or 10m, 2h, 3d "
-            "for so long ago."
+            f"{text!r} is neither an event number nor a time such as 2026-03-01T12:00, or 10m, 2h, 3d (ago)."
         ) from None
     return moment.astimezone() if moment.tzinfo is None else moment  # as the clock on the wall says
 

@@ -14,13 +14,14 @@ from engram.cli.output import Json, emit, progress, say
 
 def copy(
     brain: Folder,
-    to: Annotated[Path, typer.Argument(metavar="COPY", help="A folder that is not there yet.")],
+    to: Annotated[Path, typer.Argument(metavar="COPY", help="The new folder; it must not exist.")],
     fork: Annotated[
-        bool, typer.Option("--fork", help="The copy goes on as a device of its own: both may learn, and be melded.")
+        bool, typer.Option("--fork", help="Give the copy its own device id, so that both may learn and be melded"
+                                          " later.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Copy a brain as it is now, also while another program teaches it."""
+    """Copy a brain, even while another program teaches it."""
     with open_brain(brain, readonly=True) as mind:
         mind.save(to)
     with open_brain(to) as made:
@@ -32,16 +33,17 @@ def copy(
 
 def export(
     brain: Folder,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to, or - for standard output.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, or - for standard output.")],
     as_json: Json = False,
 ) -> None:
-    """Write all that a brain was taught, one by one, as JSON lines: to keep, to read, to teach to another brain.
+    """Export the taught examples of a brain as JSON lines.
 
-    What other devices taught and was melded in is not among it: meld carries that.
+    The file serves as a readable backup, or to teach another brain (`engram import`). Examples that were melded in from
+    other devices are not exported: use `engram meld` for them.
     """
     piped = str(file) == "-"
     if piped and as_json:
-        raise typer.BadParameter("The events go to standard output, so --json cannot: give a FILE.")
+        raise typer.BadParameter("--json needs a FILE: standard output carries the events.")
     with open_brain(brain, readonly=True) as mind, progress("exporting", quiet=as_json) as report:
         head = mind.export(sys.stdout if piped else file, report)
         beyond = sum(mind.counts().values()) - head.examples
@@ -52,24 +54,25 @@ def export(
         return
     lines = [] if piped else [f"Wrote {head.examples} example(s) to {file}."]
     if not head.whole:
-        lines.append(f"{beyond} more are known by their sums alone (melded in, or let go): engram meld carries these.")
+        lines.append(f"{beyond} more are kept as sums only (melded in, or beyond the memory budget) and are not"
+                     " exported: use engram meld for them.")
     for line in lines:
         say(line, aside=piped)
 
 
 def import_(
     brain: Folder,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `engram export` wrote, or - for standard input.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file from `engram export`, or - for standard input.")],
     backbone: Annotated[
-        str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the backbone that the events were"
-                                 " made on, where it is not found by its name.")
+        str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the name or folder of the"
+                                 " backbone of the exported brain, if it is not found by its name.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Teach a brain what another one exported; it is made if there is none.
+    """Teach a brain the examples that `engram export` wrote.
 
-    Examples keep their time, teacher and source. What is known already is skipped, so an interrupted import can be
-    repeated; what was forgotten here stays forgotten.
+    The brain is created if it does not exist. Examples keep their time, teacher and source. Examples that the brain has
+    already are skipped, so an interrupted import can be repeated. Examples that were forgotten here stay forgotten.
     """
     from engram.cli.teach import making
 
@@ -82,15 +85,18 @@ def import_(
         emit({"taught": result.taught, "known": result.known, "forgotten": result.forgotten, "labels": labels,
               "digest": digest, "same": same})
         return
-    say(f"Taught {result.taught} example(s)." + (" The brain is the one exported, to the bit." if same else ""))
+    say(f"Taught {result.taught} example(s)." + (" The brain equals the exported one, bit for bit." if same else ""))
     if result.known:
-        say(f"{result.known} skipped: known already.")
+        say(f"{result.known} skipped: taught before.")
     if result.forgotten:
-        say(f"{result.forgotten} skipped: forgotten here since, and what is forgotten stays so.")
+        say(f"{result.forgotten} skipped: forgotten in this brain.")
 
 
 def verify(brain: Folder, as_json: Json = False) -> None:
-    """Read every byte of a brain, replay its log, compare checksums and digests. Exit code 1 where one is wrong."""
+    """Check every file of a brain and replay its log.
+
+    Compares checksums and digests; exit code 1 if one is wrong. Nothing is changed.
+    """
     from engram.brain.repair import verify as check
 
     with progress("reading", quiet=as_json) as report:
@@ -100,14 +106,14 @@ def verify(brain: Folder, as_json: Json = False) -> None:
     else:
         for problem in problems:
             say(problem)
-        say(f"What can be made anew from the log: engram repair {brain}" if problems else "All is well.")
+        say(f"To rebuild what the log can tell: engram repair {brain}" if problems else "No problems found.")
     raise typer.Exit(1 if problems else 0)
 
 
 def repair(brain: Folder, as_json: Json = False) -> None:
-    """Make anew what the log can tell: the manifest and the snapshot.
+    """Rebuild the manifest and snapshot of a brain from its log.
 
-    Where the end of the log itself is gone, its loss is accepted, and told: restoring a copy may be better.
+    If the end of the log is lost, the loss is accepted and reported: restoring a backup may be better.
     """
     from engram.brain.repair import repair as mend
 
@@ -115,5 +121,5 @@ def repair(brain: Folder, as_json: Json = False) -> None:
     if as_json:
         emit({"done": mended})
         return
-    for sentence in mended or ["There was nothing to repair."]:
+    for sentence in mended or ["Nothing needed repair."]:
         say(sentence)

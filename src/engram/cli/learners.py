@@ -55,13 +55,13 @@ def settings(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise typer.BadParameter(f"A setting is KEY=VALUE, not {text!r}.")
+            raise typer.BadParameter(f"A setting must be KEY=VALUE, not {text!r}.")
         *outer, last = key.split(".")
         inside = found
         for name in outer:
             inside = inside.setdefault(name, {})
             if not isinstance(inside, dict):
-                raise typer.BadParameter(f"{name} is set both as a whole and in part: {text!r}.")
+                raise typer.BadParameter(f"{name} is set as a whole and again in part: {text!r}.")
         try:
             inside[last] = json.loads(value)
         except ValueError:

@@ -13,17 +13,18 @@ from engram.cli.output import Json, emit, progress, say
 
 
 def meld(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder of the melded brain; if it is there, it learns"
-                                        " what the others know.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder of the melded brain; an existing brain is"
+                                        " extended.")],
     parts: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="The brains to take over; they stay as they are.")
+        list[Path], typer.Argument(metavar="IN...", help="The brains to meld; they are not changed.")
     ],
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse where labels conflict.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse to meld if labels conflict.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make one brain of several: the same, to the bit, as having taught it everything.
+    """Merge brains into one that knows what all of them know.
 
-    Labels that mean different things to two brains, and labels that mean the same, are reported.
+    The result equals, bit for bit, one brain that was taught everything. Conflicts are reported: one label used for
+    different things, or two labels for the same thing.
     """
     from engram.brain import Brain
 
@@ -44,41 +45,44 @@ def meld(
         })
         return
     if not report.changed:
-        say(f"{out} knew all of that already.")
+        say(f"{out} already contained all of it.")
     say(f"{out}: {len(made.labels)} labels of {len(made.slots())} devices, digest {made.digest()}")
     for note in report.notes:
         say(f"Note: {note}.")
     for conflict in report.conflicts:
-        say(f"Conflict: {conflict}. Decide with engram rename or engram forget.")
+        say(f"Conflict: {conflict}. Resolve it with engram rename or engram forget.")
 
 
 def prove(
     brain: Annotated[Path, typer.Argument(metavar="BRAIN", help="The brain's folder.")],
     things: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH...]", help="After --meld the brains that went into it; after"
-                                          " --forgotten the examples that are gone.")
+        list[Path] | None, typer.Argument(metavar="[PATH...]", help="With --meld, the brains that were melded; with"
+                                          " --forgotten, the forgotten examples.")
     ] = None,
-    meld: Annotated[bool, typer.Option("--meld", help="Prove that it is exactly the union of brains.")] = False,
+    meld: Annotated[bool, typer.Option("--meld", help="Prove that the brain is the exact sum of these"
+                                                      " brains.")] = False,
     forgotten: Annotated[bool, typer.Option("--forgotten", help="Prove that examples or a label are gone.")] = False,
     log: Annotated[
-        bool, typer.Option("--log", help="Prove that what it knows is what its log tells: the examples themselves are"
-                           " in the certificate.")
+        bool, typer.Option("--log", help="Prove that the brain is the exact sum of the examples in its log; the"
+                           " certificate contains these examples.")
     ] = False,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="LABEL", help="The label that is gone, or that the examples had.")
+        str | None, typer.Option("--label", metavar="LABEL", help="The forgotten label, or the label of the forgotten"
+                                 " examples.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Where the certificate goes; else BRAIN-certificate.")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Folder of the certificate (default:"
+                                  " BRAIN-certificate).")
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="FILE.npy", help="Keep the forgotten examples as numbers, outside"
-                                  " the certificate: with them it can be shown that they were there before.")
+        Path | None, typer.Option("--keep", metavar="FILE.npy", help="Save the forgotten vectors outside the"
+                                  " certificate, to prove later that the brain held them before.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a certificate that a meld, a forget or the log is exact, and verify it without Engram.
+    """Write and verify a certificate of a meld, forget or log.
 
-    Anybody can verify it again: python FOLDER/verify_certificate.py FOLDER
+    Anyone can verify it again without Engram: python FOLDER/verify_certificate.py FOLDER
     """
     from engram.brain import Brain
     from engram.brain.certificate import prove_forgotten, prove_meld
@@ -88,7 +92,7 @@ def prove(
     named_enough = (meld and things) or (forgotten and (things or label is not None)) or (log and not things)
     if meld + forgotten + log != 1 or not named_enough:
         raise typer.BadParameter(
-            "Say --meld and the brains that went into it, or --forgotten and examples or --label, or --log."
+            "Pass exactly one of --meld BRAIN..., --forgotten PATH... (or --forgotten --label LABEL), or --log."
         )
     folder = out or brain.with_name(brain.name + "-certificate")
     with ExitStack() as stack:

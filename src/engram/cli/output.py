@@ -35,7 +35,7 @@ def resumable(*, fresh: bool = False) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         same = "the same command without --fresh" if fresh else "the same command"
-        raise Interrupted(f"interrupted; {same} goes on where it stopped") from error
+        raise Interrupted(f"interrupted; {same} resumes it") from error
 
 
 def emit(document: Any) -> None:

@@ -23,44 +23,45 @@ TINY_IMAGENET = "tiny-imagenet"
 
 def pretrain_backbone(
     pictures: Annotated[
-        str, typer.Argument(metavar="PICTURES", help="A folder with a folder for each class (or, for the recipes "
-                            "without labels, of pictures), or tiny-imagenet.")
+        str, typer.Argument(metavar="PICTURES", help="A folder with one folder of pictures per class; for the "
+                            "recipes without labels, a folder of pictures; or tiny-imagenet.")
     ],
     name: Name = None,
     recipe: Annotated[
-        str, typer.Option("--recipe", metavar="RECIPE", help=f"{_LABELLED}; without labels:"
-                          f" {', '.join(unlabelled())}; with a --teacher: distillation.")
+        str, typer.Option("--recipe", metavar="RECIPE", help=f"With labels: {_LABELLED}. Without labels:"
+                          f" {', '.join(unlabelled())}. With --teacher: distillation.")
     ] = "combination",
     teacher: Annotated[
-        str | None, typer.Option("--teacher", metavar="BACKBONE", help="For distillation: the name or folder of the"
-                                 " backbone whose features the network learns to give.")
+        str | None, typer.Option("--teacher", metavar="BACKBONE", help="For distillation: name or folder of the"
+                                 " backbone whose features the network learns to reproduce.")
     ] = None,
     family: Annotated[
-        str, typer.Option("--family", metavar="FAMILY", help=f"{', '.join(FAMILIES)}.")
+        str, typer.Option("--family", metavar="FAMILY", help=f"Architecture: {', '.join(FAMILIES)}.")
     ] = "resnet18",
     multiplier: Annotated[
-        float, typer.Option("--multiplier", metavar="M", help="Width of the network; 1 is as published.")
+        float, typer.Option("--multiplier", metavar="M", help="Width of the network, relative to the published one.")
     ] = 1.0,
     size: Annotated[
-        int, typer.Option("--size", metavar="PIXELS", help="Side of the square pictures that the network sees.")
+        int, typer.Option("--size", metavar="PIXELS", help="Side of the square input pictures.")
     ] = 64,
-    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Batches to train on.")] = 2000,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Number of training steps.")] = 2000,
     batch: Annotated[
-        int, typer.Option("--batch", metavar="N", help="Pictures through the network for each step.")
+        int, typer.Option("--batch", metavar="N", help="Pictures per training step.")
     ] = 128,
-    rate: Annotated[float, typer.Option("--rate", metavar="R", help="The learning rate at its peak.")] = 2e-3,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of weights and batches.")] = 0,
+    rate: Annotated[float, typer.Option("--rate", metavar="R", help="Peak learning rate.")] = 2e-3,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the weights and batches.")] = 0,
     bfloat16: Annotated[
-        bool, typer.Option("--bfloat16", help="Multiply in bfloat16: faster on processors and GPUs that have it.")
+        bool, typer.Option("--bfloat16", help="Compute in bfloat16; faster on CPUs and GPUs that support it.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="Such as cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="Device to train on, such as cpu or"
+                             " cuda.")] = "cpu",
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Train a network on pictures and make it a backbone.
 
-    Ctrl-C loses nothing: the same command goes on where it stopped. The statistics of its features are measured too,
-    so the backbone is ready to be learned upon. Needs the extras train and export.
+    After Ctrl-C the same command resumes. The statistics of the features are measured too, so the backbone is ready for
+    a brain. Requires the extras train and export.
     """
     target = free_target(name or f"{family}-{recipe}", overwrite)
     check_training()

@@ -9,48 +9,54 @@ import typer
 
 from engram.cli.output import Json, emit, say, table
 
-TokenFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file that holds the tokens' hashes.")]
+TokenFile = Annotated[Path, typer.Argument(metavar="FILE", help="The token file; it holds hashes, not tokens.")]
 
 
 def serve(
     brains: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[BRAIN]...", help="Folders of brains, or NAME=FOLDER; without any, the folder brain,"
-                       " which is made if there is none."),
+        typer.Argument(metavar="[BRAIN]...", help="Folders of brains, or NAME=FOLDER (default: the folder `brain`,"
+                       " created if it does not exist)."),
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="The address to listen on; others than loopback take tokens.")] = (
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; others than loopback require"
+                                                     " --token-file.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port; 0 takes any that is free.")] = 8420,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 chooses a free"
+                             " one.")] = 8420,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="Let in only who has a token of this file.")
+        Path | None, typer.Option("--token-file", metavar="FILE", help="Require a token of this file (see `engram"
+                                 " token`).")
     ] = None,
     shelf: Annotated[
         Path | None,
-        typer.Option("--shelf", metavar="FOLDER", help="A folder of brains: those in it are served too, and new ones"
-                     " are made there; brains beside the first brain if left out."),
+        typer.Option("--shelf", metavar="FOLDER", help="Folder of more brains; brains created over HTTP go there"
+                     " (default: `brains` beside the first brain)."),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Read only: follow brains that another process teaches.")
+        bool, typer.Option("--follow", help="Serve read-only, and follow the changes that another process makes.")
     ] = False,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate for HTTPS.")] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Private key of the"
+                             " certificate.")] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option("--allow-host", metavar="NAME", help="A name that this server goes by.")
+        list[str] | None, typer.Option("--allow-host", metavar="NAME", help="Accept requests for this host name;"
+                                 " repeatable.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option("--rate", metavar="N", min=0.0, help="Requests a second from one client; 0: any.")
+        float | None, typer.Option("--rate", metavar="N", min=0.0, help="Most requests per second from one client;"
+                                 " 0: no limit.")
     ] = None,
     body_limit: Annotated[
-        int, typer.Option("--body-limit", metavar="MB", min=1, help="The largest request, in megabytes.")
+        int, typer.Option("--body-limit", metavar="MB", min=1, help="Largest request body in megabytes.")
     ] = 32,
     access_log: Annotated[
-        bool, typer.Option("--access-log/--no-access-log", help="Log every request on stderr.")
+        bool, typer.Option("--access-log/--no-access-log", help="Log every request to stderr.")
     ] = True,
-    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the web page in the browser.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Serve brains over HTTP, and a page to teach them in the browser."""
+    """Serve brains over HTTP, with a web page to teach them."""
     Settings, named, with_shelf, run = _server()
     folders = named(brains or ["brain"])
     home = shelf or next(iter(folders.values())).resolve().parent / "brains"
@@ -76,18 +82,22 @@ def serve(
 
 def add(
     file: TokenFile,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token it is: the teacher in the history.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the person or program; recorded as the"
+                                        " teacher in the history.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", metavar="SCOPE", help="What it may do, one or more: ask; teach (and ask); correct (what"
-                     " it taught itself; and teach); export (and see everything); admin (all). teach if left out."),
+        typer.Option("--scope", metavar="SCOPE", help="What it may do; repeatable (default: teach). ask: predict;"
+                                                      " teach: ask,"
+                     " and teach; correct: teach, and correct what it taught; export: ask, see and download everything;"
+                     " admin: everything."),
     ] = None,
     brain: Annotated[
-        list[str] | None, typer.Option("--brain", metavar="NAME", help="A brain it is bound to; any if left out.")
+        list[str] | None, typer.Option("--brain", metavar="NAME", help="Restrict it to this brain; repeatable"
+                                 " (default: every brain).")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a token; it is shown this once."""
+    """Create a token and show it, this once."""
     from engram.server.tokens import add_token
 
     scopes = scope or ["teach"]
@@ -114,17 +124,17 @@ def show(file: TokenFile, as_json: Json = False) -> None:
 
 def remove(
     file: TokenFile,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token it is.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token.")],
     as_json: Json = False,
 ) -> None:
-    """Take a token back; a running server notices within a second."""
+    """Remove a token; a running server refuses it within a second."""
     from engram.server.tokens import remove_token
 
     remove_token(file, name)
     if as_json:
         emit({"removed": name})
     else:
-        say(f"{name} has no token any more.")
+        say(f"Removed the token of {name}.")
 
 
 def _server() -> tuple[Any, Any, Any, Any]:
@@ -148,5 +158,5 @@ def _make_missing(folders: dict[str, Path], *, may: bool) -> None:
         if (path / "manifest.json").exists():
             continue
         if not may:
-            raise InputError(f"No brain at {path}: teach one first (engram teach {path} …), or check the path.")
+            raise InputError(f"No brain in {path}: teach one first (engram teach {path} …), or check the path.")
         Brain.create(path).close()

@@ -31,46 +31,48 @@ def teach(
     brain: Folder,
     paths: Inputs,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="LABEL", help="What they are; else the names of their folders.")
+        str | None, typer.Option("--label", metavar="LABEL", help="The label of all inputs (default: the name of"
+                                 " each input's folder, or the column `label` of a table).")
     ] = None,
     against: Annotated[
-        str | None, typer.Option("--not", metavar="LABEL", help="What they are not: a label that the brain knows and"
-                                 " gave them wrongly.")
+        str | None, typer.Option("--not", metavar="LABEL", help="Teach the inputs as counterexamples of this label.")
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the name or folder of a backbone;"
-                                 " without it, pictures are shown to the packaged photo backbone.")
+        str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the name or folder of its"
+                                 " backbone (default: the packaged `photos` for pictures, none for vectors).")
     ] = None,
     gate: Annotated[
         float | None, typer.Option("--gate", metavar="G", min=0.0,
-                                   help="For a new brain: skip what it knows by this margin.")
+                                   help="For a new brain: skip an example whose score already leads the next label's"
+                                   " by G.")
     ] = None,
     memory_budget: Annotated[
         float | None, typer.Option("--memory-budget", metavar="MB", min=0.001,
-                                   help="For a new brain: megabytes that single examples may take, in memory and in the"
-                                   " log; beyond them the oldest live on in sums and prototypes (256).")
+                                   help="For a new brain: megabytes for single examples, in memory and again in the"
+                                   " log (default 256). Beyond that the oldest are kept as sums and prototypes.")
     ] = None,
     alpha: Annotated[
         float | None, typer.Option("--alpha", metavar="SHARE", parser=as_share,
-                                   help="From now on, the share of known things that may be refused: 0.05 or 5%. See"
+                                   help="Share of known inputs that may be refused from now on: 0.05 or 5%. See"
                                    " `engram alpha`.")
     ] = None,
     teacher: Teacher = None,
     as_json: Json = False,
 ) -> None:
-    """Teach a brain, which is made if there is none.
+    """Teach examples to a brain; create it if it does not exist.
 
-    A folder that holds folders is taught with their names as labels; one that holds pictures only is called by its own
-    name. Pictures that are known under their label already are skipped, so an interrupted command can be repeated.
+    A folder of folders is taught with the names of the inner folders as labels; a folder of pictures with its own name.
+    Pictures already taught under the same label are skipped, so an interrupted command can be repeated.
 
-    With --not LABEL the inputs are counterexamples: what is like them is not called LABEL any more. It is nothing the
-    brain knows, unless they are taught as something else too.
+    With --not LABEL the inputs are counterexamples: inputs like them are not answered with LABEL any more, but with
+    "Nothing I know", unless they are also taught under another label.
     """
     from engram.brain.acting import acting
 
     if against is not None:
         if any(one is not None for one in (label, backbone, gate, memory_budget, alpha)):
-            raise typer.BadParameter("--not goes with inputs and --teacher alone: what they are is taught by itself.")
+            raise typer.BadParameter("--not can be combined with --teacher only. Teach the right label in a second"
+                                     " command.")
         _teach_not(brain, paths, against, teacher, as_json)
         return
     started = time.perf_counter()
@@ -94,9 +96,9 @@ def teach(
         return
     say(f"Taught {taught} in {seconds:.1f} s. {len(known)} label{'s' * (len(known) != 1)}: {few(known, 12)}")
     if skipped:
-        say(f"{skipped} skipped: known already.")
+        say(f"{skipped} skipped: taught before.")
     if zero:
-        say(f"engram: nothing is kept of {columns_named(zero)}: all readings are 0, or too small for the range of this"
+        say(f"engram: {columns_named(zero)} carry no information: all values are 0 or too small for the range of this"
             " brain.", aside=True)
 
 
@@ -126,14 +128,15 @@ def _backbone(
     if _can_be_made(path):
         return wanted, None
     if not (path / "manifest.json").exists():
-        raise InputError(f"{path} is no brain, and not empty: name a new folder for the brain first, then inputs.")
+        raise InputError(f"{path} is neither a brain nor empty. The first argument is the brain's folder, the"
+                         " others are the inputs.")
     with Brain.open(path, readonly=True) as mind:
         for name, value in options.items():
             if value != mind.options[name]:
                 said = f"the {name.replace('_', ' ')} {mind.options[name]}"
-                raise InputError(f"{path} was made with {said}: it stays as it is.")
+                raise InputError(f"{path} was made with {said}, which cannot be changed: make a new brain.")
         if wanted is not None and mind.bundle is not None and mind.bundle.fingerprint != wanted.fingerprint:
-            raise InputError(f"{path} stands on {mind.bundle.name!r}: another backbone needs a new brain.")
+            raise InputError(f"{path} uses the backbone {mind.bundle.name!r}: another backbone needs a new brain.")
         return mind.bundle or wanted, mind.columns
 
 
@@ -183,7 +186,7 @@ def _labelled(
 
     for path in paths:
         if not path.exists():
-            raise InputError(f"There is no {path}: check the path.")
+            raise InputError(f"{path} does not exist: check the path.")
     bundle = bundle or default_bundle(paths)
     kind = bundle.takes
     items: list[Any] = []
@@ -191,7 +194,7 @@ def _labelled(
     sources: list[str | None] = []
     for path in paths:
         if kind == "pictures" and path.suffix.lower() in TABLES:
-            raise InputError(f"{path} holds vectors, but this brain takes pictures: teach a new brain with it.")
+            raise InputError(f"{path} holds vectors, but this brain accepts pictures: teach it to a new brain.")
         found = gather(path, kind, columns)
         columns = columns or found.columns
         items.append(found.items)
@@ -203,7 +206,7 @@ def _labelled(
         elif path.is_dir():
             labels += [from_file_name(path.resolve().name)] * len(found)
         else:
-            raise LabelError(f"What is {path}? Say it with --label LABEL, or give a folder named by what is in it.")
+            raise LabelError(f"{path} has no label: pass --label LABEL, or put it into a folder named by its label.")
     if kind == "vectors":
         import numpy as np
 
@@ -224,7 +227,7 @@ def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
     count, tables = len(lessons.labels), not isinstance(lessons.inputs, list)
     portion = _ROWS if tables else _PICTURES
     done = skipped = 0
-    then = "repeat the command for the rest."
+    then = "repeat the command to teach the rest."
     try:
         with progress("teaching", quiet=quiet) as report, _interruptions() as interrupted:
             while done < count:
@@ -239,7 +242,7 @@ def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
                 done = min(done + portion, count)
                 report(done, count)
     except EngramError:  # it would be refused again
-        then = "mend what is named below, then repeat the command for the rest."
+        then = "correct the input named below, then repeat the command to teach the rest."
         raise
     finally:
         if done < count:
