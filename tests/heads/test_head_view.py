@@ -60,6 +60,30 @@ def change(head: FastHead, kind: str, seed: int) -> None:
         head.rebuild()
 
 
+@pytest.mark.parametrize("readout", ["cosine", "linear", "priors", "prototypes", "kernel", "logistic"])
+@pytest.mark.parametrize("width", [1, 2, 64, 256])
+def test_a_few_are_answered_together_to_the_bit_as_each_is_alone(width: int, readout: str) -> None:
+    head = make(width, readout=readout, normalise=False, step=0.01)
+    head.learn(*examples(40, 0, width))
+    head.predict(examples(1, 1, width)[0])
+    head.learn(*examples(20, 2, width))  # kept as updates of the matrix, where it is wide enough for that
+    view = head.view()
+    assert view.together == 16
+    asked = examples(64, 3, width)[0] * np.geomspace(1e-3, 20, 64)[:, None]
+    for count in (2, 3, 16):
+        for start in range(0, 64 - count, count):
+            answers = view.predict(asked[start : start + count])
+            for place in range(count):
+                assert same(answers[place : place + 1], view.predict(asked[start + place]))
+
+
+def test_wide_vectors_are_asked_about_one_by_one() -> None:
+    head = make(257)
+    head.learn(*examples(10, 0, 257))
+    assert head.view().together == 1
+    assert make().view().together == 1, "where nothing was taught"
+
+
 @given(changes, st.sampled_from(["auto", "prototypes", "linear"]))
 @settings(max_examples=60, deadline=None)
 def test_a_view_answers_as_the_head_did_at_that_moment_and_goes_on_doing_so(

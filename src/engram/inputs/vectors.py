@@ -62,6 +62,8 @@ def as_array(inputs: Any) -> npt.NDArray[Any]:
     >>> as_array([[1, 2], [3, 4]]).shape
     (2, 2)
     """
+    if type(inputs) is np.ndarray:
+        return inputs
     if hasattr(inputs, "toarray"):
         raise InputError("Sparse input is not supported: pass a dense array, such as X.toarray().")
     try:

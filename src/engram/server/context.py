@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from engram.server.conditions import etag, unchanged
 from engram.server.exports import Exports
+from engram.server.gathering import Gathering
 from engram.server.metrics import Metrics
 from engram.server.pictures import PixelBudget
 from engram.server.problems import Refusal
@@ -39,6 +40,7 @@ class Context:
     metrics: Metrics
     log: RequestLog
     workers: Workers = field(default_factory=Workers)
+    gathering: Gathering = field(default_factory=Gathering)
     scratch: Scratch = field(default_factory=Scratch)
     pixels: PixelBudget = field(default_factory=lambda: PixelBudget(128_000_000))
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -20,6 +20,9 @@ from engram.server.problems import MEDIA_TYPE, Refusal
 HEAD_LIMIT = 2**16
 """Bytes of everything in a request but its body: request line, headers, chunk framing and extensions, trailers."""
 
+UNDER_WAY = "under_way"
+"""Where the state of a request's scope holds the tasks of all requests that are being answered, this one among them."""
+
 PIPELINED = 64
 """Requests that may wait on one connection behind the one that is being answered."""
 
@@ -43,6 +46,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = _OneWrite(transport, self)  # type: ignore[assignment]
+        self.app_state = {**self.app_state, UNDER_WAY: self.tasks}  # a part of every request's scope
         self._patience: float = getattr(getattr(self.config.app, "settings", None), "patience", 20.0)
         self._wait()
 

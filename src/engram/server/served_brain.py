@@ -266,6 +266,11 @@ class ServedBrain:
         bundle = self._brain.bundle if self._brain is not None else None
         return bundle.width if bundle is not None and bundle.takes == "vectors" else None
 
+    @property
+    def together(self) -> int:
+        """How many vectors may be asked about at once and be answered, to the bit, as each would be alone."""
+        return self._brain.view.together if self._brain is not None else 1
+
     def label(self, given: Label) -> Label:
         """The label that is meant by one that came in a request."""
         return label_like(given, self.counts)

@@ -106,7 +106,7 @@ class VectorBackbone:
             InputError: another width, NaN or infinity. Values beyond 3e38 count as 3e38, far beyond what is learned.
         """
         vectors = (as_vectors(inputs, self.width) - self._offset) * self._scale
-        features = np.clip(vectors, -_LARGEST, _LARGEST).astype(np.float32)
+        features = np.maximum(np.minimum(vectors, _LARGEST), -_LARGEST).astype(np.float32)
         if progress is not None:
             progress(len(features), len(features))
         return features

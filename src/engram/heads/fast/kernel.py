@@ -19,6 +19,7 @@ from engram.heads.fast.discriminant import Change, Discriminant
 from engram.heads.fast.episodes import Episodes, Keys
 from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.metric import Centres, Comparison, Metric
+from engram.heads.fast.one_by_one import times
 from engram.heads.fast.products import KeptProducts
 from engram.heads.fast.reading import score
 from engram.heads.fast.sample import Sample
@@ -53,6 +54,10 @@ class Kernel(NamedTuple):
     phases: FloatArray
     metric: Metric
     classes: Centres
+
+    @property
+    def largest(self) -> int:
+        return max(self.directions.size, self.metric.largest, self.classes.sums.size)
 
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
         """(N, C) of (N, D) quantised rows."""
@@ -178,5 +183,5 @@ def _difference(before: _Rows, after: _Rows) -> Iterator[tuple[FloatArray, int]]
 
 
 def _lift(rows: FloatArray, directions: FloatArray, phases: FloatArray) -> npt.NDArray[np.float64]:
-    features: FloatArray = np.rint(_UNIT * np.sqrt(2.0) * np.cos(rows @ directions + phases))
+    features: FloatArray = np.rint(_UNIT * np.sqrt(2.0) * np.cos(times(rows, directions) + phases))
     return features

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.heads.fast.episodes import Keys, keys_of
+from engram.heads.fast.one_by_one import times
 from engram.heads.head import Positions
 from engram.learner import FloatArray
 
@@ -66,7 +67,7 @@ class Logistic:
         found = np.empty((len(rows), len(self.bias)))
         for start in range(0, len(rows), _PORTION):
             some = rows[start : start + _PORTION].astype(np.float64, copy=False)
-            found[start : start + _PORTION] = some @ self.weights + self.bias
+            found[start : start + _PORTION] = times(some, self.weights) + self.bias
         return found
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from engram.heads.fast.one_by_one import times
 from engram.heads.head import Positions
 from engram.learner import FloatArray
 
@@ -35,10 +36,15 @@ class Metric(NamedTuple):
 
     def apply(self, vectors: FloatArray) -> FloatArray:
         """Each row times A, (N, D)."""
-        product: FloatArray = vectors @ self.base
+        product = times(vectors, self.base)
         if len(self.updates):
-            product -= (self.sign * (vectors @ self.updates.T)) @ self.updates
+            product -= times(self.sign * times(vectors, self.updates.T), self.updates)
         return product
+
+    @property
+    def largest(self) -> int:
+        """Values of the larger matrix."""
+        return max(self.base.size, self.updates.size)
 
     def matrix(self) -> FloatArray:
         """A, (D, D)."""
@@ -48,7 +54,7 @@ class Metric(NamedTuple):
         """(N, D) rows with K centres, about the middle of the centres."""
         rows = rows - centres.middle
         moved = self.apply(rows)
-        products = (moved @ centres.sums.T) * centres.inverse - (moved @ centres.middle)[:, None]
+        products = times(moved, centres.sums.T) * centres.inverse - times(moved, centres.middle)[:, None]
         return Comparison(products, centres.norms[None], np.einsum("nd,nd->n", moved, rows), centres.widening[None])
 
 

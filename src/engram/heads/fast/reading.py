@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from engram.heads.fast.metric import Centres, Comparison, Metric
 from engram.heads.fast.novelty import Novelty
+from engram.heads.fast.one_by_one import together
 from engram.heads.head import focus
 from engram.learner import FloatArray
 
@@ -20,7 +21,14 @@ ReadOutKind = Literal["auto", "class", "cosine", "linear", "priors", "prototypes
 
 
 class Reader(Protocol):
-    """A read-out."""
+    """A read-out.
+
+    Attributes:
+        largest: values of the largest matrix that inputs are multiplied by, beside the metric and the class sums.
+    """
+
+    @property
+    def largest(self) -> int: ...
 
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
         """(N, C) scores, larger is better, of (N, D) quantised rows that were compared with the class means."""
@@ -31,6 +39,10 @@ class ByClass(NamedTuple):
 
     kind: ReadOutKind
 
+    @property
+    def largest(self) -> int:
+        return 0
+
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
         return score(by_class, self.kind, metric.freedom)
 
@@ -39,6 +51,10 @@ class ByPrototype(NamedTuple):
     """The cosine with the most similar prototype of each class."""
 
     centres: Centres
+
+    @property
+    def largest(self) -> int:
+        return self.centres.sums.size
 
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
         return self.centres.best(metric.compare(rows, self.centres).cosines)
@@ -93,6 +109,13 @@ class Reading(NamedTuple):
     def kept(self) -> Reading:
         """The same with class sums and counts of its own, so that no later change shows in it."""
         return self._replace(classes=self.classes.kept())
+
+    @property
+    def together(self) -> int:
+        """How many inputs may be asked about at once and be answered, to the bit, as each would be alone."""
+        if self.exclusion is not None:
+            return 1
+        return together(max(self.metric.largest, self.classes.sums.size, self.reader.largest))
 
     def answer(self, rows: FloatArray, columns: list[int] | None) -> Answer:
         """Scores of (N, D) integer rows against all classes, or those of `columns`.

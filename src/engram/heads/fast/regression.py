@@ -24,6 +24,10 @@ class ByRegression(NamedTuple):
 
     logistic: Logistic
 
+    @property
+    def largest(self) -> int:
+        return self.logistic.weights.size
+
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
         return self.logistic.scores(rows)
 

@@ -55,6 +55,11 @@ class HeadView:
         candidates = self.labels if columns is None else tuple(self.labels[i] for i in columns)
         return Predictions(candidates, *self._reading.answer(rows, columns)).refusing(lost)
 
+    @cached_property
+    def together(self) -> int:
+        """How many inputs may be asked about at once and be answered, to the bit, as each would be alone."""
+        return 1 if self._reading is None else self._reading.together
+
     def similarity(self, inputs: Any) -> FloatArray:
         """(N, N) cosines between features in the metric of the read-out: what is alike, by what was learned."""
         rows = self.quantise(inputs)

@@ -17,6 +17,7 @@ from engram.server.bodies import LIGHT, Given, count, flag, read_inputs
 from engram.server.conditions import etag
 from engram.server.context import Asker, Context, In, Served
 from engram.server.direct_route import DirectRoute
+from engram.server.http_protocol import UNDER_WAY
 from engram.server.openapi import ASK_BODY
 from engram.server.pictures import count_pixels
 from engram.server.portions import predicted
@@ -66,6 +67,10 @@ async def answered(
 
     if remember:
         return await with_pictures(context, given, lambda: context.workers.write(ask))
+    if among is None and others_ask(request) and is_single(served, given):
+        check_kind(served, given)
+        predictions, seq = await context.gathering.ask(served, given.items)
+        return answers_json([predictions], top, seq)
     if is_light(served, given):
         return ask()
     return await with_pictures(context, given, lambda: context.workers.answer(ask))
@@ -109,6 +114,16 @@ def check_kind(served: ServedBrain, given: Given) -> None:
 def is_light(served: ServedBrain, given: Given) -> bool:
     """Whether to answer at once, in the event loop."""
     return given.kind == "vectors" and given.items.size * max(served.classes, given.items.shape[1]) <= _LIGHT_PRODUCTS
+
+
+def others_ask(request: Request) -> bool:
+    """Whether other requests are being answered at this moment: else there is nobody to wait for."""
+    return len(request.scope.get("state", {}).get(UNDER_WAY, ())) > 1
+
+
+def is_single(served: ServedBrain, given: Given) -> bool:
+    """Whether it is one vector, which may be asked about together with others'."""
+    return given.kind == "vectors" and given.items.shape == (1, served.width) and served.together > 1
 
 
 async def with_pictures(context: Context, given: Given, do: Callable[[], Awaitable[Result]]) -> Result:
