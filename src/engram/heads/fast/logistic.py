@@ -256,7 +256,7 @@ class _Point(NamedTuple):
 
     Attributes:
         value: of the objective, in nats.
-        residual: (N, C) probabilities less the one-hot truth.
+        residual: (C, N) probabilities less the one-hot truth.
         slope: of the objective along the line.
         curvature: h, the mean of p(1 − p).
     """
@@ -268,7 +268,10 @@ class _Point(NamedTuple):
 
 
 class _Objective:
-    """The objective over (R + 1, C) weights along the axes, with the intercepts last."""
+    """The objective over (R + 1, C) weights along the axes, with the intercepts last.
+
+    Scores are (C, N), class by class: the few classes of a row are added up slowly where they lie side by side.
+    """
 
     def __init__(self, design: _Design, truth: Positions, penalty: float) -> None:
         self.rows, self.truth = design.rows, truth
@@ -277,33 +280,33 @@ class _Objective:
         self._places = np.arange(len(truth))
 
     def scores(self, weights: FloatArray) -> Narrow:
-        """(N, C) what these weights give each row."""
+        """(C, N) what these weights give each row."""
         narrow = weights.astype(self.rows.dtype)
-        found: Narrow = self.rows @ narrow[:-1]
-        found += narrow[-1]
+        found: Narrow = narrow[:-1].T @ self.rows.T
+        found += narrow[-1][:, None]
         return found
 
     def at(self, scores: Narrow, weights: FloatArray, moved: Narrow, direction: FloatArray, length: float) -> _Point:
         """The point that lies `length` along a direction, whose scores are `moved`."""
         chances = moved * self.rows.dtype.type(length)
         chances += scores
-        chances -= chances.max(axis=1, keepdims=True)
-        true = chances[self._places, self.truth]
+        chances -= chances.max(axis=0)
+        true = chances[self.truth, self._places]
         np.exp(chances, out=chances)
-        total = chances.sum(axis=1)
-        chances /= total[:, None]
-        curvature = 1.0 - float(np.vdot(chances, chances)) / len(chances)
-        chances[self._places, self.truth] -= 1.0
+        total = chances.sum(axis=0)
+        chances /= total
+        curvature = 1.0 - float(np.vdot(chances, chances)) / chances.shape[1]
+        chances[self.truth, self._places] -= 1.0
         there = weights + length * direction
         value = float((np.log(total) - true).sum(dtype=np.float64)) + float((self.penalty * there**2).sum()) / 2
         slope = float(np.vdot(chances, moved)) + float((self.penalty * there * direction).sum())
-        return _Point(value, chances, slope, max(curvature / chances.shape[1], 1e-12))
+        return _Point(value, chances, slope, max(curvature / len(chances), 1e-12))
 
     def gradient(self, residual: Narrow, weights: FloatArray) -> FloatArray:
         """(R + 1, C) the gradient, from a point's residual."""
         found = self.penalty * weights
-        found[:-1] += self.rows.T @ residual
-        found[-1] += residual.sum(axis=0, dtype=np.float64)
+        found[:-1] += (residual @ self.rows).T
+        found[-1] += residual.sum(axis=1, dtype=np.float64)
         return found
 
     def hessian(self, curvature: float) -> FloatArray:
