@@ -8,8 +8,8 @@ The floors are bare BLAS calls that move the bytes, or do the products, that the
   predict one    one matrix-vector product with (D, D) and one with (C, D);
   beside asking  `learn` alone, without a thread that asks in a loop.
 Peers: a plain numpy streaming LDA, river's KNN and Gaussian naive Bayes, scikit-learn's partial_fit and LDA refit.
-One thread; each ratio against a floor measured beside it. The first question after a lesson makes the calibration anew:
-`over-river-knn` holds that cost, `predict-one` does not.
+One thread; each ratio against a floor measured beside it. The first question after a lesson brings the calibration
+up to date, which looks at up to 640 examples: `over-river-knn` holds that cost, `predict-one` does not.
 """
 
 from __future__ import annotations
