@@ -34,10 +34,10 @@ from torch import nn
 
 from engram.lab.experiments.figures import figures_of
 from engram.lab.experiments.result import build, deliver
-from engram.networks.strategies.base import Strategy
 from engram.networks.strategies.experience_replay import ExperienceReplay
 from engram.networks.strategies.naive import Naive
 from engram.networks.strategies.networks import SLOPE
+from engram.networks.strategies.strategy import Strategy
 
 NETWORK = {"name": "perceptron", "inputs": [784], "hidden": [256]}
 BATCHES = (10, 128)
@@ -61,7 +61,7 @@ def strategy(kind: type[Strategy], batch: int, **settings: int) -> Strategy:
 def bare(made: Strategy) -> tuple[nn.Sequential, torch.Tensor]:
     """The strategy's network in plain PyTorch, and the state of the generator that orders its next examples."""
     net = nn.Sequential(nn.Linear(784, 256), nn.LeakyReLU(SLOPE), nn.Linear(256, 10))
-    net.load_state_dict(dict(zip(net.state_dict(), made.whole.state_dict().values(), strict=True)))
+    net.load_state_dict(dict(zip(net.state_dict(), made.model.state_dict().values(), strict=True)))
     return net, made.generator.get_state()
 
 
@@ -96,7 +96,7 @@ def measure(batch: int, count: int, repeats: int) -> dict[str, float]:
                  "naive": lambda: made.learn(inputs, labels)}  # noqa: B023
         for name in sorted(tasks, reverse=bool(repeat % 2)):
             spent[name].append(seconds(tasks[name]))
-        for mine, theirs in zip(made.whole.parameters(), net.parameters(), strict=True):
+        for mine, theirs in zip(made.model.parameters(), net.parameters(), strict=True):
             torch.testing.assert_close(mine, theirs)
         replay = strategy(ExperienceReplay, batch, capacity=1000)
         replay.learn(inputs[:1000], labels[:1000])

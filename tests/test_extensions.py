@@ -31,13 +31,13 @@ class LastSeen(Head):
             self.latest = state["latest"].copy()
 ''',
     "sign_descent.py": '''
-from engram.networks.strategies.base import Strategy
+from engram.networks.strategies.strategy import Strategy
 
 class SignDescent(Strategy):
     """Of each gradient only the sign counts."""
 
     def project(self):
-        for parameter in self.whole.parameters():
+        for parameter in self.model.parameters():
             if parameter.grad is not None:
                 parameter.grad.sign_()
 ''',

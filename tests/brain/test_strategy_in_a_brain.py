@@ -78,8 +78,8 @@ def test_training_on_the_strategy_leaves_the_brain_as_it_is(learner: GrowAndPrun
 def test_features_are_those_the_strategy_sees(learner: GrowAndPrune) -> None:
     inputs = ringed(2, 20, 5)
     backbone = TorchBackbone(learner.network, width=10)
-    logits = backbone.features(inputs) @ learner.whole.outputs.weight.detach().numpy().T
-    logits += learner.whole.outputs.bias.detach().numpy()
+    logits = backbone.features(inputs) @ learner.model.outputs.weight.detach().numpy().T
+    logits += learner.model.outputs.bias.detach().numpy()
     assert np.allclose(logits, learner.predict(inputs).scores, atol=1e-4)
     assert np.allclose(backbone.export().features(inputs), backbone.features(inputs), atol=1e-4)
 

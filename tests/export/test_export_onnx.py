@@ -48,10 +48,10 @@ def test_a_strategys_network_is_exported_with_its_labels(tmp_path: Path) -> None
     rng = np.random.default_rng(0)
     x = rng.normal(size=(30, 20)).astype(np.float32)
     learner.learn(x, ["ä", "b", "c"] * 10)
-    to_onnx(learner.whole, tmp_path / "net.onnx", learner.shape, labels=learner.labels)
+    to_onnx(learner.model, tmp_path / "net.onnx", learner.shape, labels=learner.labels)
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
     labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
-    to_onnx(learner.whole, tmp_path / "numbers.onnx", learner.shape, labels=list(np.array([3, 5, 8])))
+    to_onnx(learner.model, tmp_path / "numbers.onnx", learner.shape, labels=list(np.array([3, 5, 8])))
     numbers = onnxruntime.InferenceSession(tmp_path / "numbers.onnx").get_modelmeta().custom_metadata_map["labels"]
     assert json.loads(numbers) == [3, 5, 8]
     best = session.run(["outputs"], {"inputs": x})[0].argmax(axis=1)

@@ -72,10 +72,10 @@ def learner(request: pytest.FixtureRequest) -> Naive:
 
 
 def test_its_network_is_a_backbone(learner: Naive) -> None:
-    width = learner.whole.outputs.width
+    width = learner.model.outputs.width
     backbone = TorchBackbone(learner.network, width=WIDTH)
     assert backbone.width == width
-    weight, bias = (tensor.detach().numpy() for tensor in learner.whole.outputs.parameters())
+    weight, bias = (tensor.detach().numpy() for tensor in learner.model.outputs.parameters())
     assert np.allclose(backbone.features(X) @ weight.T + bias, learner.predict(X).scores, atol=1e-5)
     again = TorchBackbone.restore("torch", backbone.config(), backbone.network(), module=learner.network)
     assert again.fingerprint == backbone.fingerprint
@@ -88,20 +88,20 @@ def test_its_network_is_a_backbone(learner: Naive) -> None:
 def test_it_is_written_as_onnx(learner: Naive, tmp_path: Path) -> None:
     import onnxruntime
 
-    to_onnx(learner.whole, tmp_path / "network.onnx", (WIDTH,), learner.labels)
+    to_onnx(learner.model, tmp_path / "network.onnx", (WIDTH,), learner.labels)
     session = onnxruntime.InferenceSession(tmp_path / "network.onnx", providers=["CPUExecutionProvider"])
     assert np.allclose(session.run(None, {"inputs": X})[0], learner.predict(X).scores, atol=1e-4)
 
 
 def test_it_runs_sparsely_with_the_weights_of_now(learner: Naive) -> None:
-    sparse = SparseNetwork.of(learner.whole, (WIDTH,))
+    sparse = SparseNetwork.of(learner.model, (WIDTH,))
     assert np.allclose(sparse(X), learner.predict(X).scores, atol=1e-4)
-    assert sparse.live == multiply_adds(learner.whole, (WIDTH,)) == learner.multiply_adds
+    assert sparse.live == multiply_adds(learner.model, (WIDTH,)) == learner.multiply_adds
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_it_is_written_as_c(learner: Naive, tmp_path: Path) -> None:
-    to_c(SparseNetwork.of(learner.whole, (WIDTH,)), tmp_path / "net.c", labels=learner.labels)
+    to_c(SparseNetwork.of(learner.model, (WIDTH,)), tmp_path / "net.c", labels=learner.labels)
     values = ", ".join(f"{value!r}f" for value in X[0].tolist())
     (tmp_path / "main.c").write_text(
         '#include <stdio.h>\n#include "net.c"\n'

@@ -92,7 +92,8 @@ def as_bundle(given: Any) -> Bundle:
     if isinstance(given, Bundle):
         return given
     if isinstance(given, str | os.PathLike):
-        from engram.features.backbones.catalogue import built_in, folder_of
+        from engram.features.backbones.bundle_folder import folder_of
+        from engram.features.backbones.catalogue import built_in
 
         return built_in(str(given)) or Bundle.open(folder_of(given))
     if isinstance(given, Backbone):
@@ -131,7 +132,7 @@ def default_bundle(inputs: Any) -> Bundle:
 @lru_cache(maxsize=1)
 def _photos() -> Bundle:
     """The packaged one, whatever the user calls by its name."""
-    from engram.features.backbones.catalogue import packaged_folder
+    from engram.features.backbones.bundle_folder import packaged_folder
 
     return Bundle.open(packaged_folder() / PHOTOS)
 

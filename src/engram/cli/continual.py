@@ -131,7 +131,7 @@ def _inputs(
     if backbone is None:
         return None, raw, flattened
     from engram.features.backbones.bundle import Bundle
-    from engram.features.backbones.catalogue import folder_of
+    from engram.features.backbones.bundle_folder import folder_of
 
     bundle = Bundle.open(folder_of(backbone))
     if arrival in PICTURES_CHANGE:

@@ -33,7 +33,7 @@ def evaluate_backbone(
     unknown inputs. Intervals are for the mean over splits. Use it to choose between backbones.
     """
     from engram.features.backbones.bundle import Bundle
-    from engram.features.backbones.catalogue import folder_of
+    from engram.features.backbones.bundle_folder import folder_of
     from engram.lab.evaluation.backbone import evaluate_backbone as evaluate
 
     counts = None if shots is None else _counts(shots)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from small_network import small_network
 
-from engram.features.backbones import BACKBONES, catalogue
+from engram.features.backbones import BACKBONES, bundle_folder, catalogue
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import DIGITS
@@ -45,8 +45,8 @@ def test_an_imported_network_opens_by_its_name(network_file: Path, home: Path) -
     imported = catalogue.import_file(network_file, preprocessing=DIGITS, cut="pooled")
     opened = Bundle.named("small")
     assert (opened.fingerprint, opened.name, opened.width) == (imported.fingerprint, "small", 4)
-    assert catalogue.folder_of("small") == home / "backbones/small"
-    assert catalogue.folder_of(home / "backbones/small") == home / "backbones/small"
+    assert bundle_folder.folder_of("small") == home / "backbones/small"
+    assert bundle_folder.folder_of(home / "backbones/small") == home / "backbones/small"
 
 
 def test_making_measures_what_the_folder_shows(network_file: Path, pictures: Path) -> None:
@@ -99,12 +99,12 @@ def test_the_listing_shows_the_users_and_the_packaged_and_names_what_is_damaged(
     assert {"a", "b", "broken"} <= set(lines)
     assert "not the record" in lines["broken"]["problem"]
     assert lines["a"]["origin"] == "yours"
-    packaged = {p.parent.name for p in catalogue.packaged_folder().glob("*/bundle.json")}
+    packaged = {p.parent.name for p in bundle_folder.packaged_folder().glob("*/bundle.json")}
     assert {name for name, line in lines.items() if line["origin"] == "packaged"} == packaged
 
 
 def test_packaged_bundles_open_and_are_hidden_by_the_users_own(network_file: Path) -> None:
-    for entry in catalogue.entries():
+    for entry in bundle_folder.entries():
         assert Bundle.named(entry.name).fingerprint == catalogue.inspect(entry.name)["fingerprint"]
         mine = catalogue.import_file(network_file, entry.name, preprocessing=DIGITS)
         assert Bundle.named(entry.name).fingerprint == mine.fingerprint
@@ -128,7 +128,7 @@ def test_what_cannot_be_found_imported_or_measured_is_said(network_file: Path, p
     catalogue.import_file(network_file, preprocessing=DIGITS)
     with pytest.raises(InputError, match="no folder per class"):
         catalogue.make("small", pictures / "dark", "x")
-    assert not (catalogue.user_folder() / "x").exists()
+    assert not (bundle_folder.user_folder() / "x").exists()
 
 
 @pytest.mark.parametrize("kind", BACKBONES)
@@ -149,6 +149,6 @@ def test_a_backbone_that_needs_no_file_is_listed_and_says_what_it_takes(name: st
 
 def test_a_saved_bundle_says_what_it_takes(network_file: Path) -> None:
     catalogue.import_file(network_file, "seen", preprocessing=DIGITS)
-    Bundle.of_vectors(3).save(catalogue.user_folder() / "read")
+    Bundle.of_vectors(3).save(bundle_folder.user_folder() / "read")
     takes = {line["name"]: line["takes"] for line in catalogue.listing()}
     assert (takes["seen"], takes["read"], takes["photos"]) == ("pictures", "vectors", "pictures")

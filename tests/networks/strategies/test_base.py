@@ -14,8 +14,8 @@ from torch.nn import functional  # noqa: E402
 
 from engram.learner import Bounded, DamagedError, InputError, Learner, NotTaughtError, Saves  # noqa: E402
 from engram.networks.strategies import optimiser as optimisers  # noqa: E402
-from engram.networks.strategies.base import Strategy  # noqa: E402
 from engram.networks.strategies.naive import Naive  # noqa: E402
+from engram.networks.strategies.strategy import Strategy  # noqa: E402
 
 NETWORK = {"name": "perceptron", "inputs": [4], "hidden": [6]}
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
@@ -51,12 +51,12 @@ def test_it_speaks_what_a_learner_speaks():
 def test_a_row_appears_when_a_label_appears_and_the_others_stay():
     learner = Naive(NETWORK)
     learner.learn(X[:2], ["cat", "dog"])
-    before = learner.whole.outputs.weight.detach().clone()
+    before = learner.model.outputs.weight.detach().clone()
     with learner.changing():
         assert learner.grow(["dog", "fox", "owl", "fox"]) == ["fox", "owl"]
     assert learner.labels == ("cat", "dog", "fox", "owl")
-    assert torch.equal(learner.whole.outputs.weight[:2], before)
-    assert learner.whole.outputs.weight.shape == (4, 6)
+    assert torch.equal(learner.model.outputs.weight[:2], before)
+    assert learner.model.outputs.weight.shape == (4, 6)
     assert learner.places(["owl", "cat"]).tolist() == [3, 0]
 
 
@@ -64,10 +64,10 @@ def test_a_row_appears_when_a_label_appears_and_the_others_stay():
 def test_running_averages_are_carried_over_when_outputs_grow(name):
     learner = Naive(NETWORK, optimiser=name)
     learner.learn(X[:4], ["cat", "dog"] * 2)
-    before = optimisers.arrays_of(learner.steps)
+    before = optimisers.arrays_of(learner.optimiser)
     with learner.changing():
         learner.grow(["fox"])
-    after = optimisers.arrays_of(learner.steps)
+    after = optimisers.arrays_of(learner.optimiser)
     assert before.keys() == after.keys()
     assert any(array.ndim for array in before.values())
     for key, array in before.items():
@@ -86,8 +86,8 @@ def test_one_call_is_steps_of_descent_on_the_cross_entropy():
     twin.learn(X, LABELS)
     targets = torch.tensor([0, 1, 2] * 4)
     for _ in range(2):  # on, by hand
-        loss = functional.cross_entropy(twin.whole(torch.from_numpy(X)), targets)
-        parameters = list(twin.whole.parameters())
+        loss = functional.cross_entropy(twin.model(torch.from_numpy(X)), targets)
+        parameters = list(twin.model.parameters())
         with torch.no_grad():
             for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
                 parameter -= 0.5 * slope
@@ -97,9 +97,9 @@ def test_one_call_is_steps_of_descent_on_the_cross_entropy():
 def test_only_labels_that_arrived_together_compete_where_it_is_told():
     learner = Naive(NETWORK, active="experience", optimiser="sgd", learning_rate=0.1)
     learner.learn(X[:4], ["cat", "dog"] * 2)
-    before = learner.whole.outputs.weight.detach().clone()
+    before = learner.model.outputs.weight.detach().clone()
     learner.learn(X[4:8], ["fox", "owl"] * 2)
-    assert torch.equal(learner.whole.outputs.weight[:2], before)
+    assert torch.equal(learner.model.outputs.weight[:2], before)
     learner.learn(X[8:10], ["cat", "owl"])  # now these two met
     logits = torch.arange(16.0).view(4, 4)
     competing = learner.competing(logits, torch.arange(4)).isfinite()
@@ -119,8 +119,8 @@ def test_what_was_interrupted_is_taken_back():
         learner.learn(X, LABELS)
     assert learner.labels == ("cat", "dog")
     assert learner.companions.shape == (2, 2)
-    assert all(torch.equal(tensor, twin.whole.state_dict()[name])
-               for name, tensor in learner.whole.state_dict().items())
+    assert all(torch.equal(tensor, twin.model.state_dict()[name])
+               for name, tensor in learner.model.state_dict().items())
     assert np.array_equal(learner.predict(X).scores, twin.predict(X).scores)
     learner.armed = False
     learner.learn(X, LABELS)

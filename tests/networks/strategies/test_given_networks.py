@@ -154,9 +154,9 @@ def test_a_lone_example_is_normalised_by_the_statistics_gathered_so_far() -> Non
     assert torch.equal(norm.running_mean, gathered[0])
     assert torch.equal(norm.running_var, gathered[1])
     with torch.no_grad():
-        alone, known = learner.whole.train()(torch.from_numpy(X[:1])), learner.predict(X[:1]).scores
+        alone, known = learner.model.train()(torch.from_numpy(X[:1])), learner.predict(X[:1]).scores
     assert np.allclose(alone, known, atol=1e-6)
-    assert learner.whole.training
+    assert learner.model.training
     assert norm.training
 
 

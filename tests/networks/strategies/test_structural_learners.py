@@ -100,8 +100,8 @@ def test_the_report_tells_what_was_done(method):
     report = learner.report
     assert report["before"] == before
     assert report["live"] == learner.masks.live
-    assert (len(learner.kept), len(learner.judged)) == (90, 30)
-    inputs, targets = learner.judged.inputs, learner.judged.targets
+    assert (len(learner.kept), len(learner.validation)) == (90, 30)
+    inputs, targets = learner.validation.inputs, learner.validation.targets
     answers = learner.predict(inputs.numpy()).best
     judged = 100 * np.mean(np.array(answers) == np.array(learner.labels)[targets])
     assert report["accuracy"] == pytest.approx(judged)

@@ -12,7 +12,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engram.learner import Consolidation, InputError  # noqa: E402
-from engram.networks.strategies.base import Strategy  # noqa: E402
 from engram.networks.strategies.dynamic_sparse_training import DynamicSparseTraining  # noqa: E402
 from engram.networks.strategies.elastic_weight_consolidation import ElasticWeightConsolidation  # noqa: E402
 from engram.networks.strategies.experience_replay import ExperienceReplay  # noqa: E402
@@ -23,6 +22,7 @@ from engram.networks.strategies.naive import Naive  # noqa: E402
 from engram.networks.strategies.nest import NeST  # noqa: E402
 from engram.networks.strategies.network_fine_tuning import NetworkFineTuning  # noqa: E402
 from engram.networks.strategies.recipe import PATENT, Recipe  # noqa: E402
+from engram.networks.strategies.strategy import Strategy  # noqa: E402
 from engram.networks.strategies.train_from_scratch import TrainFromScratch  # noqa: E402
 
 SPEC = {"name": "perceptron", "inputs": [4], "hidden": [12]}
@@ -52,7 +52,7 @@ def test_learning_that_is_interrupted_and_repeated_ends_where_it_would_have_ende
     stopped, straight = make(), make()
     for learner in (stopped, straight):
         learner.learn(INPUTS[:20], LABELS[:20])
-        learner.steps = learner.fresh_steps()  # an interruption starts the running averages anew
+        learner.optimiser = learner.fresh_optimiser()  # an interruption starts the running averages anew
     before = stopped.state()
     stopped.stop_at = stopped.seen + 5
     with pytest.raises(KeyboardInterrupt):
@@ -110,7 +110,7 @@ def test_a_compression_that_is_interrupted_leaves_the_network_and_its_report() -
 def test_a_learner_may_go_on_from_what_another_one_knows() -> None:
     one, two = make(), make()
     one.learn(INPUTS, LABELS)
-    two.become(one.whole.knowledge())
+    two.become(one.model.knowledge())
     assert np.array_equal(two.predict(INPUTS).scores, one.predict(INPUTS).scores)
     two.learn(INPUTS[:8], ["c", "d"] * 4)
     assert two.labels == ("a", "b", "c", "d")
@@ -132,10 +132,10 @@ def test_learning_that_diverges_is_refused_and_taken_back(kind: type[Strategy]) 
     learner = kind(SPEC, optimiser="sgd", batch=8, epochs=5)
     learner.learn(INPUTS[:20], LABELS[:20])
     before = learner.state()
-    learner.learning_rate, learner.steps = 1e9, torch.optim.SGD(learner.whole.parameters(), lr=1e9)
+    learner.learning_rate, learner.optimiser = 1e9, torch.optim.SGD(learner.model.parameters(), lr=1e9)
     with pytest.raises(InputError, match=r"diverged.*smaller learning_rate"):
         learner.learn(INPUTS, ["a", "b", "d"] * 20)
-    learner.learning_rate, learner.steps = 1e-3, torch.optim.SGD(learner.whole.parameters(), lr=1e-3)
+    learner.learning_rate, learner.optimiser = 1e-3, torch.optim.SGD(learner.model.parameters(), lr=1e-3)
     after = learner.state()
     require_as_before(learner, {**before, "about": after["about"]})
     assert learner.labels == ("a", "b", "c")
@@ -164,7 +164,7 @@ def test_a_consolidation_that_diverges_is_taken_back_too() -> None:
     class Dreaming(Naive):
         def consolidate(self) -> Consolidation:
             with self.changing(), torch.no_grad():
-                self.whole.outputs.bias.fill_(torch.nan)
+                self.model.outputs.bias.fill_(torch.nan)
             return Consolidation()
 
     learner = Dreaming(SPEC)

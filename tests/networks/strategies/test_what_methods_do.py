@@ -144,22 +144,22 @@ def test_what_was_interrupted_is_not_remembered():
 
     learner = Stopped(NETWORK, capacity=10, **FAST)
     learner.learn(*task(0))
-    before = {name: array.copy() for name, array in learner.remembered().items()}
+    before = {name: array.copy() for name, array in learner.extra_state().items()}
     learner.stop = True
     with pytest.raises(KeyboardInterrupt):
         learner.learn(*task(1))
-    assert all(np.array_equal(array, before[name]) for name, array in learner.remembered().items())
+    assert all(np.array_equal(array, before[name]) for name, array in learner.extra_state().items())
     assert set(learner.labels) == {0, 1}
 
 
 def exact_fisher(learner, inputs, targets):
     """Kirkpatrick's definition by enumeration: for each example and label, the squared slope of its log-probability."""
-    totals = {name: torch.zeros_like(p) for name, p in learner.whole.named_parameters()}
+    totals = {name: torch.zeros_like(p) for name, p in learner.model.named_parameters()}
     for one, target in zip(inputs, targets, strict=True):
-        logs = learner.competing(learner.whole(one[None]), target[None]).log_softmax(dim=1)[0]
+        logs = learner.competing(learner.model(one[None]), target[None]).log_softmax(dim=1)[0]
         for log in logs[torch.isfinite(logs)]:
-            slopes = torch.autograd.grad(log, list(learner.whole.parameters()), retain_graph=True)
-            for (name, _), slope in zip(learner.whole.named_parameters(), slopes, strict=True):
+            slopes = torch.autograd.grad(log, list(learner.model.parameters()), retain_graph=True)
+            for (name, _), slope in zip(learner.model.named_parameters(), slopes, strict=True):
                 totals[name] += log.detach().exp() * slope.square() / len(inputs)
     return totals
 
@@ -188,21 +188,21 @@ def test_the_springs_are_those_of_every_consolidation_together():
     for number in range(3):
         learner.learn(*task(number))
         learner.consolidate()
-        places.append({name: p.detach().clone() for name, p in learner.whole.named_parameters()})
+        places.append({name: p.detach().clone() for name, p in learner.model.named_parameters()})
     inputs, labels = task(2)
     inputs, targets = torch.from_numpy(inputs), learner.places(labels)
 
     def springs() -> float:
         with torch.no_grad():
-            return float(learner.loss(inputs, targets) - functional.cross_entropy(learner.whole(inputs), targets))
+            return float(learner.loss(inputs, targets) - functional.cross_entropy(learner.model(inputs), targets))
 
     def expected() -> float:
         return sum(1.5 * float((f[n] * (p.detach()[: len(f[n])] - at[n]).square()).sum())
-                   for f, at in zip(terms, places, strict=True) for n, p in learner.whole.named_parameters())
+                   for f, at in zip(terms, places, strict=True) for n, p in learner.model.named_parameters())
 
     first = springs(), expected()
     with torch.no_grad():
-        for parameter in learner.whole.parameters():
+        for parameter in learner.model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     second = springs(), expected()
     assert second[0] - first[0] == pytest.approx(second[1] - first[1], rel=1e-4)
@@ -219,7 +219,7 @@ def test_online_springs_hold_the_last_place_and_fade():
     learner.consolidate()
     name = "network.1.weight"
     assert torch.allclose(learner.importance[name], 0.5 * first[name] + added[0][name])
-    assert torch.equal(learner.centre[name], dict(learner.whole.named_parameters())[name])
+    assert torch.equal(learner.centre[name], dict(learner.model.named_parameters())[name])
 
 
 def test_springs_without_new_examples_stay():
@@ -237,7 +237,7 @@ def test_lwf_adds_the_distance_to_its_former_answers(active, groups):
     former = torch.from_numpy(learner.predict(inputs.numpy()).scores).float()
     learner.learn(*task(2))
     targets = learner.places(labels)
-    logits = learner.whole(inputs).detach()
+    logits = learner.model(inputs).detach()
     columns = [4, 5] if active == "experience" else list(range(6))
     new = -logits[:, columns].log_softmax(1)[torch.arange(80), targets - columns[0]].mean()
     old = np.mean([float(-((former[:, g] / 3).softmax(1) * (logits[:, g] / 3).log_softmax(1)).sum(1).mean())

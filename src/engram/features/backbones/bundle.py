@@ -18,6 +18,7 @@ import numpy as np
 
 from engram.features.backbones.backbone import Backbone, Features, Stored, Takes
 from engram.features.backbones.bundle_folder import (
+    folder_of,
     packed,
     parts_from,
     read_folder,
@@ -251,8 +252,6 @@ class Bundle:
             InputError: there is none of that name.
             DamagedError: see `open`.
         """
-        from engram.features.backbones.catalogue import folder_of
-
         return cls.open(folder_of(name))
 
     @cached_property

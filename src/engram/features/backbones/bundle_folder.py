@@ -1,4 +1,4 @@
-"""A bundle on disk: a folder of verified files, written all at once.
+"""A bundle on disk: a folder of verified files, written all at once, and found by its name.
 
     bundle.json              format version, name, kind, configuration, fingerprint, SHA-256 of every file
     network.*                the network, if the kind has one
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError
@@ -27,6 +30,67 @@ FORMAT = 1
 RECORD = "bundle.json"
 FILES = frozenset({"network.onnx", "network.safetensors", "statistics.safetensors"})
 RECORD_LIMIT = 16_000_000
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFolder:
+    """A bundle that can be opened by its name."""
+
+    name: str
+    folder: Path
+    origin: Literal["yours", "packaged"]
+
+
+def packaged_folder() -> Path:
+    """Where the bundles lie that come with Engram."""
+    return Path(__file__).parent / "data"
+
+
+def user_folder() -> Path:
+    """Where the user's bundles lie: $ENGRAM_HOME/backbones, else ~/.local/share/engram/backbones."""
+    home = os.environ.get("ENGRAM_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share" / "engram") / "backbones"
+
+
+def entries() -> list[BundleFolder]:
+    """Every bundle there is, sorted by name; the user's hide packaged ones of the same name."""
+    found = {entry.name: entry for entry in (*_in(packaged_folder(), "packaged"), *_in(user_folder(), "yours"))}
+    return [found[name] for name in sorted(found)]
+
+
+def _in(shelf: Path, origin: Literal["yours", "packaged"]) -> Iterator[BundleFolder]:
+    if shelf.is_dir():
+        for folder in shelf.iterdir():
+            if NAME.fullmatch(folder.name) and (folder / RECORD).is_file():
+                yield BundleFolder(folder.name, folder, origin)
+
+
+def folder_of(name: str | os.PathLike[str]) -> Path:
+    """The folder of a bundle, by name or by path.
+
+    Raises:
+        InputError: there is none; says which there are.
+    """
+    if isinstance(name, str) and NAME.fullmatch(name):
+        for shelf in (user_folder(), packaged_folder()):
+            if (shelf / name / RECORD).is_file():
+                return shelf / name
+    if (Path(name) / RECORD).is_file():
+        return Path(name)
+    known = ", ".join(entry.name for entry in entries()) or "none yet"
+    raise InputError(f"No backbone {str(name)!r}. There are: {known}. `engram backbone import` adds one.")
+
+
+def checked_name(name: str) -> str:
+    """A name that can be a folder's on any system.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r} cannot be a name: use up to 64 letters, digits, dots, dashes, underscores.")
+    return name
 
 
 def packed(record: dict[str, Any], files: dict[str, bytes]) -> dict[str, bytes]:

@@ -3,78 +3,32 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from engram.features.backbones import BACKBONES
 from engram.features.backbones.backbone import Pool
 from engram.features.backbones.bundle import Bundle
-from engram.features.backbones.bundle_folder import RECORD, read_folder, read_record, statistics_from
+from engram.features.backbones.bundle_folder import (
+    checked_name,
+    entries,
+    folder_of,
+    read_folder,
+    read_record,
+    statistics_from,
+    user_folder,
+)
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import Preprocessing
 from engram.inputs.images import scan
 from engram.learner import DamagedError, EngramError, InputError
 from engram.progress import Progress
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A bundle that can be opened by its name."""
-
-    name: str
-    folder: Path
-    origin: Literal["yours", "packaged"]
-
 
 def built_in(name: str) -> Bundle | None:
     """The bundle of a backbone that needs no file, such as "descriptor"; None where none is called so."""
     row = BACKBONES.get(name)
     return Bundle.bare(row.load()()) if row is not None and row.ready else None
-
-
-def packaged_folder() -> Path:
-    """Where the bundles lie that come with Engram."""
-    return Path(__file__).parent / "data"
-
-
-def user_folder() -> Path:
-    """Where the user's bundles lie: $ENGRAM_HOME/backbones, else ~/.local/share/engram/backbones."""
-    home = os.environ.get("ENGRAM_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "share" / "engram") / "backbones"
-
-
-def entries() -> list[Entry]:
-    """Every bundle there is, sorted by name; the user's hide packaged ones of the same name."""
-    found = {entry.name: entry for entry in (*_in(packaged_folder(), "packaged"), *_in(user_folder(), "yours"))}
-    return [found[name] for name in sorted(found)]
-
-
-def _in(shelf: Path, origin: Literal["yours", "packaged"]) -> Iterator[Entry]:
-    if shelf.is_dir():
-        for folder in shelf.iterdir():
-            if NAME.fullmatch(folder.name) and (folder / RECORD).is_file():
-                yield Entry(folder.name, folder, origin)
-
-
-def folder_of(name: str | os.PathLike[str]) -> Path:
-    """The folder of a bundle, by name or by path.
-
-    Raises:
-        InputError: there is none; says which there are.
-    """
-    if isinstance(name, str) and NAME.fullmatch(name):
-        for shelf in (user_folder(), packaged_folder()):
-            if (shelf / name / RECORD).is_file():
-                return shelf / name
-    if (Path(name) / RECORD).is_file():
-        return Path(name)
-    known = ", ".join(entry.name for entry in entries()) or "none yet"
-    raise InputError(f"No backbone {str(name)!r}. There are: {known}. `engram backbone import` adds one.")
 
 
 def import_file(
@@ -195,14 +149,3 @@ def listing() -> list[dict[str, Any]]:
             line["problem"] = str(error)
         lines.append(line)
     return sorted(lines, key=lambda line: str(line["name"]))
-
-
-def checked_name(name: str) -> str:
-    """A name that can be a folder's on any system.
-
-    Raises:
-        InputError: it cannot.
-    """
-    if not NAME.fullmatch(name):
-        raise InputError(f"{name!r} cannot be a name: use up to 64 letters, digits, dots, dashes, underscores.")
-    return name

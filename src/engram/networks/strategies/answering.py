@@ -23,12 +23,12 @@ class Answering:
     """The door to a network for those who ask, and for the one that changes it.
 
     Args:
-        whole: the network; whoever changes it does so within `changing`.
+        model: the network; whoever changes it does so within `changing`.
     """
 
-    def __init__(self, whole: GrowingNetwork) -> None:
-        self._whole = whole
-        self._body = module_copy(whole).eval()  # lends its structure; the tensors come from what is known
+    def __init__(self, model: GrowingNetwork) -> None:
+        self._model = model
+        self._body = module_copy(model).eval()  # lends its structure; the tensors come from what is known
         self._before: Knowledge | None = None
         self._lock, self._change, self._lent = RLock(), RLock(), RLock()
 
@@ -37,7 +37,7 @@ class Answering:
         """The network may change here, one caller at a time; yields what it knew, which is what others are told."""
         with self._change:
             with self._lock:
-                self._before = before = self._whole.knowledge()
+                self._before = before = self._model.knowledge()
             try:
                 yield before
             finally:
@@ -70,7 +70,7 @@ class Answering:
         with self._lock:
             before = self._before
             if before is None:  # under the lock: nothing may begin to change meanwhile
-                return self._whole.labels, self._asked(inputs, self._whole.state_dict())
+                return self._model.labels, self._asked(inputs, self._model.state_dict())
         return before.labels, self._asked(inputs, before.tensors)
 
     def _asked(self, inputs: Tensor, tensors: dict[str, Tensor]) -> FloatArray:

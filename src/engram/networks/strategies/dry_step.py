@@ -22,7 +22,7 @@ RATE = 1e-3
 """Of the step; that it is a step matters, not its length."""
 
 
-def dry_step(whole: GrowingNetwork, shape: Sequence[int]) -> None:
+def dry_step(model: GrowingNetwork, shape: Sequence[int]) -> None:
     """Teach copies of the network two inputs (all zeros, all ones) and one, and ask what was taught.
 
     The network stays as it is but for `alone`, which is found out.
@@ -31,16 +31,16 @@ def dry_step(whole: GrowingNetwork, shape: Sequence[int]) -> None:
         InputError: the network fails in one of these, or its answer to an input depends on what else is asked, or on
             chance.
     """
-    device = whole.outputs.weight.device
+    device = model.outputs.weight.device
     rows = torch.stack([torch.zeros(*shape), torch.ones(*shape)]).to(device)
     with seeded(0):
         with _refusing("be asked about several inputs at once"):
-            _require_own_answers(module_copy(whole).eval(), rows)
-        whole.alone = _is_taught_alone(whole, rows[:1])
+            _require_own_answers(module_copy(model).eval(), rows)
+        model.alone = _is_taught_alone(model, rows[:1])
         with _refusing("be taught several inputs at once"):
-            _taught(whole, rows)
+            _taught(model, rows)
         with _refusing("be taught a single input"):
-            trial = _taught(whole, rows[:1])
+            trial = _taught(model, rows[:1])
         with _refusing("be asked after it was taught"):
             Answering(trial).logits(rows)
 
@@ -56,9 +56,9 @@ def _refusing(what: str) -> Iterator[None]:
         raise InputError(f"The network cannot {what}: {error}") from error
 
 
-def _taught(whole: GrowingNetwork, rows: Tensor) -> GrowingNetwork:
+def _taught(model: GrowingNetwork, rows: Tensor) -> GrowingNetwork:
     """A copy after one step of descent."""
-    trial = module_copy(whole).train()
+    trial = module_copy(model).train()
     trial.outputs.grow(range(len(rows)))
     loss = functional.cross_entropy(trial(rows), torch.arange(len(rows), device=rows.device))
     loss.backward()  # type: ignore[no-untyped-call]
@@ -81,10 +81,10 @@ def _require_own_answers(trial: GrowingNetwork, rows: Tensor) -> None:
 
 
 @torch.no_grad()
-def _is_taught_alone(whole: GrowingNetwork, row: Tensor) -> bool:
+def _is_taught_alone(model: GrowingNetwork, row: Tensor) -> bool:
     """Whether the network in training mode takes a single input."""
     try:
-        module_copy(whole).train().network(row)
+        module_copy(model).train().network(row)
     except (ValueError, RuntimeError):  # batch normalisation raises a ValueError
         return False
     return True

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from engram.learner import Consolidation, InputError, State
 from engram.networks.memory import Reservoir
-from engram.networks.strategies.base import Strategy
+from engram.networks.strategies.strategy import Strategy
 from engram.networks.structure.evaluation_mode import evaluating
 
 AT_ONCE = 8  # examples in one backward pass of the Fisher estimate
@@ -57,7 +57,7 @@ class ElasticWeightConsolidation(Strategy):
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy and the springs."""
         loss = super().loss(inputs, targets)
-        for name, parameter in self.whole.named_parameters():
+        for name, parameter in self.model.named_parameters():
             if name in self.importance:
                 important, centre = self.importance[name], self.centre[name]
                 now = parameter if parameter.shape == centre.shape else parameter[: len(centre)]
@@ -103,8 +103,8 @@ class ElasticWeightConsolidation(Strategy):
         names, parameters = zip(*self._trained(), strict=True)
         totals = [torch.zeros_like(parameter) for parameter in parameters]
         for some, theirs in zip(torch.split(inputs, AT_ONCE), torch.split(targets, AT_ONCE), strict=True):
-            with evaluating(self.whole):
-                logits = self.competing(self.whole(some), theirs)
+            with evaluating(self.model):
+                logits = self.competing(self.model(some), theirs)
             root = logits.detach().softmax(dim=1).sqrt()
             signs = torch.randint(2, root.shape, generator=self.generator).to(root) * 2 - 1
             direction = root * (signs - root * (root * signs).sum(dim=1, keepdim=True))
@@ -114,16 +114,16 @@ class ElasticWeightConsolidation(Strategy):
         return {name: total / len(inputs) for name, total in zip(names, totals, strict=True)}
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
-        return [(name, parameter) for name, parameter in self.whole.named_parameters() if parameter.requires_grad]
+        return [(name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad]
 
-    def remembered(self) -> State:
+    def extra_state(self) -> State:
         """The springs, and the examples since the last `consolidate`."""
         kept = {"importance": self.importance, "centre": self.centre}
         springs = {f"{what}:{name}": tensor.cpu().numpy().copy()
                    for what, tensors in kept.items() for name, tensor in tensors.items()}
         return springs | {f"recent:{name}": array for name, array in self._recent.state().items()}
 
-    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back the springs and the examples."""
         parts: dict[str, dict[str, npt.NDArray[Any]]] = {"importance": {}, "centre": {}, "recent": {}}
         for key, array in state.items():

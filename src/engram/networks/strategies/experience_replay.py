@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from engram.learner import InputError, State
 from engram.networks.memory import Buffer, ClassBalanced, Reservoir
-from engram.networks.strategies.base import Strategy
 from engram.networks.strategies.kept import Kept
+from engram.networks.strategies.strategy import Strategy
 
 RULES: dict[str, type[Buffer]] = {"reservoir": Reservoir, "class-balanced": ClassBalanced}
 
@@ -71,11 +71,11 @@ class ExperienceReplay(Strategy):
             inputs, targets = torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])
         super().observe(inputs, targets)
 
-    def remembered(self) -> State:
+    def extra_state(self) -> State:
         """The memory."""
         return self.memory.state()
 
-    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back the memory."""
         if state["counters"][0] != self.capacity:
             raise ValueError(f"a memory of {state['counters'][0]} examples, where {self.capacity} are kept")

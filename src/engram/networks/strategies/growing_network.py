@@ -40,10 +40,10 @@ class GrowingNetwork(nn.Module):
     Raises:
         InputError: no such device here; a network that does not take such inputs, or gives no vectors.
 
-    >>> whole = GrowingNetwork(nn.Flatten(), (2, 2))
-    >>> whole.outputs.grow(["cat", "dog"])
+    >>> model = GrowingNetwork(nn.Flatten(), (2, 2))
+    >>> model.outputs.grow(["cat", "dog"])
     ['cat', 'dog']
-    >>> whole.labels, whole(torch.zeros(5, 2, 2)).shape
+    >>> model.labels, model(torch.zeros(5, 2, 2)).shape
     (('cat', 'dog'), torch.Size([5, 2]))
     """
 

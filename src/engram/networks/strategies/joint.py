@@ -10,8 +10,8 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from engram.learner import State
-from engram.networks.strategies.base import Strategy
 from engram.networks.strategies.kept import Kept
+from engram.networks.strategies.strategy import Strategy
 
 
 class Joint(Strategy):
@@ -43,10 +43,10 @@ class Joint(Strategy):
         super().train(everything.inputs, everything.targets)
         self.kept = everything
 
-    def remembered(self) -> State:
+    def extra_state(self) -> State:
         """All examples."""
         return self.kept.state()
 
-    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back all examples."""
         self.kept = Kept.from_state(state, self.shape, len(self.labels), self.device)

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from engram.learner import Consolidation, InputError, State
 from engram.networks.module_copy import module_copy
-from engram.networks.strategies.base import Strategy
 from engram.networks.strategies.distillation import agreement
 from engram.networks.strategies.growing_network import GrowingNetwork, Knowledge
+from engram.networks.strategies.strategy import Strategy
 
 
 class LearningWithoutForgetting(Strategy):
@@ -54,7 +54,7 @@ class LearningWithoutForgetting(Strategy):
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy on the new labels and distillation on the old ones."""
-        logits = self.whole(inputs)
+        logits = self.model(inputs)
         new = functional.cross_entropy(self.competing(logits, targets), targets)
         if self.teacher is None:
             return new
@@ -69,7 +69,7 @@ class LearningWithoutForgetting(Strategy):
         if self.labels:
             with self._answering.at_rest():
                 together = self.companions if self.active == "experience" else torch.ones_like(self.companions)
-                self._appoint(module_copy(self.whole), torch.unique(together, dim=0))
+                self._appoint(module_copy(self.model), torch.unique(together, dim=0))
                 self.experiences += 1
         return Consolidation(details={"experiences": self.experiences})
 
@@ -79,7 +79,7 @@ class LearningWithoutForgetting(Strategy):
         self._together = together
         self._groups = [row.nonzero()[:, 0] for row in together]
 
-    def remembered(self) -> State:
+    def extra_state(self) -> State:
         """The teacher."""
         kept = {"experiences": np.array(self.experiences)}
         if self.teacher is not None:
@@ -87,12 +87,12 @@ class LearningWithoutForgetting(Strategy):
             kept |= {f"teacher:{name}": t.cpu().numpy().copy() for name, t in self.teacher.state_dict().items()}
         return kept
 
-    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back the teacher."""
         self.experiences = int(state["experiences"])
         if "together" in state:
             tensors = {name.removeprefix("teacher:"): torch.from_numpy(array).to(self.device)
                        for name, array in state.items() if name.startswith("teacher:")}
-            teacher = module_copy(self.whole)
+            teacher = module_copy(self.model)
             teacher.become(Knowledge(tuple(range(state["together"].shape[1])), tensors))
             self._appoint(teacher, torch.from_numpy(state["together"]).to(self.device))

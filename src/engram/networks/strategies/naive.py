@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engram.networks.strategies.base import Strategy
+from engram.networks.strategies.strategy import Strategy
 
 
 class Naive(Strategy):

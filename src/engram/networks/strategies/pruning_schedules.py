@@ -6,21 +6,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
+
+from torch import Tensor
 
 from engram.learner import InputError
+from engram.networks.strategies.growing_network import GrowingNetwork, Knowledge
 from engram.networks.strategies.kept import Kept
+from engram.networks.strategies.recipe import Recipe
 from engram.networks.structure import dynamic_sparsity, pruning
-
-if TYPE_CHECKING:
-    from engram.networks.strategies.structural import Structural
+from engram.networks.structure.growth import Gradients
+from engram.networks.structure.masked import Masks
 
 EVERY = 50  # steps, or more often where there are few
 FEWEST = 20  # prunings
 PATIENCE = 4  # half epochs in which what was pruned must be as accurate as before
 
 
-def gradually(learner: Structural, data: Kept) -> None:
+OnStep = Callable[[int, int], None]
+"""Called before each step with its number and how many there will be."""
+
+
+class Prunable(Protocol):
+    """What a schedule needs of a learner whose connections come and go; see `Structural`."""
+
+    recipe: Recipe
+    masks: Masks
+    model: GrowingNetwork
+    parameters: int
+    shown: int
+    report: dict[str, Any]
+
+    def fit(self, data: Kept, epochs: float, rate: float, on_step: OnStep = ..., /) -> None: ...
+
+    def scores(self, data: Kept, /) -> dict[str, Tensor]: ...
+
+    def accuracy(self, data: Kept, /) -> float: ...
+
+    def gradients_on_some(self, data: Kept, /) -> Gradients: ...
+
+    def become(self, knowledge: Knowledge, /) -> None: ...
+
+
+def gradually(learner: Prunable, data: Kept) -> None:
     """Every few steps down to what the cubic schedule leaves; without a gate no more than `parameters` stay.
 
     Raises:
@@ -46,7 +74,7 @@ def gradually(learner: Structural, data: Kept) -> None:
             raise too_few(learner.parameters, learner.masks.live)
 
 
-def require_room(learner: Structural) -> None:
+def require_room(learner: Prunable) -> None:
     """Before any training: `parameters` are as many as gradual pruning has to leave of what is alive now.
 
     Raises:
@@ -66,13 +94,13 @@ def too_few(parameters: int, needed: int) -> InputError:
                       "parameters (new labels will need some), a smaller network, or a recipe with recoverable=False.")
 
 
-def while_accurate(learner: Structural, data: Kept) -> None:
+def while_accurate(learner: Prunable, data: Kept) -> None:
     """A few percent of each layer at a time, each pruning taken back where the accuracy does not come back."""
     recipe = learner.recipe
     wanted = learner.accuracy(data) - recipe.tolerance
     most = learner.shown + recipe.prune_epochs * recipe.repeats(len(data)) * len(data)
     while learner.masks.live > learner.parameters and learner.shown < most:
-        before = learner.whole.knowledge()
+        before = learner.model.knowledge()
         pruned = pruning.prune_percentile(learner.masks, recipe.beta, learner.scores(data),
                                           recoverable=recipe.recoverable)
         if not pruned:
@@ -82,23 +110,23 @@ def while_accurate(learner: Structural, data: Kept) -> None:
             break
 
 
-SCHEDULES: dict[str, Callable[[Structural, Kept], None]] = {"cubic": gradually, "percentile": while_accurate}
+SCHEDULES: dict[str, Callable[[Prunable, Kept], None]] = {"cubic": gradually, "percentile": while_accurate}
 
 
-def _accurate_enough(learner: Structural, data: Kept) -> bool:
+def _accurate_enough(learner: Prunable, data: Kept) -> bool:
     """Gated by validation, pruning waits until the network is nearly as accurate as it was when grown."""
     gate = learner.recipe.gate
     return gate is None or learner.accuracy(data) >= learner.report["grown-accuracy"] - gate
 
 
-def _limit(learner: Structural, data: Kept, live: int) -> None:
+def _limit(learner: Prunable, data: Kept, live: int) -> None:
     pruning.prune_to(learner.masks, live, learner.scores(data), recoverable=learner.recipe.recoverable)
     if not learner.recipe.recoverable:
         with suppress(InputError):  # where layers do not follow each other, what leads nowhere stays
             pruning.trim(learner.masks)
 
 
-def _recovers(learner: Structural, data: Kept, wanted: float) -> bool:
+def _recovers(learner: Prunable, data: Kept, wanted: float) -> bool:
     for _ in range(PATIENCE):
         if learner.accuracy(data) >= wanted:
             return True

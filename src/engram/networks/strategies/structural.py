@@ -22,10 +22,10 @@ from engram.networks.strategies import optimiser as optimisers
 from engram.networks.strategies.averaging import Average
 from engram.networks.strategies.distillation import agreement
 from engram.networks.strategies.growing_network import Knowledge
-from engram.networks.strategies.joint import Joint
 from engram.networks.strategies.kept import Kept
-from engram.networks.strategies.pruning_schedules import SCHEDULES
+from engram.networks.strategies.pruning_schedules import SCHEDULES, OnStep
 from engram.networks.strategies.recipe import Recipe, recipe_of
+from engram.networks.strategies.strategy import Strategy
 from engram.networks.structure import growth, pruning
 from engram.networks.structure.evaluation_mode import evaluating
 from engram.networks.structure.masked import SUFFIX, Masks
@@ -39,14 +39,12 @@ AUGMENTATIONS: dict[str, Affine | None] = {
 }
 TOLD_EVERY = 50  # steps
 COMPRESSING = 2  # times the epochs of a pruning in an update
-JUDGED_AT_ONCE = 1000
+ASKED_AT_ONCE = 1000
 SCORED_ON = 512  # examples that tell how active the connections are
 WARM_UP = 0.05  # share of the steps in which the learning rate rises
 
-OnStep = Callable[[int, int], None]
 
-
-class Structural(Joint):
+class Structural(Strategy):
     """A network whose connections come and go with the data. Each `learn` is one update, after which the network rests
     with no more than `parameters` alive, ready to be asked and to be updated again.
 
@@ -62,13 +60,15 @@ class Structural(Joint):
 
     Attributes:
         masks: which connections are alive.
-        judged: what was held out.
+        validation: examples held out.
         shown: examples that the update has shown to the network so far.
         report: what the last update did: examples `shown`; parameters `before`, `grown` and `live`; `grown-accuracy`
             and `accuracy` on what was held out; neurons `isolated`; and, where it was pruned, whether it was
             `recoverable`: no neuron cut off and no accuracy lost.
         progress: called with the share of the update that is done, and what is going on.
     """
+
+    memory_limit = math.inf
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class Structural(Joint):
         **settings: Any,
     ) -> None:
         super().__init__(network, **settings)
+        self.kept = Kept()
         if augmentation not in AUGMENTATIONS:
             raise InputError(f"augmentation is one of {', '.join(AUGMENTATIONS)}, not {augmentation!r}.")
         if not 0 <= held_out < 1:
@@ -91,7 +92,7 @@ class Structural(Joint):
         self.recipe = recipe_of(recipe)
         require_own_weights(self.network)
         self.masks = self.masked()
-        self.judged = Kept()
+        self.validation = Kept()
         self.report: dict[str, Any] = {}
         self.progress: Callable[[float, str], None] = lambda share, what: None
         self.shown = 0
@@ -101,7 +102,7 @@ class Structural(Joint):
     @property
     def samples_stored(self) -> int:
         """Examples kept, those held out among them."""
-        return len(self.kept) + len(self.judged)
+        return len(self.kept) + len(self.validation)
 
     @abstractmethod
     def restructure(self, new: Kept, everything: Kept) -> None:
@@ -113,19 +114,19 @@ class Structural(Joint):
                                           [int(len(inputs) * self.held_out)])
         new, everything = Kept(inputs[taught], targets[taught]), Kept(self.kept.inputs, self.kept.targets)
         everything.add(*new.at(torch.arange(len(new))))
-        judged = Kept(self.judged.inputs, self.judged.targets)
+        validation = Kept(self.validation.inputs, self.validation.targets)
         if len(held):
-            judged.add(inputs[held], targets[held])
-        previous, self.judged = self.judged, judged
+            validation.add(inputs[held], targets[held])
+        previous, self.validation = self.validation, validation
         try:
             with self._updating(everything, self.recipe.epochs):
                 self.restructure(new, everything)
         except BaseException:
-            self.judged = previous
+            self.validation = previous
             raise
         self.kept = everything
 
-    def judge_by(self, inputs: Any, targets: Any) -> None:
+    def add_validation(self, inputs: Any, targets: Any) -> None:
         """Hold these out too: pruning is judged by them, nothing is trained on them.
 
         Raises:
@@ -134,7 +135,7 @@ class Structural(Joint):
         examples, labels = self.admitted(inputs, targets)
         with self.changing():
             self.grow(labels)
-            self.judged.add(examples, self.places(labels))
+            self.validation.add(examples, self.places(labels))
 
     def compress(self, parameters: int, recipe: Recipe | None = None) -> dict[str, Any]:
         """Prune further, to no more than `parameters` alive: the smallest network for a device that only answers.
@@ -170,12 +171,12 @@ class Structural(Joint):
         size = min(self.batch, len(data))
         steps = self._steps(data, epochs)
         done, planned = (self._done, self._planned) if self._planned else (0.0, epochs)
-        self.steps = optimisers.make(self.optimiser, self.whole.parameters(), rate)
-        self.masks.guard(self.steps)
-        self.whole.train()
-        average = Average(self.whole, self.recipe.averaging) if self.recipe.averaging else None
+        self.optimiser = optimisers.make(self.optimiser_name, self.model.parameters(), rate)
+        self.masks.guard(self.optimiser)
+        self.model.train()
+        average = Average(self.model, self.recipe.averaging) if self.recipe.averaging else None
         for step, rows in enumerate(islice(self._passes(len(data), size), steps)):
-            for group in self.steps.param_groups:
+            for group in self.optimiser.param_groups:
                 group["lr"] = rate * (annealed(step / steps) if self.recipe.anneal else 1.0)
             self.observe(*data.at(rows))
             on_step(step, steps)
@@ -189,7 +190,7 @@ class Structural(Joint):
         self.require_finite()  # before pruning ranks by what diverged
         self._done = done + epochs
         self.masks.enforce()
-        self.steps = self.fresh_steps()  # its running averages have no more to do, and need not be saved
+        self.optimiser = self.fresh_optimiser()  # its running averages have no more to do, and need not be saved
 
     def _steps(self, data: Kept, epochs: float) -> int:
         """How many steps these epochs are; with a constant budget as many for few data as for many."""
@@ -199,7 +200,7 @@ class Structural(Joint):
 
     def grow_connections(self, data: Kept) -> int:
         """One growth: gradients of all connections over the data, updates paused; what the loss asks for wakes."""
-        self.whole.train()
+        self.model.train()
         batches = torch.split(torch.randperm(len(data), generator=self.generator), self.batch)
         found = growth.mean_gradients(self.masks, batches, lambda rows: self.loss(*self._seen(*data.at(rows))))
         self.shown += len(data)
@@ -215,13 +216,13 @@ class Structural(Joint):
         if self.recipe.scores == "magnitude":
             return pruning.magnitudes(self.masks)
         inputs, _ = self._seen(*data.at(self._some(data)))
-        with evaluating(self.whole):
-            return pruning.activation_scaled(self.masks, [inputs], self.whole)
+        with evaluating(self.model):
+            return pruning.activation_scaled(self.masks, [inputs], self.model)
 
     def begin_anew(self) -> None:
         """Fresh weights, all connections alive; labels stay, and so does what is frozen."""
-        held = self.whole.held()
-        for layer in self.whole.modules():
+        held = self.model.held()
+        for layer in self.model.modules():
             if callable(fresh := getattr(layer, "reset_parameters", None)):
                 fresh()
         self.network.load_state_dict(held, strict=False)
@@ -236,7 +237,7 @@ class Structural(Joint):
         """
         self.report |= {"grown": self.masks.live, "grown-accuracy": self.accuracy(data)}
         if self.recipe.distillation:
-            self._teacher = teacher or module_copy(self.whole).eval().requires_grad_(False)
+            self._teacher = teacher or module_copy(self.model).eval().requires_grad_(False)
         SCHEDULES[self.recipe.pruning](self, data)
 
     def observe(self, inputs: Tensor, targets: Tensor) -> None:
@@ -250,7 +251,7 @@ class Structural(Joint):
             return super().loss(inputs, targets)
         with torch.no_grad():
             wanted = self._teacher(inputs)
-        logits = self.whole(inputs)
+        logits = self.model(inputs)
         own = functional.cross_entropy(self.competing(logits, targets), targets)
         share = self.recipe.distillation
         return share * agreement(logits, wanted, self.recipe.temperature) + (1 - share) * own
@@ -258,10 +259,10 @@ class Structural(Joint):
     @torch.no_grad()
     def accuracy(self, data: Kept) -> float:
         """In percent, on what was held out; on the data themselves where nothing was."""
-        judged = self.judged if len(self.judged) else data
-        parts = torch.split(torch.arange(len(judged)), JUDGED_AT_ONCE)
-        with evaluating(self.whole):
-            right = [self.whole(inputs).argmax(1) == targets for inputs, targets in map(judged.at, parts)]
+        asked = self.validation if len(self.validation) else data
+        parts = torch.split(torch.arange(len(asked)), ASKED_AT_ONCE)
+        with evaluating(self.model):
+            right = [self.model(inputs).argmax(1) == targets for inputs, targets in map(asked.at, parts)]
         return 100 * torch.cat(right).double().mean().item()
 
     def grow(self, labels: list[Label]) -> list[Label]:
@@ -273,24 +274,24 @@ class Structural(Joint):
 
     def become(self, knowledge: Knowledge) -> None:
         """Know this and nothing else, masks included."""
-        own = self.whole.state_dict().keys()  # a frozen weight may have been saved with a mask
+        own = self.model.state_dict().keys()  # a frozen weight may have been saved with a mask
         super().become(knowledge._replace(tensors={name: tensor for name, tensor in knowledge.tensors.items()
                                                    if name in own or not name.endswith(SUFFIX)}))
         self.masks = self.masked()
 
     def masked(self) -> Masks:
         """The masks of all weights that train."""
-        return Masks(self.whole, frozen=[f"network.{name}" for name in self.whole.frozen])
+        return Masks(self.model, frozen=[f"network.{name}" for name in self.model.frozen])
 
-    def remembered(self) -> State:
+    def extra_state(self) -> State:
         """All examples: those trained on, and those held out."""
-        return super().remembered() | {f"judged-{name}": array for name, array in self.judged.state().items()}
+        return self.kept.state() | {f"judged-{name}": array for name, array in self.validation.state().items()}
 
-    def recall(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take back all examples."""
-        super().recall(state)
-        judged = {name.removeprefix("judged-"): array for name, array in state.items() if name.startswith("judged-")}
-        self.judged = Kept.from_state(judged, self.shape, len(self.labels), self.device)
+        self.kept = Kept.from_state(state, self.shape, len(self.labels), self.device)
+        held = {name.removeprefix("judged-"): array for name, array in state.items() if name.startswith("judged-")}
+        self.validation = Kept.from_state(held, self.shape, len(self.labels), self.device)
 
     def _seen(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         change = AUGMENTATIONS[self.augmentation]

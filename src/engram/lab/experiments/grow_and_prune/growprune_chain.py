@@ -98,17 +98,17 @@ def run_chain(chain: Chain, place: str, progress: Progress) -> list[Values]:
     learner, steps = store.load()
     if not steps:
         held = stream[0].held_out
-        learner.judge_by(held.inputs, held.labels.tolist())
+        learner.add_validation(held.inputs, held.labels.tolist())
     for portion in range(chain.first + len(steps), chain.last + 1):
         learner.progress = part(progress, portion - chain.first, chain.last - chain.first + 1,
                                 f"{chain.method}, {10 * portion}% of the data")
-        standing = learner.whole.knowledge()
+        standing = learner.model.knowledge()
         others = {}
         if portion == chain.last:
             learner.recipe = chain.recipe.longer(chain.last_times)
             for method in chain.branches:
                 other = replace(chain, method=method, recipe=learner.recipe).make()
-                other.judged, other.kept = learner.judged, learner.kept
+                other.validation, other.kept = learner.validation, learner.kept
                 other.become(standing)
                 others[method] = _update(other, stream, portion, chain.first)
         steps.append(_update(learner, stream, portion, chain.first) | {"branches": others})

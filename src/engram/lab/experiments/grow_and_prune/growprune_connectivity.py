@@ -178,9 +178,9 @@ def mean_image(portion: Experience) -> Floats:
 
 def _about(learner: GrowAndPrune, asked: Stream, share: float) -> dict[str, Any]:
     right = total = 0
-    with torch.no_grad(), evaluating(learner.whole):
+    with torch.no_grad(), evaluating(learner.model):
         for one in asked:
-            answers = learner.whole(torch.from_numpy(one.test.inputs).to(learner.device)).argmax(1)
+            answers = learner.model(torch.from_numpy(one.test.inputs).to(learner.device)).argmax(1)
             right += int((answers == learner.places(one.test.labels.tolist())).sum())
             total += len(one.test)
     return {"labels": [int(label) for label in learner.labels], "data": round(100 * share),

@@ -103,8 +103,8 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
         learner.prune(old)
         return {"error": error(learner, stream[0].test), "validation-error": 100 - learner.accuracy(old)}
 
-    before = trained(f"{folder}/before", learner.whole, rest)
-    resting = learner.whole.knowledge()
+    before = trained(f"{folder}/before", learner.model, rest)
+    resting = learner.model.knowledge()
     everything = Kept(old.inputs, old.targets)
     everything.add(new.inputs, new.targets)
     curves = {}
@@ -126,7 +126,7 @@ def make(config: Config, stream: Stream, seed: int) -> GrowAndPrune:
                            recipe=recipe, held_out=0, augmentation=config.augmentation, seed=seed,
                            device=config.device)
     held = stream[0].held_out
-    learner.judge_by(held.inputs, held.labels.tolist())
+    learner.add_validation(held.inputs, held.labels.tolist())
     return learner
 
 
@@ -135,7 +135,7 @@ class Watch:
 
     def __init__(self, config: Config, learner: GrowAndPrune, everything: Kept) -> None:
         self._config, self._learner, self._everything = config, learner, everything
-        self._average = Average(learner.whole, config.averaging)
+        self._average = Average(learner.model, config.averaging)
         self.shown = 0
         self.epochs: list[float] = []
         self.accuracy: list[float] = []
@@ -154,7 +154,7 @@ class Watch:
 
     def look(self) -> None:
         """Ask the average about the validation images."""
-        whole = self._learner.whole
+        whole = self._learner.model
         trained = whole.knowledge()
         self._average.give()
         self.epochs.append(self.shown / len(self._everything))

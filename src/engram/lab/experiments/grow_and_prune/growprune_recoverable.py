@@ -114,7 +114,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     learner = Pruner(perceptron(stream.input_shape, config.hidden, seed=seed), recipe=recipe, held_out=0,
                      augmentation="affine", seed=seed, device=config.device)
     held = stream[0].held_out
-    learner.judge_by(held.inputs, held.labels.tolist())
+    learner.add_validation(held.inputs, held.labels.tolist())
     data = gathered(stream, learner)
     folder = steps_of("growprune-recoverable", asdict(config), seed=seed)
     stages = 2 + len(config.sizes)
@@ -128,13 +128,13 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
             values = learner.prune_further(data, parameters, recipe) if number else grow(learner, data)
             return values | {"error": error(learner, stream[0].test)}
 
-        values = trained(f"{folder}/{name}", learner.whole, train)
+        values = trained(f"{folder}/{name}", learner.model, train)
         progress((number + 1) / stages, f"{name}: {values['parameters']:,} parameters, "
                                         f"{values['validation-error']:.2f}% wrong on validation images")
         return values | {"again": measured(f"{folder}/{name}-again", lambda: again(config, learner, data, stream))}
 
     found = {"grown": step(0, "grown", learner.masks.total, recipe)}
-    learner.whole_before = module_copy(learner.whole).eval().requires_grad_(False)
+    learner.whole_before = module_copy(learner.model).eval().requires_grad_(False)
     first, *further = [
         replace(recipe, prune_epochs=epochs, prune_rate=config.prune_rate, prune_share=config.prune_share,
                 distillation=config.distillation, temperature=config.temperature) for epochs in config.prune_epochs]
@@ -159,7 +159,7 @@ def grow(learner: Pruner, data: Kept) -> Values:
 
 def again(config: Config, learner: Pruner, data: Kept, stream: Stream) -> Values:
     """The pruned network grows once more and is trained; the learner is as before afterwards."""
-    before, recipe = learner.whole.knowledge(), learner.recipe
+    before, recipe = learner.model.knowledge(), learner.recipe
     learner.recipe = replace(recipe, alpha=config.alpha)
     learner.generator.manual_seed(learner.seed)
     try:

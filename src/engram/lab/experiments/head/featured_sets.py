@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from engram.features.backbones.bundle import Bundle
-from engram.features.backbones.catalogue import packaged_folder
+from engram.features.backbones.bundle_folder import packaged_folder
 from engram.features.backbones.hashed_ngrams import HashedNgrams
 from engram.features.backbones.vectors import VectorBackbone
 from engram.inputs.images import decode

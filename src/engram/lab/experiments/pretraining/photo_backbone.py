@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 import engram
 from engram.features.backbones.bundle import Bundle
-from engram.features.backbones.catalogue import packaged_folder
+from engram.features.backbones.bundle_folder import packaged_folder
 from engram.features.backbones.image_descriptor import DescriptorBackbone
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.inputs.vectors import unit_length
