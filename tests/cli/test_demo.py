@@ -17,8 +17,7 @@ from rich.console import Console
 from engram.cli import app
 from engram.demo import digits_events as told
 from engram.demo import digits_story
-from engram.demo.screen import Screen
-from engram.demo.terminal_pictures import braille_chart, half_blocks
+from engram.demo.screen import Screen, braille_chart, half_blocks
 
 pytest.importorskip("sklearn", reason="the demonstration's digits are scikit-learn's")
 pytest.importorskip("matplotlib", reason="the demonstration draws with matplotlib")

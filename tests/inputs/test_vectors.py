@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.inputs.arrays import as_batch
 from engram.inputs.images import decode
-from engram.inputs.vectors import as_covariance, as_labels, as_vectors, check_varies, unit_length
+from engram.inputs.vectors import as_batch, as_covariance, as_labels, as_vectors, check_varies, unit_length
 from engram.learner import InputError, LabelError
 
 

@@ -14,7 +14,7 @@ Results = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of t
 
 def list_experiments(as_json: Json = False) -> None:
     """List the experiments."""
-    from engram.lab import experiments
+    import engram.lab.experiments as experiments
 
     known = experiments.list_experiments()
     if as_json:
@@ -115,7 +115,7 @@ def _experiments() -> Any:
     from engram.extras import check
 
     check("An experiment", "experiments")
-    from engram.lab import experiments
+    import engram.lab.experiments as experiments
 
     return experiments
 

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engram.lab.evaluation.ctc_decoding import greedy, prefix_beam_search
-from engram.lab.evaluation.word_bigram import WordBigram
+from engram.lab.evaluation.ctc_decoding import WordBigram, greedy, prefix_beam_search
 from engram.lab.evaluation.word_error_rate import character_error_rate, edit_distance, word_error_rate
 from engram.learner import InputError
 

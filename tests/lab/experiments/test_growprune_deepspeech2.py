@@ -14,8 +14,14 @@ from engram.lab.evaluation.word_error_rate import word_error_rate
 from engram.lab.experiments.experiment import save_plot
 from engram.lab.experiments.grow_and_prune import growprune_deepspeech2 as experiment
 from engram.lab.experiments.grow_and_prune.deep_speech import DeepSpeech
-from engram.lab.experiments.grow_and_prune.speech_training import ALPHABET, Teacher, one_cycle
-from engram.lab.experiments.grow_and_prune.speech_views import another_speaker, vocal_tract, with_gaps
+from engram.lab.experiments.grow_and_prune.speech_training import (
+    ALPHABET,
+    Teacher,
+    another_speaker,
+    one_cycle,
+    vocal_tract,
+    with_gaps,
+)
 from engram.lab.experiments.result import build
 from engram.locations import MissingDataError
 

@@ -10,7 +10,7 @@ import pytest
 from engram.lab.experiments.experiment import execute
 from engram.lab.experiments.head import ldnn_mnist, ldnn_unknown
 from engram.lab.experiments.head.digit_features import DigitFeatures
-from engram.lab.experiments.head.novelty_scores import novelty_scores
+from engram.lab.experiments.head.ldnn_unknown import novelty_scores
 from engram.lab.experiments.pretraining.linear_probe import linear_probe
 
 pytest.importorskip("sklearn")

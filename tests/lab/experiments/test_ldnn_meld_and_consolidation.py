@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from engram.lab.experiments.experiment import execute
 from engram.lab.experiments.head import ldnn_consolidation, ldnn_meld
-from engram.lab.experiments.head.compression_rules import (
+from engram.lab.experiments.head.digit_features import DigitFeatures
+from engram.lab.experiments.head.ldnn_consolidation import (
     RULES,
     best_prototype,
     everything,
@@ -18,7 +19,6 @@ from engram.lab.experiments.head.compression_rules import (
     nearest_mean,
     outliers_kept,
 )
-from engram.lab.experiments.head.digit_features import DigitFeatures
 
 pytest.importorskip("sklearn")
 

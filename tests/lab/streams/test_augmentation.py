@@ -3,7 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engram.lab.recipes.composite_classes import compose, whole_class
+from engram.lab.recipes.digit_recipe import compose, whole_class
 from engram.networks.augmentation import Affine, sampling_grid
 
 STILL = Affine(degrees=0, stretch=0, shear=0, shift=0)

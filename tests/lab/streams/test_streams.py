@@ -21,7 +21,7 @@ from engram.lab.streams import (
     rotated,
     task_incremental,
 )
-from engram.lab.streams.rotated import turned
+from engram.lab.streams.domains import turned
 from engram.learner import InputError
 from engram.locations import MissingDataError
 

@@ -12,7 +12,7 @@ from masked_networks import linear, masked_at_random, networks, pattern  # noqa:
 from torch import nn  # noqa: E402
 
 from engram.learner import InputError  # noqa: E402
-from engram.networks.strategies.output_layer import OutputLayer  # noqa: E402
+from engram.networks.strategies.growing_network import OutputLayer  # noqa: E402
 from engram.networks.structure.masked import Masks  # noqa: E402
 
 FEW = settings(max_examples=20, deadline=None)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from engram.learner import InputError
+from engram.networks.strategies.growing_network import OutputLayer
 from engram.networks.strategies.networks import lenet5, perceptron
-from engram.networks.strategies.output_layer import OutputLayer
 from engram.networks.structure.masked import Masks
 from engram.networks.structure.sparse import SparseNetwork
 

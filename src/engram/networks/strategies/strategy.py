@@ -26,8 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engram.heads.head import from_json_array, json_array
-from engram.inputs.arrays import as_batch
-from engram.inputs.vectors import as_labels, kept_labels
+from engram.inputs.vectors import as_batch, as_labels, kept_labels
 from engram.learner import Consolidation, DamagedError, InputError, Label, Predictions, State
 from engram.networks.module_copy import module_copy
 from engram.networks.strategies import optimiser as optimisers

@@ -6,17 +6,21 @@ on white, brought to 28×28 grey by the backbone's own preprocessing. Known are 
 score sees an example of an unknown before it is measured. Two harder questions stand beside these: the characters
 inverted, light ink on black as MNIST's digits are; and these cropped, scaled and centred as MNIST's digits were.
 Some then are digits, to the eye.
+
+Every way of telling known from unknown that is compared; each larger where an input looks more known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from engram.heads.fast import FastHead
+from engram.inputs.vectors import unit_length
 from engram.lab.data_sets.omniglot import DRAWINGS, omniglot
 from engram.lab.data_sets.photos import photos
 from engram.lab.evaluation import auroc, share_accepted, share_refused
@@ -26,8 +30,57 @@ from engram.lab.experiments.feature_cache import cached_features
 from engram.lab.experiments.head.character_as_digit import character_as_digit
 from engram.lab.experiments.head.contenders import fast_head
 from engram.lab.experiments.head.digit_features import DigitFeatures, digit_features
-from engram.lab.experiments.head.novelty_scores import novelty_scores
 from engram.lab.experiments.result import Figure, Values, averaged
+from engram.learner import FloatArray, Label
+
+NEIGHBOURS = 5
+
+
+def novelty_scores(
+    head: FastHead, taught: npt.NDArray[Any], labels: Sequence[Label], asked: npt.NDArray[Any]
+) -> dict[str, FloatArray]:
+    """Name -> (N,) score of each asked vector.
+
+    `familiarity` is what the head decides by, `focus` another axis, and `confidence` its
+    calibrated softmax. The rivals see the same taught vectors: the largest softmax probability
+    (Hendrycks & Gimpel 2017) and the energy (Liu et al. 2020) of a logistic regression, and the distance to
+    the nearest and to the fifth-nearest taught vector, all of unit length (Sun et al. 2022).
+    """
+    answers = head.predict(asked)
+    softmax, energy = _regression_scores(taught, labels, asked)
+    nearest, fifth = _neighbour_distances(taught, asked)
+    return {
+        "focus": answers.focus,
+        "familiarity": answers.familiarity,
+        "confidence": answers.confidence,
+        "max softmax": softmax,
+        "energy": energy,
+        "nearest neighbour": -nearest,
+        "fifth neighbour": -fifth,
+    }
+
+
+def _regression_scores(
+    taught: npt.NDArray[Any], labels: Sequence[Label], asked: npt.NDArray[Any]
+) -> tuple[FloatArray, FloatArray]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500)).fit(taught, labels)
+    logits = np.asarray(model.decision_function(asked), dtype=np.float64)
+    top = logits.max(axis=1)
+    energy: FloatArray = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return np.exp(top - energy), energy
+
+
+def _neighbour_distances(taught: npt.NDArray[Any], asked: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+    memory, questions = unit_length(taught.astype(np.float64)), unit_length(asked.astype(np.float64))
+    squared = np.maximum(2 - 2 * questions @ memory.T, 0.0)
+    place = min(NEIGHBOURS, squared.shape[1]) - 1
+    ordered = np.partition(squared, place, axis=1)
+    return np.sqrt(squared.min(axis=1)), np.sqrt(ordered[:, place])
+
 
 Features = npt.NDArray[np.float32]
 
