@@ -1,6 +1,7 @@
 """A sparse network as one C99 file for a microcontroller: weights, kernels and nothing else.
 
-Of the kernels, only those that the network needs go into its file. They read what they multiply by stepping along: `gap` says how many inputs further the next weight's input is.
+Of the kernels, only those that the network needs go into its file. They read what they multiply by stepping along:
+`gap` says how many inputs further the next weight's input is.
 """
 
 from __future__ import annotations

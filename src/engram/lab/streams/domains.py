@@ -1,8 +1,8 @@
 """Domain-incremental streams: every experience has all training examples, changed in its own way.
 
-Values permuted (Permuted MNIST): I. Goodfellow, M. Mirza, D. Xiao, A. Courville, Y. Bengio, "An empirical investigation of catastrophic
-forgetting in gradient-based neural networks", arXiv 1312.6211, 2013.
-Pictures turned (Rotated MNIST): D. Lopez-Paz, M. Ranzato, "Gradient episodic memory for continual learning", NeurIPS 2017.
+Values permuted (Permuted MNIST): I. Goodfellow, M. Mirza, D. Xiao, A. Courville, Y. Bengio, "An empirical investigation
+of catastrophic forgetting in gradient-based neural networks", arXiv 1312.6211, 2013. Pictures turned (Rotated MNIST):
+D. Lopez-Paz, M. Ranzato, "Gradient episodic memory for continual learning", NeurIPS 2017.
 """
 
 from __future__ import annotations
