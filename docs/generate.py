@@ -34,7 +34,7 @@ from growing_network import film_of, growing_network
 from http_reference import http_reference, scopes_reference
 
 from engram.cli import app
-from engram.extension import Table
+from engram.extension import Extensions
 from engram.features.backbones import BACKBONES
 from engram.features.pretraining import RECIPES
 from engram.features.pretraining.families import FAMILIES
@@ -55,7 +55,7 @@ NUMBER = re.compile(r"(<!-- figure (\S+) -->).*?(<!-- /figure -->)", re.DOTALL)
 PLOT = re.compile(r"(<!-- plot (\S+) \| (.*?) -->\n).*?(<!-- /plot -->)", re.DOTALL)
 FLOORS = re.compile(r"(<!-- floors -->\n).*?(<!-- /floors -->)", re.DOTALL)
 ROWS = re.compile(r"(<!-- rows (\w+) -->\n).*?(<!-- /rows -->)", re.DOTALL)
-TABLES: dict[str, Table[Any]] = {
+TABLES: dict[str, Extensions[Any]] = {
     "HEADS": HEADS, "STRATEGIES": STRATEGIES, "BACKBONES": BACKBONES, "RECIPES": RECIPES, "FAMILIES": FAMILIES,
     "DATA_SETS": DATA_SETS,
 }
@@ -135,12 +135,12 @@ def with_rows(text: str) -> str:
     return ROWS.sub(lambda found: found[1] + rows(TABLES[found[2]]) + found[3], text)
 
 
-def rows(of: Table[Any]) -> str:
+def rows(of: Extensions[Any]) -> str:
     """A Markdown table of what can be chosen: name, what it is, what it takes, source.
 
     >>> from engram.extension import Extension
     >>> box = Extension(path="shapes:Box", summary="a box", short=("b",), takes=("wood",))
-    >>> print(rows(Table("shape", {"box": box})))
+    >>> print(rows(Extensions("shape", {"box": box})))
     <BLANKLINE>
     | shape | | takes | source |
     |---|---|---|---|

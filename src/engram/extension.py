@@ -1,7 +1,7 @@
 """One row for each thing that can be added: where it is, and what is to be known of it before it is imported.
 
-A room keeps its rows in one `Table`: terminal, server, help and documentation read it. Neither the rows nor this module
-load numpy or PyTorch, so that the help may name everything there is.
+A room keeps its rows in one table, `Extensions`: terminal, server, help and documentation read it. Neither the rows nor
+this module load numpy or PyTorch, so that the help can name everything there is.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ class Extension:
 Row = TypeVar("Row", bound=Extension)
 
 
-class Table(dict[str, Row]):
+class Extensions(dict[str, Row]):
     """The rows of a room by name.
 
     Args:
         what: one of them, for messages: "head".
         rows: by name, in the order in which they are listed.
 
-    >>> shapes = Table("shape", {"long-box": Extension(path="shapes:Box", summary="a long box", short=("lb",))})
+    >>> shapes = Extensions("shape", {"long-box": Extension(path="shapes:Box", summary="a long box", short=("lb",))})
     >>> shapes.name_of("lb"), shapes.name_of("long_box")
     ('long-box', 'long-box')
     """

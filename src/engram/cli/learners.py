@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from engram.extension import Extension, Table
+from engram.extension import Extension, Extensions
 from engram.heads import HEADS
 from engram.networks.strategies import STRATEGIES
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from engram.learner import Learner
 
 
-def table() -> Table[Extension]:
+def table() -> Extensions[Extension]:
     """The heads and the strategies, as their rooms list them now."""
-    return Table("learner", {**HEADS, **STRATEGIES})
+    return Extensions("learner", {**HEADS, **STRATEGIES})
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engram.extension import Extension, Table
+from engram.extension import Extension, Extensions
 
 if TYPE_CHECKING:
     from engram.heads.head import Head
 
-HEADS = Table("head", {
+HEADS = Extensions("head", {
     "fast": Extension(
         path="engram.heads.fast:FastHead", takes=("vectors",),
         summary="exact sums and single examples: good from one example on, exact in forgetting; the recommended one",

@@ -20,10 +20,10 @@ from engram.lab.experiments.grow_and_prune import (  # noqa: E402
 from engram.lab.experiments.grow_and_prune.growprune_chain import Chain, cost_of_equal, run_chain  # noqa: E402
 from engram.lab.experiments.result import build, plain  # noqa: E402
 from engram.lab.streams import channels_first, data_incremental, data_set  # noqa: E402
-from engram.networks.strategies.recipe import PATENT, Recipe  # noqa: E402
+from engram.networks.strategies.update_recipe import PATENT, UpdateRecipe  # noqa: E402
 
 NETWORK = {"name": "perceptron", "inputs": [1, 8, 8], "hidden": [20, 10]}
-QUICK = Recipe(constant_budget=600, new_epochs=0.5, all_epochs=0.5, prune_epochs=1)
+QUICK = UpdateRecipe(constant_budget=600, new_epochs=0.5, all_epochs=0.5, prune_epochs=1)
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +36,8 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(growprune_chain, "TRAINING", sum(len(portion.inputs) for portion in portions[0]))
     for experiment in (growprune_lenet300, growprune_lenet5):
         monkeypatch.setattr(experiment, "NETWORK", NETWORK)
-    monkeypatch.setattr(growprune_lenet300, "Recipe", lambda: QUICK)
-    monkeypatch.setattr(growprune_lenet5, "Recipe", lambda constant_budget: replace(QUICK, new_epochs=0.2))
+    monkeypatch.setattr(growprune_lenet300, "UpdateRecipe", lambda: QUICK)
+    monkeypatch.setattr(growprune_lenet5, "UpdateRecipe", lambda constant_budget: replace(QUICK, new_epochs=0.2))
     monkeypatch.setattr(growprune_patent, "PATENT",
                         replace(PATENT, new_epochs=1, growths=1, all_epochs=1, prune_epochs=2))
 

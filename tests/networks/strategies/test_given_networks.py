@@ -26,14 +26,14 @@ from engram.networks.strategies.naive import Naive  # noqa: E402
 from engram.networks.strategies.nest import NeST  # noqa: E402
 from engram.networks.strategies.network_fine_tuning import NetworkFineTuning  # noqa: E402
 from engram.networks.strategies.networks import perceptron  # noqa: E402
-from engram.networks.strategies.recipe import Recipe  # noqa: E402
 from engram.networks.strategies.train_from_scratch import TrainFromScratch  # noqa: E402
+from engram.networks.strategies.update_recipe import UpdateRecipe  # noqa: E402
 
 WIDTH = 6
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(33, WIDTH)).astype(np.float32)
 LABELS = ["a", "b", "c"] * 11
-SHORT = Recipe(constant_budget=64, new_epochs=1, all_epochs=1, prune_epochs=2, growths=1)
+SHORT = UpdateRecipe(constant_budget=64, new_epochs=1, all_epochs=1, prune_epochs=2, growths=1)
 SMALL = {"parameters": 95, "recipe": SHORT, "held_out": 0.1}
 
 PLAIN: dict[str, Callable[..., Any]] = {

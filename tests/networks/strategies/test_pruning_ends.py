@@ -14,15 +14,15 @@ from engram.networks.strategies.dynamic_sparse_training import DynamicSparseTrai
 from engram.networks.strategies.grow_and_prune import GrowAndPrune  # noqa: E402
 from engram.networks.strategies.nest import NeST  # noqa: E402
 from engram.networks.strategies.network_fine_tuning import NetworkFineTuning  # noqa: E402
-from engram.networks.strategies.recipe import PATENT, Recipe  # noqa: E402
 from engram.networks.strategies.structural import Structural  # noqa: E402
 from engram.networks.strategies.train_from_scratch import TrainFromScratch  # noqa: E402
+from engram.networks.strategies.update_recipe import PATENT, UpdateRecipe  # noqa: E402
 
 SPEC = {"name": "perceptron", "inputs": [6], "hidden": [16]}
 RNG = np.random.default_rng(1)
 EASY = np.concatenate([RNG.normal(size=(40, 6)), RNG.normal(size=(40, 6)) + 8]).astype(np.float32)
 LABELS = [0] * 40 + [1] * 40
-SHORT = Recipe(constant_budget=0, all_epochs=4, prune_epochs=8)
+SHORT = UpdateRecipe(constant_budget=0, all_epochs=4, prune_epochs=8)
 
 
 def test_the_published_recipe_ends_on_data_that_a_skeleton_can_learn() -> None:
@@ -121,7 +121,9 @@ def test_what_stays_too_large_after_all_is_taken_back(kind: type[Structural]) ->
 
 @pytest.mark.parametrize("recipe", [replace(SHORT, gate=0.0), replace(SHORT, recoverable=False),
                                     replace(SHORT, pruning="percentile")])
-def test_where_the_recipe_may_rest_above_its_parameters_or_below_its_neurons_few_are_taken(recipe: Recipe) -> None:
+def test_where_the_recipe_may_rest_above_its_parameters_or_below_its_neurons_few_are_taken(
+    recipe: UpdateRecipe,
+) -> None:
     learner = GrowAndPrune(SPEC, parameters=40, batch=16, recipe=recipe)
     learner.learn(EASY, LABELS)
     assert learner.labels == (0, 1)

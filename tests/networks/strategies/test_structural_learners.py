@@ -16,14 +16,14 @@ from engram.networks.strategies.dynamic_sparse_training import DynamicSparseTrai
 from engram.networks.strategies.grow_and_prune import GrowAndPrune  # noqa: E402
 from engram.networks.strategies.nest import NeST  # noqa: E402
 from engram.networks.strategies.network_fine_tuning import NetworkFineTuning  # noqa: E402
-from engram.networks.strategies.recipe import PATENT, Recipe  # noqa: E402
 from engram.networks.strategies.structural import Structural  # noqa: E402
 from engram.networks.strategies.train_from_scratch import TrainFromScratch  # noqa: E402
+from engram.networks.strategies.update_recipe import PATENT, UpdateRecipe  # noqa: E402
 from engram.networks.structure.pruning import isolated  # noqa: E402
 
 NETWORK = {"name": "perceptron", "inputs": [8], "hidden": [12]}
-FAST = Recipe(constant_budget=160, new_epochs=1, all_epochs=5, prune_epochs=2, learning_rate=0.03, prune_rate=0.02,
-              alpha=30, averaging=0.5)
+FAST = UpdateRecipe(constant_budget=160, new_epochs=1, all_epochs=5, prune_epochs=2, learning_rate=0.03,
+                    prune_rate=0.02, alpha=30, averaging=0.5)
 SETTINGS: dict[str, Any] = {"parameters": 120, "recipe": FAST, "batch": 16}
 METHODS: dict[str, partial[Structural]] = {
     "grow and prune": partial(GrowAndPrune, NETWORK, **SETTINGS),
@@ -35,8 +35,8 @@ METHODS: dict[str, partial[Structural]] = {
 }
 
 
-QUICK = Recipe(constant_budget=64, new_epochs=1, all_epochs=20, prune_epochs=4, learning_rate=0.05, prune_rate=0.02,
-               alpha=30, averaging=0)
+QUICK = UpdateRecipe(constant_budget=64, new_epochs=1, all_epochs=20, prune_epochs=4, learning_rate=0.05,
+                     prune_rate=0.02, alpha=30, averaging=0)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -311,11 +311,11 @@ def test_the_default_settings_of_the_patent_run():
 ])
 def test_a_recipe_that_cannot_be_is_refused(bad):
     with pytest.raises(InputError, match=next(iter(bad))):
-        Recipe(**bad)
+        UpdateRecipe(**bad)
 
 
 def test_a_recipe_by_name_or_with_unknown_fields_is_refused_and_told_the_right_one():
-    with pytest.raises(InputError, match=r"PATENT of engram.networks.strategies.recipe"):
+    with pytest.raises(InputError, match=r"PATENT of engram.networks.strategies.update_recipe"):
         METHODS["grow and prune"](recipe="patent")
     with pytest.raises(InputError, match=r"no field 'alfa'. The nearest is 'alpha'"):
         METHODS["grow and prune"](recipe={"alfa": 5})

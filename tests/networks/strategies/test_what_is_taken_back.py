@@ -21,9 +21,9 @@ from engram.networks.strategies.learning_without_forgetting import LearningWitho
 from engram.networks.strategies.naive import Naive  # noqa: E402
 from engram.networks.strategies.nest import NeST  # noqa: E402
 from engram.networks.strategies.network_fine_tuning import NetworkFineTuning  # noqa: E402
-from engram.networks.strategies.recipe import PATENT, Recipe  # noqa: E402
 from engram.networks.strategies.strategy import Strategy  # noqa: E402
 from engram.networks.strategies.train_from_scratch import TrainFromScratch  # noqa: E402
+from engram.networks.strategies.update_recipe import PATENT, UpdateRecipe  # noqa: E402
 
 SPEC = {"name": "perceptron", "inputs": [4], "hidden": [12]}
 RNG = np.random.default_rng(0)
@@ -110,7 +110,7 @@ def test_a_compression_that_is_interrupted_leaves_the_network_and_its_report() -
 def test_a_learner_may_go_on_from_what_another_one_knows() -> None:
     one, two = make(), make()
     one.learn(INPUTS, LABELS)
-    two.become(one.model.knowledge())
+    two.become(one.model.snapshot())
     assert np.array_equal(two.predict(INPUTS).scores, one.predict(INPUTS).scores)
     two.learn(INPUTS[:8], ["c", "d"] * 4)
     assert two.labels == ("a", "b", "c", "d")
@@ -142,8 +142,10 @@ def test_learning_that_diverges_is_refused_and_taken_back(kind: type[Strategy]) 
 
 
 @pytest.mark.parametrize("kind", STRUCTURAL, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("recipe", [Recipe(constant_budget=0, distillation=0.5), PATENT], ids=["ours", "published"])
-def test_an_update_that_diverges_is_refused_and_taken_back(kind: type[GrowAndPrune], recipe: Recipe) -> None:
+@pytest.mark.parametrize(
+    "recipe", [UpdateRecipe(constant_budget=0, distillation=0.5), PATENT], ids=["ours", "published"]
+)
+def test_an_update_that_diverges_is_refused_and_taken_back(kind: type[GrowAndPrune], recipe: UpdateRecipe) -> None:
     gentle = {"constant_budget": 0, "all_epochs": 2, "prune_epochs": 4}
     learner = kind(SPEC, parameters=60, optimiser="sgd", batch=8, recipe=gentle)
     learner.learn(INPUTS[:20], LABELS[:20])
@@ -155,7 +157,7 @@ def test_an_update_that_diverges_is_refused_and_taken_back(kind: type[GrowAndPru
     require_as_before(learner, before)
     assert learner.report == report
     with pytest.raises(InputError, match="diverged"):
-        learner.compress(40, Recipe(constant_budget=0, prune_rate=1e9))
+        learner.compress(40, UpdateRecipe(constant_budget=0, prune_rate=1e9))
     require_as_before(learner, before)
     assert learner.report == report
 

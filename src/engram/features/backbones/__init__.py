@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engram.extension import Extension, Table
+from engram.extension import Extension, Extensions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Kind(Extension):
     ready: bool = False
 
 
-BACKBONES = Table("kind of backbone", {
+BACKBONES = Extensions("kind of backbone", {
     "onnx": Kind(
         path="engram.features.backbones.onnx:OnnxBackbone", takes=("pictures", "vectors"),
         summary="a layer of a network in an ONNX file",

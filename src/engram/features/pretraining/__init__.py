@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engram.extension import Extension, Table
+from engram.extension import Extension, Extensions
 
 if TYPE_CHECKING:
     from engram.features.pretraining.families.network import Network
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 HOME = "engram.features.pretraining."
 LABELLED, UNLABELLED = ("pictures", "labels"), ("pictures",)
-RECIPES = Table("recipe", {
+RECIPES = Extensions("recipe", {
     "cross-entropy": Extension(
         path=HOME + "cross_entropy:CrossEntropy", takes=LABELLED, needs=("train",),
         summary="tell the classes apart",

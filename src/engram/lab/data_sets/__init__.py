@@ -6,12 +6,12 @@ from __future__ import annotations
 from inspect import signature
 from typing import TYPE_CHECKING
 
-from engram.extension import Extension, Table
+from engram.extension import Extension, Extensions
 
 if TYPE_CHECKING:
     from engram.lab.data_sets.data_set import DataSet
 
-DATA_SETS = Table("data set", {
+DATA_SETS = Extensions("data set", {
     "mnist": Extension(
         path="engram.lab.data_sets.mnist:load", takes=("pictures",),
         summary="handwritten digits, 60,000 + 10,000 of 28×28", source="LeCun et al. 1998",

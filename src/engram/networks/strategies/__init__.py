@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from engram.extension import Extension, Table
+from engram.extension import Extension, Extensions
 
 HOME = "engram.networks.strategies."
 PERCEPTRON = {"name": "perceptron", "hidden": [400, 400]}  # that of van de Ven, Tolias 2018 for Split-MNIST
 LENET = {"name": "perceptron", "hidden": [300, 100]}  # LeNet-300-100: LeCun et al. 1998
 
-STRATEGIES = Table("strategy", {
+STRATEGIES = Extensions("strategy", {
     "naive": Extension(
         path=HOME + "naive:Naive", takes=("arrays",), needs=("train",), settings={"network": PERCEPTRON},
         summary="keeps nothing: the lower bound",

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from engram.heads.head import columns_of, focus, nothing_known, softmax
 from engram.learner import FloatArray, Label, Predictions
 from engram.networks.module_copy import module_copy
-from engram.networks.strategies.growing_network import GrowingNetwork, Knowledge
+from engram.networks.strategies.growing_network import GrowingNetwork, Snapshot
 
 AT_ONCE = 1024  # inputs in one pass, so that asking about many needs no memory for all of them
 
@@ -29,15 +29,15 @@ class Answering:
     def __init__(self, model: GrowingNetwork) -> None:
         self._model = model
         self._body = module_copy(model).eval()  # lends its structure; the tensors come from what is known
-        self._before: Knowledge | None = None
+        self._before: Snapshot | None = None
         self._lock, self._change, self._lent = RLock(), RLock(), RLock()
 
     @contextmanager
-    def changing(self) -> Iterator[Knowledge]:
+    def changing(self) -> Iterator[Snapshot]:
         """The network may change here, one caller at a time; yields what it knew, which is what others are told."""
         with self._change:
             with self._lock:
-                self._before = before = self._model.knowledge()
+                self._before = before = self._model.snapshot()
             try:
                 yield before
             finally:

@@ -82,7 +82,7 @@ def _drawn(values: Tensor, width: int) -> Tensor:
     return values.uniform_(-limit, limit)
 
 
-class Knowledge(NamedTuple):
+class Snapshot(NamedTuple):
     """All that a network knows at one moment: its labels, and a copy of its parameters and buffers."""
 
     labels: tuple[Label, ...]
@@ -167,21 +167,21 @@ class GrowingNetwork(nn.Module):
         kept = self.network.state_dict()
         return {name: kept[name].clone() for name in [*self.frozen, *buffers] if name in kept}
 
-    def knowledge(self) -> Knowledge:
+    def snapshot(self) -> Snapshot:
         """What it knows now; later learning leaves the copy alone."""
-        return Knowledge(self.labels, {name: tensor.clone() for name, tensor in self.state_dict().items()})
+        return Snapshot(self.labels, {name: tensor.clone() for name, tensor in self.state_dict().items()})
 
-    def become(self, knowledge: Knowledge) -> None:
+    def become(self, snapshot: Snapshot) -> None:
         """Know this and nothing else. The output layer's parameters are replaced: an optimiser has to be told.
 
         Raises:
             RuntimeError, KeyError: tensors of other names or shapes.
         """
-        rows = (len(knowledge.labels), self.outputs.width)
-        if knowledge.tensors["outputs.weight"].shape != rows:
+        rows = (len(snapshot.labels), self.outputs.width)
+        if snapshot.tensors["outputs.weight"].shape != rows:
             raise RuntimeError(f"{rows[0]} labels need outputs of the shape {rows}")
-        self.outputs.resize(knowledge.labels)
-        self.load_state_dict(knowledge.tensors)
+        self.outputs.resize(snapshot.labels)
+        self.load_state_dict(snapshot.tensors)
 
     def _of_one(self, inputs: Tensor) -> Tensor:
         """One example has no variance: batch normalisation takes the statistics that it has gathered so far."""

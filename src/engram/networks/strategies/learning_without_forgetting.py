@@ -17,7 +17,7 @@ from torch.nn import functional
 from engram.learner import Consolidation, InputError, State
 from engram.networks.module_copy import module_copy
 from engram.networks.strategies.distillation import agreement
-from engram.networks.strategies.growing_network import GrowingNetwork, Knowledge
+from engram.networks.strategies.growing_network import GrowingNetwork, Snapshot
 from engram.networks.strategies.strategy import Strategy
 
 
@@ -94,5 +94,5 @@ class LearningWithoutForgetting(Strategy):
             tensors = {name.removeprefix("teacher:"): torch.from_numpy(array).to(self.device)
                        for name, array in state.items() if name.startswith("teacher:")}
             teacher = module_copy(self.model)
-            teacher.become(Knowledge(tuple(range(state["together"].shape[1])), tensors))
+            teacher.become(Snapshot(tuple(range(state["together"].shape[1])), tensors))
             self._appoint(teacher, torch.from_numpy(state["together"]).to(self.device))

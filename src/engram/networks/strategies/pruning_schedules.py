@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from engram.learner import InputError
-from engram.networks.strategies.growing_network import GrowingNetwork, Knowledge
+from engram.networks.strategies.growing_network import GrowingNetwork, Snapshot
 from engram.networks.strategies.kept import Kept
-from engram.networks.strategies.recipe import Recipe
+from engram.networks.strategies.update_recipe import UpdateRecipe
 from engram.networks.structure import dynamic_sparsity, pruning
 from engram.networks.structure.growth import Gradients
 from engram.networks.structure.masked import Masks
@@ -30,7 +30,7 @@ OnStep = Callable[[int, int], None]
 class Prunable(Protocol):
     """What a schedule needs of a learner whose connections come and go; see `Structural`."""
 
-    recipe: Recipe
+    recipe: UpdateRecipe
     masks: Masks
     model: GrowingNetwork
     parameters: int
@@ -45,7 +45,7 @@ class Prunable(Protocol):
 
     def gradients_on_some(self, data: Kept, /) -> Gradients: ...
 
-    def become(self, knowledge: Knowledge, /) -> None: ...
+    def become(self, snapshot: Snapshot, /) -> None: ...
 
 
 def gradually(learner: Prunable, data: Kept) -> None:
@@ -100,7 +100,7 @@ def while_accurate(learner: Prunable, data: Kept) -> None:
     wanted = learner.accuracy(data) - recipe.tolerance
     most = learner.shown + recipe.prune_epochs * recipe.repeats(len(data)) * len(data)
     while learner.masks.live > learner.parameters and learner.shown < most:
-        before = learner.model.knowledge()
+        before = learner.model.snapshot()
         pruned = pruning.prune_percentile(learner.masks, recipe.beta, learner.scores(data),
                                           recoverable=recipe.recoverable)
         if not pruned:

@@ -32,7 +32,7 @@ from engram.networks.module_copy import module_copy
 from engram.networks.strategies import optimiser as optimisers
 from engram.networks.strategies.answering import Answering
 from engram.networks.strategies.dry_step import dry_step
-from engram.networks.strategies.growing_network import GrowingNetwork, Knowledge, shape_of
+from engram.networks.strategies.growing_network import GrowingNetwork, Snapshot, shape_of
 from engram.networks.strategies.networks import build, seeded
 from engram.networks.structure.compact import compact, expand
 from engram.networks.structure.denormals import denormals_flushed
@@ -219,9 +219,9 @@ class Strategy:
             raise InputError("Learning diverged: weights are no longer finite. Give a smaller learning_rate, or inputs "
                              "of smaller numbers.")
 
-    def become(self, knowledge: Knowledge) -> None:
+    def become(self, snapshot: Snapshot) -> None:
         """Know this and nothing else; the optimiser starts anew."""
-        self.model.become(knowledge)
+        self.model.become(snapshot)
         self.fit_companions()
         self.optimiser = self.fresh_optimiser()
 
@@ -368,7 +368,7 @@ def _restore(
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinity")
     known = {name: torch.from_numpy(array).to(strategy.device) for name, array in tensors.items()}
-    strategy.become(Knowledge(tuple(kept_labels(labels, len(labels))), known))
+    strategy.become(Snapshot(tuple(kept_labels(labels, len(labels))), known))
     strategy.load_extra_state(_part(state, "remembered"))
     companions = np.array(state["companions"], bool)
     if companions.shape != (len(labels), len(labels)):

@@ -21,11 +21,11 @@ from engram.networks.module_copy import module_copy
 from engram.networks.strategies import optimiser as optimisers
 from engram.networks.strategies.averaging import Average
 from engram.networks.strategies.distillation import agreement
-from engram.networks.strategies.growing_network import Knowledge
+from engram.networks.strategies.growing_network import Snapshot
 from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.pruning_schedules import SCHEDULES, OnStep
-from engram.networks.strategies.recipe import Recipe, recipe_of
 from engram.networks.strategies.strategy import Strategy
+from engram.networks.strategies.update_recipe import UpdateRecipe, recipe_of
 from engram.networks.structure import growth, pruning
 from engram.networks.structure.evaluation_mode import evaluating
 from engram.networks.structure.masked import SUFFIX, Masks
@@ -53,7 +53,7 @@ class Structural(Strategy):
 
     Args:
         parameters: the most that may be alive at rest, biases counted; frozen ones are neither counted nor changed.
-        recipe: the settings of an update: a `Recipe`, or its fields.
+        recipe: the settings of an update: a `UpdateRecipe`, or its fields.
         held_out: share of what arrives that is not trained on but judges the pruning.
         augmentation: one of `AUGMENTATIONS`, for images (N, C, H, W); "photo" mirrors them too.
         settings: as of `Strategy`; `epochs` and `learning_rate` are the recipe's.
@@ -75,7 +75,7 @@ class Structural(Strategy):
         network: nn.Module | Mapping[str, Any],
         *,
         parameters: int = 12_000,
-        recipe: Recipe | Mapping[str, Any] = Recipe(),  # noqa: B008 - it is frozen
+        recipe: UpdateRecipe | Mapping[str, Any] = UpdateRecipe(),  # noqa: B008 - it is frozen
         held_out: float = 1 / 12,
         augmentation: str = "none",
         **settings: Any,
@@ -137,7 +137,7 @@ class Structural(Strategy):
             self.grow(labels)
             self.validation.add(examples, self.places(labels))
 
-    def compress(self, parameters: int, recipe: Recipe | None = None) -> dict[str, Any]:
+    def compress(self, parameters: int, recipe: UpdateRecipe | None = None) -> dict[str, Any]:
         """Prune further, to no more than `parameters` alive: the smallest network for a device that only answers.
 
         Args:
@@ -272,10 +272,10 @@ class Structural(Strategy):
             self.masks = self.masked()
         return new
 
-    def become(self, knowledge: Knowledge) -> None:
+    def become(self, snapshot: Snapshot) -> None:
         """Know this and nothing else, masks included."""
         own = self.model.state_dict().keys()  # a frozen weight may have been saved with a mask
-        super().become(knowledge._replace(tensors={name: tensor for name, tensor in knowledge.tensors.items()
+        super().become(snapshot._replace(tensors={name: tensor for name, tensor in snapshot.tensors.items()
                                                    if name in own or not name.endswith(SUFFIX)}))
         self.masks = self.masked()
 

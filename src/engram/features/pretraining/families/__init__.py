@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engram.extension import Extension, Table
+from engram.extension import Extension, Extensions
 
 if TYPE_CHECKING:
     from engram.features.pretraining.families.network import Network
@@ -30,7 +30,7 @@ class Family(Extension):
 
 HOME = "engram.features.pretraining.families."
 STAGES = ("layer1", "layer2", "layer3")
-FAMILIES = Table("family", {
+FAMILIES = Extensions("family", {
     "lenet5": Family(
         path=HOME + "lenet:lenet5", takes=("pictures",), needs=("train",), side=32,
         layers=("conv1", "conv2", "fc1"), summary="two convolutions, three full layers", source="LeCun et al. 1998",

@@ -25,9 +25,9 @@ from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.networks.strategies.nest import NeST
 from engram.networks.strategies.network_fine_tuning import NetworkFineTuning
 from engram.networks.strategies.networks import build
-from engram.networks.strategies.recipe import Recipe
 from engram.networks.strategies.structural import Structural
 from engram.networks.strategies.train_from_scratch import TrainFromScratch
+from engram.networks.strategies.update_recipe import UpdateRecipe
 from engram.packing import pack
 
 # name -> class and its settings beside those of all.
@@ -66,7 +66,7 @@ class Chain:
     method: str
     network: dict[str, Any]
     parameters: int
-    recipe: Recipe
+    recipe: UpdateRecipe
     seed: int
     first: int = 1
     last: int = PORTIONS
@@ -102,7 +102,7 @@ def run_chain(chain: Chain, place: str, progress: Progress) -> list[Values]:
     for portion in range(chain.first + len(steps), chain.last + 1):
         learner.progress = part(progress, portion - chain.first, chain.last - chain.first + 1,
                                 f"{chain.method}, {10 * portion}% of the data")
-        standing = learner.model.knowledge()
+        standing = learner.model.snapshot()
         others = {}
         if portion == chain.last:
             learner.recipe = chain.recipe.longer(chain.last_times)

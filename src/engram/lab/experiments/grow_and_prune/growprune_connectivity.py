@@ -28,7 +28,7 @@ from engram.lab.streams import Experience, Stream, channels_first, class_increme
 from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.networks import perceptron
-from engram.networks.strategies.recipe import Recipe
+from engram.networks.strategies.update_recipe import UpdateRecipe
 from engram.networks.structure import growth
 from engram.networks.structure.denormals import denormals_flushed
 from engram.networks.structure.evaluation_mode import evaluating
@@ -133,7 +133,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 
 def story(config: Config, seed: int, arrivals: Stream, at_random: bool, filmed: bool, progress: Progress) -> Values:
     """A network to which the digits arrive: maps before and after the second arrival, errors after each."""
-    recipe = Recipe(new_epochs=config.new_epochs, all_epochs=config.all_epochs, prune_epochs=config.prune_epochs,
+    recipe = UpdateRecipe(new_epochs=config.new_epochs, all_epochs=config.all_epochs, prune_epochs=config.prune_epochs,
                     alpha=config.alpha, distillation=0)
     learner = Watched(perceptron(arrivals.input_shape, config.hidden, seed=seed), recipe=recipe, held_out=0,
                       augmentation=config.augmentation, seed=seed, device=config.device)

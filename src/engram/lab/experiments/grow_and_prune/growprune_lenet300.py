@@ -16,7 +16,7 @@ from engram.lab.experiments.grow_and_prune.growprune_chain import PORTIONS, Chai
 from engram.lab.experiments.grow_and_prune.growprune_published import LENET_300_100
 from engram.lab.experiments.result import Figure, Values
 from engram.lab.experiments.steps import steps_of
-from engram.networks.strategies.recipe import Recipe
+from engram.networks.strategies.update_recipe import UpdateRecipe
 
 NETWORK = {"name": "perceptron", "inputs": [1, 28, 28], "hidden": [300, 100]}
 SOURCE = "US 12,393,842 B2, FIG. 10"
@@ -65,7 +65,7 @@ FIGURES = {
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """The chain of one seed, and the last step of the rivals."""
     place = steps_of("growprune-lenet300", asdict(config), seed=seed)
-    chain = Chain("grow-and-prune", NETWORK, config.parameters, Recipe(), seed, branches=config.branches,
+    chain = Chain("grow-and-prune", NETWORK, config.parameters, UpdateRecipe(), seed, branches=config.branches,
                   device=config.device)
     chains = {chain.method: chain} | _rivals(config, chain)
     found = {name: run_chain(one, f"{place}/{name}", part(progress, i, len(chains), name))

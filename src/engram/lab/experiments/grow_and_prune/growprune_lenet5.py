@@ -15,7 +15,7 @@ from engram.lab.experiments.grow_and_prune.growprune_chain import PORTIONS, Chai
 from engram.lab.experiments.grow_and_prune.growprune_published import LENET_5
 from engram.lab.experiments.result import Figure, Values
 from engram.lab.experiments.steps import steps_of
-from engram.networks.strategies.recipe import Recipe
+from engram.networks.strategies.update_recipe import UpdateRecipe
 
 NETWORK = {"name": "lenet-5"}
 SOURCE = "US 12,393,842 B2, FIGS. 7 and 11"
@@ -59,7 +59,7 @@ FIGURES = {
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """The chain of one seed, what it compresses to, and the last step of the rivals."""
     place = steps_of("growprune-lenet5", asdict(config), seed=seed)
-    recipe = Recipe(constant_budget=config.constant_budget)
+    recipe = UpdateRecipe(constant_budget=config.constant_budget)
     chain = Chain("grow-and-prune", NETWORK, config.parameters, recipe, seed,
                   last_times=config.last_times, compressed=config.compressed, device=config.device)
     chains = {chain.method: chain}

@@ -23,7 +23,7 @@ from engram.lab.streams import Experience, channels_first, data_incremental, dat
 from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.networks import perceptron
-from engram.networks.strategies.recipe import Recipe
+from engram.networks.strategies.update_recipe import UpdateRecipe
 from engram.networks.structure.denormals import denormals_flushed
 from engram.networks.structure.pruning import hidden_alive
 
@@ -98,7 +98,7 @@ def live(config: Config, seed: int, recoverable: bool, progress: Progress) -> Va
     """One network through all updates: neurons alive in percent at every update; accuracy and parameters at looks."""
     arrivals = data_incremental(data_set(config.data).map(channels_first), 1, seed=seed)
     arriving = arrivals[0]
-    recipe = Recipe(constant_budget=config.examples, alpha=config.alpha, new_epochs=config.new_epochs,
+    recipe = UpdateRecipe(constant_budget=config.examples, alpha=config.alpha, new_epochs=config.new_epochs,
                     all_epochs=config.all_epochs, prune_epochs=config.prune_epochs, distillation=0, averaging=0.98,
                     recoverable=recoverable)
     first = replace(recipe, constant_budget=round(config.first_times * config.examples))

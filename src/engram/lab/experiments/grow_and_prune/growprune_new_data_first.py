@@ -27,7 +27,7 @@ from engram.networks.strategies.averaging import Average
 from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.networks import perceptron
-from engram.networks.strategies.recipe import Recipe
+from engram.networks.strategies.update_recipe import UpdateRecipe
 from engram.networks.structure.denormals import denormals_flushed
 
 PATENT = "US 12,393,842 B2, FIG. 6"
@@ -104,7 +104,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
         return {"error": error(learner, stream[0].test), "validation-error": 100 - learner.accuracy(old)}
 
     before = trained(f"{folder}/before", learner.model, rest)
-    resting = learner.model.knowledge()
+    resting = learner.model.snapshot()
     everything = Kept(old.inputs, old.targets)
     everything.add(new.inputs, new.targets)
     curves = {}
@@ -121,7 +121,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 
 def make(config: Config, stream: Stream, seed: int) -> GrowAndPrune:
     """The learner, judged by the validation images."""
-    recipe = Recipe(constant_budget=0, prune_epochs=config.old_prune_epochs, distillation=0, alpha=config.alpha)
+    recipe = UpdateRecipe(constant_budget=0, prune_epochs=config.old_prune_epochs, distillation=0, alpha=config.alpha)
     learner = GrowAndPrune(perceptron(stream.input_shape, config.hidden, seed=seed), parameters=config.parameters,
                            recipe=recipe, held_out=0, augmentation=config.augmentation, seed=seed,
                            device=config.device)
@@ -155,7 +155,7 @@ class Watch:
     def look(self) -> None:
         """Ask the average about the validation images."""
         whole = self._learner.model
-        trained = whole.knowledge()
+        trained = whole.snapshot()
         self._average.give()
         self.epochs.append(self.shown / len(self._everything))
         self.accuracy.append(self._learner.accuracy(self._everything))
@@ -168,7 +168,7 @@ def update(
     stream: Stream,
 ) -> Values:
     """Grow and train on `first`, growing on the way; then train on everything until the budget is spent."""
-    learner.recipe = Recipe(constant_budget=0, alpha=config.alpha, anneal=False, averaging=0, distillation=0)
+    learner.recipe = UpdateRecipe(constant_budget=0, alpha=config.alpha, anneal=False, averaging=0, distillation=0)
     learner.generator.manual_seed(learner.seed)
     watch = Watch(config, learner, everything)
     watch.look()

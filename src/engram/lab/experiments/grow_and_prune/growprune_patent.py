@@ -21,7 +21,7 @@ from engram.lab.experiments.grow_and_prune.growprune_chain import PORTIONS, Chai
 from engram.lab.experiments.grow_and_prune.growprune_published import LENET_5, LENET_300_100
 from engram.lab.experiments.result import Figure, Values
 from engram.lab.experiments.steps import steps_of
-from engram.networks.strategies.recipe import PATENT
+from engram.networks.strategies.update_recipe import PATENT
 
 IMAGES = 10_000  # of MNIST's test part
 LAST = ("error", "parameters", "epochs")

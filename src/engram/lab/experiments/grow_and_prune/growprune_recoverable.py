@@ -26,7 +26,7 @@ from engram.networks.module_copy import module_copy
 from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.networks import perceptron
-from engram.networks.strategies.recipe import Recipe
+from engram.networks.strategies.update_recipe import UpdateRecipe
 from engram.networks.structure.denormals import denormals_flushed
 from engram.networks.structure.pruning import hidden_alive, isolated
 
@@ -42,7 +42,7 @@ class Config:
         grown_epochs, rate: of the training before all pruning.
         recoverable, sizes: parameters to be left by recoverable, and by non-recoverable pruning.
         prune_epochs: of each of these prunings in turn, passes over everything.
-        prune_rate, prune_share, distillation, temperature, averaging: see `Recipe`.
+        prune_rate, prune_share, distillation, temperature, averaging: see `UpdateRecipe`.
         augmentation: of the images while the network is pruned; a small one does not fit the strong one.
         alpha, again_epochs, again_rate: of growing again.
         device: of the training.
@@ -89,7 +89,7 @@ class Pruner(GrowAndPrune):
 
     whole_before: torch.nn.Module
 
-    def prune_further(self, data: Kept, parameters: int, recipe: Recipe) -> Values:
+    def prune_further(self, data: Kept, parameters: int, recipe: UpdateRecipe) -> Values:
         """From here to so many parameters; what has come of it."""
         self.recipe, self.parameters = recipe, parameters
         try:
@@ -109,7 +109,7 @@ class Pruner(GrowAndPrune):
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed, which draws the validation images, the weights and the order."""
     stream = portions(seed)
-    recipe = Recipe(constant_budget=0, all_epochs=config.grown_epochs, learning_rate=config.rate,
+    recipe = UpdateRecipe(constant_budget=0, all_epochs=config.grown_epochs, learning_rate=config.rate,
                     averaging=config.averaging)
     learner = Pruner(perceptron(stream.input_shape, config.hidden, seed=seed), recipe=recipe, held_out=0,
                      augmentation="affine", seed=seed, device=config.device)
@@ -119,7 +119,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     folder = steps_of("growprune-recoverable", asdict(config), seed=seed)
     stages = 2 + len(config.sizes)
 
-    def step(number: int, name: str, parameters: int, recipe: Recipe) -> Values:
+    def step(number: int, name: str, parameters: int, recipe: UpdateRecipe) -> Values:
         learner.progress = part(progress, number, stages, name)
         learner.augmentation = config.augmentation if number else "affine"
 
@@ -159,7 +159,7 @@ def grow(learner: Pruner, data: Kept) -> Values:
 
 def again(config: Config, learner: Pruner, data: Kept, stream: Stream) -> Values:
     """The pruned network grows once more and is trained; the learner is as before afterwards."""
-    before, recipe = learner.model.knowledge(), learner.recipe
+    before, recipe = learner.model.snapshot(), learner.recipe
     learner.recipe = replace(recipe, alpha=config.alpha)
     learner.generator.manual_seed(learner.seed)
     try:

@@ -24,9 +24,9 @@ from engram.lab.streams import DataSet, Examples, Stream, channels_first, data_i
 from engram.learner import Predictions
 from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.networks.strategies.networks import seeded
-from engram.networks.strategies.recipe import Recipe
 from engram.networks.strategies.structural import Structural
 from engram.networks.strategies.train_from_scratch import TrainFromScratch
+from engram.networks.strategies.update_recipe import UpdateRecipe
 from engram.networks.structure.denormals import denormals_flushed
 from engram.networks.structure.masked import Masks
 
@@ -48,7 +48,7 @@ class Config:
         portions: how many arrive.
         density: parameters alive at rest, as a share of the dense network's.
         budget: examples at which the epochs of an update are meant.
-        new_epochs, all_epochs, prune_epochs, alpha, rate, batch: of every update; see `Recipe`.
+        new_epochs, all_epochs, prune_epochs, alpha, rate, batch: of every update; see `UpdateRecipe`.
         augmentation: of the pictures. Without it a network that goes on learning stays with what it knows by heart.
         device: of the training.
     """
@@ -119,7 +119,7 @@ def make(config: Config, method: str, seed: int) -> Structural:
     widths = [max(8, 8 * round(width * config.multiplier / 8)) for width in (64, 128, 256, 512)]
     with seeded(seed):
         network = Embedding(ResNet(BasicBlock, (2, 2, 2, 2), widths, stem=widths[0], kernel=3, pool=False, classes=0))
-    recipe = Recipe(constant_budget=config.budget, new_epochs=config.new_epochs, all_epochs=config.all_epochs,
+    recipe = UpdateRecipe(constant_budget=config.budget, new_epochs=config.new_epochs, all_epochs=config.all_epochs,
                     prune_epochs=config.prune_epochs, alpha=config.alpha, learning_rate=config.rate, distillation=0)
     dense = Masks(network).total + config.classes * (widths[-1] + 1)
     return METHODS[method](network, shape=(3, config.side, config.side), parameters=round(config.density * dense),

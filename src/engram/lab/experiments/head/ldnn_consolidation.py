@@ -28,23 +28,23 @@ from engram.lab.experiments.result import Figure, Values
 from engram.learner import FloatArray
 
 
-class Kept(NamedTuple):
+class Condensed(NamedTuple):
     """What remains of a class: (K,) how many examples each vector stands for, and (K, D) the vectors."""
 
     counts: FloatArray
     vectors: FloatArray
 
 
-Rule = Callable[[FloatArray, int, int], Kept]
+Rule = Callable[[FloatArray, int, int], Condensed]
 """(N, D) points, how many to keep, seed -> what remains."""
 
 
-def everything(points: FloatArray) -> Kept:
+def everything(points: FloatArray) -> Condensed:
     """All of them."""
-    return Kept(np.ones(len(points)), points)
+    return Condensed(np.ones(len(points)), points)
 
 
-def merged(points: FloatArray, tolerance: float) -> Kept:
+def merged(points: FloatArray, tolerance: float) -> Condensed:
     """Ward's merging with counts up to a cost of `tolerance` times the typical spread; the recommended rule.
 
     >>> merged(np.array([[0.0], [0.1], [0.2], [9.0]]), 8.0).counts.tolist()
@@ -55,7 +55,7 @@ def merged(points: FloatArray, tolerance: float) -> Kept:
     return _means(points, groups)
 
 
-def outliers_kept(points: FloatArray, count: int, seed: int) -> Kept:
+def outliers_kept(points: FloatArray, count: int, seed: int) -> Condensed:
     """Drop the redundant, keep the outliers, to the letter: in order of arrival, a vector within a radius of one
     that is kept is dropped. The radius is the smallest that keeps no more than `count`; all have one vote."""
     del seed
@@ -72,7 +72,7 @@ def outliers_kept(points: FloatArray, count: int, seed: int) -> Kept:
     return everything(points[chosen])
 
 
-def k_means(points: FloatArray, count: int, seed: int) -> Kept:
+def k_means(points: FloatArray, count: int, seed: int) -> Condensed:
     """Lloyd's k-means from k-means++ (scikit-learn), the means with their counts."""
     from sklearn.cluster import KMeans
 
@@ -80,12 +80,12 @@ def k_means(points: FloatArray, count: int, seed: int) -> Kept:
     return _means(points, np.asarray(groups, np.intp))
 
 
-def at_random(points: FloatArray, count: int, seed: int) -> Kept:
+def at_random(points: FloatArray, count: int, seed: int) -> Condensed:
     """Some of them."""
     return everything(points[np.random.default_rng(seed).permutation(len(points))[:count]])
 
 
-def herding(points: FloatArray, count: int, seed: int) -> Kept:
+def herding(points: FloatArray, count: int, seed: int) -> Condensed:
     """One after another, the one that brings the mean of those chosen nearest to the class mean (Rebuffi et al.
     2017, iCaRL)."""
     del seed
@@ -112,12 +112,12 @@ RULES: dict[str, Rule] = {
 }
 
 
-def best_prototype(classes: list[Kept], asked: FloatArray) -> npt.NDArray[np.intp]:
+def best_prototype(classes: list[Condensed], asked: FloatArray) -> npt.NDArray[np.intp]:
     """(N,) the class of the vector with the largest cosine to each asked one."""
     return _largest_cosine([kept.vectors for kept in classes], asked)
 
 
-def nearest_mean(classes: list[Kept], asked: FloatArray) -> npt.NDArray[np.intp]:
+def nearest_mean(classes: list[Condensed], asked: FloatArray) -> npt.NDArray[np.intp]:
     """(N,) the class with the largest cosine to each asked one, its mean made from what was kept, by counts."""
     return _largest_cosine([np.average(kept.vectors, axis=0, weights=kept.counts)[None] for kept in classes], asked)
 
@@ -130,12 +130,12 @@ def _largest_cosine(classes: list[FloatArray], asked: FloatArray) -> npt.NDArray
     return np.asarray(owners[np.concatenate(parts)], np.intp)
 
 
-def _means(points: FloatArray, groups: npt.NDArray[np.intp]) -> Kept:
+def _means(points: FloatArray, groups: npt.NDArray[np.intp]) -> Condensed:
     size = int(groups.max()) + 1
     counts, sums = np.bincount(groups, minlength=size).astype(np.float64), np.zeros((size, points.shape[1]))
     np.add.at(sums, groups, points)
     full = counts > 0
-    return Kept(counts[full], sums[full] / counts[full, None])
+    return Condensed(counts[full], sums[full] / counts[full, None])
 
 
 def _far_apart(distances: FloatArray, radius: float) -> list[int]:
@@ -247,7 +247,7 @@ def whitened(digits: DigitFeatures) -> tuple[FloatArray, FloatArray]:
     return head.quantise(digits.teach) @ root, head.quantise(digits.test) @ root
 
 
-def judged(classes: list[Kept], ask: FloatArray, digits: DigitFeatures) -> Values:
+def judged(classes: list[Condensed], ask: FloatArray, digits: DigitFeatures) -> Values:
     """Share of the vectors kept, and accuracy by prototypes and by the means of what was kept, in percent."""
     right = {name: 100 * float((read(classes, ask) == digits.test_labels).mean())
              for name, read in (("by-prototypes", best_prototype), ("by-means", nearest_mean))}

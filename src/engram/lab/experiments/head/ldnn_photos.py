@@ -68,7 +68,7 @@ class Photographs(NamedTuple):
     labels: tuple[str, ...]
 
 
-class Lesson(NamedTuple):
+class Session(NamedTuple):
     """What is taught of each class, in the order of the classes, and what is asked."""
 
     classes: list[str]
@@ -84,7 +84,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     for i, (name, classes) in enumerate(sets(config, seed).items()):
         rng = np.random.default_rng([seed, i])
         order = [classes[j] for j in rng.permutation(len(classes))]
-        lesson = Lesson(order, *few_of_each(data.labels, order, config.teach, config.ask, rng))
+        lesson = Session(order, *few_of_each(data.labels, order, config.teach, config.ask, rng))
         by_set: Values = {"classes": order}
         for j, readout in enumerate(READOUTS):
             told = partial(progress, (2 * i + j) / 6)
@@ -110,7 +110,7 @@ def sets(config: Config, seed: int) -> dict[str, list[str]]:
     return {"near": list(NEAR), "novel": list(NOVEL), "mixed": mixed}
 
 
-def stream(head: FastHead, data: Photographs, lesson: Lesson, progress: Any, name: str) -> Values:
+def stream(head: FastHead, data: Photographs, lesson: Session, progress: Any, name: str) -> Values:
     """One head through one lesson: the curve, each consolidation, and the end."""
     curve: list[float] = []
     before: list[float] = []
@@ -138,13 +138,13 @@ def stream(head: FastHead, data: Photographs, lesson: Lesson, progress: Any, nam
     }
 
 
-def ask(head: FastHead, data: Photographs, lesson: Lesson, known: int) -> float:
+def ask(head: FastHead, data: Photographs, lesson: Session, known: int) -> float:
     """Accuracy on the photographs to ask of the first `known` classes, in percent."""
     places = np.concatenate(lesson.ask[:known])
     return 100 * accuracy(head.predict(data.features[places]).best, [data.labels[i] for i in places])
 
 
-def compare(data: Photographs, lesson: Lesson) -> dict[str, float]:
+def compare(data: Photographs, lesson: Session) -> dict[str, float]:
     """Every head, and logistic regression refitted on all that was taught: accuracy at the end, in percent."""
     teach, ask = np.concatenate(lesson.teach), np.concatenate(lesson.ask)
     labels = np.array(data.labels)

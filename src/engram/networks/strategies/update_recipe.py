@@ -12,7 +12,7 @@ from engram.learner import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class UpdateRecipe:
     """The settings of one update. The defaults are ours; `PATENT` has those of US 12,393,842 B2.
 
     Attributes:
@@ -96,10 +96,10 @@ class Recipe:
         """Of a whole update."""
         return self.new_epochs + self.all_epochs + self.prune_epochs
 
-    def longer(self, times: float) -> Recipe:
+    def longer(self, times: float) -> UpdateRecipe:
         """The same with so many times the epochs.
 
-        >>> Recipe(all_epochs=5).longer(3).all_epochs
+        >>> UpdateRecipe(all_epochs=5).longer(3).all_epochs
         15
         """
         return replace(self, new_epochs=times * self.new_epochs, all_epochs=times * self.all_epochs,
@@ -108,20 +108,20 @@ class Recipe:
     def repeats(self, examples: int) -> float:
         """By how much every number of epochs is multiplied for so many examples.
 
-        >>> Recipe(constant_budget=55_000).repeats(5_500)
+        >>> UpdateRecipe(constant_budget=55_000).repeats(5_500)
         10.0
         """
         return self.constant_budget / examples if self.constant_budget else 1.0
 
 
-PATENT = Recipe(
+PATENT = UpdateRecipe(
     constant_budget=0, new_epochs=15, growths=3, alpha=40, eta=0.1, all_epochs=20, prune_epochs=60,
     pruning="percentile", beta=5, scores="magnitude", distillation=0, learning_rate=1e-3, prune_rate=5e-4,
     anneal=False, averaging=0,
 )
 
 
-def recipe_of(recipe: Recipe | Mapping[str, Any]) -> Recipe:
+def recipe_of(recipe: UpdateRecipe | Mapping[str, Any]) -> UpdateRecipe:
     """The recipe, or one with these fields.
 
     Raises:
@@ -130,14 +130,14 @@ def recipe_of(recipe: Recipe | Mapping[str, Any]) -> Recipe:
     >>> recipe_of({"alpha": 5}).alpha
     5
     """
-    if isinstance(recipe, Recipe):
+    if isinstance(recipe, UpdateRecipe):
         return recipe
     if not isinstance(recipe, Mapping):
-        raise InputError("recipe is a Recipe, such as PATENT of engram.networks.strategies.recipe, or its fields as in "
-                         f"{{'alpha': 40}}, not {recipe!r}.")
-    known = [field.name for field in fields(Recipe)]
+        raise InputError("recipe is an UpdateRecipe, such as PATENT of engram.networks.strategies.update_recipe, or its "
+                         f"fields as in {{'alpha': 40}}, not {recipe!r}.")
+    known = [field.name for field in fields(UpdateRecipe)]
     for name in recipe:
         if name not in known:
             near = get_close_matches(str(name), known, 1, 0)
             raise InputError(f"A recipe has no field {name!r}. The nearest is {near[0]!r}.")
-    return Recipe(**recipe)
+    return UpdateRecipe(**recipe)
