@@ -133,8 +133,8 @@ def recipe_of(recipe: UpdateRecipe | Mapping[str, Any]) -> UpdateRecipe:
     if isinstance(recipe, UpdateRecipe):
         return recipe
     if not isinstance(recipe, Mapping):
-        raise InputError("recipe is an UpdateRecipe, such as PATENT of engram.networks.strategies.update_recipe, or its "
-                         f"fields as in {{'alpha': 40}}, not {recipe!r}.")
+        raise InputError("recipe is an UpdateRecipe, such as PATENT of engram.networks.strategies.update_recipe, or "
+                         f"its fields as in {{'alpha': 40}}, not {recipe!r}.")
     known = [field.name for field in fields(UpdateRecipe)]
     for name in recipe:
         if name not in known:
