@@ -92,10 +92,9 @@ def as_bundle(given: Any) -> Bundle:
     if isinstance(given, Bundle):
         return given
     if isinstance(given, str | os.PathLike):
-        from engram.features.backbones.bundle_folder import folder_of
-        from engram.features.backbones.catalogue import built_in
+        from engram.features.backbones.catalogue import bundle_of
 
-        return built_in(str(given)) or Bundle.open(folder_of(given))
+        return bundle_of(given)
     if isinstance(given, Backbone):
         return _bare(given)
     raise InputError(f"Expected a bundle, a backbone, or the name of one, not {type(given).__name__}.")

@@ -130,10 +130,9 @@ def _inputs(
         raise typer.BadParameter(f"{data!r} is neither a folder nor a data set. Data sets: {', '.join(DATA_SETS)}.")
     if backbone is None:
         return None, raw, flattened
-    from engram.features.backbones.bundle import Bundle
-    from engram.features.backbones.bundle_folder import folder_of
+    from engram.features.backbones.catalogue import bundle_of
 
-    bundle = Bundle.open(folder_of(backbone))
+    bundle = bundle_of(backbone)
     if arrival in PICTURES_CHANGE:
         return bundle, raw, bundle.features
     seen = raw.map(bundle.features).in_memory(lambda done, total: report(done, total, "looking at pictures"))

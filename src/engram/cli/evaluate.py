@@ -32,12 +32,11 @@ def evaluate_backbone(
     Each split teaches a few pictures per class and predicts the others; then some classes are left out and serve as
     unknown inputs. Intervals are for the mean over splits. Use it to choose between backbones.
     """
-    from engram.features.backbones.bundle import Bundle
-    from engram.features.backbones.bundle_folder import folder_of
+    from engram.features.backbones.catalogue import bundle_of
     from engram.lab.evaluation.backbone import evaluate_backbone as evaluate
 
     counts = None if shots is None else _counts(shots)
-    bundle = Bundle.open(folder_of(source))
+    bundle = bundle_of(source)
     with progress("looking at pictures", quiet=as_json) as report:
         found = evaluate(bundle, pictures, shots=counts, splits=splits, seed=seed, progress=report)
     aurocs = found.auroc or [None] * len(found.shots)

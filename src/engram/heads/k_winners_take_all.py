@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from engram.heads.class_sums import ClassSums
 from engram.heads.confidence import by_distance
 from engram.heads.exact_sums import ExactSums
 from engram.heads.moments import MomentHead
-from engram.heads.nearest_class_mean import ClassSums
 from engram.learner import FloatArray, InputError, Label, Predictions
 
 _SHARPNESS = 20.0

@@ -140,8 +140,7 @@ def test_every_kind_in_the_table_is_there_and_calls_itself_so(kind: str) -> None
 
 @pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.ready])
 def test_a_backbone_that_needs_no_file_is_listed_and_says_what_it_takes(name: str) -> None:
-    bundle = catalogue.built_in(name)
-    assert bundle is not None
+    bundle = catalogue.bundle_of(name)
     assert (bundle.takes,) == BACKBONES[name].takes
     assert {"name": name, "origin": "built in", "folder": None, "kind": name, "takes": bundle.takes} in (
         catalogue.listing())

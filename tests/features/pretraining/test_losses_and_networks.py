@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 
 from engram.features.pretraining.onnx_network import to_onnx
 from engram.features.pretraining.supervised_contrastive import supervised_contrastive
-from engram.lab.recipes.character_network import CharacterNetwork, CosineClassifier
+from engram.lab.recipes.digit_recipe import CharacterNetwork, CosineClassifier
 
 
 def slow_contrast(directions, classes, temperature):

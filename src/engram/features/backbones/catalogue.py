@@ -25,10 +25,18 @@ from engram.learner import DamagedError, EngramError, InputError
 from engram.progress import Progress
 
 
-def built_in(name: str) -> Bundle | None:
-    """The bundle of a backbone that needs no file, such as "descriptor"; None where none is called so."""
-    row = BACKBONES.get(name)
-    return Bundle.bare(row.load()()) if row is not None and row.ready else None
+def bundle_of(name: str | os.PathLike[str]) -> Bundle:
+    """A backbone that needs no file, such as "descriptor"; else a bundle by its name or folder.
+
+    Raises:
+        InputError: there is none; says which there are.
+        DamagedError: its files are truncated, altered or foreign.
+
+    >>> bundle_of("descriptor").takes
+    'pictures'
+    """
+    row = BACKBONES.get(name) if isinstance(name, str) else None
+    return Bundle.bare(row.load()()) if row is not None and row.ready else Bundle.open(folder_of(name))
 
 
 def import_file(

@@ -6,8 +6,7 @@ from engram.lab.data_sets import DATA_SETS
 from engram.lab.data_sets import load as data_set
 from engram.lab.data_sets.data_set import DataSet, Rows, channels_first, flattened, from_arrays
 from engram.lab.data_sets.labelled_folder import from_folder
-from engram.lab.streams.blurry import blurry
-from engram.lab.streams.class_incremental import class_incremental, domain_incremental, task_incremental
+from engram.lab.streams.class_incremental import blurry, class_incremental, domain_incremental, task_incremental
 from engram.lab.streams.data_incremental import data_incremental, one_by_one
 from engram.lab.streams.domains import domains, permuted, rotated
 from engram.lab.streams.stream import Examples, Experience, Stream

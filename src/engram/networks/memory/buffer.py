@@ -1,4 +1,5 @@
-"""A fixed number of places for examples: what every rule of keeping has in common."""
+"""A fixed number of places for examples: what every rule of keeping has in common; and the simplest rule, reservoir
+sampling (Vitter 1985, algorithm R): a uniform sample of a stream whose length nobody knows."""
 
 from __future__ import annotations
 
@@ -106,3 +107,28 @@ class Buffer(ABC):
         for column, values in zip(self.columns, rows, strict=True):
             column[places] = values
         self._held = max(self._held, int(places.max(initial=-1)) + 1)
+
+
+class Reservoir(Buffer):
+    """Keeps every example seen so far with the same probability, capacity / seen.
+
+    The n-th example (from 1) gets a uniform place j in [0, n); it is kept where j < capacity, in place j.
+
+    >>> rng = np.random.default_rng(0)
+    >>> kept = Reservoir(3)
+    >>> kept.add(rng, np.arange(100.0)[:, None], np.arange(100) % 2)
+    >>> len(kept), kept.seen
+    (3, 100)
+    >>> inputs, labels = kept.draw(5, rng)
+    >>> inputs.shape, bool((inputs[:, 0] % 2 == labels).all())
+    ((5, 1), True)
+    """
+
+    def add(self, rng: np.random.Generator, *columns: Array) -> None:
+        """Offer examples in their order of arrival. See `Buffer.add`."""
+        count = self._prepare(columns)
+        order = np.arange(self.seen, self.seen + count)
+        places = np.where(order < self.capacity, order, rng.integers(order + 1))
+        kept = places < self.capacity
+        self._put(places[kept], [column[kept] for column in columns])
+        self.seen += count

@@ -20,10 +20,8 @@ from engram.lab.experiments.result import Values, plain
 from engram.lab.streams import Stream, channels_first, data_incremental, data_set
 from engram.learner import EngramError
 from engram.locations import cache_folder
-from engram.networks.strategies.dynamic_sparse_training import DynamicSparseTraining
+from engram.networks.strategies import DynamicSparseTraining, NeST, NetworkFineTuning
 from engram.networks.strategies.grow_and_prune import GrowAndPrune
-from engram.networks.strategies.nest import NeST
-from engram.networks.strategies.network_fine_tuning import NetworkFineTuning
 from engram.networks.strategies.networks import build
 from engram.networks.strategies.structural import Structural
 from engram.networks.strategies.train_from_scratch import TrainFromScratch

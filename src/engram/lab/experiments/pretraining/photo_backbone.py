@@ -23,7 +23,7 @@ import numpy.typing as npt
 import engram
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.bundle_folder import packaged_folder
-from engram.features.backbones.image_descriptor import DescriptorBackbone
+from engram.features.backbones.catalogue import bundle_of
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.inputs.vectors import unit_length
 from engram.lab.data_sets.labelled_folder import few_of_each
@@ -116,7 +116,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 
 def bundles() -> dict[str, Bundle]:
     """What is compared, by what the figures' names begin with."""
-    return {"": packaged(), "mobilenet-": mobilenet_bundle(), "descriptor-": Bundle.bare(DescriptorBackbone())}
+    return {"": packaged(), "mobilenet-": mobilenet_bundle(), "descriptor-": bundle_of("descriptor")}
 
 
 @lru_cache(maxsize=1)
