@@ -251,5 +251,7 @@ def plot(result: Mapping[str, Any]) -> Any:
     return figure
 
 
-def _told(progress: Progress, start: float, width: float, what: str, done: int, steps: int, loss: float) -> None:
-    progress(start + width * done / steps, f"{what}, step {done} of {steps}, loss {loss:.2f}")
+def _told(
+    progress: Progress, start: float, width: float, what: str, done: int, steps: int | None, now: str = ""
+) -> None:
+    progress(start + width * done / (steps or 1), f"{what}, step {done} of {steps}, {now}")
