@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engram.cli.output import Json, emit, progress, say, table
+from engram.features.pretraining.hub import WELL_KNOWN
 
 if TYPE_CHECKING:
     from engram.features.backbones.bundle import Bundle
@@ -95,7 +96,7 @@ def import_backbone(
 
 def pull_backbone(
     network: Annotated[
-        str, typer.Argument(metavar="NAME", help="resnet18, resnet34, resnet50 or dinov2-small.")
+        str, typer.Argument(metavar="NAME", help=f"{', '.join(WELL_KNOWN)}.")
     ],
     name: Name = None,
     overwrite: Overwrite = False,

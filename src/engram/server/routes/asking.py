@@ -12,7 +12,7 @@ from starlette.responses import Response
 from engram.brain import Brain
 from engram.inputs.tables import Table
 from engram.learner import InputError, Predictions
-from engram.server.answers import PartsResponse, answers_json, check_answers
+from engram.server.answers import PartsResponse, answers_json, check_answers, predicted
 from engram.server.bodies import LIGHT, Given, count, flag, read_inputs
 from engram.server.conditions import etag
 from engram.server.context import Asker, Context, In, Served
@@ -20,7 +20,6 @@ from engram.server.direct_route import DirectRoute
 from engram.server.http_protocol import UNDER_WAY
 from engram.server.openapi import ASK_BODY
 from engram.server.pictures import count_pixels
-from engram.server.portions import predicted
 from engram.server.problems import Refusal
 from engram.server.requests import Ask
 from engram.server.schemas import Answers
