@@ -41,8 +41,8 @@ from torch import nn
 from engram.features.pretraining.onnx_network import to_onnx
 from engram.lab.experiments.figures import figures_of
 from engram.lab.experiments.result import build, deliver
-from engram.networks.structure.sparse import SparseNetwork
 from engram.networks.structure.sparse_layers import Linear, bent
+from engram.networks.structure.sparse_network import SparseNetwork
 
 SIZES, SLOPE = (784, 300, 100, 10), 0.01
 PUBLISHED = (0.08, 0.09, 0.26)  # of the weights of each layer, 21.8K in all

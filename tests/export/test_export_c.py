@@ -16,9 +16,9 @@ from torch import nn
 from engram.export.c import source, to_c
 from engram.learner import InputError
 from engram.networks.strategies.networks import lenet5, perceptron
-from engram.networks.structure.masked import Masks
-from engram.networks.structure.sparse import SparseNetwork
+from engram.networks.structure.masks import Masks
 from engram.networks.structure.sparse_layers import Flatten, Linear
+from engram.networks.structure.sparse_network import SparseNetwork
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wmissing-prototypes", "-Werror")
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")

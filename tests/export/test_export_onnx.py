@@ -17,7 +17,7 @@ from engram.export.onnx import to_onnx
 from engram.learner import InputError
 from engram.networks.strategies.naive import Naive
 from engram.networks.strategies.networks import lenet5, perceptron
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from engram.features.backbones.torch_module import TorchBackbone  # noqa: E402
 from engram.learner import InputError  # noqa: E402
 from engram.networks.strategies.naive import Naive  # noqa: E402
 from engram.networks.structure.multiply_adds import multiply_adds  # noqa: E402
-from engram.networks.structure.sparse import SparseNetwork  # noqa: E402
+from engram.networks.structure.sparse_network import SparseNetwork  # noqa: E402
 
 WIDTH = 6
 X = np.random.default_rng(0).normal(size=(16, WIDTH)).astype(np.float32)

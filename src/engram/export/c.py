@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from engram.files import write_atomically
 from engram.learner import InputError, Label
-from engram.networks.structure.sparse import SparseNetwork
 from engram.networks.structure.sparse_layers import Convolution, Floats, Linear, Pool, Shape
+from engram.networks.structure.sparse_network import SparseNetwork
 
 KERNELS = {
     "linear": """\
@@ -147,7 +147,7 @@ def to_c(
     """
     if not isinstance(network, SparseNetwork):
         raise InputError(f"to_c takes a SparseNetwork, not a {type(network).__name__}: give "
-                         "SparseNetwork.of(module, input_shape), from engram.networks.structure.sparse.")
+                         "SparseNetwork.of(module, input_shape), from engram.networks.structure.sparse_network.")
     name = name if name is not None else Path(path).stem
     if not NAME.fullmatch(name):
         raise InputError(f"{name!r} cannot begin a name in C: pass name= with letters, digits and underscores.")

@@ -4,7 +4,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
 
 
 class Recurrent(nn.Module):

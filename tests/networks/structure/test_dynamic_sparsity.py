@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 
 from engram.learner import InputError  # noqa: E402
 from engram.networks.structure.dynamic_sparsity import exchange, sparsify  # noqa: E402
-from engram.networks.structure.masked import Masks  # noqa: E402
+from engram.networks.structure.masks import Masks  # noqa: E402
 from engram.networks.structure.pruning import isolated  # noqa: E402
 
 FEW = settings(max_examples=25, deadline=None)

@@ -11,7 +11,7 @@ from masked_networks import linear, masked_at_random, networks, pattern  # noqa:
 
 from engram.learner import InputError  # noqa: E402
 from engram.networks.structure.growth import Gradients, grow, mean_gradients, percentile  # noqa: E402
-from engram.networks.structure.masked import Masks  # noqa: E402
+from engram.networks.structure.masks import Masks  # noqa: E402
 
 FEW = settings(max_examples=20, deadline=None)
 

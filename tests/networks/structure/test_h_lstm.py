@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engram.learner import InputError
 from engram.networks.structure.growth import grow, mean_gradients
 from engram.networks.structure.h_lstm import HLSTM
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
 from engram.networks.structure.pruning import prune_to
 
 

@@ -9,7 +9,7 @@ from torch import nn  # noqa: E402
 from engram.networks.strategies.growing_network import GrowingNetwork  # noqa: E402
 from engram.networks.strategies.networks import lenet5, perceptron  # noqa: E402
 from engram.networks.structure.h_lstm import HLSTM  # noqa: E402
-from engram.networks.structure.masked import Masks  # noqa: E402
+from engram.networks.structure.masks import Masks  # noqa: E402
 from engram.networks.structure.multiply_adds import multiply_adds  # noqa: E402
 
 COUNTS = {

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from engram.networks.structure import sparse_library
-from engram.networks.structure.sparse import SparseNetwork
 from engram.networks.structure.sparse_layers import Linear
+from engram.networks.structure.sparse_network import SparseNetwork
 
 needs_compiler = pytest.mark.skipif(sparse_library.find_compiler() is None, reason="there is no C compiler here")
 

@@ -13,8 +13,8 @@ from torch import nn
 from engram.learner import InputError
 from engram.networks.strategies.growing_network import OutputLayer
 from engram.networks.strategies.networks import lenet5, perceptron
-from engram.networks.structure.masked import Masks
-from engram.networks.structure.sparse import SparseNetwork
+from engram.networks.structure.masks import Masks
+from engram.networks.structure.sparse_network import SparseNetwork
 
 
 @torch.no_grad()

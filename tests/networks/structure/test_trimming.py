@@ -11,7 +11,7 @@ from hypothesis import strategies as st  # noqa: E402
 from torch import nn  # noqa: E402
 
 from engram.learner import InputError  # noqa: E402
-from engram.networks.structure.masked import Masks  # noqa: E402
+from engram.networks.structure.masks import Masks  # noqa: E402
 from engram.networks.structure.pruning import isolated, prune_to, trim  # noqa: E402
 
 

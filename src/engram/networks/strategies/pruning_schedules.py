@@ -16,7 +16,7 @@ from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.update_recipe import UpdateRecipe
 from engram.networks.structure import dynamic_sparsity, pruning
 from engram.networks.structure.growth import Gradients
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
 
 EVERY = 50  # steps, or more often where there are few
 FEWEST = 20  # prunings

@@ -19,7 +19,7 @@ from engram.learner import InputError, Label, State
 from engram.networks.augmentation import Affine
 from engram.networks.module_copy import module_copy
 from engram.networks.strategies import optimiser as optimisers
-from engram.networks.strategies.averaging import Average
+from engram.networks.strategies.average import Average
 from engram.networks.strategies.distillation import agreement
 from engram.networks.strategies.growing_network import Snapshot
 from engram.networks.strategies.kept import Kept
@@ -28,7 +28,7 @@ from engram.networks.strategies.strategy import Strategy
 from engram.networks.strategies.update_recipe import UpdateRecipe, recipe_of
 from engram.networks.structure import growth, pruning
 from engram.networks.structure.evaluation_mode import evaluating
-from engram.networks.structure.masked import SUFFIX, Masks
+from engram.networks.structure.masks import SUFFIX, Masks
 from engram.networks.structure.reparametrised import require_own_weights
 
 AUGMENTATIONS: dict[str, Affine | None] = {

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.learner import State
-from engram.networks.structure.masked import SUFFIX
+from engram.networks.structure.masks import SUFFIX
 
 ALIVE, VALUES, SHAPE = ".alive", ".values", ".shape"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engram.learner import InputError
 from engram.networks.structure import pruning
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engram.learner import InputError
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
 
 Batch = TypeVar("Batch")
 

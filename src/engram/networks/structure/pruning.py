@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from engram.learner import InputError
-from engram.networks.structure import masked
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
+from engram.networks.structure.masks import rows as live_rows
 
 Scores = Mapping[str, Tensor]
 
@@ -144,7 +144,7 @@ def fewest(masks: Masks) -> int:
     ways, count = _fan_out(masks), masks.live
     for name, mask in masks.items():
         alive = mask != 0
-        ways_in = int(masked.rows(mask).sum())
+        ways_in = int(live_rows(mask).sum())
         ways_out = int(_columns(alive, ways[name]).any(0).sum()) if name in ways else 0
         count += max(ways_in, ways_out) - int(alive.sum())
     return count
@@ -195,7 +195,7 @@ def _parameters(masks: Masks, kept: dict[str, Tensor]) -> int:
     for name, mask in kept.items():
         change += int(mask.sum()) - int(masks[name].sum())
         if masks.bias(name) is not None:
-            change += int(mask.flatten(1).any(1).sum()) - int(masked.rows(masks[name]).sum())
+            change += int(mask.flatten(1).any(1).sum()) - int(live_rows(masks[name]).sum())
     return masks.live + change
 
 

@@ -14,7 +14,7 @@ from torch import fx, nn
 
 from engram.learner import InputError
 from engram.networks.structure.evaluation_mode import evaluating
-from engram.networks.structure.masked import SUFFIX
+from engram.networks.structure.masks import SUFFIX
 from engram.networks.structure.sparse_layers import (
     Chain,
     Convolution,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
 
 Bools = npt.NDArray[np.bool_]
 THINNER, THICKER = 0.45, 1.2  # connections left, or come, since the last frame: then there is a new one

@@ -23,7 +23,7 @@ from engram.lab.experiments.grow_and_prune.growprune_learner import error, gathe
 from engram.lab.experiments.result import Figure, Values
 from engram.lab.experiments.steps import measured, steps_of, trained
 from engram.lab.streams import Stream
-from engram.networks.strategies.averaging import Average
+from engram.networks.strategies.average import Average
 from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.networks import perceptron

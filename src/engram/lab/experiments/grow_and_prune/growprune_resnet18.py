@@ -28,7 +28,7 @@ from engram.networks.strategies.structural import Structural
 from engram.networks.strategies.train_from_scratch import TrainFromScratch
 from engram.networks.strategies.update_recipe import UpdateRecipe
 from engram.networks.structure.denormals import denormals_flushed
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
 
 Pixels = npt.NDArray[np.uint8]
 PATENT = "US 12,393,842 B2, FIG. 12"

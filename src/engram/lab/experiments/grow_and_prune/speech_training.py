@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engram.lab.data_sets.an4 import COEFFICIENTS, Frames, Utterances, normalise
 from engram.lab.experiments.grow_and_prune.deep_speech import DeepSpeech
-from engram.networks.structure.masked import Masks
+from engram.networks.structure.masks import Masks
 from engram.networks.structure.pruning import prune_to
 
 BANDS = 40  # mel bands behind the cepstra

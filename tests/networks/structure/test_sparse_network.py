@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from engram.learner import InputError
 from engram.networks.structure import sparse_packing as packing
-from engram.networks.structure.sparse import SparseNetwork
 from engram.networks.structure.sparse_choice import WIDTHS, candidates
 from engram.networks.structure.sparse_layers import Convolution, Flatten, Linear, Pool
 from engram.networks.structure.sparse_library import library
+from engram.networks.structure.sparse_network import SparseNetwork
 
 compiled = pytest.mark.skipif(library() is None, reason="there is no C compiler here")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from engram.networks.structure.masked import SUFFIX
+from engram.networks.structure.masks import SUFFIX
 
 
 class Average:

@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 
 from engram.learner import InputError  # noqa: E402
 from engram.networks.strategies.growing_network import OutputLayer  # noqa: E402
-from engram.networks.structure.masked import Masks  # noqa: E402
+from engram.networks.structure.masks import Masks  # noqa: E402
 
 FEW = settings(max_examples=20, deadline=None)
 
