@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import json
 import os
+import posixpath
 import re
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import public_names
 import pytest
 from PIL import Image
+from sphinx.util.inventory import InventoryFile
 
 from engram.lab.experiments import Figure
 
@@ -158,8 +161,23 @@ def test_links_between_pages_lead_somewhere() -> None:
     assert broken == []
 
 
-def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(tmp_path)]
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation, built."""
+    folder = tmp_path_factory.mktemp("html")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "index.html").stat().st_size > 1000
+    return folder
+
+
+def test_the_documentation_builds_without_a_warning(built: Path) -> None:
+    assert (built / "index.html").stat().st_size > 1000
+
+
+def test_every_public_name_is_on_a_page(built: Path) -> None:
+    with (built / "objects.inv").open("rb") as inventory:
+        kinds = InventoryFile.load(inventory, "", posixpath.join)
+    shown = {name for kind, names in kinds.items() if kind.startswith("py:") for name in names}
+    assert public_names.undocumented(shown) == []
+    assert public_names.undocumented(shown - {"engram.brain.Brain.predict"}) != []

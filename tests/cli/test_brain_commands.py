@@ -390,5 +390,6 @@ def test_what_a_label_is_not_is_taught_and_told_and_forgotten(engram: Terminal, 
 def test_counterexamples_need_a_label_that_is_known_and_go_alone(engram: Terminal) -> None:
     engram.says("teach", "b", "train", "--backbone", "descriptor")
     assert "was never taught" in engram.refuses("teach", "b", "test/red", "--not", "mauve")
-    assert "combined with --teacher only" in engram.refuses("teach", "b", "test/red", "--not", "red", "--label", "blue", code=2)
+    blue = engram.refuses("teach", "b", "test/red", "--not", "red", "--label", "blue", code=2)
+    assert "combined with --teacher only" in blue
     assert "No brain at" in engram.refuses("teach", "nowhere", "test/red", "--not", "red")

@@ -1,6 +1,6 @@
 """The laws every learner keeps, as a suite that anybody can run on a learner of feature vectors.
 
-`check_learner(make)` runs all of them; `learner_checks()` gives them one by one, for pytest:
+`check_learner(make)` runs all of them; `learner_checks()` gives them one by one, for pytest::
 
     @pytest.mark.parametrize("check", learner_checks(), ids=str)
     def test_my_learner_keeps(check):

@@ -27,7 +27,8 @@ class LawBroken(AssertionError):
 class Rebuilds(Protocol):
     """A learner whose read-out is derived from its memory and may lag behind it until `rebuild`."""
 
-    def rebuild(self) -> None: ...
+    def rebuild(self) -> None:
+        """Derive the read-out from the memory now."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from engram.learner import FloatArray, InputError, Label, Predictions, State
 
 
 class FuzzyARTMAP(Head):
-    """The score of a label is the choice function |I ∧ w| / (α + |w|) of its best category.
+    """The score of a label is the choice function `|I ∧ w| / (α + |w|)` of its best category.
 
     Args:
         vigilance: baseline ρ in [0, 1]: how much of an input its category must match. Larger: smaller boxes

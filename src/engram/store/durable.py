@@ -45,9 +45,6 @@ class Durable:
 
     It speaks whatever protocols its learner speaks, but `Saves`: it is saved at all times. Many threads may teach it;
     they share the disk's syncs. Where the disk fails, the learner is again what it was before the call.
-
-    Attributes:
-        learner: the learner inside, to be read only: what is changed there is not durable.
     """
 
     exact: bool
@@ -131,10 +128,12 @@ class Durable:
 
     @property
     def learner(self) -> Any:
+        """The learner inside, to be read only: a change made to it directly is not durable."""
         return self._learner
 
     @property
     def log(self) -> EventLog:
+        """The log of every change."""
         return self._log
 
     # The three verbs

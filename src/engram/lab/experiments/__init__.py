@@ -13,7 +13,6 @@ from engram.lab.experiments.experiment import Experiment, ExperimentError, Progr
 from engram.lab.experiments.figures import Finding
 from engram.lab.experiments.result import Figure
 
-# name -> module, what it shows. An experiment that is not in this table does not exist.
 EXPERIMENTS = {
     "ldnn-mnist": ("engram.lab.experiments.head.ldnn_mnist",
                    "ten digits from a stream of batches of ten, on a backbone that never saw one of them"),
@@ -62,6 +61,7 @@ EXPERIMENTS = {
     "growprune-patent": ("engram.lab.experiments.grow_and_prune.growprune_patent",
                          "the published recipe of growing and pruning and its three baselines, in their own length"),
 }
+"""Every experiment: name -> (module, what it shows). An experiment that is not in this table does not exist."""
 
 __all__ = [
     "EXPERIMENTS", "ExperimentError", "Figure", "Finding", "Setting", "check_figures", "collect_figures",
