@@ -47,7 +47,7 @@ class Way:
 
 
 LOG, CHANGES, READER = "store/event_log.py", "store/changes.py", "store/log_reader.py"
-ERASING, DURABLE = "brain/erasing.py", "store/durable.py"
+DURABLE, LEDGER, BRAIN = "store/durable.py", "brain/folder_ledger.py", "brain/brain.py"
 COMMIT = 'connection.execute("COMMIT")'
 
 WAYS = (
@@ -61,15 +61,15 @@ WAYS = (
     Way("Another SQLite", LOG, "        if not self._closed and self._held.cut_off:", "        if False:"),
     Way(
         "A closed brain",
-        "brain/recorded.py",
-        "        if self._closed is not None:\n            raise",
+        "brain/ledger.py",
+        "        if self._left is not None:\n            raise",
         "        if False:\n            raise",
     ),
     Way(
         "Reading goes on",
-        "brain/recorded.py",
-        "        before.finish_saving()\n        fresh =",
-        "        before.close()\n        fresh =",
+        LEDGER,
+        "        self.finish_saving()\n        fresh =",
+        "        self.close()\n        fresh =",
     ),
     Way("Arrays are saved", "packing.py", 'np.asarray(array, order="C")', "np.asarray(array)"),
     Way("What is written is its owner's", "files.py", "0o666 if public and before is None else 0o600", "0o666"),
@@ -93,9 +93,10 @@ WAYS = (
     ),
     Way(
         "A disk that is full",
-        "brain/brain.py",
-        "            self._record(Change(events=[Draft(kind=RENAMED",
-        "            self._taught.carry_out(ruling)\n            self._record(Change(events=[Draft(kind=RENAMED",
+        BRAIN,
+        "        try:\n            changes = [",
+        "        for one in whole:\n            apply(self._knowledge, one.item, one.referred)\n"
+        "        try:\n            changes = [",
     ),
     Way(
         "A disk that is full",
@@ -126,34 +127,34 @@ WAYS = (
     Way("A commit is whole", LOG, 'connection.execute("ROLLBACK")', COMMIT),
     Way(
         "A damaged snapshot",
-        "brain/recovery.py",
+        LEDGER,
         "                continue  # an older one",
         "                raise  #",
     ),
     Way(
         "The same request",
-        "brain/lessons.py",
-        "        if found is None:\n            return None\n",
-        "        if found is None or answer.key:\n            return None\n",
+        "brain/changes/teach.py",
+        "    if answer is None or found is None:\n",
+        "    if answer is None or found is None or answer.key:\n",
     ),
     Way(
         "Many callers share",
-        "brain/lessons.py",
+        BRAIN,
         "        if len(lessons) > 1 and (alone or",
         "        if len(lessons) > 1 or (alone or",
     ),
     Way(
         "Many callers share",
-        "brain/lessons.py",
-        "        except EngramError as error:\n            return error",
-        "        except EngramError as error:\n            raise error",
+        "brain/changes/teach.py",
+        "            outcomes.append(error)",
+        "            raise error",
     ),
     Way("A second writer", "store/lock.py", "            _lock(handle)\n", "            pass\n"),
     Way(
         "A second writer",
-        "brain/recorded.py",
-        "journal.held or journal.log.last == self.seq:",
-        "journal.held or journal:",
+        BRAIN,
+        "if ledger.held or not (ledger.moved or",
+        "if ledger.held or ledger or not (ledger.moved or",
     ),
     Way(
         "What is forgotten is in no byte",
@@ -163,9 +164,9 @@ WAYS = (
     ),
     Way(
         "What is forgotten is in no byte",
-        ERASING,
-        "            self._snapshot(alone=True)\n            self._journal.log.finish",
-        "            self._snapshot()\n            self._journal.log.finish",
+        LEDGER,
+        "begins by that\n        self.snapshot(knowledge, seq, alone=True)",
+        "begins by that\n        self.snapshot(knowledge, seq)",
     ),
     Way(
         "What is forgotten is in no byte",
@@ -174,11 +175,14 @@ WAYS = (
         "pass",
     ),
     Way("… nor on pages", LOG, 'self._writer.execute("VACUUM")', "pass"),
-    Way("… nor in the inbox", ERASING, "        return self.unknowns.discard({*receipts, *held})", "        return []"),
+    Way("… nor in the inbox", BRAIN, "        return {*prepared.keys, *held}", "        return set()"),
     Way(
-        "… nor is it named", "brain/edicts.py", 'return made.ended() if kind == "forget label" else made', "return made"
+        "… nor is it named",
+        "brain/tombstones.py",
+        'return made.ended() if kind == "forget label" else made',
+        "return made",
     ),
-    Way("… nor is it named", "brain/unnaming.py", "            found.add(edict.label)", "            pass"),
+    Way("… nor is it named", "brain/erasing.py", "            found.add(tombstone.label)", "            pass"),
     Way("… nor is it named", CHANGES, "(*event[:3], None, *event[4:10])", "event[:10]"),
     Way(
         "Where another program reads",
@@ -189,33 +193,33 @@ WAYS = (
     Way(
         "Where another program reads",
         "brain/repair.py",
-        "            problems += _traces(brain, journal)",
+        "            problems += _traces(brain, ledger)",
         "            pass",
     ),
-    Way("A forget that a crash", ERASING, "        if not journal.readonly and brain.traces():", "        if False:"),
+    Way("A forget that a crash", BRAIN, "        if not ledger.readonly and brain.traces():", "        if False:"),
     Way(
         "No old device",
-        "brain/edicts.py",
+        "brain/tombstones.py",
         "return None if self.label is None else found_in(labels, self.label)",
         "return self.label if self.label in labels else None",
     ),
     Way(
         "… nor what had been rolled back",
-        ERASING,
-        "        return gone\n\n    def _rows_called",
-        "        return []\n\n    def _rows_called",
+        "brain/history.py",
+        "        return gone\n",
+        "        return []\n",
     ),
-    Way("… and no import", "brain/decided.py", "if self._gone.get(receipt, -math.inf) >= time:", "if False:"),
+    Way("… and no import", "brain/exchange.py", "if self._gone.get(receipt, -math.inf) >= time:", "if False:"),
     Way("One returns to any moment", "brain/timeline.py", "        if seq < earliest:", "        if False:"),
     Way(
         "One returns to any moment",
-        "brain/reviewed.py",
-        "        then = self._recovery().at(seq)\n",
-        "        then = self._taught\n",
+        BRAIN,
+        "        then = self._ledger.recover(seq)\n",
+        "        then = self._knowledge\n",
     ),
     Way(
         "An exported brain",
-        "brain/interchange.py",
+        "brain/exchange.py",
         "label = self._names.now(event.seq, event.label)",
         "label = event.label",
     ),
@@ -227,8 +231,8 @@ WAYS = (
         '            return {"kind": "renamed"}',
     ),
     Way("A file of events", "brain/exported.py", 'InputError(f"Line {self.line}: {what}', 'InputError(f"{what}'),
-    Way("A file of events", "brain/interchange.py", "islice(examples, _PORTION)", "islice(examples, 1)"),
-    Way("The log's examples add up", "brain/log_certificate.py", "            sums.add(run.rows, places)\n", ""),
+    Way("A file of events", "brain/exchange.py", "islice(examples, _PORTION)", "islice(examples, 1)"),
+    Way("The log's examples add up", "brain/certificate.py", "            sums.add(run.rows, places)\n", ""),
     Way(
         "The log's examples add up",
         "brain/verify_certificate.txt",
@@ -243,15 +247,15 @@ WAYS = (
     ),
     Way(
         "The log keeps within",
-        "brain/tidying.py",
-        "            if self.seq - self._covered > room:",
-        "            if False:",
+        LEDGER,
+        "if seq - self._covered > room else 0",
+        "if False else 0",
     ),
     Way(
         "The log keeps within",
-        "brain/tidying.py",
-        "        base = self._recovery().at(covers)\n",
-        "        base = self._recovery().at(covers - 1)\n",
+        "brain/changes/checkpoint.py",
+        "    base = ledger.recover(covers)\n",
+        "    base = ledger.recover(covers - 1)\n",
     ),
 )
 

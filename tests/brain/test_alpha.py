@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engram.brain import Brain
-from engram.brain.acting import acting
+from engram.brain import Brain, acting
 from engram.brain.both_errors import percent
 from engram.brain.repair import repair, verify
 from engram.learner import InputError, NotTaughtError
@@ -35,7 +34,7 @@ def brain(tmp_path: Path) -> Iterator[Brain]:
 
 def reopened(brain: Brain, *, from_log: bool = False) -> Brain:
     """The same brain, by its snapshot or by its log alone."""
-    home = brain._past().folder.path
+    home = brain._ledger.path
     brain.save()
     brain.close()
     assert verify(home) == []
@@ -140,7 +139,7 @@ def test_history_says_what_was_set_and_by_whom(brain: Brain) -> None:
 
 
 def test_a_follower_sees_it(brain: Brain) -> None:
-    with Brain.open(brain._past().folder.path, readonly=True) as follower:
+    with Brain.open(brain._ledger.path, readonly=True) as follower:
         brain.set_alpha(0.3)
         brain.set_alpha(0.1, "shoe")
         assert follower.refresh()
@@ -153,7 +152,7 @@ def test_what_it_is_about_is_forgotten_with_its_name(brain: Brain) -> None:
     brain.forget(label="mug")
     assert (brain.alphas, brain.history()[1].kind) == ({}, "renamed")
     brain.save()
-    files = [file.read_bytes() for file in brain._past().folder.path.rglob("*") if file.is_file()]
+    files = [file.read_bytes() for file in brain._ledger.path.rglob("*") if file.is_file()]
     assert not any(name in content for content in files for name in (b'"mug"', b'"cup"'))
     brain.learn(POINTS["cup"], "cup")
     assert brain.alphas == {}
@@ -165,10 +164,10 @@ def test_a_label_whose_last_example_is_forgotten_leaves_no_setting(brain: Brain)
     brain.set_alpha(0.4, "cup")
     brain.forget(POINTS["cup"])
     brain.save()
-    files = [file.read_bytes() for file in brain._past().folder.path.rglob("*") if file.is_file()]
+    files = [file.read_bytes() for file in brain._ledger.path.rglob("*") if file.is_file()]
     assert not any(b'"cup"' in content for content in files)
     with reopened(brain, from_log=True) as again:
-        assert again._taught.alphas == {}
+        assert again._knowledge.alphas == {}
 
 
 def test_a_label_that_was_corrected_away_has_its_own_again_when_it_is_taught_again(brain: Brain) -> None:
@@ -176,7 +175,7 @@ def test_a_label_that_was_corrected_away_has_its_own_again_when_it_is_taught_aga
     brain.relabel([one.id for one in brain.examples("cup")], "mug")
     assert brain.alphas == {}
     brain.learn(POINTS["cup"], "cup")
-    assert (brain.alphas, brain._taught.total.config()["alphas"]) == ({"cup": 0.4}, [("cup", 0.4)])
+    assert (brain.alphas, brain._knowledge.total.config()["alphas"]) == ({"cup": 0.4}, [("cup", 0.4)])
 
 
 def test_a_label_keeps_it_when_some_of_its_examples_are_forgotten(brain: Brain) -> None:

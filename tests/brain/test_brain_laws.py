@@ -332,7 +332,7 @@ def test_sums_are_not_read_while_somebody_asks() -> None:
     """Asking adds up the examples that wait for a matrix product: read at that moment, they would count twice."""
     a, b, _ = pair()
     for read in (b.exact_sums, lambda: a.meld(b)):
-        with b._taught.total._lock:
+        with b._knowledge.total._lock:
             reading = threading.Thread(target=read)
             reading.start()
             reading.join(0.1)

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from engram.brain import Brain, meld
-from engram.brain import tidying as tidying
-from engram.brain.lessons import rows_of
+from engram.brain.changes import consolidate
+from engram.brain.examples import rows_of
 from engram.brain.repair import repair, verify
 from engram.learner import DamagedError, EngramError, InputError, LabelError, NotTaughtError, TracesError
 from engram.store.event import Answer
@@ -214,7 +214,7 @@ def test_many_threads_share_commits_and_one_bad_lesson_spoils_no_other(folder: P
     with Brain.open(folder) as brain:
         brain.learn(POINTS[0] * 2, "first")  # takes the writer's lock
         commits: list[float] = []
-        brain._journal.log.on_sync = commits.append  # type: ignore[union-attr]
+        brain.on_sync = commits.append
         threads = [threading.Thread(target=teach, args=(number,)) for number in range(24)]
         with brain._lock:  # until most of them wait: the bad lesson is learned with others
             for thread in threads:
@@ -360,13 +360,13 @@ def test_the_oldest_examples_make_room_and_the_sums_stay(tmp_path: Path, monkeyp
 
 
 def test_a_label_is_consolidated_when_it_has_grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tidying, "LOOSE", 40)
+    monkeypatch.setattr(consolidate, "LOOSE", 40)
     with Brain.create(tmp_path / "brain") as brain:
         brain.learn(RNG.normal(size=(60, 8)) * 0.1 + 1, "grown")
         brain.learn(RNG.normal(size=(10, 8)), "small")
         assert [entry.kind for entry in brain.history()] == ["taught", "consolidated", "taught"]
-        assert brain._taught.total.loose["small"] == 10
-        assert brain._taught.total.loose["grown"] < 60
+        assert brain._knowledge.total.loose["small"] == 10
+        assert brain._knowledge.total.loose["grown"] < 60
         digest = brain.digest()
     with Brain.open(tmp_path / "brain") as brain:
         assert brain.digest() == digest

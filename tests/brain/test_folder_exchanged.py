@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engram.brain import Brain
+from engram.brain.folder_ledger import FolderLedger
 from engram.brain.repair import verify
 from engram.heads.fast import FastHead
 from engram.learner import EngramError
@@ -54,20 +55,20 @@ def test_a_restored_backup_stays_sound_and_what_was_acknowledged_is_in_the_old_f
 
 def test_nor_is_a_file_put_beside_the_log(brain: Brain, tmp_path: Path) -> None:
     exchanged(tmp_path / "brain", tmp_path / "backup")
-    journal = brain._journal
-    assert journal is not None
+    ledger = brain._ledger
+    assert isinstance(ledger, FolderLedger)
     with pytest.raises(EngramError, match="moved, removed or replaced"):
-        journal.keep({"slot-1-2.safetensors": b"of the old one"})
+        ledger.keep({"slot-1-2.safetensors": b"of the old one"})
     brain.close()
     assert verify(tmp_path / "brain") == []
 
 
 def test_what_is_exchanged_during_a_change_is_not_taken_up(brain: Brain, tmp_path: Path) -> None:
     Brain.create(tmp_path / "other").close()
-    journal = brain._journal
-    assert journal is not None
-    assert journal.log._writer is not None
-    journal.log._writer.set_commit_hook(lambda: bool(exchanged(tmp_path / "brain", tmp_path / "backup")))
+    ledger = brain._ledger
+    assert isinstance(ledger, FolderLedger)
+    assert ledger.log._writer is not None
+    ledger.log._writer.set_commit_hook(lambda: bool(exchanged(tmp_path / "brain", tmp_path / "backup")))
     with pytest.raises(OSError, match="while it was written to"):
         brain.learn(ROWS[1], "up")
     for _ in range(2):

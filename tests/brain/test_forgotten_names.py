@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from engram.brain import Brain
-from engram.brain.edicts import Edict
+from engram.brain.erasing import Unnamed
 from engram.brain.repair import verify
-from engram.brain.unnaming import Unnamed
+from engram.brain.tombstones import Tombstone
 from engram.learner import EngramError, Label
 from engram.store.event_log import EventLog
 
@@ -34,7 +34,7 @@ def brain(tmp_path: Path) -> Iterator[Brain]:
 
 def named(brain: Brain, *names: Label) -> list[str]:
     """Where one of these names can be read: files of the brain, its export, its history."""
-    home = brain._past().folder.path
+    home = brain._ledger.path
     brain.save()
     said = {file.name: file.read_bytes() for file in home.rglob("*") if file.is_file()}
     export = io.StringIO()
@@ -45,7 +45,7 @@ def named(brain: Brain, *names: Label) -> list[str]:
 
 def lasts(brain: Brain) -> None:
     """What it knows is what its log alone tells."""
-    home, digest = brain._past().folder.path, brain.digest()
+    home, digest = brain._ledger.path, brain.digest()
     brain.close()
     assert verify(home) == []
     for snapshot in home.glob("snapshot-*"):
@@ -235,7 +235,7 @@ def test_a_brain_that_recorded_labels_of_forgets_in_clear_is_rid_of_them_when_op
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Brain.create(tmp_path / "brain") as brain, monkeypatch.context() as patched:
-        patched.setattr(Edict, "ended", lambda edict: edict)
+        patched.setattr(Tombstone, "ended", lambda edict: edict)
         patched.setattr("engram.brain.erasing.unnamed", lambda *_: Unnamed())
         brain.learn(POINTS[:3], "other")
         brain.learn(POINTS[3:6], JANE)

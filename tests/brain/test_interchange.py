@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engram.brain import Brain, interchange
+from engram.brain import Brain, exchange
 from engram.learner import InputError, LabelError
 
 X = np.random.default_rng(0).uniform(-1, 1, (30, 3))
@@ -194,7 +194,7 @@ def test_a_bad_line_is_named_and_its_portion_changes_nothing(
     brains: tuple[Brain, Brain], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = brains
-    monkeypatch.setattr(interchange, "_PORTION", 4)
+    monkeypatch.setattr(exchange, "_PORTION", 4)
     lines = lines_of(exported(one))
     lines[7]["features"] = "AAAA"
     with pytest.raises(InputError, match="Line 8: 3 bytes of features where 6 belong"):
@@ -254,7 +254,7 @@ def test_a_file_is_there_whole_or_not_at_all(
     one, two = brains
     with pytest.raises(InputError, match="nothing to export"):
         two.export(tmp_path / "x.jsonl")
-    monkeypatch.setattr(interchange, "example_line", lambda *_: 1 / 0)
+    monkeypatch.setattr(exchange, "example_line", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         one.export(tmp_path / "x.jsonl")
     assert not list(tmp_path.glob("x.jsonl*"))

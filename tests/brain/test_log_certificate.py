@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from engram.brain import Brain
-from engram.brain.log_certificate import prove_log
+from engram.brain.certificate import prove_log
 from engram.learner import InputError
 
 X = np.random.default_rng(0).uniform(-1, 1, (20, 3))

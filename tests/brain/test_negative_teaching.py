@@ -38,13 +38,13 @@ def brain(tmp_path: Path) -> Iterator[Brain]:
 
 def reopened(brain: Brain, *, from_log: bool = False) -> Brain:
     """The same brain, by its snapshot or by its log alone."""
-    home = brain._past().folder.path
+    home = brain._ledger.path
     brain.save()
     brain.close()
     assert verify(home) == []
     opened = Brain.open(home)
     if from_log:
-        opened._taught = opened._recovery().at(snapshots=False)
+        opened._knowledge = opened._ledger.recover(snapshots=False)
     return opened
 
 
@@ -53,7 +53,7 @@ def cups(brain: Brain) -> int:
 
 
 def folder_holds(brain: Brain, content: bytes) -> bool:
-    home = brain._past().folder.path
+    home = brain._ledger.path
     return any(content in file.read_bytes() for file in home.rglob("*") if file.is_file())
 
 
@@ -206,7 +206,7 @@ def test_it_is_melded_with_what_it_is_about(brain: Brain, tmp_path: Path) -> Non
 
 
 def test_a_follower_sees_it(brain: Brain) -> None:
-    with Brain.open(brain._past().folder.path, readonly=True) as follower:
+    with Brain.open(brain._ledger.path, readonly=True) as follower:
         brain.learn_not(NOT_CUPS, "cup")
         assert follower.refresh()
         assert (follower.digest(), follower.counterexamples) == (brain.digest(), {"cup": 3})
@@ -218,7 +218,7 @@ def test_it_stays_when_old_examples_are_let_go_and_can_be_forgotten_then(tmp_pat
         brain.learn_not(NOT_CUPS, "cup")
         for _ in range(3):
             taught(brain)
-        assert any(event.kind == "checkpoint" for event in brain._past().timeline().rare)
+        assert any(event.kind == "checkpoint" for event in brain._ledger.timeline().rare)
         assert brain.counterexamples == {"cup": 3}
         brain.forget_not(NOT_CUPS[:1], "cup")
         assert brain.counterexamples == {"cup": 2}

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from engram.brain import Brain
-from engram.brain.contributions import Contributions
-from engram.brain.lessons import rows_of
+from engram.brain.changes import teach
+from engram.brain.examples import rows_of
+from engram.brain.folder_ledger import FolderLedger
 from engram.brain.receipts import receipts_of
 from engram.brain.repair import verify
 from engram.learner import EngramError, FloatArray
@@ -37,8 +38,7 @@ def counts(brain: Brain) -> dict[object, int]:
 
 
 def content_of(brain: Brain, example: int) -> bytes:
-    assert brain._journal is not None
-    content = brain._journal.log.event(example).content
+    content = brain._ledger.log.event(example).content
     assert content
     return content
 
@@ -50,21 +50,21 @@ def contents(folder: Path) -> bytes:
 def test_whoever_comes_second_in_making_a_brain_does_the_first_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, commit, refused = tmp_path / "one.brain", Brain._commit, list[bool]()
+    path, commit, refused = tmp_path / "one.brain", FolderLedger.record, list[bool]()
 
     def second() -> None:
         with pytest.raises(EngramError, match="written to"):
             Brain.create(path)
         refused.append(True)
 
-    def slow(brain: Brain, changes: Any) -> Any:
+    def slow(*given: Any) -> Any:
         if not refused and threading.current_thread() is threading.main_thread():
             other = threading.Thread(target=second)
             other.start()
             other.join()
-        return commit(brain, changes)
+        return commit(*given)
 
-    monkeypatch.setattr(Brain, "_commit", slow)
+    monkeypatch.setattr(FolderLedger, "record", slow)
     with Brain.create(path) as brain:
         brain.learn([[1.0, 0.0], [0.0, 1.0]], ["a", "b"])
     assert refused
@@ -111,7 +111,7 @@ def test_what_is_on_disk_but_could_not_be_applied_is_known_from_the_next_change_
 ) -> None:
     with Brain.open(folder) as brain:
         with monkeypatch.context() as broken:
-            broken.setattr(Contributions, "learn", lambda *_: (_ for _ in ()).throw(MemoryError()))
+            broken.setattr(teach, "apply", lambda *_: (_ for _ in ()).throw(MemoryError()))
             with pytest.raises(MemoryError):
                 brain.learn(points(2), "a")
         brain.learn(points(1), "b")
@@ -123,7 +123,7 @@ def test_what_is_on_disk_but_could_not_be_applied_is_known_from_the_next_change_
 def test_nobody_is_told_of_an_event_before_what_it_changed_is_known(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learn, seen = Contributions.learn, list[tuple[int, int]]()
+    learn, seen = teach.apply, list[tuple[int, int]]()
     with Brain.open(folder) as brain:
         brain.publish()
         before = brain.seq
@@ -132,7 +132,7 @@ def test_nobody_is_told_of_an_event_before_what_it_changed_is_known(
             seen.append((brain.settled, sum(brain.view.counts.values())))
             learn(*what)
 
-        monkeypatch.setattr(Contributions, "learn", watched)
+        monkeypatch.setattr(teach, "apply", watched)
         brain.learn(points(1), "a")
         assert seen == [(before, 20)]
         assert (brain.settled, sum(brain.view.counts.values())) == (brain.seq, 21)

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from engram.brain import Brain
-from engram.brain.certificate import prove_forgotten
-from engram.brain.log_certificate import prove_log
+from engram.brain.certificate import prove_forgotten, prove_log
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads import make

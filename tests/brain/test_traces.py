@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from engram.brain import Brain
-from engram.brain.journal import Journal
+from engram.brain.folder_ledger import FolderLedger
 from engram.brain.repair import verify
 from engram.learner import TracesError
 from engram.store import event_log
@@ -100,8 +100,8 @@ def test_traces_that_a_reader_kept_go_when_the_brain_is_opened_again(folder: Pat
         assert (brain.traces(), holding(folder)) == ([], [])
 
 
-STAGES = [(Journal, "snapshot"), (Journal, "_write"), (Folder, "sweep"), (EventLog, "finish_erasing"),
-          (Journal, "check_swept")]
+STAGES = [(FolderLedger, "snapshot"), (FolderLedger, "_write"), (Folder, "sweep"), (EventLog, "finish_erasing"),
+          (FolderLedger, "check_swept")]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="fork is POSIX")
@@ -129,7 +129,7 @@ def test_a_forget_that_a_crash_cut_short_is_finished_when_the_brain_is_opened(
 def test_a_reader_does_not_finish_it_and_verify_says_what_remains(folder: Path) -> None:
     child = os.fork()
     if not child:
-        Journal.snapshot = lambda *_, **__: os._exit(9)  # type: ignore[method-assign]
+        FolderLedger.snapshot = lambda *_, **__: os._exit(9)  # type: ignore[method-assign]
         Brain.open(folder).forget(label="secret")
         os._exit(0)
     os.waitpid(child, 0)

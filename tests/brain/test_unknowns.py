@@ -12,7 +12,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from engram.brain import Brain
-from engram.brain.unknowns import Unknowns, linked
+from engram.brain.inbox import Inbox, linked
 from engram.learner import InputError, LabelError, NotTaughtError
 
 
@@ -85,7 +85,7 @@ def test_the_inbox_remembers_where_things_came_from_when_saved(tmp_path: Path) -
 
 
 def test_an_empty_inbox_survives_its_state() -> None:
-    again = Unknowns.from_state(Unknowns(7).state())
+    again = Inbox.from_state(Inbox(7).state())
     assert (len(again), again.limit) == (0, 7)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from terminal import Terminal
 
 from engram.brain import Brain
-from engram.brain.lessons import Learned
+from engram.brain.changes.teach import Learned
 from engram.features.backbones.bundle import Bundle
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 50, 220), "grey": (128, 128, 128)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stories import Step, features
 
-from engram.brain import Brain, recorded
+from engram.brain import Brain, folder_ledger
 from engram.brain.repair import verify
 from engram.learner import InputError, NotTaughtError
 
@@ -34,8 +34,7 @@ class BrainStory:
 
     def digest(self, living: Brain) -> str:
         digest = self.live_digest(living)
-        assert living._journal is not None
-        for _ in living._journal.log.read():  # all of it is whole, not only what follows the snapshot
+        for _ in living._ledger.log.read():  # all of it is whole, not only what follows the snapshot
             pass
         return digest
 
@@ -69,7 +68,7 @@ class BrainStory:
         before = living.digest()
         living.learn(features(10**6, 1), "more")
         living.forget(features(10**6, 1), "more")
-        problems = verify(living._journal.folder.path) if living._journal else []
+        problems = verify(living._ledger.path) if living._ledger.path else []
         return "" if living.digest() == before and not problems else f"going on leads elsewhere {problems}"
 
 
@@ -190,11 +189,11 @@ _KINDS = (_teach, _teach_one, _save, _forget, _wonder, _teach, _teach_one, _rela
 @contextmanager
 def frequent_snapshots() -> Iterator[None]:
     """Snapshots after every few examples, so that a short story has them."""
-    usual = recorded._REPLAYED, recorded._CLOSING
-    recorded._REPLAYED, recorded._CLOSING = 60, 1
+    usual = folder_ledger._REPLAYED, folder_ledger._CLOSING
+    folder_ledger._REPLAYED, folder_ledger._CLOSING = 60, 1
     try:
         yield
     finally:
-        recorded._REPLAYED, recorded._CLOSING = usual
+        folder_ledger._REPLAYED, folder_ledger._CLOSING = usual
 
 

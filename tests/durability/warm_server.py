@@ -101,9 +101,9 @@ def _run(arguments: Sequence[str]) -> int:
 def _main() -> None:
     import engram.cli.serve
     import engram.server.serving  # noqa: F401
-    from engram.brain import recorded
+    from engram.brain import folder_ledger
 
-    recorded._REPLAYED = SNAPSHOT_AFTER
+    folder_ledger._REPLAYED = SNAPSHOT_AFTER
     for line in sys.stdin:
         wish = json.loads(line)
         if isinstance(wish, int):

@@ -87,7 +87,7 @@ def test_a_disk_that_refuses_is_said_so(
     def refuse(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("engram.brain.journal.Journal.commit", refuse)
+    monkeypatch.setattr("engram.brain.folder_ledger.FolderLedger.record", refuse)
     assert taught.post("/examples", json=LESSON).status_code == status
     monkeypatch.undo()
     assert taught.post("/examples", json=LESSON).status_code == 201

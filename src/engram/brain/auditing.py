@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from engram.brain.contributions import Rows
-from engram.brain.journal import Journal
-from engram.brain.naming import Names
-from engram.brain.receipts import receipts_of
-from engram.brain.reviewed import Example, example_of
+from engram.brain.history import Example, History
+from engram.brain.ledger import Ledger
 from engram.heads.fast import FastHead
 from engram.heads.fast.audit import Audit, Need, audit
 from engram.heads.fast.nearest_examples import Nearest
@@ -108,9 +105,9 @@ class Reason:
 
 
 def examined(
-    head: FastHead, journal: Journal | None, lock: AbstractContextManager[Any], limit: int, teacher: str | None = None
+    head: FastHead, ledger: Ledger, lock: AbstractContextManager[Any], limit: int, teacher: str | None = None
 ) -> Findings:
-    """Audit a head; the examples of a journal are told by their numbers, which takes the lock.
+    """Audit a head; the examples of a ledger are told by their numbers, which takes the lock.
 
     Args:
         limit: suspects and groups of near-duplicates that are told at most.
@@ -123,7 +120,7 @@ def examined(
         ranked, groups = ranked[:limit], groups[:limit]
     places = list(dict.fromkeys([*ranked, *(place for group in groups for place in group)]))
     with lock:
-        examples = known_examples(journal, found.rows[places], _labels(found, places))
+        examples = History(ledger).known(found.rows[places], _labels(found, places))
     told = {place: one for place, one in zip(places, examples, strict=True)
             if teacher is None or (one is not None and one.teacher == teacher)}
     suspects = tuple(
@@ -138,32 +135,11 @@ def examined(
     return Findings(len(found.rows), found.disputed, suspects[:limit], duplicates[:limit], tuple(found.needs()))
 
 
-def reason(answer: Prediction, found: Nearest, journal: Journal | None) -> Reason:
-    """An answer, what was found near its input, and which examples of the journal that is."""
-    examples = known_examples(journal, found.rows, found.labels)
+def reason(answer: Prediction, found: Nearest, history: History) -> Reason:
+    """An answer, what was found near its input, and which examples of the past that is."""
+    examples = history.known(found.rows, found.labels)
     nearest = zip(found.labels, found.similarity.tolist(), examples, strict=True)
     return Reason(answer, tuple(found.shares), tuple(Neighbour(*one) for one in nearest))
-
-
-def known_examples(journal: Journal | None, rows: Rows, labels: Sequence[Label]) -> list[Example | None]:
-    """Which examples of the journal are in force with these (N, D) rows under these labels; None for others.
-
-    Where the same was taught several times, each of them is told once, as long as there are that many.
-    """
-    if journal is None or not len(rows):
-        return [None] * len(rows)
-    receipts = receipts_of(rows)
-    held: dict[tuple[bytes | None, Label], list[Example]] = {}
-    timeline = journal.timeline()
-    names, spans = Names(timeline), timeline.in_force()
-    seqs = [seq for seq, _ in journal.log.find(receipts=list(dict.fromkeys(receipts))) if seq in spans]
-    pictured = journal.log.pictured(seqs)
-    for seq in seqs:
-        event = journal.log.event(seq)
-        example = example_of(event, names, pictured)
-        held.setdefault((event.receipt, example.label), []).append(example)
-    waiting = {key: iter(examples) for key, examples in held.items()}
-    return [next(waiting.get(key, iter(())), None) for key in zip(receipts, labels, strict=True)]
 
 
 def _labels(found: Audit, places: Sequence[int]) -> list[Label]:

@@ -2,39 +2,114 @@
 
 A brain is taught in one step, says "Nothing I know" where it should, unlearns to the bit, and becomes one with other
 brains on the same backbone. It is a Learner, so it keeps the laws in `engram.checks`.
+
+What it knows (`engram.brain.knowledge`) changes in one way only. A change is prepared, which may refuse it; recorded in
+the ledger (`engram.brain.ledger`), where the disk may refuse it; applied to what is known; shown to whoever asks; and
+then acknowledged. What is in memory is always what the ledger's record, replayed, gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from threading import RLock
+from typing import IO, Any, NoReturn, Self
 from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 
 from engram.brain.auditing import Findings, Reason, examined, reason
+from engram.brain.both_errors import accepted, in_words
+from engram.brain.changes import (
+    Prepared,
+    apply,
+    begin,
+    checkpoint,
+    consolidate,
+    counterexample,
+    forget,
+    fork,
+    relabel,
+    rename,
+    rollback,
+    teach,
+)
+from engram.brain.changes import alpha as setting_alpha
+from engram.brain.changes import meld as melding
+from engram.brain.changes.meld import MeldReport, Parts
+from engram.brain.changes.teach import Learned, Lesson
 from engram.brain.conflicts import Classes, all_conflicts
-from engram.brain.examples import Examples, as_bundle, default_bundle, gather, takes
-from engram.brain.interchange import Exchanging
-from engram.brain.lessons import Learned, Lesson, quantisation_of, rows_of, rows_to_learn
-from engram.brain.melding import MeldReport
-from engram.brain.receipts import counter_receipts_of, receipts_of
-from engram.brain.timeline import ALPHA, FORKED, RENAMED
-from engram.brain.unknowns import Group, alike, likeness
+from engram.brain.erasing import names_told
+from engram.brain.examples import (
+    Examples,
+    as_bundle,
+    default_bundle,
+    gather,
+    quantisation_of,
+    rows_of,
+    rows_to_learn,
+    takes,
+)
+from engram.brain.exchange import (
+    Decided,
+    Imported,
+    Lines,
+    importable,
+    lesson_of,
+    new_counterexamples,
+    new_examples,
+    opened_events,
+    portions,
+    written_events,
+)
+from engram.brain.exported import Header, Reader
+from engram.brain.folder_ledger import FolderLedger, spared
+from engram.brain.history import Entry, Example, History
+from engram.brain.inbox import Group, Inbox, alike, likeness
+from engram.brain.knowledge import Knowledge, describe_slots
+from engram.brain.ledger import Ledger, MemoryLedger
+from engram.brain.memory_map import MapPoint, memory_map
+from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
+from engram.brain.saving import from_state, overhead_bytes, state
+from engram.brain.slots import Slot
+from engram.brain.tombstones import Tombstone
+from engram.progress import Progress
 from engram.features.backbones.bundle import Bundle
+from engram.heads.exact_sums import ExactSums
 from engram.heads.fast.fast_memory import as_alpha
+from engram.heads.fast.left_out import LeftOut
 from engram.heads.fast.nearest_examples import nearest_examples
+from engram.heads.fast.novelty import ALPHAS, ErrorRates
+from engram.heads.fast.view import HeadView
 from engram.inputs.tables import few
 from engram.inputs.thumbnails import thumbnail
 from engram.inputs.vectors import as_labels, as_vectors
-from engram.learner import FloatArray, InputError, Label, MeldError, NotTaughtError, Predictions
-from engram.progress import Progress
-from engram.store.event import Answer, Change, Draft
+from engram.learner import (
+    Consolidation,
+    DamagedError,
+    EngramError,
+    FloatArray,
+    InputError,
+    Label,
+    MeldError,
+    NotTaughtError,
+    Predictions,
+    State,
+    TracesError,
+)
+from engram.store.event import Answer, Change, Taught
+from engram.store.folder import MANIFEST
+from engram.store.group_commit import GroupCommit
+
+Counted = Callable[[int, int], None]
 
 
-class Brain(Exchanging):
+class Brain:
     """A backbone that is ready to be learned upon, and everything learned upon it.
 
     Args:
@@ -45,6 +120,11 @@ class Brain(Exchanging):
         memory_budget: bytes for single examples in the head; beyond it the least are merged and let go.
         unknowns: how many refused inputs the inbox keeps.
         device: the id of this brain among those it may be melded with; None for a random one.
+
+    Attributes:
+        unknowns: the inbox.
+        seq: how many events there have been.
+        settled: the last event by which whoever asks is answered.
 
     >>> brain = Brain()
     >>> brain.learn([[1, 0.1], [0, 1], [0.9, 0]], ["right", "up", "right"])
@@ -57,6 +137,8 @@ class Brain(Exchanging):
     True
     """
 
+    boundaries = False
+
     def __init__(
         self,
         bundle: Any = None,
@@ -67,9 +149,225 @@ class Brain(Exchanging):
         unknowns: int = 512,
         device: str | None = None,
     ) -> None:
-        super().__init__({"gate": gate, "alpha": alpha, "memory_budget": memory_budget}, unknowns, device)
+        if device is not None and not (isinstance(device, str) and device):
+            raise InputError(f"device is the id of this brain, a str that is not empty; not {device!r}.")
+        options = {"gate": gate, "alpha": alpha, "memory_budget": memory_budget}
+        self._lock = RLock()
+        self._knowledge = Knowledge(device or uuid4().hex, options)
+        self._ledger: Ledger = MemoryLedger()
+        self._callers: GroupCommit[Lesson, Learned] = GroupCommit(self._learn_together)
+        self._published = False
+        self._view: HeadView | None = None
+        self.unknowns = Inbox(unknowns)
+        self.seq = 0
+        self.settled = 0  # not an event that is on disk, but not known yet
         if bundle is not None:
-            self._adopt(as_bundle(bundle))
+            self._knowledge.adopt(as_bundle(bundle))
+
+    def __reduce__(self) -> NoReturn:
+        raise InputError("A brain is not pickled or copied as an object: brain.save(FOLDER) writes all of it, and "
+                         "Brain.open(FOLDER) is the copy; call fork() on it if both are to learn.")
+
+    def __repr__(self) -> str:
+        stands_on = "nothing yet" if self.bundle is None else repr(self.bundle.name)
+        return f"<{type(self).__name__} of {len(self.labels)} labels on {stands_on}>"
+
+    # A brain and its folder
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], bundle: Any = None, **options: Any) -> Self:
+        """A new brain in a new folder: from now on whatever it learns is on disk when the call returns.
+
+        Args:
+            path: a folder that does not exist, or is empty.
+            bundle, options: as for the brain itself.
+
+        Raises:
+            InputError: there is something already, or the bundle is none.
+            OSError: the disk refused.
+        """
+        brain = cls(bundle, **options)
+        brain._ledger, brain.seq = brain._recorded_in(path)
+        brain.settled = brain.seq
+        brain._knowledge.own.live = False
+        return brain
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, readonly: bool = False, **parts: Any) -> Self:
+        """The brain in a folder. It is read now; the first change takes the right to write, which one program has.
+
+        Args:
+            readonly: refuse every change; `refresh` then follows what the writing program does.
+            parts: what a bundle cannot hold, such as `module=` for a PyTorch backbone.
+
+        Raises:
+            InputError: there is no such folder.
+            DamagedError: truncated, altered, foreign, or written by a later version.
+        """
+        while True:
+            ledger = FolderLedger.open(path, readonly=readonly, **parts)
+            try:
+                return cls._opened(ledger)
+            except DamagedError:
+                ledger.close()
+                if not ledger.folder.changed():  # else another program wrote meanwhile, and swept away what was read
+                    raise
+            except BaseException:
+                ledger.close()
+                raise
+
+    @classmethod
+    def _opened(cls, ledger: FolderLedger) -> Self:
+        options = ledger.made_with()
+        brain = cls(ledger.bundle(), **options)
+        brain._ledger = ledger
+        brain._reload()
+        if not ledger.readonly and brain.traces():
+            with suppress(EngramError, OSError):  # who writes to it, or does so next, finishes it
+                brain._begin()
+                ledger.release()
+        return brain
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Save to a folder, whole: a copy of the brain that can be opened by itself.
+
+        Args:
+            path: a new folder, or one in which this very brain was saved before. The folder in which the brain lasts
+                (or None) holds all that was learned already; a snapshot of now is added, so that it opens at once.
+
+        Raises:
+            InputError: there is another brain already, or something else.
+            EngramError: that folder's brain has learned what this one does not know, or another program writes to it.
+            OSError: the disk refused; what was there is still there.
+        """
+        with self._lock:
+            self._ledger.check_open()
+            home = self._ledger.path
+            if home is None:
+                self._save_from_memory(path)
+            elif path is None or os.path.realpath(path) == os.fspath(home):
+                self._begin()
+                self._record_inbox()
+                self._ledger.snapshot(self._knowledge, self.seq)
+            else:
+                self._ledger.copy_to(path)
+
+    def _save_from_memory(self, path: str | os.PathLike[str] | None) -> None:
+        if path is None:
+            raise InputError("Say where: this brain lives in memory only.")
+        if os.path.isfile(os.path.join(path, MANIFEST)):
+            with type(self).open(path) as saved, saved._change():
+                saved._become(self)
+            return
+        self._recorded_in(path)[0].close()
+
+    def _recorded_in(self, path: str | os.PathLike[str]) -> tuple[FolderLedger, int]:
+        """A new folder in which all that is known is on record, as its first checkpoint; and the last event there."""
+        known = self._knowledge
+        ledger = FolderLedger.create(path, known)
+        try:
+            made = Knowledge(known.own.device, known.options)
+            prepared = [] if known.bundle is None else begin.adopting(made, ledger, known.bundle)
+            prepared += begin.naming(made, known.columns)
+            first = [begin.created(known, self.unknowns.limit), *(change for one in prepared for change in one.changes)]
+            if known.own.epoch or known.others or known.tombstones:
+                first.append(Change(events=ledger.checkpoint(known, len(first) + 1)))
+            return ledger, ledger.record(first, self.unknowns.copy(), 0)[-1].stop - 1
+        except BaseException:
+            ledger.remove()
+            raise
+
+    def _become(self, later: Self) -> None:
+        """Know what a later version of this very brain knows, from now on.
+
+        Raises:
+            InputError: it is another brain.
+            EngramError: this one knows what that one does not.
+        """
+        mine, theirs, where = self._knowledge, later._knowledge, self._ledger.path
+        if mine.own.device != theirs.own.device or _print(mine.bundle) not in (None, _print(theirs.bundle)):
+            raise InputError(f"{where} holds another brain: save this one elsewhere.")
+        if not theirs.own.lineage.continues(mine.own.lineage):
+            raise EngramError(f"{where} has learned what this brain does not know: save elsewhere, then meld.")
+        first = [] if theirs.bundle is None else begin.adopting(mine, self._ledger, theirs.bundle)
+        first += begin.naming(mine, theirs.columns)
+        self._carry_out(*first, checkpoint.prepare_all(mine, self._ledger, theirs, self._next(first)))
+        self.unknowns = later.unknowns.copy()
+        self._reload()
+        self._sweep()
+
+    def close(self) -> None:
+        """Let go of the folder; all that was acknowledged is in it. An open brain that is not closed loses nothing.
+
+        A closed brain still answers what it is asked, by what it knew. It refuses to learn and to change, and what only
+        its folder can tell.
+        """
+        with self._lock:
+            try:
+                self._ledger.finish(self._knowledge, self.unknowns, self.seq)
+            finally:
+                self._ledger = self._ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def refresh(self) -> bool:
+        """Take in what another program has written to the folder since; whether there was anything."""
+        with self._lock:
+            ledger = self._ledger
+            ledger.check_open()
+            if ledger.held or not (ledger.moved or ledger.log.last != self.seq):
+                return False
+            last = ledger.log.last
+            items = [] if ledger.moved else list(ledger.log.runs(self.seq, last))
+            if items and self.bundle is not None and all(isinstance(item, Taught) for item in items):
+                for item in items:
+                    apply(self._knowledge, item)
+                self.seq = self.settled = last
+                self._show()
+                self.unknowns = ledger.inbox(self.unknowns)
+            else:
+                self._reopen()
+            return True
+
+    @property
+    def moved(self) -> bool:
+        """Whether its folder was moved, removed or exchanged since it was opened: nothing is written there any more."""
+        return self._ledger.moved
+
+    def traces(self) -> list[str]:
+        """The files of its folder in which something forgotten may still be found: none, but for a moment.
+
+        Where a crash, the disk or another program's reader keeps them, they go with the next change, or when the brain
+        is opened for writing.
+        """
+        with self._lock:
+            return self._ledger.traces(self._knowledge)
+
+    @property
+    def on_sync(self) -> Callable[[float], None] | None:
+        """Called with the seconds that each commit took; None for nobody."""
+        return self._ledger.log.on_sync
+
+    @on_sync.setter
+    def on_sync(self, listener: Callable[[float], None] | None) -> None:
+        self._ledger.log.on_sync = listener
+
+    def state(self) -> State:
+        """The whole brain as arrays, its backbone's files among them."""
+        with self._lock:
+            return state(self._knowledge, self.unknowns, self.seq)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, npt.NDArray[Any]], **parts: Any) -> Self:
+        """The brain that `state` described. Raises DamagedError where entries are missing or do not fit."""
+        knowledge, inbox, seq = from_state(state, **parts)
+        brain = cls(**knowledge.options)
+        brain._knowledge, brain.unknowns, brain.seq = knowledge, inbox, seq
+        return brain
 
     # Learning and asking
 
@@ -124,7 +422,7 @@ class Brain(Exchanging):
             as `learn`, and InputError where another request has the same key.
         """
         with self._callers.announced():
-            decided = self._bundle is not None
+            decided = self.bundle is not None
             bundle, examples = self._gather(inputs)
             named = examples.labelled(targets, None)
             origins = _sources(examples, sources)
@@ -132,11 +430,11 @@ class Brain(Exchanging):
             pictures = self._pictures(bundle, examples, range(len(examples)))
             rows = rows_to_learn(bundle, features, examples)
             lesson = Lesson(bundle, rows, receipts_of(rows), named, origins, pictures, teacher, again, answer,
-                            columns=examples.columns)  # fmt: skip
+                            examples.columns)  # fmt: skip
             try:
                 return self._callers.commit(lesson)
             except InputError:
-                chosen = self._bundle
+                chosen = self.bundle
                 if decided or chosen is None or chosen.fingerprint == bundle.fingerprint:
                     raise
             # another caller's first examples have set the ranges meanwhile: by those, then
@@ -175,7 +473,7 @@ class Brain(Exchanging):
         rows = rows_to_learn(bundle, bundle.features(examples.items), examples)
         pictures = self._pictures(bundle, examples, range(len(examples)))
         return self._learn_not(Lesson(bundle, rows, counter_receipts_of(rows), named, _sources(examples, sources),
-                                      pictures, teacher, True, answer, columns=examples.columns))
+                                      pictures, teacher, True, answer, examples.columns))  # fmt: skip
 
     def predict(
         self,
@@ -199,11 +497,11 @@ class Brain(Exchanging):
             LabelError: `among` names a label that was never taught.
         """
         if remember:
-            self._check_open()
+            self._ledger.check_open()
         bundle, examples = self._gather(inputs)
         features = bundle.features(examples.items, progress)
         view = self._view
-        answers = (self._taught.total if view is None else view).predict(features, among)
+        answers = (self._knowledge.total if view is None else view).predict(features, among)
         if remember and not answers.known.all():
             origins = _sources(examples, sources)
             self._remember(bundle, features, examples, origins, np.flatnonzero(~answers.known))
@@ -218,7 +516,16 @@ class Brain(Exchanging):
         """From now on answer from a view that is made after each change: asking never waits for learning."""
         with self._lock:
             self._published = True
-            self._changed()
+            self._show()
+
+    @property
+    def view(self) -> HeadView:
+        """What is known, as it was last published, or else at this moment: to be asked without ever waiting."""
+        view = self._view
+        if view is None:
+            with self._lock:
+                view = self._knowledge.total.view()
+        return view
 
     # Correcting
 
@@ -257,12 +564,14 @@ class Brain(Exchanging):
             rows = rows_of(bundle, bundle.features(found.items))
             targets = None if targets is None and found.labels is None else found.labelled(targets, None)
         with self._change():
+            known, ledger = self._knowledge, self._ledger
             if label is not None:
-                self._forget_label(label)
+                self._carry_out(forget.prepare_label(known, ledger, label))
             elif rows is not None:
-                self._forget_rows(rows, targets)
+                self._carry_out(forget.prepare_examples(known, ledger, rows, targets))
             else:
-                self._forget_ids(self._ids_of(teacher) if teacher is not None else list(ids or ()), teacher)
+                chosen = History(ledger).ids_of(teacher) if teacher is not None else list(ids or ())
+                self._carry_out(forget.prepare_ids(known, ledger, chosen, teacher))
 
     def forget_not(self, inputs: Any, labels: Any) -> None:
         """Unlearn counterexamples for good: the digest is again that of a brain that never saw them.
@@ -277,8 +586,9 @@ class Brain(Exchanging):
         """
         bundle, found = self._gather(inputs)
         rows = rows_of(bundle, bundle.features(found.items))
+        named = found.labelled(labels, None)
         with self._change():
-            self._forget_not(rows, found.labelled(labels, None))
+            self._carry_out(forget.prepare_counterexamples(self._knowledge, self._ledger, rows, named))
 
     def rename(self, old: Label, new: Label) -> None:
         """Call a label by another name, here and in all that is melded later.
@@ -288,10 +598,19 @@ class Brain(Exchanging):
             LabelError: `new` is taken, or of the other type.
         """
         with self._change():
-            ruling = self._taught.rule_renaming(old, new)
-            self._record(Change(events=[Draft(kind=RENAMED, body={"edict": ruling.edict.as_json()}, time=self._now())]))
-            self._taught.carry_out(ruling)
-            self._changed()
+            self._carry_out(rename.prepare(self._knowledge, old, new))
+
+    def relabel(self, ids: Iterable[int], label: Label) -> None:
+        """Correct examples that were taught under a wrong label.
+
+        Raises:
+            NotTaughtError: there is no such example, or it is forgotten or rolled back.
+            LabelError: a label of another type.
+            InputError: the brain lives in memory only, or learned them as another device.
+        """
+        with self._change():
+            events, old = History(self._ledger).live(list(dict.fromkeys(ids)))
+            self._carry_out(*relabel.prepare(self._knowledge, events, old, label))
 
     def set_alpha(self, alpha: float, label: Label | None = None) -> None:
         """Change the share of known things that may be refused; `error_rates` tells what to expect of it.
@@ -308,70 +627,12 @@ class Brain(Exchanging):
         """
         share = as_alpha(alpha)
         with self._change():
-            if label is not None:
-                self._taught.check_known(label)
-            if share == (self.alpha if label is None else self.alphas.get(label)):
-                return
-            body = {"alpha": share} if label is None else {"alpha": share, "label": label}
-            self._record(Change(events=[Draft(kind=ALPHA, body=body, time=self._now())]))
-            self._taught.set_alpha(share, label)
-            self._changed()
+            self._carry_out(*setting_alpha.prepare(self._knowledge, share, label))
 
-    def holds(self, inputs: Any, targets: Any = None) -> list[int]:
-        """How often each example is held, under its label or any."""
-        bundle, examples = self._gather(inputs)
-        receipts = receipts_of(rows_of(bundle, bundle.features(examples.items)))
-        labels = [None] * len(receipts) if targets is None else examples.labelled(targets, None)
-        with self._lock:
-            return self._taught.held(receipts, labels) if self._bundle is not None else [0] * len(receipts)
-
-    def quantised(self, inputs: Any) -> FloatArray:
-        """(N, D) the integers that are added when these inputs are learned.
-
-        Raises:
-            InputError: not what the backbone takes.
-        """
-        bundle, examples = self._gather(inputs)
-        return rows_of(bundle, bundle.features(examples.items)).astype(np.float64)
-
-    # Asking why
-
-    def audit(self, limit: int = 100, *, teacher: str | None = None) -> Findings:
-        """Which examples do harm: labels that are likely wrong, near-duplicates, and labels that need more examples.
-
-        Each example is asked as if it had never been taught. Nothing is changed: `relabel` and `forget(ids=…)` do that.
-
-        Args:
-            limit: how many suspicious examples, and groups of near-duplicates, are told at most.
-            teacher: only examples that this one taught are told; None for all. All are counted.
-
-        Raises:
-            InputError: the limit is below 1.
-        """
-        if limit < 1:
-            raise InputError(f"limit is 1 or more, not {limit!r}.")
-        with self._lock:
-            total, journal = self._taught.total, self._journal
-        return examined(total, journal, self._lock, limit, teacher)
-
-    def why(self, inputs: Any, nearest: int = 5) -> list[Reason]:
-        """Why each input is answered as it is: the taught examples nearest to it, and each label's share.
-
-        Args:
-            inputs: as for `learn`.
-            nearest: how many examples are told for each.
-
-        Raises:
-            InputError: not what the backbone takes, nothing was taught yet, or `nearest` is below 1.
-        """
-        if nearest < 1:
-            raise InputError(f"nearest is 1 or more, not {nearest!r}.")
-        bundle, examples = self._gather(inputs)
-        features = bundle.features(examples.items)
-        with self._lock:
-            total = self._taught.total
-            found = nearest_examples(total, features, nearest)
-            return [reason(*one, self._journal) for one in zip(total.predict(features), found, strict=True)]
+    def consolidate(self) -> Consolidation:
+        """Merge redundant examples into weighted prototypes, keep outliers; the sums, and so the digest, stay."""
+        with self._change():
+            return self._consolidate(None)
 
     # Melding
 
@@ -397,36 +658,427 @@ class Brain(Exchanging):
         if strict and conflicts:
             raise MeldError("Labels conflict: " + "; ".join(map(str, conflicts)) + ". Rename or forget one, then meld.")
         with self._change():
-            bundle = next((brain.bundle for brain in (self, *others) if brain.bundle), None)
+            bundle = next((brain.bundle for brain in brains if brain.bundle), None)
             if bundle is None:
                 return MeldReport()
-            columns = next((brain.columns for brain in (self, *others) if brain.columns), None)
-            adopting = [*self._adopting(bundle), *self._naming(columns)]
-            with self._standing_on(bundle):
-                united = self._taught.unite(parts)
-                if united.added or united.changed or united.edicts != self._taught.edicts:
-                    self._take_over(united, adopting)
-                    self._columns = self._columns or columns
+            columns = next((brain.columns for brain in brains if brain.columns), None)
+            first = begin.adopting(self._knowledge, self._ledger, bundle)
+            first += begin.naming(self._knowledge, columns)
+            standing = self._knowledge.standing_on(bundle)
+            united = melding.unite(standing, parts)
+            if united.news_to(standing):
+                prepared = melding.prepare(standing, self._ledger, united, self._next(first) + 1)
+                self._carry_out(*first, prepared)
             notes = tuple(note.said for note in united.notes)
             return MeldReport(united.added, united.changed, notes, tuple(conflicts))
 
     def fork(self) -> None:
         """Go on under a new device id: for a copy of a brain that is to learn beside the original."""
         with self._change():
-            device = uuid4().hex
-            self._record(Change(events=[Draft(kind=FORKED, body={"device": device}, time=self._now())]))
-            self._taught.fork(device)
+            self._carry_out(fork.prepare(self._knowledge))
+
+    # The past
+
+    def history(self, before: int | None = None, limit: int = 100) -> list[Entry]:
+        """What happened, newest first.
+
+        Args:
+            before: only what came before event `before`; None for all.
+            limit: how many entries at most.
+
+        Raises:
+            InputError: the brain lives in memory only.
+        """
+        return self._past().entries(before, limit)
+
+    def last_change(self) -> Entry | None:
+        """What `undo` would take back; None where there is nothing.
+
+        Raises:
+            InputError: the brain lives in memory only.
+        """
+        with self._lock:
+            return self._past().last_change()
+
+    def rollback(self, to: int | datetime) -> int:
+        """Know again what was known then. What came after stays on record: to roll the rollback back is possible.
+
+        Args:
+            to: the number of an event, or a moment: the state after the last event by then.
+
+        Returns:
+            The number of the event to which it went back.
+
+        Raises:
+            InputError: there was no such moment, or something has been forgotten for good since.
+        """
+        with self._change():
+            history = self._past()
+            seq = to if isinstance(to, int) else history.seq_at(to)
+            history.timeline.check_reachable(seq)
+            self._return_to(seq, undoing=False)
+            return seq
+
+    def undo(self) -> Entry:
+        """Take back the last change that is in force; again and again, ever further back. Returns what was undone.
+
+        A rollback is taken back like any other change, an earlier undo is not. Consolidations change nothing that is
+        known, so they are passed over.
+
+        Raises:
+            InputError: there is nothing to undo, or something was forgotten for good since.
+        """
+        with self._change():
+            entry = self.last_change()
+            if entry is None:
+                raise InputError("There is nothing to undo.")
+            self._return_to(self._past().before(entry), undoing=True)
+            return entry
+
+    def seq_at(self, moment: datetime) -> int:
+        """The number of the last event by then. Raises InputError where the brain was not made yet."""
+        return self._past().seq_at(moment)
+
+    def at(self, seq: int) -> Self:
+        """The brain as it was after event `seq`, in memory: to ask, not to teach.
+
+        Raises:
+            InputError: there was no such moment, or something has been forgotten for good since.
+        """
+        with self._lock:
+            self._past().timeline.check_reachable(seq)
+            brain = type(self)(**self._knowledge.options)
+            brain._knowledge, brain.seq = self._ledger.recover(seq), seq
+            return brain
+
+    def diff(self, one: int, two: int | None = None) -> dict[Label, tuple[int, int]]:
+        """Each label whose number of examples differs between two moments: how many then, and then.
+
+        Args:
+            one, two: the numbers of two events; None for now.
+        """
+        with self._lock:
+            before, after = (self.counts(one), self.counts(two))
+        labels = dict.fromkeys([*before, *after])
+        pairs = {label: (before.get(label, 0), after.get(label, 0)) for label in labels}
+        return {label: pair for label, pair in pairs.items() if pair[0] != pair[1]}
+
+    def counts(self, seq: int | None = None) -> dict[Label, int]:
+        """How many examples each label had after event `seq`; None for now."""
+        with self._lock:
+            return (self if seq in (None, self.seq) else self.at(seq or 0))._knowledge.total.counts
+
+    def examples(
+        self, label: Label | None = None, after: int = 0, limit: int = 100, *, teacher: str | None = None
+    ) -> list[Example]:
+        """The examples that were taught here one by one and are known, oldest first.
+
+        Args:
+            label: only those called so now; None for all.
+            after: only those numbered after it.
+            limit: how many at most.
+            teacher: only those that this one taught; None for all.
+        """
+        with self._lock:
+            return self._past().examples(label, after, limit, teacher)
+
+    def newest(self, each: int = 3, among: int = 2_000, *, teacher: str | None = None) -> dict[Label, list[int]]:
+        """The numbers of the newest examples of each label, newest first, as far as the last events go.
+
+        Args:
+            each: how many of a label at most.
+            among: how many events are looked through.
+            teacher: only those that this one taught; None for all.
+        """
+        with self._lock:
+            return self._past().newest(each, self.seq - among, teacher)
+
+    def taught_by_others(self, teacher: str, *, ids: Iterable[int] = (), label: Label | None = None) -> int:
+        """How many of these examples and counterexamples someone else taught than `teacher`, here or on another device.
+
+        Args:
+            ids: examples by number.
+            label: all that goes by this label now.
+
+        Raises:
+            NotTaughtError: there is no example of such a number, or it is forgotten or rolled back.
+            InputError: the brain lives in memory only.
+        """
+        with self._lock:
+            others, own = self._past().taught_by(teacher, ids, label)
+            held = 0 if label is None else self.counts().get(label, 0) + self.counterexamples.get(label, 0)
+            return others + held - own
+
+    def thumbnail(self, example: int) -> bytes | None:
+        """A small picture of an example, JPEG, or None."""
+        self._ledger.check_open()
+        return self._ledger.log.thumbnail(example)
+
+    def export(self, file: str | os.PathLike[str] | IO[str], progress: Counted | None = None) -> Header:
+        """Write all that was taught here, and is known, as JSON lines; see `engram.brain.exported`.
+
+        Args:
+            file: a path, written whole or not at all (see `engram.files.writing`), or a file opened for writing text.
+            progress: called with how many examples are written, and how many there are.
+
+        Raises:
+            InputError: the brain lives in memory only, or was taught nothing yet.
+            EngramError: something was forgotten meanwhile.
+            OSError: the disk refused.
+        """
+        with written_events(file) as out:
+            lines = self.export_lines(progress)
+            out.writelines(lines)
+            return lines.header
+
+    def export_lines(self, progress: Counted | None = None) -> Lines:
+        """The same as an iterator of lines; teaching may go on meanwhile.
+
+        Raises:
+            as `export`, some while iterating.
+        """
+        with self._lock:
+            return Lines(self._ledger, self._knowledge, self.seq, progress)
+
+    def import_events(
+        self, file: str | os.PathLike[str] | IO[Any], progress: Counted | None = None, *, bundle: Any = None
+    ) -> Imported:
+        """Learn what a file of events holds, each example with its time, teacher and source; 4,096 by one commit.
+
+        What is held already is skipped, so an import that was interrupted can be repeated.
+
+        Args:
+            file: a path, or a file opened for reading.
+            progress: called with how many examples were read, and how many there are.
+            bundle: for a brain that stands on nothing yet, a bundle or the name of one; None finds it by the file.
+
+        Raises:
+            InputError: not such a file, damaged (the message names the line), or made on another backbone. Examples
+                before the line may have been learned; of what follows nothing was.
+            LabelError, CapacityError, OSError: as for `learn`.
+        """
+        with opened_events(file) as lines:
+            reader, seen = Reader(lines), Receipts()
+            header = reader.header
+            stands_on = importable(self._knowledge, header, bundle)
+            taught = known = forgotten = read = 0
+            for portion in portions(reader):
+                learned, gone = self._import(portion, stands_on, header, seen)
+                read += len(portion)
+                taught, known, forgotten = taught + learned, known + len(portion) - gone - learned, forgotten + gone
+                if progress is not None:
+                    progress(read, header.examples)
+            return Imported(taught, known, forgotten, header)
+
+    # What is known
+
+    @property
+    def exact(self) -> bool:
+        """Whether the laws of batching, order, melding and forgetting hold to the bit: always but for a gate."""
+        return self._knowledge.options["gate"] is None
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels known, in the order of their first arrival."""
+        return self._knowledge.total.labels
+
+    @property
+    def counterexamples(self) -> dict[Label, int]:
+        """How many counterexamples each label has that has any; see `Brain.learn_not`."""
+        return self._knowledge.total.counterexamples
+
+    @property
+    def bundle(self) -> Bundle | None:
+        """The backbone with its statistics; None before anything decided it."""
+        return self._knowledge.bundle
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of the columns that it was taught, in their order; None where they came without names."""
+        return self._knowledge.columns
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Gate, alpha and memory budget, as they are now."""
+        return {**self._knowledge.options, "alpha": self.alpha}
+
+    @property
+    def alpha(self) -> float:
+        """The share of known things that may be refused, but for labels that have one of their own."""
+        return self._knowledge.total.alpha
+
+    @property
+    def alphas(self) -> dict[Label, float]:
+        """The labels that have an alpha of their own, and what it is."""
+        return {label: share for label, share in self._knowledge.alphas.items() if label in self.labels}
+
+    @property
+    def device(self) -> str:
+        """The id of this brain among those it is melded with."""
+        return self._knowledge.own.device
+
+    @property
+    def epoch(self) -> int:
+        """How often this brain itself has changed what it knows."""
+        return self._knowledge.own.epoch
+
+    @property
+    def edicts(self) -> tuple[Tombstone, ...]:
+        """The tombstones: forgets and renames, which everything melded must obey."""
+        return tuple(self._knowledge.tombstones.values())
+
+    def slots(self) -> list[Slot]:
+        """Every device's contribution, one's own among them; not to be changed."""
+        with self._lock:
+            return [slot for slot in self._knowledge.all() if slot.epoch]
+
+    def exact_sums(self) -> ExactSums:
+        """A copy of the sums, classes in the order of `labels`."""
+        with self._lock:
+            return self._knowledge.total.exact_sums()
+
+    def digest(self) -> str:
+        """SHA-256 of the exact sums, and of any counterexamples: equal exactly where the same is held under the same
+        labels.
+        """
+        return self._knowledge.total.digest()
+
+    def sums_digest(self) -> str:
+        """SHA-256 of the exact sums alone: `digest` where there are no counterexamples."""
+        return self._knowledge.total.sums_digest()
+
+    def rebuild(self) -> None:
+        """Derive the read-out anew from the sums."""
+        self._knowledge.total.rebuild()
+
+    def left_out(self) -> LeftOut:
+        """How the examples that calibrate the head are answered, each as if it had never been taught."""
+        with self._lock:
+            return self._knowledge.total.left_out()
+
+    def error_rates(self, alphas: Iterable[float] = ALPHAS) -> list[ErrorRates]:
+        """Both errors of "Nothing I know" that are to be expected, for each alpha; none where nothing was taught."""
+        with self._lock:
+            return self._knowledge.total.error_rates(alphas)
+
+    def memory_map(self, like: Sequence[MapPoint] = ()) -> list[MapPoint]:
+        """Classes, prototypes and the inbox, oldest first, in two dimensions; turned like the map shown before."""
+        with self._lock:
+            unknowns = [unknown.features for unknown in self.unknowns]
+            return memory_map(self._knowledge.total, np.stack(unknowns) if unknowns else None, like=like)
+
+    def info(self) -> dict[str, Any]:
+        """What there is to know, as JSON values; `errors` says in words what "Nothing I know" will get wrong."""
+        with self._lock:
+            bundle, total = self.bundle, self._knowledge.total
+            rates = self.error_rates([self.alpha])
+            vectors = bundle is not None and takes(bundle) == "vectors"
+            return {
+                "labels": [{"label": label, "examples": n} for label, n in total.counts.items()],
+                "examples": total.sums.total,
+                "counterexamples": [{"label": label, "examples": n} for label, n in total.counterexamples.items()],
+                "digest": self.digest(),
+                "backbone": bundle and bundle.name,
+                "takes": bundle and takes(bundle),
+                "width": bundle and bundle.width,
+                "columns": self.columns and list(self.columns),
+                "zero_columns": self._knowledge.zero_columns() if vectors else [],
+                "fingerprint": bundle and bundle.fingerprint,
+                "device": self.device,
+                "devices": describe_slots(self._knowledge.all()),
+                "seq": self.seq,
+                "unknowns": len(self.unknowns),
+                "edicts": len(self._knowledge.tombstones),
+                "memory_bytes": self.memory_bytes,
+                **self.options,
+                "alphas": [{"label": label, "alpha": share} for label, share in self.alphas.items()],
+                "refused": rates[0].refused if rates else None,
+                "accepted": accepted(rates[0]) if rates else None,
+                "errors": in_words(rates[0], self.alphas) if rates else None,
+            }
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes held by what was learned."""
+        with self._lock:
+            receipts = self._knowledge.own.receipts.nbytes
+            return sum(head.memory_bytes for head in self._knowledge.heads()) + receipts + self.unknowns.nbytes
+
+    @property
+    def memory_limit(self) -> int:
+        """Bytes beyond which the memory does not grow: the head's bound, and 16 to 28 for each example's receipt."""
+        with self._lock:
+            beside = overhead_bytes(self._knowledge, self.unknowns, self.seq)
+            return sum(head.memory_limit for head in self._knowledge.heads()) + beside
+
+    def holds(self, inputs: Any, targets: Any = None) -> list[int]:
+        """How often each example is held, under its label or any."""
+        bundle, examples = self._gather(inputs)
+        receipts = receipts_of(rows_of(bundle, bundle.features(examples.items)))
+        labels = [None] * len(receipts) if targets is None else examples.labelled(targets, None)
+        with self._lock:
+            return self._knowledge.held(receipts, labels)
+
+    def quantised(self, inputs: Any) -> FloatArray:
+        """(N, D) the integers that are added when these inputs are learned.
+
+        Raises:
+            InputError: not what the backbone takes.
+        """
+        bundle, examples = self._gather(inputs)
+        return rows_of(bundle, bundle.features(examples.items)).astype(np.float64)
+
+    def audit(self, limit: int = 100, *, teacher: str | None = None) -> Findings:
+        """Which examples do harm: labels that are likely wrong, near-duplicates, and labels that need more examples.
+
+        Each example is asked as if it had never been taught. Nothing is changed: `relabel` and `forget(ids=…)` do that.
+
+        Args:
+            limit: how many suspicious examples, and groups of near-duplicates, are told at most.
+            teacher: only examples that this one taught are told; None for all. All are counted.
+
+        Raises:
+            InputError: the limit is below 1.
+        """
+        if limit < 1:
+            raise InputError(f"limit is 1 or more, not {limit!r}.")
+        with self._lock:
+            total, ledger = self._knowledge.total, self._ledger
+        return examined(total, ledger, self._lock, limit, teacher)
+
+    def why(self, inputs: Any, nearest: int = 5) -> list[Reason]:
+        """Why each input is answered as it is: the taught examples nearest to it, and each label's share.
+
+        Args:
+            inputs: as for `learn`.
+            nearest: how many examples are told for each.
+
+        Raises:
+            InputError: not what the backbone takes, nothing was taught yet, or `nearest` is below 1.
+        """
+        if nearest < 1:
+            raise InputError(f"nearest is 1 or more, not {nearest!r}.")
+        bundle, examples = self._gather(inputs)
+        features = bundle.features(examples.items)
+        with self._lock:
+            total, history = self._knowledge.total, History(self._ledger)
+            found = nearest_examples(total, features, nearest)
+            return [reason(*one, history) for one in zip(total.predict(features), found, strict=True)]
 
     # The inbox of unknowns
 
     def unknown_groups(self) -> list[Group]:
         """What was refused and remembered, grouped by likeness in the metric of what was learned; largest first."""
         with self._lock:
-            kept = list(self.unknowns)
-            if not kept or self._bundle is None:
+            kept, bundle = list(self.unknowns), self.bundle
+            if not kept or bundle is None:
                 return []
-            total, features = self._taught.total, np.stack([unknown.features for unknown in kept])
-            return self.unknowns.groups(likeness(total, self._bundle, features), alike(total, self._bundle), kept)
+            total, features = self._knowledge.total, np.stack([unknown.features for unknown in kept])
+            return self.unknowns.groups(likeness(total, bundle, features), alike(total, bundle), kept)
+
+    def unknown_thumbnail(self, number: int) -> bytes | None:
+        """A small picture of an unknown in the inbox, JPEG, or None."""
+        return next((one.thumbnail for one in self.unknowns if one.number == number), None)
 
     def name(self, group: int, label: Label, *, teacher: str | None = None) -> int:
         """Learn a group of unknowns under a label; returns how many they were.
@@ -439,27 +1091,216 @@ class Brain(Exchanging):
             if group not in groups:
                 raise NotTaughtError(f"No group {group} of unknowns; there are {sorted(groups)}.")
             members = self.unknowns.take(groups[group].members)
-            assert self._bundle is not None
-            rows = rows_of(self._bundle, np.stack([member.features for member in members]))
-            labels = as_labels(label, len(members), self._taught.like)
+            assert self.bundle is not None
+            rows = rows_of(self.bundle, np.stack([member.features for member in members]))
+            labels = as_labels(label, len(members), self._knowledge.like)
             sources, pictures = [one.source for one in members], [one.thumbnail for one in members]
-            lesson = Lesson(self._bundle, rows, receipts_of(rows), labels, sources, pictures, teacher, True, None)
-            (learned,) = self._learn_together([lesson])
-            if isinstance(learned, BaseException):
-                raise learned
+            self._learn_now(Lesson(self.bundle, rows, receipts_of(rows), labels, sources, pictures, teacher))
             return len(members)
 
-    # How it is done
+    # How a change is made
 
-    def _gather(self, inputs: Any) -> tuple[Bundle, Examples]:
-        bundle = self._bundle or default_bundle(inputs)
-        return bundle, gather(inputs, takes(bundle), self._columns)
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        """Hold the brain, and its folder, for a change."""
+        with self._lock:
+            self._begin()
+            before = self.seq
+            try:
+                yield
+            except BaseException:  # out of memory, say, or a key pressed
+                self._ledger.astray |= self.seq != before
+                raise
+            finally:
+                self.settled = self.seq
 
-    def _pictures(self, bundle: Bundle, examples: Examples, places: Iterable[int]) -> list[bytes | None]:
-        """A small picture of each input at these places, where there is a folder to keep it in."""
-        if self._journal is None or takes(bundle) != "pictures":
-            return [None for _ in places]
-        return [thumbnail(examples.items[place]) for place in places]
+    def _begin(self) -> None:
+        """Make sure that what is known is what is on record, and that more may be recorded."""
+        self._ledger.check_open()
+        if self._ledger.outdated(self.seq):
+            self._reopen()
+        taking_over = not self._ledger.held
+        if taking_over:
+            if self._ledger.hold(self.seq):
+                self._reload()
+            else:
+                self.unknowns = self._ledger.inbox(self.unknowns)  # which may have been filled without an event
+        if taking_over or self._ledger.unswept:
+            self._finish_sweeping()
+
+    def _carry_out(self, *prepared: Prepared) -> tuple[list[range], Any]:
+        """Record what was prepared, apply it, and let it be seen: the one way in which what is known changes.
+
+        Returns:
+            For each change recorded, the numbers of its events; and what the last one applied has to say.
+
+        Raises:
+            OSError, EngramError: the disk refused; nothing was changed.
+            TracesError: it is forgotten, but may still be found in a file.
+        """
+        whole = [*self._opening(), *prepared] if prepared else []
+        leaving = self.unknowns.discard({key for one in whole for key in self._leaving(one)})  # by the same commit
+        try:
+            changes = [change for one in whole for change in one.changes]
+            numbers = self._ledger.record(changes, self.unknowns, self.seq) if whole else []
+        except BaseException:
+            self.unknowns.keep(leaving)
+            raise
+        self.seq = max((span.stop - 1 for span in numbers if span), default=self.seq)
+        result, values = None, 0
+        for one in whole:
+            self._knowledge = self._knowledge if one.onto is None else one.onto
+            result = apply(self._knowledge, one.item, one.referred)
+            values += one.item.rows.size if isinstance(one.item, Taught) else 0
+        self._show()
+        self._ledger.grown(self._knowledge, self.seq, values)
+        if any(one.forgets for one in whole):
+            self._sweep()
+        return numbers[len(whole) - len(prepared) :], result
+
+    def _opening(self) -> list[Prepared]:
+        return [begin.opening()] if self._ledger.opening(self._knowledge.own) else []
+
+    def _next(self, first: Sequence[Prepared]) -> int:
+        """The number of the event that will follow these, if they are recorded now."""
+        return self.seq + len(self._opening()) + len(first) + 1
+
+    def _leaving(self, prepared: Prepared) -> set[bytes]:
+        """The keys of the unknowns that leave the inbox with a change."""
+        keys = [unknown.key for unknown in self.unknowns] if prepared.gone else []
+        held = {key for label in prepared.gone for key, count in
+                zip(keys, self._knowledge.held(keys, [label] * len(keys)), strict=True) if count}
+        return {*prepared.keys, *held}
+
+    def _show(self) -> None:
+        """Let those who ask see what is known now."""
+        if self._published:
+            self._view = self._knowledge.total.view()
+
+    def _sweep(self) -> None:
+        """What was forgotten is off the record; now it leaves all that was made of it."""
+        try:
+            self._ledger.sweep(self._knowledge, self.seq)
+        except OSError as error:  # the next change begins by finishing this
+            raise TracesError(
+                f"It is forgotten, but traces remain in {self._ledger.path}: {error.strerror or error}. They "
+                "go with the next change, or when it is opened again, once that allows it."
+            ) from error
+
+    def _finish_sweeping(self) -> None:
+        """Finish what a crash, the disk or another program's reader kept from being finished; what remains is told."""
+        ledger, known = self._ledger, self._knowledge
+        try:
+            told = names_told(ledger, known)
+            if told is not None:
+                change, names = told
+                ledger.record([change], self.unknowns, self.seq)
+                known.end(names.ends, names.hidden)  # nothing that is known changes, but what tombstones tell of it
+            ledger.finish_sweeping(known, self.seq, renamed=told is not None)
+        except OSError as error:
+            logging.getLogger("engram").warning("Traces of what was forgotten remain: %s", error)
+
+    def _record_inbox(self) -> None:
+        if any(self.unknowns.unsaved()):
+            self._ledger.record([], self.unknowns, self.seq)
+
+    def _reload(self) -> None:
+        """Know what is on record."""
+        ledger = self._ledger
+        last = ledger.log.last
+        self._knowledge = ledger.recover(last)
+        ledger.begin(self._knowledge)
+        self.unknowns = ledger.inbox(self.unknowns)
+        self.seq = self.settled = last
+        self._show()
+
+    def _reopen(self) -> None:
+        """Read the folder anew, as another program left it, or a disk that failed; it is not held any more."""
+        self._ledger = self._ledger.reopened()
+        self._reload()
+
+    # What single changes need of it
+
+    def _learn_together(self, lessons: Sequence[Lesson]) -> list[Learned | BaseException]:
+        """Learn all lessons that can be, in one commit; for each what became of it, or why not."""
+        keys = [lesson.answer.key for lesson in lessons if lesson.answer]
+        alone = not self.exact  # what one teaches decides what the next may skip
+        if len(lessons) > 1 and (alone or len(set(keys)) < len(keys)):
+            return [outcome for lesson in lessons for outcome in self._learn_together([lesson])]
+        with self._change():
+            accepted, outcomes = teach.judged(self._knowledge, self._ledger, lessons)
+            learned = iter(self._learn_accepted(accepted) if accepted else ())
+            return [next(learned) if outcome is None else outcome for outcome in outcomes]
+
+    def _learn_accepted(self, lessons: Sequence[Lesson]) -> list[Learned]:
+        prepared = teach.prepare(self._knowledge, self._ledger, lessons, self.seq)
+        numbers, _ = self._carry_out(*prepared)
+        learned = [
+            Learned(tuple(ids), self.seq, len(lesson.rows) - len(ids))
+            for lesson, ids in zip(lessons, numbers[-len(lessons) :], strict=True)
+        ]
+        self._tidy(prepared[-1].item)
+        return learned
+
+    def _learn_now(self, lesson: Lesson) -> Learned:
+        """Learn one lesson of a brain that is held. Raises what `learn` does."""
+        (learned,) = self._learn_together([lesson])
+        if isinstance(learned, BaseException):
+            raise learned
+        return learned
+
+    def _learn_not(self, lesson: Lesson) -> Learned:
+        with self._change():
+            earlier = teach.answered(self._ledger, lesson.answer)
+            if earlier is not None:
+                return earlier
+            (ids,), _ = self._carry_out(counterexample.prepare(self._knowledge, lesson, self.seq))
+            return Learned(tuple(ids), self.seq, 0)
+
+    def _import(self, portion: Sequence[Any], bundle: Bundle, header: Header, seen: Receipts) -> tuple[int, int]:
+        """Learn what is new of a portion of a file; how many that were, and how many were forgotten here."""
+        examples, against = ([one for one in portion if one.against == kind] for kind in (False, True))
+        learned = left_out = 0
+        with self._change():
+            decided = Decided(self._ledger, self._knowledge.tombstones)
+            if examples:
+                chosen, left_out = new_examples(self._knowledge, decided, examples, seen)
+                if chosen:
+                    learned = len(chosen) - self._learn_now(lesson_of(bundle, chosen, header.columns)).skipped
+            if against:
+                chosen, gone = new_counterexamples(self._knowledge, decided, against)
+                if chosen:
+                    self._learn_not(lesson_of(bundle, chosen))
+                learned, left_out = learned + len(chosen), left_out + gone
+        return learned, left_out
+
+    def _tidy(self, learned: Any) -> None:
+        """So much was learned: do what has fallen due. What fails is left for later: nothing depends on it."""
+        if not self._ledger.learned(learned.labels):
+            return
+        try:
+            due = consolidate.due(self._knowledge, self._ledger.loose)
+            if due:
+                self._consolidate(due)
+            keep = self._ledger.beyond(self._knowledge, self.seq)
+            if keep:
+                self._carry_out(checkpoint.prepare(self._ledger, keep))
+        except (OSError, EngramError) as error:
+            logging.getLogger("engram").warning("The memory could not be tidied: %s", error)
+
+    def _consolidate(self, labels: list[Label] | None) -> Consolidation:
+        _, report = self._carry_out(consolidate.prepare(labels))
+        for label in list(self._ledger.loose) if labels is None else labels:
+            del self._ledger.loose[label]
+        done: Consolidation = report
+        return done
+
+    def _return_to(self, seq: int, *, undoing: bool) -> None:
+        """Record and take up the state after event `seq`."""
+        then = self._ledger.recover(seq)
+        self._carry_out(rollback.prepare(self._knowledge, then, seq, undoing=undoing))
+        with spared():
+            self._ledger.snapshot(self._knowledge, self.seq)
 
     def _remember(
         self, bundle: Bundle, features: Any, examples: Examples, sources: Sequence[str | None],
@@ -468,19 +1309,33 @@ class Brain(Exchanging):
         places = places[~quantisation_of(bundle).asked(as_vectors(features[places], bundle.width))[1]]
         if not len(places):  # what is out of range cannot be learned, so it need not be named
             return
-        if self._bundle is None:
+        if self.bundle is None:
             with self._change():
-                adopting = self._adopting(bundle)
-                with self._standing_on(bundle):
-                    self._record(*adopting)
+                self._carry_out(*begin.adopting(self._knowledge, self._ledger, bundle))
+                self._knowledge.standing_on(bundle)
         chosen = places.tolist()
         pictures = self._pictures(bundle, examples, chosen)
         keys = receipts_of(rows_of(bundle, features[places]))
         self.unknowns.add(features[places], [sources[i] for i in chosen], keys, pictures)
 
-    def _parts(self) -> Any:
+    def _gather(self, inputs: Any) -> tuple[Bundle, Examples]:
+        bundle = self.bundle or default_bundle(inputs)
+        return bundle, gather(inputs, takes(bundle), self.columns)
+
+    def _pictures(self, bundle: Bundle, examples: Examples, places: Iterable[int]) -> list[bytes | None]:
+        """A small picture of each input at these places, where there is a folder to keep it in."""
+        if takes(bundle) != "pictures":
+            return [None for _ in places]
+        return [self._ledger.picture(thumbnail, examples.items[place]) for place in places]
+
+    def _past(self) -> History:
+        """Raises InputError where the brain lives in memory only, EngramError where it was closed."""
+        self._ledger.check_keeps("history")
+        return History(self._ledger)
+
+    def _parts(self) -> Parts:
         with self._lock:
-            return self._taught.parts()
+            return melding.parts_of(self._knowledge)
 
     def _classes(self) -> Classes:
         with self._lock:
@@ -535,3 +1390,7 @@ def _check_meldable(brains: list[Any]) -> None:
                 f"These brains stand on different backbones ({mine.name!r} {mine.fingerprint[:12]}, {theirs.name!r} "
                 f"{theirs.fingerprint[:12]}): what their features mean differs. Teach one anew on the other's."
             )
+
+
+def _print(bundle: Bundle | None) -> str | None:
+    return None if bundle is None else bundle.fingerprint

@@ -1,4 +1,5 @@
-"""Proof: a folder that shows, without Engram, that a meld is exactly a union and that an example is exactly gone.
+"""Proof: a folder that shows, without Engram, that a meld is exactly a union, that an example is exactly gone, or that
+what is known is what the log tells, no more and no less.
 
 It holds exact integers and their digests. A certificate says something about brains whose digests one knows from
 elsewhere (`engram info`): nobody can make other sums with those digests. What is proven, and what is not, is in the
@@ -11,9 +12,9 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +22,20 @@ import numpy.typing as npt
 from engram.brain.brain import Brain
 from engram.brain.receipts import receipts_of
 from engram.brain.slots import Slot
+from engram.brain.timeline import Names
 from engram.files import make_folder, write_atomically, writing
 from engram.heads.exact_sums import ExactSums
 from engram.inputs.vectors import as_labels
-from engram.learner import InputError, Label, MeldError
+from engram.learner import DamagedError, InputError, Label, MeldError
+from engram.store.event import TAUGHT, Taught
 
 FORMAT = "engram-certificate"
 VERSION = 1
+EXAMPLES, LABELS = "examples.npy", "labels.npy"
 SCRIPT = "verify_certificate.py"
 """The stand-alone verification; its text is kept as .txt here, so that nothing imports it."""
+
+Progress = Callable[[int, int], None]
 
 
 def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -48,9 +54,9 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
         InputError: the folder holds something else.
     """
     slots = {slot.device: slot for slot in brain.slots()}
-    sums = [sum_of(slots, "the melded brain is exactly the sum of all contributions", brain.sums_digest())]
+    sums = [_sum_of(slots, "the melded brain is exactly the sum of all contributions", brain.sums_digest())]
     for device, slot in slots.items():
-        sums.append(sum_of([device], f"device {device} contributed what it says", slot.head.sums_digest()))
+        sums.append(_sum_of([device], f"device {device} contributed what it says", slot.head.sums_digest()))
     for name, part in parts.items():
         for slot in part.slots():
             if slot.device not in slots or slots[slot.device].head.digest() != slot.head.digest():
@@ -59,7 +65,7 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
                     "again, then prove."
                 )
         devices = [slot.device for slot in part.slots()]
-        sums.append(sum_of(devices, f"{name} is exactly the sum of its devices' contributions", part.sums_digest()))
+        sums.append(_sum_of(devices, f"{name} is exactly the sum of its devices' contributions", part.sums_digest()))
     taught = {device for device, slot in slots.items() if slot.head.sums.counts.any()}
     left = taught - {slot.device for part in parts.values() for slot in part.slots()}
     if left:
@@ -70,7 +76,7 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
     states = {device: (slot.head.labels, slot.head.sums) for device, slot in slots.items()}
     epochs = {device: slot.epoch for device, slot in slots.items()}
     about = {"claim": "meld", "epochs": epochs, "sums": sums, "forgotten": None}
-    return write(make_room(folder), brain, about, states)
+    return _write(_make_room(folder), brain, about, states)
 
 
 def prove_forgotten(
@@ -116,7 +122,7 @@ def prove_forgotten(
         "receipts": [[name, *listed] for name, listed in receipts.items()],
     }
     total = brain.exact_sums()
-    sums = [sum_of(["now"], "the state is that of this brain", brain.sums_digest())]
+    sums = [_sum_of(["now"], "the state is that of this brain", brain.sums_digest())]
     if keep is not None:
         if forgotten["before"] is None or None in names:
             raise InputError(
@@ -125,10 +131,51 @@ def prove_forgotten(
             )
         _keep(Path(keep), Path(folder), rows)
     about = {"claim": "forgotten", "epochs": {}, "sums": sums, "forgotten": forgotten}
-    return write(make_room(folder), brain, about, {"now": (brain.labels, total)})
+    return _write(_make_room(folder), brain, about, {"now": (brain.labels, total)})
 
 
-def sum_of(states: Sequence[str] | Mapping[str, Any], sentence: str, digest: str) -> dict[str, Any]:
+def prove_log(brain: Brain, folder: str | os.PathLike[str], progress: Progress | None = None) -> dict[str, Any]:
+    """Certify that what a brain knows is exactly the sum of what its log holds.
+
+    The certificate holds the examples that remain, as the integers that were added, and sums for what the log holds no
+    examples of: what other devices taught, and what was let go to stay within the budget. Anybody can add them up.
+
+    Args:
+        brain: one that lasts in a folder.
+        folder: where the certificate goes; it must not exist, or hold a certificate.
+        progress: called with how many examples are written, and how many there are.
+
+    Returns:
+        The certificate, as JSON values.
+
+    Raises:
+        InputError: the brain lives in memory only, or was taught nothing, or the folder holds something else.
+        DamagedError: the log does not give what the brain knows.
+    """
+    ledger, bundle = brain._ledger, brain.bundle
+    ledger.check_keeps("history")
+    if bundle is None:
+        raise InputError("There is nothing to prove: the brain was taught nothing yet.")
+    if ledger.recover(brain.seq, snapshots=False).total.digest() != brain.digest():
+        raise DamagedError(f"{ledger.path}: the log gives another state than what was opened: engram verify.")
+    target = _make_room(folder)
+    log, sums = _log(brain, target, bundle.width, progress)
+    rest = brain.exact_sums()
+    rest.merge(sums, np.arange(len(sums.counts)), -1)
+    if rest.counts.any() or rest.gram().any():
+        states = {"rest": (brain.labels, rest)}
+        sentence = "the examples of the log, and the sums of what was melded or let go, are exactly the state"
+    else:
+        states = {}
+        sentence = "the examples of the log are exactly the state"
+    about = {
+        "claim": "log", "epochs": {}, "sums": [_sum_of(["log", *states], sentence, brain.sums_digest())],
+        "forgotten": None, "log": log, "seq": brain.seq,
+    }
+    return _write(target, brain, about, states)
+
+
+def _sum_of(states: Sequence[str] | Mapping[str, Any], sentence: str, digest: str) -> dict[str, Any]:
     """The claim that states add up to a digest."""
     return {"of": list(states), "sentence": sentence, "digest": digest}
 
@@ -152,7 +199,7 @@ def _before(brain: Brain, gone: Sequence[str]) -> str | None:
     return None
 
 
-def make_room(folder: str | os.PathLike[str]) -> Path:
+def _make_room(folder: str | os.PathLike[str]) -> Path:
     """The folder of a certificate, made where it is not there.
 
     Raises:
@@ -165,7 +212,7 @@ def make_room(folder: str | os.PathLike[str]) -> Path:
     return target
 
 
-def write(
+def _write(
     folder: Path, brain: Brain, about: dict[str, Any], states: Mapping[str, tuple[Sequence[Label], ExactSums]]
 ) -> dict[str, Any]:
     """Write a certificate that claims `about`, with the sums it speaks of."""
@@ -203,3 +250,41 @@ def _keep(target: Path, folder: Path, rows: npt.NDArray[Any]) -> None:
         raise InputError("The forgotten examples go to a .npy file outside the certificate's folder.")
     with writing(target) as out:
         np.save(out, rows.astype("<i2"), allow_pickle=False)
+
+
+def _log(brain: Brain, folder: Path, width: int, progress: Progress | None) -> tuple[dict[str, Any], ExactSums]:
+    """Write the examples and the places of their labels; what was written, and what they add up to."""
+    log, timeline = brain._ledger.log, brain._ledger.timeline()
+    names, spans = Names(timeline, brain.seq), timeline.in_force(brain.seq)
+    count = sum(seq in spans for seq, _ in log.find(upto=brain.seq))
+    place_of: dict[Label, int] = {label: place for place, label in enumerate(brain.labels)}
+    sums, done = ExactSums(width), 0
+    with writing(folder / EXAMPLES) as examples, writing(folder / LABELS) as labels:
+        _begin(examples, "<i2", count, width)
+        _begin(labels, "<i4", count)
+        for run in _runs(item for span in spans for item in log.runs(span.start - 1, span.stop - 1)):
+            named = zip(run.seqs, run.labels, strict=True)
+            places = np.array([place_of[names.now(seq, label)] for seq, label in named], "<i4")
+            examples.write(run.rows.astype("<i2").tobytes())
+            labels.write(places.tobytes())
+            sums.add(run.rows, places)
+            done += len(run.seqs)
+            if progress is not None:
+                progress(done, count)
+    files = {name: _digest(folder / name) for name in (EXAMPLES, LABELS)}
+    return {"files": files, "labels": list(place_of), "examples": count}, sums
+
+
+def _runs(items: Iterator[Any]) -> Iterator[Taught]:
+    return (item for item in items if isinstance(item, Taught) and item.kind == TAUGHT)
+
+
+def _begin(out: IO[bytes], kind: str, *shape: int) -> None:
+    """The head of a .npy file, whose rows follow as they are read, so that a long log needs no memory."""
+    np.lib.format.write_array_header_1_0(out, {"descr": kind, "fortran_order": False, "shape": shape})
+
+
+def _digest(file: Path) -> str:
+    """The SHA-256 of a file."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,4 +1,6 @@
-"""From what a person hands over to single examples with labels: arrays, pictures, files, a folder per class."""
+"""From what a person hands over to single examples with labels: arrays, pictures, files, a folder per class; and from
+their features to the integers that are learned.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from engram.brain.knowledge import Rows
 from engram.features.backbones.backbone import Backbone, Takes
 from engram.features.backbones.bundle import Bundle, step_for
 from engram.features.backbones.vectors import VectorBackbone
+from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
 from engram.inputs.images import each, scan
 from engram.inputs.tables import LABEL, Table, check_labels, named_table
 from engram.inputs.text import as_texts
@@ -27,6 +32,10 @@ PHOTOS = "photos"
 
 TABLES = frozenset({".csv", ".npy"})
 """Endings of files that hold raw vectors, one a row."""
+
+_ANOTHER_RANGE = (
+    "The range follows the first examples that a brain is taught; Brain(Bundle.of_vectors(D, largest=...)) sets it."
+)
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,55 @@ def default_bundle(inputs: Any) -> Bundle:
     if pixels or isinstance(first, Image.Image | bytes | bytearray):
         return _photos()
     return Bundle.for_vectors(_vectors(inputs).items)
+
+
+def rows_of(bundle: Bundle, features: npt.NDArray[Any]) -> Rows:
+    """(N, D) int16: what is added when these features are learned.
+
+    Raises:
+        InputError: not finite, zero, or too far from the bundle's mean.
+    """
+    return quantisation_of(bundle).small(as_vectors(features, bundle.width))
+
+
+def quantisation_of(bundle: Bundle) -> Quantisation:
+    """How features of a bundle become integers."""
+    return Quantisation(bundle.step, bundle.normalise, bundle.mean)
+
+
+def rows_to_learn(bundle: Bundle, features: npt.NDArray[Any], examples: Examples) -> Rows:
+    """`rows_of` for what is to be learned: refused by row and column, in the units that were given.
+
+    Raises:
+        InputError: a row that is out of range, or of which nothing would be kept.
+    """
+    quantise, vectors = quantisation_of(bundle), as_vectors(features, bundle.width)
+    try:
+        rows = quantise.small(vectors)
+        quantise.check_kept(vectors, rows)
+    except BeyondRange as error:
+        if not isinstance(bundle.backbone, VectorBackbone):
+            raise
+        raise InputError(_out_of_range(error, bundle, bundle.backbone, examples)) from error
+    except TooSmall as error:
+        value = np.abs(np.asarray(examples.items[error.row], np.float64)).max()
+        raise InputError(f"{_where(error.row, examples)}: the largest reading, {value:.4g}, is too small for the range "
+                         f"of this brain, which would keep nothing but zeros of it. {_ANOTHER_RANGE}") from error
+    return rows
+
+
+def _out_of_range(error: BeyondRange, bundle: Bundle, backbone: VectorBackbone, examples: Examples) -> str:
+    reach = np.full((1, bundle.width), LIMIT * bundle.step)
+    low, high = (float(backbone.readings(bundle.mean + sign * reach)[0, error.column]) for sign in (-1, 1))
+    value = float(np.asarray(examples.items[error.row], np.float64)[error.column])
+    name = f" ({examples.columns[error.column]})" if examples.columns else ""
+    return (f"{_where(error.row, examples)}, column {error.column}{name}: {value:.6g} is outside {low:.4g} to "
+            f"{high:.4g}, the range of this brain. Correct the reading or leave the row out. {_ANOTHER_RANGE}")
+
+
+def _where(row: int, examples: Examples) -> str:
+    source = examples.sources[row]
+    return f"Vector {row}" + (f" ({source})" if source else "")
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engram.brain.timeline import HOUSEKEEPING, LESSONS, RARE, TAUGHT, TAUGHT_NOT
+from engram.brain.changes import HOUSEKEEPING, LESSONS, RARE, TAUGHT, TAUGHT_NOT
 from engram.heads.quantisation import LIMIT
 from engram.learner import InputError, Label
 from engram.printable import from_file_name

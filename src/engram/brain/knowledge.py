@@ -1,254 +1,261 @@
-"""What a brain is made of and can say of itself: its backbone, what it was taught, its inbox; saved and opened."""
+"""What a brain knows, in memory: who contributed what, their total, and what all of them must obey.
+
+Nothing here reads or writes a disk, holds a lock or remembers the past. `engram.brain.changes` changes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from threading import RLock
-from typing import Any, NoReturn, Self
-from uuid import uuid4
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.brain.both_errors import accepted, in_words
-from engram.brain.contributions import Contributions, describe
-from engram.brain.edicts import Edict
-from engram.brain.examples import takes
-from engram.brain.memory_map import MapPoint, memory_map
-from engram.brain.slots import Slot
-from engram.brain.unknowns import Unknowns
+from engram.brain.receipts import Receipts, receipts_of
+from engram.brain.slots import Contents, Lineage, Slot
+from engram.brain.tombstones import Tombstone, effect, obey
 from engram.features.backbones.bundle import Bundle
-from engram.heads.exact_sums import ExactSums
 from engram.heads.fast import FastHead
-from engram.heads.fast.left_out import LeftOut
-from engram.heads.fast.novelty import ALPHAS, ErrorRates
-from engram.learner import InputError, Label, State
+from engram.learner import InputError, Label, NotTaughtError
+
+Rows = npt.NDArray[np.int16]
+"""(N, D) quantised features: what is added, and what the log keeps."""
+
+NO_ROWS: Rows = np.zeros((0, 0), np.int16)
+
+
+class Against(NamedTuple):
+    """Counterexamples: (N, D) rows, and the N labels that they are not of."""
+
+    rows: Rows = NO_ROWS
+    labels: tuple[Label, ...] = ()
+
+
+NOTHING = Against()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What goes with a tombstone. The log does not keep it, so in a replay nothing is left to go.
+
+    Attributes:
+        rows, labels: the single examples that the total loses.
+        mine: the places of those that one's own slot loses.
+        against: the counterexamples that are lost; they are one's own.
+        others: the other devices' slots, which have obeyed already; None where they have not.
+        hidden: name -> the pseudonym that takes its place in what is kept.
+    """
+
+    rows: Rows = field(default_factory=lambda: NO_ROWS)
+    labels: tuple[Label, ...] = ()
+    mine: tuple[int, ...] = ()
+    against: Against = NOTHING
+    others: Mapping[str, Slot] | None = None
+    hidden: Mapping[Label, Label] = field(default_factory=dict)
 
 
 class Knowledge:
-    """A bundle, what was taught upon it by which device, and an inbox of unknowns.
+    """Slots whose sum is served. Not safe for threads by itself: the brain holds a lock.
 
     Args:
+        device: the id of the device that learns here.
         options: gate, alpha and memory budget of its heads.
-        unknowns: how many refused inputs the inbox keeps.
-        device: its id; None for a random one.
+        bundle: the backbone with its statistics; None while nothing has decided it.
 
     Attributes:
-        unknowns: the inbox.
-        seq: how many events there have been.
+        own: this device's slot.
+        others: device -> slot of every other device.
+        total: the head that answers; the own slot's head itself while there are no others.
+        tombstones: id -> forget or rename that everything here has obeyed.
+        alpha: share of known things that may be refused, where it was set since the brain was made; else None.
+        alphas: label -> a share of its own. One whose last example was corrected away keeps it, should it come back.
+        columns: the names of the columns that were taught, in their order; None where they came without names.
     """
 
-    boundaries = False
-
-    def __init__(self, options: Mapping[str, Any], unknowns: int, device: str | None) -> None:
-        if device is not None and not (isinstance(device, str) and device):
-            raise InputError(f"device is the id of this brain, a str that is not empty; not {device!r}.")
-        self._lock = RLock()
-        self._options = dict(options)
-        self._bundle: Bundle | None = None
-        self._columns: tuple[str, ...] | None = None
-        self._taught = Contributions(device or uuid4().hex, self._new_head)
-        self.unknowns = Unknowns(unknowns)
-        self.seq = 0
-
-    def __reduce__(self) -> NoReturn:
-        raise InputError("A brain is not pickled or copied as an object: brain.save(FOLDER) writes all of it, and "
-                         "Brain.open(FOLDER) is the copy; call fork() on it if both are to learn.")
-
-    def __repr__(self) -> str:
-        stands_on = "nothing yet" if self._bundle is None else repr(self._bundle.name)
-        return f"<{type(self).__name__} of {len(self.labels)} labels on {stands_on}>"
+    def __init__(self, device: str, options: Mapping[str, Any], bundle: Bundle | None = None) -> None:
+        self.options, self.bundle = dict(options), bundle
+        self.columns: tuple[str, ...] | None = None
+        self.own = Slot(device, Lineage(), (), Contents(self.new_head(), Receipts()))
+        self.others: dict[str, Slot] = {}
+        self.total = self.own.head
+        self.tombstones: dict[str, Tombstone] = {}
+        self.alpha: float | None = None
+        self.alphas: dict[Label, float] = {}
 
     @property
-    def exact(self) -> bool:
-        """Whether the laws of batching, order, melding and forgetting hold to the bit: always but for a gate."""
-        return self._options["gate"] is None
+    def apart(self) -> bool:
+        """Whether the total is another head than one's own."""
+        return self.own.head is not self.total
 
     @property
-    def labels(self) -> tuple[Label, ...]:
-        """The labels known, in the order of their first arrival."""
-        return self._taught.total.labels
+    def like(self) -> Label | None:
+        """Some label that is known: new ones share its type."""
+        return next(iter(self.total.named), None)
 
-    @property
-    def counterexamples(self) -> dict[Label, int]:
-        """How many counterexamples each label has that has any; see `Brain.learn_not`."""
-        return self._taught.total.counterexamples
+    def all(self) -> list[Slot]:
+        """One's own slot, then the others by device."""
+        return [self.own, *(self.others[device] for device in sorted(self.others))]
 
-    @property
-    def bundle(self) -> Bundle | None:
-        """The backbone with its statistics; None before anything decided it."""
-        return self._bundle
+    def heads(self) -> list[FastHead]:
+        """The heads in use: the total, and one's own if it is another."""
+        return [self.total, self.own.head] if self.apart else [self.total]
 
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        """The names of the columns that it was taught, in their order; None where they came without names."""
-        return self._columns
+    def held(self, receipts: Sequence[bytes], labels: Sequence[Label | None]) -> list[int]:
+        """How often each example is held, under its label or (None) any."""
+        slots = self.all()
+        return [sum(slot.receipts.count(*key) for slot in slots) for key in zip(receipts, labels, strict=True)]
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """Gate, alpha and memory budget, as they are now."""
-        return {**self._options, "alpha": self.alpha}
+    def check_known(self, label: Label) -> None:
+        """Raises NotTaughtError where the label was never taught."""
+        if label not in self.total.labels:
+            raise NotTaughtError(f"{label!r} was never taught. Known: {list(self.total.labels)[:20]}.")
 
-    @property
-    def alpha(self) -> float:
-        """The share of known things that may be refused, but for labels that have one of their own."""
-        return self._taught.total.alpha
-
-    @property
-    def alphas(self) -> dict[Label, float]:
-        """The labels that have an alpha of their own, and what it is."""
-        return {label: share for label, share in self._taught.alphas.items() if label in self.labels}
-
-    @property
-    def device(self) -> str:
-        """The id of this brain among those it is melded with."""
-        return self._taught.own.device
-
-    @property
-    def epoch(self) -> int:
-        """How often this brain itself has changed what it knows."""
-        return self._taught.own.epoch
-
-    @property
-    def edicts(self) -> tuple[Edict, ...]:
-        """Forgets and renames, which everything melded must obey."""
-        return tuple(self._taught.edicts.values())
-
-    def slots(self) -> list[Slot]:
-        """Every device's contribution, one's own among them; not to be changed."""
-        with self._lock:
-            return [slot for slot in self._taught.all() if slot.epoch]
-
-    def exact_sums(self) -> ExactSums:
-        """A copy of the sums, classes in the order of `labels`."""
-        with self._lock:
-            return self._taught.total.exact_sums()
-
-    def digest(self) -> str:
-        """SHA-256 of the exact sums, and of any counterexamples: equal exactly where the same is held under the same
-        labels.
-        """
-        return self._taught.total.digest()
-
-    def sums_digest(self) -> str:
-        """SHA-256 of the exact sums alone: `digest` where there are no counterexamples."""
-        return self._taught.total.sums_digest()
-
-    def rebuild(self) -> None:
-        """Derive the read-out anew from the sums."""
-        self._taught.total.rebuild()
-
-    def left_out(self) -> LeftOut:
-        """How the examples that calibrate the head are answered, each as if it had never been taught."""
-        with self._lock:
-            return self._taught.total.left_out()
-
-    def error_rates(self, alphas: Iterable[float] = ALPHAS) -> list[ErrorRates]:
-        """Both errors of "Nothing I know" that are to be expected, for each alpha; none where nothing was taught."""
-        with self._lock:
-            return self._taught.total.error_rates(alphas)
-
-    def memory_map(self, like: Sequence[MapPoint] = ()) -> list[MapPoint]:
-        """Classes, prototypes and the inbox, oldest first, in two dimensions; turned like the map shown before."""
-        with self._lock:
-            unknowns = [unknown.features for unknown in self.unknowns]
-            return memory_map(self._taught.total, np.stack(unknowns) if unknowns else None, like=like)
-
-    def info(self) -> dict[str, Any]:
-        """What there is to know, as JSON values; `errors` says in words what "Nothing I know" will get wrong."""
-        with self._lock:
-            bundle, total = self._bundle, self._taught.total
-            rates = self.error_rates([self.alpha])
-            return {
-                "labels": [{"label": label, "examples": n} for label, n in total.counts.items()],
-                "examples": total.sums.total,
-                "counterexamples": [{"label": label, "examples": n} for label, n in total.counterexamples.items()],
-                "digest": self.digest(),
-                "backbone": bundle and bundle.name,
-                "takes": bundle and takes(bundle),
-                "width": bundle and bundle.width,
-                "columns": self._columns and list(self._columns),
-                "zero_columns": self._zero_columns(),
-                "fingerprint": bundle and bundle.fingerprint,
-                "device": self.device,
-                "devices": describe(self._taught.all()),
-                "seq": self.seq,
-                "unknowns": len(self.unknowns),
-                "edicts": len(self._taught.edicts),
-                "memory_bytes": self.memory_bytes,
-                **self.options,
-                "alphas": [{"label": label, "alpha": share} for label, share in self.alphas.items()],
-                "refused": rates[0].refused if rates else None,
-                "accepted": accepted(rates[0]) if rates else None,
-                "errors": in_words(rates[0], self.alphas) if rates else None,
-            }
-
-    def _zero_columns(self) -> list[str | int]:
+    def zero_columns(self) -> list[str | int]:
         """Columns of vectors of which nothing is kept: names, or places from 0. They are 0 in all that was taught, or
         less than half a step.
         """
-        sums = self._taught.total.sums
-        if self._bundle is None or takes(self._bundle) != "vectors" or not sums.total:
+        if not self.total.sums.total:
             return []
-        places = np.flatnonzero(np.diagonal(sums.gram()) == 0).tolist()
-        return [self._columns[place] if self._columns else place for place in places]
+        places = np.flatnonzero(np.diagonal(self.total.sums.gram()) == 0).tolist()
+        return [self.columns[place] if self.columns else place for place in places]
 
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes held by what was learned."""
-        with self._lock:
-            receipts = self._taught.own.receipts.nbytes
-            return sum(head.memory_bytes for head in self._taught.heads()) + receipts + self.unknowns.nbytes
+    # On which backbone
 
-    @property
-    def memory_limit(self) -> int:
-        """Bytes beyond which the memory does not grow: the head's bound, and 16 to 28 for each example's receipt."""
-        from engram.brain.saving import overhead_bytes
-
-        with self._lock:
-            return sum(head.memory_limit for head in self._taught.heads()) + overhead_bytes(self)
-
-    # Saving
-
-    def state(self) -> State:
-        """The whole brain as arrays, its backbone's files among them."""
-        from engram.brain.saving import state
-
-        with self._lock:
-            return state(self)
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[Any]], **parts: Any) -> Self:
-        """The brain that `state` described. Raises DamagedError where entries are missing or do not fit."""
-        from engram.brain.saving import from_state
-
-        return from_state(cls, state, **parts)
-
-    def _new_head(self) -> FastHead:
-        bundle = self._bundle
+    def new_head(self) -> FastHead:
+        """An empty head on the bundle."""
+        bundle = self.bundle
         if bundle is None:
-            return FastHead(**self._options)
+            return FastHead(**self.options)
         return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
-                        freedom=bundle.freedom, measured=bundle.measured, **self._options)
+                        freedom=bundle.freedom, measured=bundle.measured, **self.options)
 
-    @contextmanager
-    def _standing_on(self, bundle: Bundle) -> Iterator[None]:
-        """Stand on this bundle from now on, if on none yet, unless what is done in here is refused."""
-        before = self._bundle, self._taught
-        self._adopt(bundle)
-        try:
-            yield
-        except BaseException:
-            if before[0] is None:
-                self._bundle, self._taught = before
-            raise
+    def adopt(self, bundle: Bundle) -> None:
+        """Stand on this bundle from now on, if on none yet: nothing was taught before.
 
-    def _adopt(self, bundle: Bundle) -> None:
-        """Stand on this bundle from now on, if on none yet."""
-        if self._bundle is None:
-            self._bundle = bundle
-            before, self._taught = self._taught, Contributions(self.device, self._new_head)
-            self._taught.succeed(before)
-        elif bundle is not self._bundle and bundle.fingerprint != self._bundle.fingerprint:
-            raise InputError(f"This brain stands on {self._bundle.name!r}, the inputs were made for {bundle.name!r}.")
+        Raises:
+            InputError: it stands on another one.
+        """
+        if self.bundle is None:
+            before, self.bundle = self.own, bundle
+            self.own = Slot(before.device, before.lineage, before.applied, Contents(self.new_head(), Receipts()))
+            self.own.live, self.total = before.live, self.own.head
+            self.tell_alphas(())
+        elif bundle is not self.bundle and bundle.fingerprint != self.bundle.fingerprint:
+            raise InputError(f"This brain stands on {self.bundle.name!r}, the inputs were made for {bundle.name!r}.")
+
+    def standing_on(self, bundle: Bundle) -> Knowledge:
+        """Itself, or what it will be once it has adopted the bundle. Raises InputError where it stands on another."""
+        made = self if self.bundle is not None else copy(self)
+        made.adopt(bundle)
+        return made
+
+    # The share of known things that may be refused
+
+    def tell_alphas(self, labels: Iterable[Label]) -> None:
+        """Let the head that answers know the shares, those of these labels among them."""
+        if self.alpha is not None:
+            self.total.set_alpha(self.alpha)
+        known = self.total.labels
+        for label in labels:
+            if label in known:
+                self.total.set_alpha(self.alphas[label], label)
+
+    def carry_alphas(self, tombstones: Iterable[Tombstone]) -> None:
+        """Let the shares of labels follow forgets and renames."""
+        renamed, lost = effect(self.alphas, tombstones)
+        gone = {label for label, _ in lost}
+        self.alphas = {renamed.get(name, name): share for name, share in self.alphas.items() if name not in gone}
+
+    # Forgets and renames
+
+    def obeyed(self, slots: Mapping[str, Slot], tombstone: Tombstone) -> dict[str, Slot]:
+        """These slots once they have obeyed it. Raises MeldError or DamagedError where they cannot."""
+        return {device: obey(slot, [tombstone])[0] for device, slot in slots.items()}
+
+    def obey(self, tombstone: Tombstone, loss: Loss) -> None:
+        """Lose, or call by another name, what a tombstone says.
+
+        In a log, other devices' contributions may be read as they became later, under the names that they have since:
+        then one's own obeys, and the total is added up anew.
+        """
+        later = any(tombstone.id in slot.applied for slot in self.others.values())
+        heads = [self.own.head] if later else self.heads()
+        self._lose(loss)
+        if tombstone.kind != "forget examples" and (label := tombstone.found_in(heads[0].named)) is not None:
+            self.lose_or_rename(heads, label, tombstone.new)
+        self.others = dict(self.obeyed(self.others, tombstone) if loss.others is None else loss.others)
+        if later:
+            self.add_up()
+        if tombstone.kind != "rename":
+            tombstone = replace(tombstone, after=self.total.digest())
+        self.tombstones[tombstone.id] = tombstone
+        self.carry_alphas([tombstone])
+        self.tell_alphas(self.alphas)
+        self.own.applied |= {tombstone.id}
+        self.own.changed()
+
+    def _lose(self, loss: Loss) -> None:
+        if loss.against.labels:
+            for head in self.heads():
+                head.forget_not_rows(loss.against.rows, list(loss.against.labels))
+        if not loss.labels:
+            return
+        mine = list(loss.mine)
+        names = [loss.labels[i] for i in mine]
+        self.total.forget_rows(loss.rows, list(loss.labels))
+        if mine and self.apart:
+            self.own.head.forget_rows(loss.rows[mine], names)
+        self.own.receipts.remove(receipts_of(loss.rows[mine]), names)
+
+    def lose_or_rename(self, heads: Iterable[FastHead], label: Label, new: Label | None) -> None:
+        """Let these heads, and one's own receipts, lose a label (None), or call it by another name."""
+        for head in heads:
+            if head.holds(label):
+                head.forget_label(label) if new is None else head.rename(label, new)
+        if new is None:
+            self.own.receipts.drop(label)
+        else:
+            self.own.receipts.rename(label, new)
+
+    def end(self, ids: Iterable[str], hidden: Mapping[Label, Label]) -> None:
+        """Let tombstones name no label that was forgotten since.
+
+        Args:
+            ids: renames that led to such a label: whoever has not obeyed them yet is to forget it.
+            hidden: name -> pseudonym.
+        """
+        if hidden:
+            self.tombstones = {key: one.hiding(hidden) for key, one in self.tombstones.items()}
+            self.alphas = {label: share for label, share in self.alphas.items() if label not in hidden}
+        self.tombstones |= {key: self.tombstones[key].ended() for key in ids if key in self.tombstones}
+
+    def hide(self, hidden: Mapping[Label, Label]) -> bool:
+        """Put pseudonyms in the place of names, those of what is held too; whether any was in there."""
+        before = dict(self.tombstones), self.alphas
+        self.end((), hidden)
+        named = [label for label in self.total.named if label in hidden]
+        for label in named:
+            self.lose_or_rename(self.heads(), label, hidden[label])
+        return bool(named) or before != (self.tombstones, self.alphas)
+
+    # The total
+
+    def melded(self, heads: Iterable[FastHead]) -> FastHead:
+        """A new head that holds what these hold."""
+        made = self.new_head()
+        for head in heads:
+            made.meld(head)
+        return made
+
+    def add_up(self) -> None:
+        """The total anew, where it is another than one's own."""
+        if self.apart:
+            gate, self.total = self.total.gate, self.melded([slot.head for slot in self.all()])
+            self.total.gate = gate
+
+
+def describe_slots(slots: Iterable[Slot]) -> list[dict[str, Any]]:
+    """Device and epoch of each slot that holds anything, as JSON values."""
+    return [{"device": slot.device, "epoch": slot.epoch} for slot in slots if slot.epoch]

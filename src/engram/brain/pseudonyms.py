@@ -90,28 +90,28 @@ def in_records(body: Mapping[str, Any], hidden: Mapping[Label, Label]) -> dict[s
     if "notes" in body:
         changed["notes"] = [_without(note, hidden) for note in body["notes"]]
     if "edict" in body:
-        changed["edict"] = in_edict(body["edict"], hidden)
+        changed["edict"] = in_tombstone(body["edict"], hidden)
     if "edicts" in body:
-        changed["edicts"] = [in_edict(edict, hidden) for edict in body["edicts"]]
+        changed["edicts"] = [in_tombstone(one, hidden) for one in body["edicts"]]
     return changed
 
 
 def names_in(body: Mapping[str, Any]) -> set[Label]:
     """The labels that a body names, but those in its notes."""
-    edicts = [*([body["edict"]] if "edict" in body else []), *body.get("edicts", ())]
-    named = {label for edict in edicts for label in (edict["label"], edict["new"])}
+    found = [*([body["edict"]] if "edict" in body else []), *body.get("edicts", ())]
+    named = {label for tombstone in found for label in (tombstone["label"], tombstone["new"])}
     named |= {label for pair in body.get("renamed", ()) for label in pair}
     for part in ("labels", "old"):
         named |= set(body.get(part) or ())
     return {label for label in (*named, body.get("label")) if label is not None}
 
 
-def in_edict(edict: Mapping[str, Any], hidden: Mapping[Label, Label]) -> dict[str, Any]:
+def in_tombstone(tombstone: Mapping[str, Any], hidden: Mapping[Label, Label]) -> dict[str, Any]:
     """A forget or rename as it stands in an event's body, without names; a forget never tells its label."""
-    label, new = edict["label"], edict["new"]
-    if edict["kind"] == "forget label" and label is not None:
-        label = hidden.get(label) or pseudonym(label, edict["id"])
-    return {**edict, "label": hidden.get(label, label), "new": hidden.get(new, new)}
+    label, new = tombstone["label"], tombstone["new"]
+    if tombstone["kind"] == "forget label" and label is not None:
+        label = hidden.get(label) or pseudonym(label, tombstone["id"])
+    return {**tombstone, "label": hidden.get(label, label), "new": hidden.get(new, new)}
 
 
 def _without(note: str, names: Iterable[Label]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engram.brain.brain import Brain
-from engram.brain.journal import LOG, Journal
-from engram.brain.timeline import ADOPTED, CREATED, RARE, Timeline
+from engram.brain.changes import ADOPTED, CREATED, RARE
+from engram.brain.folder_ledger import LOG, FolderLedger
+from engram.brain.timeline import Timeline
 from engram.features.backbones.bundle import Bundle
 from engram.learner import DamagedError, EngramError, InputError
 from engram.store.event_log import EventLog
@@ -33,18 +34,17 @@ def verify(path: str | os.PathLike[str], progress: Progress | None = None) -> li
     """
     try:
         with Brain.open(path, readonly=True) as brain:
-            journal = brain._journal
-            assert journal is not None
-            problems = [f"{name} is missing or altered." for name in journal.files if not journal.sound(name)]
-            problems += journal.log.verify(progress)
+            ledger = _ledger_of(brain)
+            problems = [f"{name} is missing or altered." for name in ledger.files if not ledger.sound(name)]
+            problems += ledger.log.verify(progress)
             if problems:
                 return problems
-            problems += _traces(brain, journal)
-            from_log = brain._recovery().at(brain.seq, snapshots=False)
-            for seq, name in journal.snapshots:
-                if seq >= journal.timeline().barrier()[0] and not journal.timeline().undone(seq):
-                    kept = brain._recovery().restored(journal.arrays(name))
-                    then = brain._recovery().at(seq, snapshots=False)
+            problems += _traces(brain, ledger)
+            from_log = ledger.recover(brain.seq, snapshots=False)
+            for seq, name in ledger.snapshots:
+                if seq >= ledger.timeline().barrier()[0] and not ledger.timeline().undone(seq):
+                    kept = ledger.restored(ledger.arrays(name), seq)
+                    then = ledger.recover(seq, snapshots=False)
                     if kept.total.digest() != then.total.digest():
                         problems.append(f"{name} holds another state than the log up to event {seq} gives.")
             if from_log.total.digest() != brain.digest():
@@ -56,10 +56,16 @@ def verify(path: str | os.PathLike[str], progress: Progress | None = None) -> li
         return [str(error)]
 
 
-def _traces(brain: Brain, journal: Journal) -> list[str]:
+def _ledger_of(brain: Brain) -> FolderLedger:
+    ledger = brain._ledger
+    assert isinstance(ledger, FolderLedger)
+    return ledger
+
+
+def _traces(brain: Brain, ledger: FolderLedger) -> list[str]:
     """Where something forgotten may still be found, in words."""
     found = brain.traces()
-    lock = WriterLock(journal.folder.path)
+    lock = WriterLock(ledger.path)
     try:
         if found:
             lock.acquire()
@@ -94,19 +100,19 @@ def repair(path: str | os.PathLike[str]) -> list[str]:
         _rewrite_manifest(folder)
         done.append("The manifest was written anew from the log.")
     with Brain.open(path) as brain:
-        journal = brain._journal
-        assert journal is not None
-        broken = [name for name in journal.files if not journal.sound(name)]
+        ledger = _ledger_of(brain)
+        broken = [name for name in ledger.files if not ledger.sound(name)]
         lost = [name for name in broken if not name.startswith("snapshot-")]
         if lost:
             raise DamagedError(f"{folder.path / lost[0]} is damaged, and nothing else tells what it held: restore it.")
-        problems = journal.log.verify()
+        problems = ledger.log.verify()
         if problems:
             raise DamagedError(f"{folder.path / LOG} is damaged: restore the folder from a copy. ({problems[0]})")
         if broken or done:
             with brain._change():
-                brain._taught = brain._recovery().at(brain.seq, snapshots=False)
-                brain._snapshot(alone=True)
+                ledger = _ledger_of(brain)
+                brain._knowledge = ledger.recover(brain.seq, snapshots=False)
+                ledger.snapshot(brain._knowledge, brain.seq, alone=True)
             done.append("The snapshot was made anew from the log.")
     return done
 

@@ -1,6 +1,6 @@
 """A brain as named arrays: everything in it, no pickle, its backbone included where it stands alone.
 
-    brain                 JSON: options, shares set since, event number, edicts, each device's lineage and edicts obeyed
+    brain                 JSON: options, shares set since, event number, tombstones, lineage of each device
     own.*, total.*        what this device learned, and what is served where that is more
     slot.<device>.*       what another device contributed; in a brain's folder a file of its own, read when needed
     unknowns.*, bundle.*  the inbox and the backbone, where they are not kept elsewhere
@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from engram.brain.contributions import Contributions
-from engram.brain.edicts import Edict
-from engram.brain.lineage import Lineage
+from engram.brain.inbox import Inbox
+from engram.brain.knowledge import Knowledge
 from engram.brain.receipts import Receipts
-from engram.brain.slots import Contents, Slot, Stored
-from engram.brain.unknowns import Unknowns
+from engram.brain.slots import Contents, Lineage, Slot, Stored
+from engram.brain.tombstones import Tombstone
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
 from engram.heads.fast.fast_memory import as_alpha
@@ -31,11 +30,6 @@ from engram.learner import DamagedError, EngramError, InputError, State
 from engram.packing import pack
 from engram.store.folder import Folder, entry_of, short_hash
 
-if TYPE_CHECKING:
-    from engram.brain.knowledge import Knowledge
-
-    AnyBrain = TypeVar("AnyBrain", bound=Knowledge)
-
 MISFITS = (KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError, OverflowError,
            RecursionError)
 """What reading arrays that do not fit raises."""
@@ -43,77 +37,72 @@ MISFITS = (KeyError, TypeError, ValueError, IndexError, AttributeError, Safetens
 _STATISTICS = ("mean", "covariance")  # of the bundle: kept once, not with every head
 
 
-def state(brain: Knowledge) -> State:
+def state(knowledge: Knowledge, inbox: Inbox, seq: int) -> State:
     """Everything in a brain; see the module's text."""
-    taught = brain._taught
-    whole = taught_state(taught, brain._options, brain.seq) | _prefixed("unknowns.", brain.unknowns.state())
-    whole["columns"] = json_array(brain.columns)
-    for device, slot in taught.others.items():
+    whole = knowledge_state(knowledge, seq) | _prefixed("unknowns.", inbox.state())
+    whole["columns"] = json_array(knowledge.columns)
+    for device, slot in knowledge.others.items():
         whole |= _prefixed(f"slot.{device}.", _contents_state(slot.contents))
-    files = brain._bundle.files() if brain._bundle else {}
+    files = knowledge.bundle.files() if knowledge.bundle else {}
     return whole | {f"bundle.{name}": np.frombuffer(content, np.uint8) for name, content in files.items()}
 
 
-def from_state(kind: type[AnyBrain], state: Mapping[str, npt.NDArray[Any]], **parts: Any) -> AnyBrain:
-    """Raises DamagedError where entries are missing or do not fit."""
+def from_state(state: Mapping[str, npt.NDArray[Any]], **parts: Any) -> tuple[Knowledge, Inbox, int]:
+    """What `state` was made of. Raises DamagedError where entries are missing or do not fit."""
     try:
         files = {name: np.asarray(a, np.uint8).tobytes() for name, a in _under("bundle.", state).items()}
         bundle = bundle_from(files, **parts) if files else None
         about = from_json_array(state["brain"])
-        made: Any = kind
-        brain: AnyBrain = made(bundle, **about["options"])
 
         def read(entry: Mapping[str, Any]) -> Contents:
             part = {name: np.array(array) for name, array in _under(f"slot.{entry['device']}.", state).items()}
             return _contents_from(part, bundle)
 
-        restore_taught(brain._taught, state, bundle, lambda entry: (read(entry), None))
-        brain.unknowns = Unknowns.from_state(_under("unknowns.", state))
-        brain.seq = int(about["seq"])
+        knowledge = Knowledge("any", about["options"], bundle)
+        restore(knowledge, state, lambda entry: (read(entry), None))
         names = from_json_array(state["columns"]) if "columns" in state else None
-        brain._columns = None if names is None else tuple(map(str, names))
-        return brain
+        knowledge.columns = None if names is None else tuple(map(str, names))
+        return knowledge, Inbox.from_state(_under("unknowns.", state)), int(about["seq"])
     except MISFITS as error:
         raise DamagedError(f"Not a saved brain: {type(error).__name__}: {error}") from error
 
 
-def taught_state(taught: Contributions, options: Mapping[str, Any], seq: int) -> State:
+def knowledge_state(knowledge: Knowledge, seq: int) -> State:
     """All that was taught, but the contents of other devices' slots; where these lie on disk it says where."""
-    own = taught.own
+    own = knowledge.own
     about = {
-        "options": dict(options), "seq": seq, "apart": taught.apart, "own": _entry(own),
-        "slots": [_entry(slot) for slot in taught.others.values()],
-        "edicts": [edict.as_json() for edict in taught.edicts.values()],
-        "alpha": taught.alpha, "alphas": list(map(list, taught.alphas.items())),
+        "options": knowledge.options, "seq": seq, "apart": knowledge.apart, "own": slot_entry(own),
+        "slots": [slot_entry(slot) for slot in knowledge.others.values()],
+        "edicts": [tombstone.as_json() for tombstone in knowledge.tombstones.values()],
+        "alpha": knowledge.alpha, "alphas": list(map(list, knowledge.alphas.items())),
     }
     whole = {"brain": json_array(about), **_prefixed("own.", _contents_state(own.contents))}
-    return whole | (_prefixed("total.", _head_state(taught.total)) if taught.apart else {})
+    return whole | (_prefixed("total.", _head_state(knowledge.total)) if knowledge.apart else {})
 
 
-def restore_taught(
-    taught: Contributions,
+def restore(
+    knowledge: Knowledge,
     arrays: Mapping[str, npt.NDArray[Any]],
-    bundle: Bundle | None,
     slot: Callable[[Mapping[str, Any]], tuple[Contents | Callable[[], Contents], Stored | None]],
 ) -> None:
-    """Fill new contributions with what `taught_state` described; `slot` finds another device's contents by its entry.
+    """Fill new knowledge with what `knowledge_state` described; `slot` finds another device's contents by its entry.
 
     Raises one of `MISFITS` where the arrays do not fit.
     """
-    about = from_json_array(arrays["brain"])
-    taught.own = _slot(about["own"], _contents_from(_under("own.", arrays), bundle))
-    taught.others = {entry["device"]: _slot(entry, *slot(entry)) for entry in about["slots"]}
-    taught.total = _head_from(_under("total.", arrays), bundle) if about["apart"] else taught.own.head
-    taught.edicts = {values["id"]: Edict.from_json(values) for values in about["edicts"]}
+    about, bundle = from_json_array(arrays["brain"]), knowledge.bundle
+    knowledge.own = _slot(about["own"], _contents_from(_under("own.", arrays), bundle))
+    knowledge.others = {entry["device"]: _slot(entry, *slot(entry)) for entry in about["slots"]}
+    knowledge.total = _head_from(_under("total.", arrays), bundle) if about["apart"] else knowledge.own.head
+    knowledge.tombstones = {values["id"]: Tombstone.from_json(values) for values in about["edicts"]}
     alpha = about.get("alpha")  # neither is in what was written before it could be set
-    taught.alpha = None if alpha is None else as_alpha(alpha)
-    taught.alphas = {label: as_alpha(share) for label, share in about.get("alphas", ())}
+    knowledge.alpha = None if alpha is None else as_alpha(alpha)
+    knowledge.alphas = {label: as_alpha(share) for label, share in about.get("alphas", ())}
 
 
 def slot_from(
     entry: Mapping[str, Any], folder: Folder, bundle: Bundle | None
 ) -> tuple[Callable[[], Contents], Stored]:
-    """For `restore_taught`: a slot that lies in a file of its own."""
+    """For `restore`: a slot that lies in a file of its own."""
     name, found = str(entry["file"]), {"sha256": str(entry["sha256"]), "bytes": int(entry["bytes"])}
     return partial(_read_slot, folder, name, found, bundle), Stored(folder.path, name, found)
 
@@ -121,11 +110,6 @@ def slot_from(
 def slot_at(entry: Mapping[str, Any], folder: Folder, bundle: Bundle | None) -> Slot:
     """The slot that an event describes."""
     return _slot(entry, *slot_from(entry, folder, bundle))
-
-
-def slot_entry(slot: Slot) -> dict[str, Any]:
-    """The slot as an event describes it: whose, how far, and in which file."""
-    return _entry(slot)
 
 
 def slot_files(slots: Iterable[Slot], folder: Folder) -> dict[str, bytes]:
@@ -141,11 +125,11 @@ def slot_files(slots: Iterable[Slot], folder: Folder) -> dict[str, bytes]:
     return files
 
 
-def overhead_bytes(brain: Knowledge) -> int:
+def overhead_bytes(knowledge: Knowledge, inbox: Inbox, seq: int) -> int:
     """Bytes of a brain's state beside its heads'."""
     heads = ("own.", "total.")
     return sum(
-        array.nbytes for name, array in state(brain).items()
+        array.nbytes for name, array in state(knowledge, inbox, seq).items()
         if not name.startswith(heads) or name.startswith("own.receipts.")
     )
 
@@ -164,7 +148,8 @@ def _slot(
     return Slot(str(entry["device"]), Lineage.from_json(entry["lineage"]), entry["applied"], contents, stored)
 
 
-def _entry(slot: Slot) -> dict[str, Any]:
+def slot_entry(slot: Slot) -> dict[str, Any]:
+    """The slot as an event describes it: whose, how far, and in which file."""
     about = {"device": slot.device, "lineage": slot.lineage.as_json(), "applied": sorted(slot.applied)}
     return about if slot.stored is None else {**about, "file": slot.stored.name, **slot.stored.entry}
 

@@ -1,5 +1,6 @@
-"""Which events count: a rollback takes what came after its target out of force, and is itself an event that can be
-rolled back.
+"""Which events count, and what examples are called by them.
+
+A rollback takes what came after its target out of force, and is itself an event that can be rolled back.
 """
 
 from __future__ import annotations
@@ -8,34 +9,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from engram.learner import InputError
+from engram.brain.changes import CHECKPOINT, COLUMNS, FORGOT, KINDS, MELDED, RELABELLED, RENAMED, ROLLED_BACK
+from engram.learner import InputError, Label
 from engram.store.event import Event
-
-TAUGHT, TAUGHT_NOT = "taught", "taught not"
-CREATED, ADOPTED, OPENED, COLUMNS = "created", "adopted", "opened", "columns"
-FORGOT, RENAMED, RELABELLED = "forgot", "renamed", "relabelled"
-ALPHA = "alpha set"
-MELDED, FORKED, CONSOLIDATED = "melded", "forked", "consolidated"
-ROLLED_BACK, CHECKPOINT = "rolled back", "checkpoint"
-
-RARE = (
-    CREATED, ADOPTED, OPENED, COLUMNS, TAUGHT_NOT, FORGOT, RENAMED, RELABELLED, ALPHA, MELDED,
-    FORKED, CONSOLIDATED, ROLLED_BACK, CHECKPOINT,
-)
-"""All kinds of events but the taught examples: what the log has an index of."""
-
-LESSONS = (TAUGHT, TAUGHT_NOT)
-"""Kinds that hold what was taught: an example, or a counterexample."""
-
-HOUSEKEEPING = (CREATED, ADOPTED, OPENED, COLUMNS, CHECKPOINT)
-"""Kinds that change nothing a user sees."""
-
-_BARRIERS = {
-    CREATED: "the brain was made",
-    ADOPTED: "its backbone was chosen",
-    FORGOT: "something was forgotten for good",
-    FORKED: "the brain went on as another device",
-}
 
 
 class Spans:
@@ -134,9 +110,7 @@ class Timeline:
         """The earliest moment that can be returned to, and what happened there."""
         reached = (0, "")
         for event in self.rare:
-            reason = _BARRIERS.get(event.kind)
-            if reason is None and _body(event).get("erased"):
-                reason = _BARRIERS[FORGOT]
+            reason = KINDS[FORGOT].barrier if _body(event).get("erased") else KINDS[event.kind].barrier
             if reason:
                 reached = max(reached, (event.seq, reason))
         return max(reached, (self.covered, "examples were let go to stay within the budget"))
@@ -151,6 +125,54 @@ class Timeline:
 
     def _of(self, kind: str) -> list[Event]:
         return [event for event in self.rare if event.kind == kind]
+
+
+class Names:
+    """The names that examples go by at a moment.
+
+    Args:
+        timeline: of the log.
+        upto: the moment; None for now.
+    """
+
+    def __init__(self, timeline: Timeline, upto: int | None = None) -> None:
+        spans = timeline.in_force(upto)
+        self._renames: list[tuple[int, Mapping[Label, Label]]] = []  # event, old name -> new; those of a meld at once
+        self._moves: dict[int, list[tuple[int, Label]]] = {}  # example -> event, and what it was corrected to
+        for event in timeline.rare:
+            body = _body(event)
+            if event.kind not in (RENAMED, MELDED, RELABELLED) or event.seq not in spans:
+                continue
+            if event.kind == RENAMED:
+                self._renames.append((event.seq, {body["edict"]["label"]: body["edict"]["new"]}))
+            elif event.kind == RELABELLED:
+                for example in body["ids"]:
+                    self._moves.setdefault(int(example), []).append((event.seq, body["label"]))
+            elif body.get("renamed"):
+                self._renames.append((event.seq, dict(body["renamed"])))
+        self._when = [seq for seq, _ in self._renames]
+
+    def now(self, seq: int, label: Label) -> Label:
+        """What the example taught by event `seq` under a label is called now."""
+        for when, moved in self._moves.get(seq, ()):
+            if when > seq:  # whatever it was called before
+                seq, label = when, moved
+        for _, names in self._renames[bisect_right(self._when, seq) :]:
+            label = names.get(label, label)
+        return label
+
+    def ever(self, label: Label) -> set[Label]:
+        """All labels under which what is now called so may have been taught."""
+        found = {label}
+        for _, names in reversed(self._renames):
+            found |= {old for old, new in names.items() if new in found}
+        return found
+
+    def moved_to(self, label: Label) -> set[int]:
+        """The examples that were corrected to a label which is now called so."""
+        return {
+            seq for seq, moves in self._moves.items() if any(self.now(when, moved) == label for when, moved in moves)
+        }
 
 
 def _body(event: Event) -> Mapping[str, Any]:

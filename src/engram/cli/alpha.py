@@ -45,7 +45,7 @@ def alpha(
     A larger share refuses more known inputs as "Nothing I know", and accepts fewer unknown ones. The change takes
     effect at once, without teaching anything again.
     """
-    from engram.brain.acting import acting
+    from engram.brain import acting
     from engram.brain.both_errors import as_json as as_document
     from engram.brain.both_errors import percent
 

@@ -13,7 +13,7 @@ from engram.cli.output import Json, emit, say, table
 if TYPE_CHECKING:
     from engram.brain import Findings, Reason
     from engram.brain.auditing import Duplicates
-    from engram.brain.reviewed import Example
+    from engram.brain.history import Example
 
 
 def audit(

@@ -13,7 +13,7 @@ from engram.cli.output import Json, emit, say, table
 
 if TYPE_CHECKING:
     from engram.brain import Brain
-    from engram.brain.reviewed import Entry
+    from engram.brain.history import Entry
 
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])(?:\s+ago)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

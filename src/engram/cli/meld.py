@@ -85,8 +85,7 @@ def prove(
     Anyone can verify it again without Engram: python FOLDER/verify_certificate.py FOLDER
     """
     from engram.brain import Brain
-    from engram.brain.certificate import prove_forgotten, prove_meld
-    from engram.brain.log_certificate import prove_log
+    from engram.brain.certificate import prove_forgotten, prove_log, prove_meld
     from engram.cli.brain import as_label
 
     named_enough = (meld and things) or (forgotten and (things or label is not None)) or (log and not things)

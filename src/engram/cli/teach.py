@@ -67,7 +67,7 @@ def teach(
     With --not LABEL the inputs are counterexamples: inputs like them are not answered with LABEL any more, but with
     "Nothing I know", unless they are also taught under another label.
     """
-    from engram.brain.acting import acting
+    from engram.brain import acting
 
     if against is not None:
         if any(one is not None for one in (label, backbone, gate, memory_budget, alpha)):
@@ -141,7 +141,7 @@ def _backbone(
 
 
 def _can_be_made(path: Path) -> bool:
-    from engram.brain.journal import unborn
+    from engram.brain.folder_ledger import unborn
 
     return not path.exists() or (path.is_dir() and unborn(path))
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from threading import Condition, Lock
 from typing import Any, Literal, TypeVar
 
-from engram.brain import Brain
-from engram.brain.acting import acting
+from engram.brain import Brain, acting
 from engram.brain.memory_map import MapPoint
 from engram.features.backbones.backbone import Takes
 from engram.learner import EngramError, Label

@@ -52,12 +52,13 @@ def apply(connection: apsw.Connection, change: Change, last: int) -> range:
         NotTaughtError: an event to be erased or rewritten is not there.
         EngramError: the request was answered already.
     """
-    now = time.time_ns() // 1000
-    seqs = range(last + 1, last + 1 + len(change.events))
-    rows = (row_of(draft, seq, now) for draft, seq in zip(change.events, seqs, strict=True))
+    now = time.time_ns() // 1000 if change.time is None else change.time
+    drafts = list(change.events)
+    seqs = range(last + 1, last + 1 + len(drafts))
+    rows = (row_of(draft, seq, now) for draft, seq in zip(drafts, seqs, strict=True))
     connection.executemany(f"INSERT INTO events VALUES ({_places(11)})", rows)
-    _add(connection, RARE, sum(draft.kind != TAUGHT for draft in change.events))
-    pictures = ((seq, d.thumbnail) for seq, d in zip(seqs, change.events, strict=True) if d.thumbnail is not None)
+    _add(connection, RARE, sum(draft.kind != TAUGHT for draft in drafts))
+    pictures = ((seq, d.thumbnail) for seq, d in zip(seqs, drafts, strict=True) if d.thumbnail is not None)
     _insert(connection, "thumbnails", pictures)
     for seq in change.erase:
         event = _present(connection, seq)

@@ -22,6 +22,9 @@ TAUGHT = "taught"
 TAUGHT_NOT = "taught not"
 """The kind of event that one counterexample is: content, label and the rest are as in an example."""
 
+LESSONS = (TAUGHT, TAUGHT_NOT)
+"""Kinds that hold what was taught: an example, or a counterexample."""
+
 CHECKSUM_BYTES = 16
 _TEXT_LIMIT = 2**20
 
@@ -42,7 +45,7 @@ class Draft:
         content: of an example, its (D,) quantised features as little-endian int16; else any bytes.
         body: whatever else belongs to it, as JSON.
         thumbnail: a small picture of it.
-        time: microseconds since 1970 UTC; None for the moment of the commit.
+        time: microseconds since 1970 UTC; None for that of the change.
     """
 
     kind: str
@@ -79,19 +82,21 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """Consecutive examples of the log; erased ones are left out.
+    """Consecutive examples of the log, or consecutive counterexamples; erased ones are left out.
 
     Attributes:
         seqs: their N numbers.
         labels: N labels.
         receipts: N receipts.
         rows: (N, D) int16, quantised features.
+        kind: TAUGHT, or TAUGHT_NOT where they are counterexamples.
     """
 
-    seqs: list[int]
-    labels: list[Label]
-    receipts: list[bytes]
+    seqs: Sequence[int]
+    labels: Sequence[Label]
+    receipts: Sequence[bytes]
     rows: npt.NDArray[np.int16]
+    kind: str = TAUGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,7 @@ class Change:
         inbox_add: unknowns to keep.
         inbox_remove: numbers of unknowns to let go.
         for_good: whether what leaves the log with this commit has to leave its files too; None: where it erases.
+        time: of its events, microseconds since 1970 UTC; None for the moment of the commit.
     """
 
     events: Sequence[Draft] = ()
@@ -155,6 +161,7 @@ class Change:
     inbox_add: Sequence[Unknown] = ()
     inbox_remove: Sequence[int] = ()
     for_good: bool | None = None
+    time: int | None = None
 
 
 def row_of(draft: Draft, seq: int, now: int) -> Row:

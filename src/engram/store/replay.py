@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.learner import DamagedError
-from engram.store.event import TAUGHT, Event, Row, Taught, check, event_of, label_of
+from engram.store.event import LESSONS, Event, Row, Taught, check, event_of, label_of
 
 
 def runs(portions: Iterable[list[Row]], size: int) -> Iterator[Taught | Event]:
-    """Consecutive examples as arrays of up to `size`, other events as they are; erased examples are left out.
+    """Consecutive examples, or counterexamples, as arrays of up to `size`, other events as they are.
+
+    Those that were erased are left out.
 
     Raises:
         DamagedError: a row is not what was written.
@@ -21,12 +23,12 @@ def runs(portions: Iterable[list[Row]], size: int) -> Iterator[Taught | Event]:
     for rows in portions:
         for row in rows:
             check(row)
-            if row[2] != TAUGHT:
+            if row[2] not in LESSONS:
                 yield from _taught(held, size)
                 held = []
                 yield event_of(row)
             elif not row[9]:
-                if held and len(row[7] or b"") != len(held[0][7] or b""):
+                if held and (row[2], len(row[7] or b"")) != (held[0][2], len(held[0][7] or b"")):
                     yield from _taught(held, size)
                     held = []
                 held.append(row)
@@ -40,8 +42,9 @@ def _taught(rows: list[Row], size: int) -> Iterator[Taught]:
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         yield Taught(
-            [row[0] for row in part], [label_of(row[4]) for row in part], [row[6] or b"" for row in part], _matrix(part)
-        )
+            [row[0] for row in part], [label_of(row[4]) for row in part], [row[6] or b"" for row in part],
+            _matrix(part), part[0][2],
+        )  # fmt: skip
 
 
 def _matrix(rows: list[Row]) -> npt.NDArray[np.int16]:

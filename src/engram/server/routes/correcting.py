@@ -9,8 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
-from engram.brain import Brain
-from engram.brain.melding import MeldReport
+from engram.brain import Brain, MeldReport
 from engram.learner import DamagedError, InputError, NotTaughtError
 from engram.server.bodies import flag, media_type, read_model
 from engram.server.both_errors import alpha_of

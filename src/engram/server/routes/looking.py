@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from engram.brain import Brain
-from engram.brain.reviewed import Example
+from engram.brain.history import Example
 from engram.learner import InputError
 from engram.server import schemas
 from engram.server.both_errors import alpha_of

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from engram.brain import Brain
-from engram.brain.lessons import Learned
+from engram.brain.changes.teach import Learned
 from engram.learner import Label
 from engram.server.bodies import Given, flag, label_like, read_inputs
 from engram.server.conditions import etag, wanted_seq

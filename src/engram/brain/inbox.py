@@ -38,13 +38,13 @@ class Group:
     likeness: float
 
 
-class Unknowns:
+class Inbox:
     """A bounded store of refused features; beyond `limit` the oldest go. Safe for threads.
 
-    >>> unknowns = Unknowns(limit=2)
+    >>> inbox = Inbox(limit=2)
     >>> for value in (1, 2, 3):
-    ...     unknowns.add(np.full((1, 4), value, np.float32), [None], [bytes([value])])
-    >>> len(unknowns), unknowns.numbers
+    ...     inbox.add(np.full((1, 4), value, np.float32), [None], [bytes([value])])
+    >>> len(inbox), inbox.numbers
     (2, [2, 3])
     """
 
@@ -148,8 +148,15 @@ class Unknowns:
         with self._lock:
             self._saved = (self._saved | {one.number for one in added}) - set(removed)
 
+    def copy(self) -> Inbox:
+        """Another of the same contents, of which nothing is saved yet."""
+        made = Inbox(self.limit)
+        with self._lock:
+            made._kept, made._next = list(self._kept), self._next
+        return made
+
     @classmethod
-    def restored(cls, kept: Iterable[Unknown], limit: int, unsaved: Sequence[Unknown] = ()) -> Unknowns:
+    def restored(cls, kept: Iterable[Unknown], limit: int, unsaved: Sequence[Unknown] = ()) -> Inbox:
         """Those that were saved, and after them those that are still to be."""
         made = cls(limit)
         made._kept = list(kept)
@@ -173,7 +180,7 @@ class Unknowns:
         return {"about": json_array(about), "features": features}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Unknowns:
+    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Inbox:
         """Raises KeyError, TypeError or ValueError where the parts do not fit."""
         about = from_json_array(state["about"])
         made = cls(int(about["limit"]))

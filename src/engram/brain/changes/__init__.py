@@ -1,0 +1,135 @@
+"""The kinds of change that a brain goes through, one a file, and the one table of them.
+
+A file of this folder has
+
+    prepare(knowledge, ...)            refuses the change, or returns it `Prepared`; nothing is changed yet
+    apply(knowledge, item, referred)   changes what is known: the same code runs live, in a replay and in a follower
+    describe(event)                    its line of history, in words
+    recall(knowledge, event, ledger)   for a replay: what the event speaks of but does not hold itself (only where the
+                                       table says that it refers to something)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from engram.learner import Label
+from engram.store.event import LESSONS, TAUGHT, TAUGHT_NOT, Change, Draft, Event, Taught
+
+if TYPE_CHECKING:
+    from engram.brain.folder_ledger import FolderLedger
+    from engram.brain.knowledge import Knowledge
+
+CREATED, ADOPTED, OPENED, COLUMNS = "created", "adopted", "opened", "columns"
+FORGOT, RENAMED, RELABELLED = "forgot", "renamed", "relabelled"
+ALPHA = "alpha set"
+MELDED, FORKED, CONSOLIDATED = "melded", "forked", "consolidated"
+ROLLED_BACK, CHECKPOINT = "rolled back", "checkpoint"
+
+
+class Kind(NamedTuple):
+    """A kind of event.
+
+    Attributes:
+        name: as the log has it.
+        file: of this folder, which knows how it is done.
+        shown: whether it changes anything that a user sees.
+        refers: whether the event speaks of something that it does not hold itself.
+        barrier: why nothing before it can be returned to; "" where it can.
+    """
+
+    name: str
+    file: str
+    shown: bool = True
+    refers: bool = False
+    barrier: str = ""
+
+
+KINDS = {kind.name: kind for kind in (
+    Kind(CREATED, "begin", shown=False, barrier="the brain was made"),
+    Kind(ADOPTED, "begin", shown=False, refers=True, barrier="its backbone was chosen"),
+    Kind(OPENED, "begin", shown=False),
+    Kind(COLUMNS, "begin", shown=False),
+    Kind(TAUGHT, "teach"),
+    Kind(TAUGHT_NOT, "counterexample"),
+    Kind(FORGOT, "forget", barrier="something was forgotten for good"),
+    Kind(RENAMED, "rename"),
+    Kind(RELABELLED, "relabel", refers=True),
+    Kind(ALPHA, "alpha"),
+    Kind(MELDED, "meld", refers=True),
+    Kind(FORKED, "fork", barrier="the brain went on as another device"),
+    Kind(CONSOLIDATED, "consolidate"),
+    Kind(ROLLED_BACK, "rollback"),
+    Kind(CHECKPOINT, "checkpoint", shown=False),
+)}  # fmt: skip
+
+RARE = tuple(name for name in KINDS if name != TAUGHT)
+"""All kinds of events but the taught examples: what the log has an index of."""
+
+HOUSEKEEPING = tuple(kind.name for kind in KINDS.values() if not kind.shown)
+"""Kinds that change nothing that a user sees."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A change that was found possible: only the disk can refuse it now.
+
+    Attributes:
+        item: what is applied once it is on record: an event, or many examples. Its number is not known yet.
+        changes: what is recorded, in one commit.
+        referred: what the item speaks of and the record does not hold: slots, say, or the rows that are forgotten.
+        onto: what it is applied to, where that is not what is known now.
+        keys: of the unknowns that leave the inbox by the same commit.
+        gone: labels whose unknowns leave the inbox.
+        forgets: whether what is forgotten has to leave the files.
+    """
+
+    item: Taught | Event
+    changes: Sequence[Change]
+    referred: Any = None
+    onto: Knowledge | None = None
+    keys: Collection[bytes] = ()
+    gone: Collection[Label] = field(default_factory=frozenset)
+    forgets: bool = False
+
+    @classmethod
+    def event(cls, kind: str, body: Mapping[str, Any] | None, **more: Any) -> Self:
+        """A change that one event says all of; `more` are other attributes of the prepared change."""
+        more.setdefault("changes", [Change(events=[Draft(kind=kind, body=body)])])
+        return cls(Event(seq=0, time=0, kind=kind, body=body), **more)
+
+
+def apply(knowledge: Knowledge, item: Taught | Event, referred: Any = None) -> Any:
+    """Change what is known by what was recorded; kinds of a later version are passed over.
+
+    Returns:
+        What the change has to say, if anything.
+    """
+    return _file(item.kind).apply(knowledge, item, referred) if item.kind in KINDS else None
+
+
+def replay(knowledge: Knowledge, item: Taught | Event, ledger: FolderLedger) -> None:
+    """Apply what was recorded earlier, or by another program."""
+    kind = KINDS.get(item.kind)
+    apply(knowledge, item, _file(item.kind).recall(knowledge, item, ledger) if kind and kind.refers else None)
+
+
+def describe(event: Event) -> str:
+    """What an event's line of history says in words."""
+    return str(_file(event.kind).describe(event)) if event.kind in KINDS else ""
+
+
+@cache
+def _file(kind: str) -> Any:
+    return import_module(f"{__name__}.{KINDS[kind].file}")
+
+
+__all__ = [
+    "ADOPTED", "ALPHA", "CHECKPOINT", "COLUMNS", "CONSOLIDATED", "CREATED", "FORGOT", "FORKED", "HOUSEKEEPING", "KINDS",
+    "LESSONS", "MELDED", "OPENED", "RARE", "RELABELLED", "RENAMED", "ROLLED_BACK", "TAUGHT", "TAUGHT_NOT", "Kind",
+    "Prepared", "apply", "describe", "replay",
+]  # fmt: skip

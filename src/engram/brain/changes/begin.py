@@ -1,0 +1,62 @@
+"""How a brain begins, and each program that goes on with it: made, its backbone chosen, its columns named, opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from engram.brain.changes import ADOPTED, COLUMNS, CREATED, OPENED, Prepared
+from engram.brain.knowledge import Knowledge
+from engram.brain.ledger import Ledger
+from engram.features.backbones.bundle import Bundle
+from engram.store.event import Change, Draft, Event
+
+if TYPE_CHECKING:
+    from engram.brain.folder_ledger import FolderLedger
+
+
+def created(knowledge: Knowledge, unknowns: int) -> Change:
+    """The first event of a log: the options with which the brain was made, and how many unknowns its inbox keeps."""
+    body = {"device": knowledge.own.device, "options": knowledge.options, "unknowns": unknowns}
+    return Change(events=[Draft(kind=CREATED, body=body)])
+
+
+def adopting(knowledge: Knowledge, ledger: Ledger, bundle: Bundle) -> list[Prepared]:
+    """Standing on a backbone from now on, if on none yet; its files are on disk first."""
+    if knowledge.bundle is not None:
+        return []
+    ledger.keep_bundle(bundle)
+    body = {"backbone": bundle.name, "fingerprint": bundle.fingerprint}
+    return [Prepared.event(ADOPTED, body, referred=bundle)]
+
+
+def naming(knowledge: Knowledge, columns: Sequence[str] | None) -> list[Prepared]:
+    """Knowing the columns by their names from now on, if that is new."""
+    if columns is None or knowledge.columns is not None:
+        return []
+    return [Prepared.event(COLUMNS, {"names": list(columns)})]
+
+
+def opening() -> Prepared:
+    """This program goes on with what another one left: see `engram.brain.slots.Lineage`."""
+    return Prepared.event(OPENED, {"mark": os.urandom(8).hex()})
+
+
+def recall(knowledge: Knowledge, event: Event, ledger: FolderLedger) -> Bundle | None:
+    """The backbone that was chosen."""
+    return ledger.bundle() if knowledge.bundle is None else knowledge.bundle
+
+
+def apply(knowledge: Knowledge, event: Event, bundle: Bundle | None) -> None:
+    body: Any = event.body or {}
+    if event.kind == ADOPTED and bundle is not None:
+        knowledge.adopt(bundle)
+    elif event.kind == COLUMNS:
+        knowledge.columns = tuple(map(str, body["names"]))
+    elif event.kind == OPENED:
+        knowledge.own.begin(str(body["mark"]))
+
+
+def describe(event: Event) -> str:
+    return ""

@@ -1,0 +1,39 @@
+"""Rolling back: what was known at an earlier moment is known again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engram.brain.changes import ROLLED_BACK, Prepared
+from engram.brain.knowledge import Knowledge
+from engram.brain.slots import Lineage
+from engram.brain.tombstones import joined, tombstones_in
+from engram.store.event import Event
+
+
+def prepare(knowledge: Knowledge, then: Knowledge, to: int, *, undoing: bool) -> Prepared:
+    """Know `then`, what was known after event `to`, by a change after all of these."""
+    own = knowledge.own
+    lineage = (own.lineage if own.live else own.lineage.begun()).advanced()
+    edicts = [tombstone.as_json() for tombstone in knowledge.tombstones.values()]
+    body = {"to": to, "undoing": undoing, "lineage": lineage.as_json(), "edicts": edicts}
+    return Prepared.event(ROLLED_BACK, body, onto=then)
+
+
+def apply(then: Knowledge, event: Event, referred: Any) -> None:
+    """What others must obey stays on record, and what is here counts as having obeyed: only content goes back."""
+    body: Any = event.body
+    then.tombstones = joined(then.tombstones, tombstones_in(body))
+    then.own.lineage, then.own.live = Lineage.from_json(body["lineage"]), True
+    for slot in then.all():
+        slot.applied |= frozenset(then.tombstones)
+
+
+def is_undo(event: Event) -> bool:
+    body: Any = event.body or {}
+    return event.kind == ROLLED_BACK and bool(body.get("undoing"))
+
+
+def describe(event: Event) -> str:
+    body: Any = event.body
+    return ("undo, " if body.get("undoing") else "") + f"to {body['to']}"

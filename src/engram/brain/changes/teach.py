@@ -1,0 +1,217 @@
+"""Teaching: examples that are new enough are learned, many callers' together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from engram.brain.changes import TAUGHT, Prepared
+from engram.brain.changes.begin import adopting, naming
+from engram.brain.knowledge import Knowledge, Rows
+from engram.brain.ledger import Ledger
+from engram.features.backbones.bundle import Bundle
+from engram.inputs.vectors import as_labels
+from engram.learner import EngramError, InputError, Label
+from engram.store.event import Answer, Change, Draft, Event, Taught
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One caller's examples, with all that can be made ready before the brain is held.
+
+    Attributes:
+        bundle: the backbone that gave the features.
+        rows: (N, D) quantised features.
+        receipts, labels, sources, pictures: one of each for every row.
+        teacher: who teaches.
+        again: whether to learn what is held already.
+        answer: the request that this answers, or None.
+        columns: the names of its vectors' columns, in the order of the brain's, or None.
+        teachers, times: for each row who taught it and when (microseconds since 1970 UTC), where that was elsewhere.
+    """
+
+    bundle: Bundle
+    rows: Rows
+    receipts: Sequence[bytes]
+    labels: Sequence[Label]
+    sources: Sequence[str | None]
+    pictures: Sequence[bytes | None]
+    teacher: str | None = None
+    again: bool = True
+    answer: Answer | None = None
+    columns: tuple[str, ...] | None = None
+    teachers: Sequence[str | None] | None = None
+    times: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What became of a lesson.
+
+    Attributes:
+        ids: the numbers of the examples learned, in their order.
+        seq: the last event by then.
+        skipped: how many were known already, or well enough.
+        repeated: whether the same request had been carried out before; this is what it was answered then.
+    """
+
+    ids: tuple[int, ...]
+    seq: int
+    skipped: int
+    repeated: bool = False
+
+
+class _Drafts(Sequence[Draft]):
+    """The events of a lesson, each made when it is written: a brain in memory writes none."""
+
+    def __init__(self, kind: str, lesson: Lesson, places: Sequence[int]) -> None:
+        self._kind, self._lesson, self._places = kind, lesson, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, place: Any) -> Any:
+        i, lesson = self._places[place], self._lesson
+        return Draft(
+            kind=self._kind, teacher=lesson.teachers[i] if lesson.teachers else lesson.teacher,
+            label=lesson.labels[i], source=lesson.sources[i], receipt=lesson.receipts[i],
+            content=lesson.rows[i].astype("<i2").tobytes(), thumbnail=lesson.pictures[i],
+            body={"time": lesson.times[i]} if lesson.times else None,
+        )  # fmt: skip
+
+
+def answered(ledger: Ledger, answer: Answer | None) -> Learned | None:
+    """What the same request was answered before. Raises InputError where another one had its key."""
+    found = None if answer is None else ledger.log.answer(answer.key)
+    if answer is None or found is None:
+        return None
+    if found.request != answer.request:
+        raise InputError(f"The key {answer.key!r} belongs to another request: choose a new one.")
+    then: Any = found.response
+    return Learned(tuple(then["ids"]), then["seq"], then["skipped"], repeated=True)
+
+
+def judged(
+    knowledge: Knowledge, ledger: Ledger, lessons: Sequence[Lesson]
+) -> tuple[list[Lesson], list[Learned | BaseException | None]]:
+    """The lessons that can be learned together; and for each of all of them None, why it cannot be learned, or what
+    became of it before.
+    """
+    accepted: list[Lesson] = []
+    outcomes: list[Learned | BaseException | None] = []
+    for lesson in lessons:
+        try:
+            earlier = answered(ledger, lesson.answer)
+            if earlier is None:
+                _check(knowledge, lesson, accepted)
+                accepted.append(lesson)
+            outcomes.append(earlier)
+        except EngramError as error:
+            outcomes.append(error)
+    return accepted, outcomes
+
+
+def _check(knowledge: Knowledge, lesson: Lesson, accepted: Sequence[Lesson]) -> None:
+    """Raises EngramError where a lesson cannot be learned, together with those accepted before it."""
+    bundle = accepted[0].bundle if accepted else knowledge.bundle or lesson.bundle
+    if lesson.bundle.fingerprint != bundle.fingerprint:
+        raise InputError(f"This brain stands on {bundle.name!r}, these were made for {lesson.bundle.name!r}.")
+    columns = next((one.columns for one in accepted if one.columns), knowledge.columns)
+    if lesson.columns and columns and lesson.columns != columns:  # another caller named them first, just now
+        raise InputError("The columns were named in another order meanwhile: teach this again.")
+    like = next((one.labels[0] for one in accepted), knowledge.like)
+    as_labels(list(lesson.labels), len(lesson.rows), like)
+    waiting = sum(len(one.rows) for one in accepted)
+    knowledge.total.sums.check_capacity(waiting + len(lesson.rows))
+
+
+def prepare(knowledge: Knowledge, ledger: Ledger, lessons: Sequence[Lesson], seq: int) -> list[Prepared]:
+    """Learn lessons that `judged` accepted, by one commit.
+
+    Args:
+        seq: the last event so far.
+
+    Returns:
+        What comes first, and last the lessons: one change for each of them.
+    """
+    bundle = lessons[0].bundle
+    columns = next((lesson.columns for lesson in lessons if lesson.columns), None)
+    first = [*adopting(knowledge, ledger, bundle), *naming(knowledge, columns)]
+    chosen = _chosen(knowledge.standing_on(bundle), lessons)
+    changes = [
+        Change(events=_Drafts(TAUGHT, lesson, places), answer=remembered(lesson, seq))
+        for lesson, places in zip(lessons, chosen, strict=True)
+    ]
+    parts = [(lesson, places) for lesson, places in zip(lessons, chosen, strict=True) if places]
+    rows = [lesson.rows[places] for lesson, places in parts]
+    item = Taught(
+        (), [lesson.labels[i] for lesson, places in parts for i in places],
+        [lesson.receipts[i] for lesson, places in parts for i in places],
+        np.concatenate(rows) if rows else lessons[0].rows[:0],
+    )  # fmt: skip
+    keys = {receipt for lesson in lessons for receipt in lesson.receipts}
+    return [*first, Prepared(item, changes, keys=keys)]
+
+
+def _chosen(knowledge: Knowledge, lessons: Sequence[Lesson]) -> list[list[int]]:
+    """The places of the examples in each lesson that are new enough to be learned."""
+    seen: set[tuple[Label, bytes]] = set()
+    chosen = []
+    for lesson in lessons:
+        keys = list(zip(lesson.labels, lesson.receipts, strict=True))
+        places = list(range(len(keys)))
+        if not lesson.again:
+            held = knowledge.held(lesson.receipts, lesson.labels)
+            first = {key: place for place, key in reversed(list(enumerate(keys)))}
+            places = [i for i in places if not held[i] and first[keys[i]] == i and keys[i] not in seen]
+        worth = _worth_learning(knowledge, lesson.rows[places], [lesson.labels[i] for i in places])
+        chosen.append([places[i] for i in worth])
+        seen.update(keys)
+    return chosen
+
+
+def _worth_learning(knowledge: Knowledge, rows: Rows, labels: Sequence[Label]) -> list[int]:
+    """The places of those that a gate would not skip, one learned after the other; all where there is no gate."""
+    total = knowledge.total
+    if total.gate is None:
+        return list(range(len(labels)))
+    trial = total if len(labels) == 1 else total.copy()
+    chosen = []
+    for i, label in enumerate(labels):
+        if not trial.knows_well(rows[i], label):
+            chosen.append(i)
+            if trial is not total:
+                trial.learn_rows(rows[i : i + 1], [label])
+    return chosen
+
+
+def remembered(lesson: Lesson, seq: int) -> Answer | None:
+    """The answer with what to say when the same request comes again."""
+    count = len(lesson.rows)
+
+    def response(ids: range) -> dict[str, Any]:
+        return {"ids": list(ids), "seq": max(seq, ids.stop - 1), "skipped": count - len(ids)}
+
+    return None if lesson.answer is None else replace(lesson.answer, response=response)
+
+
+def written(kind: str, lesson: Lesson, seq: int) -> Change:
+    """A whole lesson as it is recorded; `kind` of events, `seq` the last so far."""
+    return Change(events=_Drafts(kind, lesson, range(len(lesson.rows))), answer=remembered(lesson, seq))
+
+
+def apply(knowledge: Knowledge, taught: Taught, referred: Any) -> None:
+    if not len(taught.rows):
+        return
+    for head in knowledge.heads():
+        head.learn_rows(taught.rows, taught.labels, taught.receipts)
+    knowledge.tell_alphas(knowledge.alphas.keys() & set(taught.labels))
+    knowledge.own.receipts.add(taught.receipts, taught.labels)
+    knowledge.own.changed(len(taught.rows))
+
+
+def describe(event: Event) -> str:
+    return ""
