@@ -78,7 +78,6 @@ from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.saving import from_state, overhead_bytes, state
 from engram.brain.slots import Slot
 from engram.brain.tombstones import Tombstone
-from engram.progress import Progress
 from engram.features.backbones.bundle import Bundle
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast.fast_memory import as_alpha
@@ -102,6 +101,7 @@ from engram.learner import (
     State,
     TracesError,
 )
+from engram.progress import Progress
 from engram.store.event import Answer, Change, Taught
 from engram.store.folder import MANIFEST
 from engram.store.group_commit import GroupCommit
