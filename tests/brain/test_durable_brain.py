@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engram.brain import Brain
-from engram.brain.ledger import MemoryLedger
+from engram.brain.ledger import Ledger
 from engram.learner import EngramError, InputError
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # hundreds of commits: without a disk's waits
@@ -155,7 +155,7 @@ class DurableBrain(RuleBasedStateMachine):
         shares = self.brain.alpha, self.brain.alphas
         if cut:
             self.brain._ledger.log.close()  # type: ignore[union-attr]  # lets go of the lock, as the system would
-            self.brain._ledger = MemoryLedger()
+            self.brain._ledger = Ledger()
             gc.collect()
         else:
             self.brain.close()

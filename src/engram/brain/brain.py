@@ -23,6 +23,7 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 
+from engram.brain import exchange
 from engram.brain.auditing import Findings, Reason, examined, reason
 from engram.brain.both_errors import accepted, in_words
 from engram.brain.changes import (
@@ -55,24 +56,12 @@ from engram.brain.examples import (
     rows_to_learn,
     takes,
 )
-from engram.brain.exchange import (
-    Decided,
-    Imported,
-    Lines,
-    importable,
-    lesson_of,
-    new_counterexamples,
-    new_examples,
-    opened_events,
-    portions,
-    written_events,
-)
 from engram.brain.exported import Header, Reader
 from engram.brain.folder_ledger import FolderLedger, spared
 from engram.brain.history import Entry, Example, History
 from engram.brain.inbox import Group, Inbox, alike, likeness
 from engram.brain.knowledge import Knowledge, describe_slots
-from engram.brain.ledger import Ledger, MemoryLedger
+from engram.brain.ledger import Ledger
 from engram.brain.memory_map import MapPoint, memory_map
 from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.saving import from_state, overhead_bytes, state
@@ -140,21 +129,15 @@ class Brain:
     boundaries = False
 
     def __init__(
-        self,
-        bundle: Any = None,
-        *,
-        gate: float | None = None,
-        alpha: float = 0.02,
-        memory_budget: int = 2**28,
-        unknowns: int = 512,
-        device: str | None = None,
+        self, bundle: Any = None, *, gate: float | None = None, alpha: float = 0.02, memory_budget: int = 2**28,
+        unknowns: int = 512, device: str | None = None,
     ) -> None:
         if device is not None and not (isinstance(device, str) and device):
             raise InputError(f"device is the id of this brain, a str that is not empty; not {device!r}.")
         options = {"gate": gate, "alpha": alpha, "memory_budget": memory_budget}
         self._lock = RLock()
         self._knowledge = Knowledge(device or uuid4().hex, options)
-        self._ledger: Ledger = MemoryLedger()
+        self._ledger = Ledger()
         self._callers: GroupCommit[Lesson, Learned] = GroupCommit(self._learn_together)
         self._published = False
         self._view: HeadView | None = None
@@ -350,7 +333,8 @@ class Brain:
     @property
     def on_sync(self) -> Callable[[float], None] | None:
         """Called with the seconds that each commit took; None for nobody."""
-        return self._ledger.log.on_sync
+        listener: Callable[[float], None] | None = self._ledger.log.on_sync
+        return listener
 
     @on_sync.setter
     def on_sync(self, listener: Callable[[float], None] | None) -> None:
@@ -372,12 +356,7 @@ class Brain:
     # Learning and asking
 
     def learn(
-        self,
-        inputs: Any,
-        targets: Any = None,
-        *,
-        again: bool = True,
-        teacher: str | None = None,
+        self, inputs: Any, targets: Any = None, *, again: bool = True, teacher: str | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Learn one example or many, new labels at any time.
@@ -398,15 +377,8 @@ class Brain:
         self.learn_examples(inputs, targets, again=again, teacher=teacher, progress=progress)
 
     def learn_examples(
-        self,
-        inputs: Any,
-        targets: Any = None,
-        *,
-        again: bool = True,
-        teacher: str | None = None,
-        sources: Sequence[str | None] | None = None,
-        answer: Answer | None = None,
-        progress: Progress | None = None,
+        self, inputs: Any, targets: Any = None, *, again: bool = True, teacher: str | None = None,
+        sources: Sequence[str | None] | None = None, answer: Answer | None = None, progress: Progress | None = None,
     ) -> Learned:
         """`learn`, and what became of it. Many threads that call it at once share one write to the disk.
 
@@ -442,12 +414,7 @@ class Brain:
             return self._callers.commit(replace(lesson, bundle=chosen, rows=rows, receipts=receipts_of(rows)))
 
     def learn_not(
-        self,
-        inputs: Any,
-        labels: Any,
-        *,
-        teacher: str | None = None,
-        sources: Sequence[str | None] | None = None,
+        self, inputs: Any, labels: Any, *, teacher: str | None = None, sources: Sequence[str | None] | None = None,
         answer: Answer | None = None,
     ) -> Learned:
         """Learn that inputs are not of a label: counterexamples, beside what was taught.
@@ -476,13 +443,8 @@ class Brain:
                                       pictures, teacher, True, answer, examples.columns))  # fmt: skip
 
     def predict(
-        self,
-        inputs: Any,
-        among: Iterable[Label] | None = None,
-        *,
-        remember: bool = False,
-        sources: Sequence[str | None] | None = None,
-        progress: Progress | None = None,
+        self, inputs: Any, among: Iterable[Label] | None = None, *, remember: bool = False,
+        sources: Sequence[str | None] | None = None, progress: Progress | None = None,
     ) -> Predictions:
         """The best label of each input, or None: "Nothing I know".
 
@@ -530,15 +492,8 @@ class Brain:
     # Correcting
 
     def forget(
-        self,
-        inputs: Any = None,
-        targets: Any = None,
-        *,
-        label: Label | None = None,
-        examples: Any = None,
-        labels: Any = None,
-        ids: Iterable[int] | None = None,
-        teacher: str | None = None,
+        self, inputs: Any = None, targets: Any = None, *, label: Label | None = None, examples: Any = None,
+        labels: Any = None, ids: Iterable[int] | None = None, teacher: str | None = None,
     ) -> None:
         """Unlearn a label, or single examples: afterwards the digest is that of a brain that never saw them.
 
@@ -812,7 +767,8 @@ class Brain:
     def thumbnail(self, example: int) -> bytes | None:
         """A small picture of an example, JPEG, or None."""
         self._ledger.check_open()
-        return self._ledger.log.thumbnail(example)
+        picture: bytes | None = self._ledger.log.thumbnail(example)
+        return picture
 
     def export(self, file: str | os.PathLike[str] | IO[str], progress: Counted | None = None) -> Header:
         """Write all that was taught here, and is known, as JSON lines; see `engram.brain.exported`.
@@ -826,23 +782,23 @@ class Brain:
             EngramError: something was forgotten meanwhile.
             OSError: the disk refused.
         """
-        with written_events(file) as out:
+        with exchange.written_events(file) as out:
             lines = self.export_lines(progress)
             out.writelines(lines)
             return lines.header
 
-    def export_lines(self, progress: Counted | None = None) -> Lines:
+    def export_lines(self, progress: Counted | None = None) -> exchange.Lines:
         """The same as an iterator of lines; teaching may go on meanwhile.
 
         Raises:
             as `export`, some while iterating.
         """
         with self._lock:
-            return Lines(self._ledger, self._knowledge, self.seq, progress)
+            return exchange.Lines(self._ledger, self._knowledge, self.seq, progress)
 
     def import_events(
         self, file: str | os.PathLike[str] | IO[Any], progress: Counted | None = None, *, bundle: Any = None
-    ) -> Imported:
+    ) -> exchange.Imported:
         """Learn what a file of events holds, each example with its time, teacher and source; 4,096 by one commit.
 
         What is held already is skipped, so an import that was interrupted can be repeated.
@@ -857,18 +813,18 @@ class Brain:
                 before the line may have been learned; of what follows nothing was.
             LabelError, CapacityError, OSError: as for `learn`.
         """
-        with opened_events(file) as lines:
+        with exchange.opened_events(file) as lines:
             reader, seen = Reader(lines), Receipts()
             header = reader.header
-            stands_on = importable(self._knowledge, header, bundle)
+            stands_on = exchange.importable(self._knowledge, header, bundle)
             taught = known = forgotten = read = 0
-            for portion in portions(reader):
+            for portion in exchange.portions(reader):
                 learned, gone = self._import(portion, stands_on, header, seen)
                 read += len(portion)
                 taught, known, forgotten = taught + learned, known + len(portion) - gone - learned, forgotten + gone
                 if progress is not None:
                     progress(read, header.examples)
-            return Imported(taught, known, forgotten, header)
+            return exchange.Imported(taught, known, forgotten, header)
 
     # What is known
 
@@ -1262,15 +1218,15 @@ class Brain:
         examples, against = ([one for one in portion if one.against == kind] for kind in (False, True))
         learned = left_out = 0
         with self._change():
-            decided = Decided(self._ledger, self._knowledge.tombstones)
+            decided = exchange.Decided(self._ledger, self._knowledge.tombstones)
             if examples:
-                chosen, left_out = new_examples(self._knowledge, decided, examples, seen)
+                chosen, left_out = exchange.new_examples(self._knowledge, decided, examples, seen)
                 if chosen:
-                    learned = len(chosen) - self._learn_now(lesson_of(bundle, chosen, header.columns)).skipped
+                    learned = len(chosen) - self._learn_now(exchange.lesson_of(bundle, chosen, header.columns)).skipped
             if against:
-                chosen, gone = new_counterexamples(self._knowledge, decided, against)
+                chosen, gone = exchange.new_counterexamples(self._knowledge, decided, against)
                 if chosen:
-                    self._learn_not(lesson_of(bundle, chosen))
+                    self._learn_not(exchange.lesson_of(bundle, chosen))
                 learned, left_out = learned + len(chosen), left_out + gone
         return learned, left_out
 

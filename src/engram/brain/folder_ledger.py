@@ -31,7 +31,7 @@ from engram.brain.changes.consolidate import labels_of, merge
 from engram.brain.erasing import told
 from engram.brain.inbox import Inbox
 from engram.brain.knowledge import Knowledge
-from engram.brain.ledger import MemoryLedger, signed
+from engram.brain.ledger import Ledger, signed
 from engram.brain.saving import (
     MISFITS,
     bundle_from,
@@ -63,8 +63,8 @@ _FIRST = re.compile(r"\.lock|manifest\.json|log\.sqlite(-wal|-shm)?|writer\.lock
 _SECOND = re.compile(r"log\.mark|bundle-[0-9a-f]{16}")
 
 
-class FolderLedger:
-    """A brain's folder, opened: read at once, written to from the first change on. See `engram.brain.ledger.Ledger`.
+class FolderLedger(Ledger):
+    """A brain's folder, opened: read at once, written to from the first change on. `Ledger` tells the rest.
 
     Args:
         folder: where.
@@ -83,13 +83,14 @@ class FolderLedger:
     def __init__(
         self, folder: Folder, manifest: Mapping[str, Any], readonly: bool, parts: Mapping[str, Any] | None = None
     ) -> None:
+        super().__init__()
         self.folder, self.readonly = folder, readonly
+        self.path = folder.path
         self.snapshots: list[tuple[int, str]] = []
         self.about: dict[str, Any] = {}
         self._describe(manifest)
-        self.log = EventLog.open(folder.path / LOG, readonly=readonly)
-        self.held = self.suspect = self.astray = self.unswept = False
-        self.loose: Counter[Label] = Counter()
+        self.log: EventLog = EventLog.open(folder.path / LOG, readonly=readonly)
+        self.held = self.suspect = False
         self._parts = parts or {}
         self._bundle: Bundle | None = None
         self._options: dict[str, Any] | None = None  # of the brain, once they are known
@@ -146,10 +147,6 @@ class FolderLedger:
         fresh._last_time = self._last_time
         self.close()
         return fresh
-
-    @property
-    def path(self) -> Path:
-        return self.folder.path
 
     @property
     def files(self) -> dict[str, Entry]:
@@ -504,13 +501,13 @@ class FolderLedger:
         self.log.release()
         self.held = False
 
-    def close(self) -> MemoryLedger:
+    def close(self) -> Ledger:
         try:
             self.finish_saving()
         finally:
             self.log.close()
             self.held = False
-        return MemoryLedger(self.path)
+        return Ledger(self.path)
 
     def copy_to(self, path: str | os.PathLike[str]) -> None:
         self.finish_saving()

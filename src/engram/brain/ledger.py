@@ -1,6 +1,6 @@
-"""Where a brain's changes are recorded: the interface of a ledger, and the one of a brain in memory, which keeps none.
+"""Where a brain's changes are recorded, and who makes them: the ledger of a brain in memory, which keeps nothing.
 
-The other one is `engram.brain.folder_ledger.FolderLedger`. A brain asks nothing about which of them it has.
+The other kind is `engram.brain.folder_ledger.FolderLedger`. A brain never asks which of them it has.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,150 +26,6 @@ if TYPE_CHECKING:
     from engram.brain.knowledge import Knowledge, Rows
     from engram.brain.slots import Slot
     from engram.features.backbones.bundle import Bundle
-    from engram.store.event_log import EventLog
-
-
-class Ledger(Protocol):
-    """Where changes are recorded, and what is recorded of the past.
-
-    Attributes:
-        path: the folder; None for a ledger in memory.
-        log: the events.
-        held: whether this program may write.
-        moved: whether the folder was moved, removed or exchanged since it was opened.
-        unswept: whether something forgotten may still be found in a file.
-        astray: whether what was committed was not wholly applied: what is known is not what is recorded.
-        loose: how many examples of each label no prototype holds yet; counted where consolidation falls due by itself.
-    """
-
-    unswept: bool
-    astray: bool
-    loose: Counter[Label]
-
-    @property
-    def log(self) -> EventLog | EmptyLog: ...
-    @property
-    def path(self) -> Path | None: ...
-    @property
-    def held(self) -> bool: ...
-    @property
-    def moved(self) -> bool: ...
-
-    def check_open(self) -> None:
-        """Raises EngramError where the brain was closed: a change would be lost."""
-
-    def check_keeps(self, what: str) -> None:
-        """Raises InputError where nothing of the past is kept, EngramError where the brain was closed."""
-
-    def timeline(self) -> Timeline:
-        """What is in force now."""
-
-    def picture(self, make: Callable[[Any], bytes | None], item: Any) -> bytes | None:
-        """A small picture of an input, made where it is kept."""
-
-    def inbox(self, before: Inbox) -> Inbox:
-        """The inbox as it is recorded, and after it what `before` holds that is not recorded yet."""
-
-    # Before a change
-
-    def outdated(self, seq: int) -> bool:
-        """Whether the folder has to be opened anew before a change is made to what was known after event `seq`.
-
-        Raises:
-            EngramError: this program writes to it, and it was moved.
-        """
-
-    def hold(self, seq: int) -> bool:
-        """Become the program that writes; whether others wrote after event `seq` or beside the log."""
-
-    def keep_bundle(self, bundle: Bundle) -> None:
-        """Have the backbone's files on disk before it is recorded that the brain stands on it."""
-
-    def keep_slots(self, slots: Iterable[Slot]) -> None:
-        """Have contributions of other devices in files of their own before a record refers to them."""
-
-    def checkpoint(self, knowledge: Knowledge, covers: int, **about: Any) -> list[Draft]:
-        """An event that stands for what is known after event `covers`."""
-
-    def cut_checkpoint(
-        self, lose: Callable[[Knowledge, int], bool], others: Mapping[str, Slot], going: Collection[int]
-    ) -> dict[int, tuple[Mapping[str, Any], bytes]]:
-        """The newest checkpoint rewritten without what is forgotten: number -> body and content; {} where it stays.
-
-        Args:
-            lose: takes it out of what the checkpoint holds, which covers the events up to a number; whether any was in.
-            others: what other devices' contributions are from now on.
-            going: events that are erased anyway.
-        """
-
-    # A change
-
-    def opening(self, own: Slot) -> bool:
-        """Whether the next record has to say first that this program goes on with the brain."""
-
-    def record(self, changes: Sequence[Change], inbox: Inbox, after: int) -> list[range]:
-        """Have changes, and those of the inbox, on disk in one commit.
-
-        Returns:
-            For each change, the numbers of its events.
-
-        Raises:
-            OSError, EngramError: they are not; nothing was changed.
-        """
-
-    # After a change
-
-    def grown(self, knowledge: Knowledge, seq: int, values: int) -> None:
-        """So many values (rows x width) came in: a snapshot may be due."""
-
-    def snapshot(self, knowledge: Knowledge, seq: int, *, alone: bool = False) -> None:
-        """Write a snapshot, so that only what follows has to be replayed; `alone` lets go of all earlier ones."""
-
-    def sweep(self, knowledge: Knowledge, seq: int) -> None:
-        """What was forgotten is off the record: let it leave all that was made of it. Raises OSError: not all could."""
-
-    def finish_sweeping(self, knowledge: Knowledge, seq: int, *, renamed: bool) -> None:
-        """Finish what a crash, the disk or another program's reader kept from being finished.
-
-        Args:
-            renamed: whether names left the records just now, which snapshots still hold.
-
-        Raises:
-            OSError: it is still not finished.
-        """
-
-    def traces(self, knowledge: Knowledge) -> list[str]:
-        """The files in which something forgotten may still be found."""
-
-    def learned(self, labels: Iterable[Label]) -> bool:
-        """Count examples that no prototype holds yet; whether anything can fall due by that."""
-
-    def beyond(self, knowledge: Knowledge, seq: int) -> int:
-        """How many of the newest examples to keep where the log outgrew its budget; else 0."""
-
-    # The past
-
-    def recover(self, upto: int | None = None, *, snapshots: bool = True) -> Knowledge:
-        """What was known after event `upto`; None for now. Raises DamagedError where the log is damaged."""
-
-    def begin(self, knowledge: Knowledge) -> None:
-        """Go on from what was recovered of the whole log."""
-
-    def reopened(self) -> Ledger:
-        """The folder anew, as another program left it, or a disk that failed; it is not held any more.
-
-        Raises:
-            EngramError: it holds another brain; or it cannot be opened, then this one stays open.
-        """
-
-    def finish(self, knowledge: Knowledge, inbox: Inbox, seq: int) -> None:
-        """Write what is worth writing before the folder is let go of."""
-
-    def close(self) -> Ledger:
-        """Let go of the folder; what a brain goes on with that has none any more."""
-
-    def copy_to(self, path: str | os.PathLike[str]) -> None:
-        """Write the same brain to another folder, as it is now. Raises InputError where there is something already."""
 
 
 class EmptyLog:
@@ -203,104 +59,172 @@ class EmptyLog:
         return None
 
 
-class MemoryLedger:
-    """Counts changes, and keeps nothing: of a brain in memory, or one that was closed.
+class Ledger:
+    """Where changes are recorded. This one is of a brain in memory: it counts them, and keeps nothing.
 
     Args:
-        left: the folder that was let go of, if any: then nothing may be changed.
+        left: the folder that the brain was let go of, if any: then nothing may be changed.
+
+    Attributes:
+        path: the folder; None for a brain in memory.
+        log: the events.
+        held: whether this program may write.
+        moved: whether the folder was moved, removed or exchanged since it was opened.
+        unswept: whether something forgotten may still be found in a file.
+        astray: whether what was committed was not wholly applied: what is known is not what is recorded.
+        loose: how many examples of each label no prototype holds yet; counted where consolidation falls due by itself.
     """
 
-    path: Path | None = None
-    held, moved = True, False
-
     def __init__(self, left: Path | None = None) -> None:
-        self.log = EmptyLog()
+        self.path: Path | None = None
+        self.log: Any = EmptyLog()
+        self.held = True
         self.unswept = self.astray = False
         self.loose: Counter[Label] = Counter()
         self._left = left
 
+    @property
+    def moved(self) -> bool:
+        return False
+
     def check_open(self) -> None:
+        """Raises EngramError where the brain was closed: a change would be lost."""
         if self._left is not None:
             raise EngramError(f"The brain was closed, so this would be lost: Brain.open({str(self._left)!r}) first.")
 
     def check_keeps(self, what: str) -> None:
+        """Raises InputError where nothing of the past is kept, EngramError where the brain was closed."""
         self.check_open()
         raise InputError(f"A brain in memory keeps no {what}: Brain.create(path) makes one that does.")
 
     def timeline(self) -> Timeline:
+        """What is in force now."""
         return Timeline([], 0)
 
     def picture(self, make: Callable[[Any], bytes | None], item: Any) -> bytes | None:
+        """A small picture of an input, made where it is kept."""
         return None
 
     def inbox(self, before: Inbox) -> Inbox:
+        """The inbox as it is recorded, and after it what `before` holds that is not recorded yet."""
         return before
 
+    # Before a change
+
     def outdated(self, seq: int) -> bool:
+        """Whether the folder has to be opened anew before a change is made to what was known after event `seq`.
+
+        Raises:
+            EngramError: this program writes to it, and it was moved.
+        """
         return False
 
     def hold(self, seq: int) -> bool:
+        """Become the program that writes; whether others wrote after event `seq` or beside the log."""
         return False
 
     def keep_bundle(self, bundle: Bundle) -> None:
-        pass
+        """Have the backbone's files on disk before it is recorded that the brain stands on it."""
 
     def keep_slots(self, slots: Iterable[Slot]) -> None:
-        pass
+        """Have contributions of other devices in files of their own before a record refers to them."""
 
     def checkpoint(self, knowledge: Knowledge, covers: int, **about: Any) -> list[Draft]:
+        """An event that stands for what is known after event `covers`."""
         return []
 
-    def cut_checkpoint(self, *_: Any) -> dict[int, tuple[Mapping[str, Any], bytes]]:
+    def cut_checkpoint(
+        self, lose: Callable[[Knowledge, int], bool], others: Mapping[str, Slot], going: Collection[int]
+    ) -> dict[int, tuple[Mapping[str, Any], bytes]]:
+        """The newest checkpoint rewritten without what is forgotten: number -> body and content; {} where it stays.
+
+        Args:
+            lose: takes it out of what the checkpoint holds, which covers the events up to a number; whether any was in.
+            others: what other devices' contributions are from now on.
+            going: events that are erased anyway.
+        """
         return {}
 
+    # A change
+
     def opening(self, own: Slot) -> bool:
+        """Whether the next record has to say first that this program goes on with the brain."""
         return False
 
     def record(self, changes: Sequence[Change], inbox: Inbox, after: int) -> list[range]:
+        """Have changes, and those of the inbox, on disk in one commit.
+
+        Returns:
+            For each change, the numbers of its events.
+
+        Raises:
+            OSError, EngramError: they are not; nothing was changed.
+        """
         numbers = []
         for change in changes:
             numbers.append(range(after + 1, after + 1 + len(change.events)))
             after += len(change.events)
         return numbers
 
+    # After a change
+
     def grown(self, knowledge: Knowledge, seq: int, values: int) -> None:
-        pass
+        """So many values (rows x width) came in: a snapshot may be due."""
 
     def snapshot(self, knowledge: Knowledge, seq: int, *, alone: bool = False) -> None:
-        pass
+        """Write a snapshot, so that only what follows has to be replayed; `alone` lets go of all earlier ones."""
 
     def sweep(self, knowledge: Knowledge, seq: int) -> None:
-        pass
+        """What was forgotten is off the record: let it leave all that was made of it. Raises OSError: not all could."""
 
     def finish_sweeping(self, knowledge: Knowledge, seq: int, *, renamed: bool) -> None:
-        pass
+        """Finish what a crash, the disk or another program's reader kept from being finished.
+
+        Args:
+            renamed: whether names left the records just now, which snapshots still hold.
+
+        Raises:
+            OSError: it is still not finished.
+        """
 
     def traces(self, knowledge: Knowledge) -> list[str]:
+        """The files in which something forgotten may still be found."""
         return []
 
     def learned(self, labels: Iterable[Label]) -> bool:
+        """Count examples that no prototype holds yet; whether anything can fall due by that."""
         return False
 
     def beyond(self, knowledge: Knowledge, seq: int) -> int:
+        """How many of the newest examples to keep where the log outgrew its budget; else 0."""
         return 0
 
+    # The past
+
     def recover(self, upto: int | None = None, *, snapshots: bool = True) -> Knowledge:
+        """What was known after event `upto`; None for now. Raises DamagedError where the log is damaged."""
         raise InputError("A brain in memory keeps no history: Brain.create(path) makes one that does.")
 
     def begin(self, knowledge: Knowledge) -> None:
-        pass
+        """Go on from what was recovered of the whole log."""
 
     def reopened(self) -> Ledger:
+        """The folder anew, as another program left it, or a disk that failed; it is not held any more.
+
+        Raises:
+            EngramError: it holds another brain; or it cannot be opened, then this one stays open.
+        """
         return self
 
     def finish(self, knowledge: Knowledge, inbox: Inbox, seq: int) -> None:
-        pass
+        """Write what is worth writing before the folder is let go of."""
 
     def close(self) -> Ledger:
+        """Let go of the folder; what a brain goes on with that has none any more."""
         return self
 
     def copy_to(self, path: str | os.PathLike[str]) -> None:
+        """Write the same brain to another folder, as it is now. Raises InputError where there is something already."""
         raise InputError("Say where: this brain lives in memory only.")
 
 

@@ -65,7 +65,7 @@ def _ledger_of(brain: Brain) -> FolderLedger:
 def _traces(brain: Brain, ledger: FolderLedger) -> list[str]:
     """Where something forgotten may still be found, in words."""
     found = brain.traces()
-    lock = WriterLock(ledger.path)
+    lock = WriterLock(ledger.folder.path)
     try:
         if found:
             lock.acquire()

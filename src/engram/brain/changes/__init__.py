@@ -4,7 +4,7 @@ A file of this folder has
 
     prepare(knowledge, ...)            refuses the change, or returns it `Prepared`; nothing is changed yet
     apply(knowledge, item, referred)   changes what is known: the same code runs live, in a replay and in a follower
-    describe(event)                    its line of history, in words
+    describe(event)                    its line of history, in words, where its kind does not say all
     recall(knowledge, event, ledger)   for a replay: what the event speaks of but does not hold itself (only where the
                                        table says that it refers to something)
 """
@@ -120,7 +120,8 @@ def replay(knowledge: Knowledge, item: Taught | Event, ledger: FolderLedger) -> 
 
 def describe(event: Event) -> str:
     """What an event's line of history says in words."""
-    return str(_file(event.kind).describe(event)) if event.kind in KINDS else ""
+    said = getattr(_file(event.kind), "describe", None) if event.kind in KINDS else None
+    return str(said(event)) if said else ""
 
 
 @cache

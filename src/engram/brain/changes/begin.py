@@ -56,7 +56,3 @@ def apply(knowledge: Knowledge, event: Event, bundle: Bundle | None) -> None:
         knowledge.columns = tuple(map(str, body["names"]))
     elif event.kind == OPENED:
         knowledge.own.begin(str(body["mark"]))
-
-
-def describe(event: Event) -> str:
-    return ""

@@ -62,7 +62,3 @@ def _oldest_but(keep: int, timeline: Timeline) -> int:
 
 def apply(knowledge: Knowledge, event: Event, referred: Any) -> None:
     """It stands for what is known."""
-
-
-def describe(event: Event) -> str:
-    return ""

@@ -44,7 +44,3 @@ def labels_of(knowledge: Knowledge, event: Event) -> Iterable[Label]:
 
 def apply(knowledge: Knowledge, event: Event, referred: Any) -> Consolidation:
     return merge(knowledge, labels_of(knowledge, event))
-
-
-def describe(event: Event) -> str:
-    return ""

@@ -8,7 +8,7 @@ from engram.brain.changes import TAUGHT_NOT, Prepared
 from engram.brain.changes.teach import Lesson, written
 from engram.brain.knowledge import Knowledge
 from engram.learner import InputError
-from engram.store.event import Event, Taught
+from engram.store.event import Taught
 
 
 def prepare(knowledge: Knowledge, lesson: Lesson, seq: int) -> Prepared:
@@ -31,7 +31,3 @@ def apply(knowledge: Knowledge, taught: Taught, referred: Any) -> None:
     for head in knowledge.heads():
         head.learn_not_rows(taught.rows, taught.labels)
     knowledge.own.changed(len(taught.rows))
-
-
-def describe(event: Event) -> str:
-    return ""

@@ -25,7 +25,3 @@ def apply(knowledge: Knowledge, event: Event, referred: Any) -> None:
         return
     knowledge.others[old.device] = old.copy()
     knowledge.own = Slot(device, Lineage(), old.applied, Contents(knowledge.new_head(), Receipts()))
-
-
-def describe(event: Event) -> str:
-    return ""

@@ -15,7 +15,7 @@ from engram.brain.ledger import Ledger
 from engram.features.backbones.bundle import Bundle
 from engram.inputs.vectors import as_labels
 from engram.learner import EngramError, InputError, Label
-from engram.store.event import Answer, Change, Draft, Event, Taught
+from engram.store.event import Answer, Change, Draft, Taught
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,3 @@ def apply(knowledge: Knowledge, taught: Taught, referred: Any) -> None:
     knowledge.tell_alphas(knowledge.alphas.keys() & set(taught.labels))
     knowledge.own.receipts.add(taught.receipts, taught.labels)
     knowledge.own.changed(len(taught.rows))
-
-
-def describe(event: Event) -> str:
-    return ""
