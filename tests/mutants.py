@@ -42,7 +42,7 @@ class Room:
 
 SUMS = "heads/exact_sums.py"
 LOG, CHANGES, HELD, LOCK, MARK = (
-    "store/event_log.py", "store/changes.py", "store/held.py", "store/lock.py", "store/mark.py")
+    "store/event_log.py", "store/tables.py", "store/held.py", "store/lock.py", "store/mark.py")
 MEASURES, CONTINUAL = "lab/evaluation/measures.py", "lab/evaluation/continual.py"
 
 ROOMS = (

@@ -13,9 +13,9 @@ import pytest
 from engram.brain import Brain
 from engram.heads.fast import FastHead
 from engram.learner import EngramError
-from engram.store import event_log, log_reader
+from engram.store import event_log
 from engram.store.durable import Durable
-from engram.store.log_reader import LogReader
+from engram.store.event_log import EventLog
 
 ROWS = [[1.0, 0.1], [0.0, 1.0]]
 
@@ -85,7 +85,7 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.broken = False
-        for module, name in ((event_log, "apply"), (log_reader, "connect"), (LogReader, "_rows")):
+        for module, name in ((event_log, "apply"), (event_log, "connect"), (EventLog, "_rows")):
             call = getattr(module, name)
             monkeypatch.setattr(module, name, self._failing(call))
 

@@ -20,7 +20,7 @@ from engram.brain.changes import consolidate
 from engram.brain.examples import rows_of
 from engram.brain.repair import repair, verify
 from engram.learner import DamagedError, EngramError, InputError, LabelError, NotTaughtError, TracesError
-from engram.store.event import Answer
+from engram.store.event import Reply
 from engram.store.event_log import EventLog
 from engram.store.folder import MANIFEST
 
@@ -191,14 +191,14 @@ def test_a_lost_manifest_is_written_anew(folder: Path) -> None:
 
 def test_the_same_request_teaches_once(folder: Path) -> None:
     with Brain.open(folder) as brain:
-        first = brain.learn_examples(POINTS[0] + 2, "new", answer=Answer("key", b"request", None))
+        first = brain.learn_examples(POINTS[0] + 2, "new", answer=Reply("key", b"request", None))
     with Brain.open(folder) as brain:
         digest = brain.digest()
-        again = brain.learn_examples(POINTS[0] + 2, "new", answer=Answer("key", b"request", None))
+        again = brain.learn_examples(POINTS[0] + 2, "new", answer=Reply("key", b"request", None))
         assert (again.ids, again.seq, again.skipped, again.repeated) == (first.ids, first.seq, first.skipped, True)
         assert brain.digest() == digest
         with pytest.raises(InputError, match="another request"):
-            brain.learn_examples(POINTS[1] + 2, "new", answer=Answer("key", b"other", None))
+            brain.learn_examples(POINTS[1] + 2, "new", answer=Reply("key", b"other", None))
 
 
 def test_many_threads_share_commits_and_one_bad_lesson_spoils_no_other(folder: Path) -> None:

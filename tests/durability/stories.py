@@ -20,7 +20,7 @@ from engram.heads.fast import FastHead
 from engram.learner import EngramError
 from engram.store import database
 from engram.store.durable import Durable
-from engram.store.event import TAUGHT, Change, Draft
+from engram.store.event import TAUGHT, Draft, Transaction
 from engram.store.event_log import EventLog
 from engram.store.folder import Folder, short_hash
 
@@ -128,13 +128,13 @@ class LogStory(_Whole):
             return self._erase
         contents = [hashlib.sha256(b"%d %d" % (i, j)).digest() * (41 if i % 5 == 1 else 1) for j in range(1 + i % 3)]
         drafts = [Draft(kind=TAUGHT, label="x", content=c, body={"step": i}, thumbnail=b"picture") for c in contents]
-        return lambda log: log.commit([Change(drafts)])
+        return lambda log: log.commit([Transaction(drafts)])
 
     @staticmethod
     def _erase(log: EventLog) -> None:
         present = [event.seq for event in log.read() if not event.gone]
         if present:
-            log.commit([Change(erase=present[:1])])
+            log.commit([Transaction(erase=present[:1])])
             with suppress(OSError):  # what is erased is so from the commit on; the rest is done again when opened
                 log.finish_erasing()
 
@@ -164,7 +164,7 @@ class LogStory(_Whole):
 
     def go_on(self, living: EventLog) -> str:
         before, last = self.digest(living), living.last
-        living.commit([Change([Draft(kind=TAUGHT, content=b"more")])])
+        living.commit([Transaction([Draft(kind=TAUGHT, content=b"more")])])
         problems = living.verify()
         same = _digest([(e.content, e.gone) for e in living.read(0, last)]) == before
         return "" if not problems and same and not living.erasing else f"going on leads elsewhere: {problems}"
@@ -184,7 +184,7 @@ class _Held:
 
         return [Seen(i, draft is None) for i, draft in enumerate(self.drafts, 1)]
 
-    def commit(self, changes: list[Change]) -> None:
+    def commit(self, changes: list[Transaction]) -> None:
         for change in changes:
             self.drafts.extend(change.events)
             for seq in change.erase:

@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 import numpy as np
 
-from engram.store.event import TAUGHT, Change, Draft
+from engram.store.event import TAUGHT, Draft, Transaction
 from engram.store.event_log import EventLog
 
 ROWS = np.random.default_rng(0).integers(-(2**13), 2**13, (3000, 6)).astype("<i2")
@@ -22,7 +22,7 @@ def taught(i: int, **other: Any) -> Draft:
 
 
 def teach(log: EventLog, count: int, start: int = 0) -> None:
-    log.commit([Change([taught(i) for i in range(start, start + count)])])
+    log.commit([Transaction([taught(i) for i in range(start, start + count)])])
 
 
 def foreign(path: Path, *statements: str) -> None:

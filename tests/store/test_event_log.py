@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from log_examples import ROWS, taught, teach
 
 from engram.learner import EngramError, InputError, NotTaughtError, TracesError
-from engram.store import changes, event_log, log_reader
-from engram.store.event import Answer, Change, Draft, Event, Taught, Unknown
+from engram.store import event_log, tables
+from engram.store.event import Draft, Event, Reply, Taught, Transaction, Unknown
 from engram.store.event_log import EventLog
 
 NOW = int(time.time())
@@ -43,7 +43,7 @@ def test_events_come_back_as_they_were_committed(
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "log.sqlite"
     with EventLog.create(path) as log:
-        ranges = log.commit([Change(group) for group in groups])
+        ranges = log.commit([Transaction(group) for group in groups])
         assert [len(r) for r in ranges] == [len(group) for group in groups]
         assert [seq for r in ranges for seq in r] == list(range(1, log.last + 1))
         if closed:
@@ -64,8 +64,8 @@ def test_events_come_back_as_they_were_committed(
 
 
 def test_reading_a_part_forwards_backwards_and_by_kind(log: EventLog) -> None:
-    many = 2 * log_reader.PORTION + 77
-    log.commit([Change([taught(i) if i % 10 else Draft(kind="renamed") for i in range(many)])])
+    many = 2 * event_log.PORTION + 77
+    log.commit([Transaction([taught(i) if i % 10 else Draft(kind="renamed") for i in range(many)])])
     assert [e.seq for e in log.read(5, 2000)] == list(range(6, 2001))
     assert [e.seq for e in log.read(5, 2000, backward=True)] == list(range(2000, 5, -1))
     assert [e.seq for e in log.read(kinds=["renamed"])] == list(range(1, many + 1, 10))
@@ -77,9 +77,9 @@ def test_reading_a_part_forwards_backwards_and_by_kind(log: EventLog) -> None:
 @pytest.mark.parametrize("size", [1, 100, 1024, 5000])
 def test_examples_in_a_row_come_as_arrays(log: EventLog, size: int) -> None:
     teach(log, 1500)
-    log.commit([Change([Draft(kind="renamed", body={"old": "c1"})], erase=[3, 700])])
+    log.commit([Transaction([Draft(kind="renamed", body={"old": "c1"})], erase=[3, 700])])
     teach(log, 50, 1500)
-    log.commit([Change([taught(0, content=b"\1\0")])])  # of another width
+    log.commit([Transaction([taught(0, content=b"\1\0")])])  # of another width
     found = list(log.runs(size=size))
     parts = [part for part in found if isinstance(part, Taught)]
     assert max(len(part.seqs) for part in parts) == min(size, 1498)
@@ -94,10 +94,10 @@ def test_examples_in_a_row_come_as_arrays(log: EventLog, size: int) -> None:
 
 def test_a_commit_is_whole_or_not_at_all(log: EventLog) -> None:
     teach(log, 3)
-    too_long = Change([taught(0), taught(1, teacher="x" * 2**21)])
-    for bad in (too_long, Change([taught(4)], erase=[99]), Change(rewrite={50: (None, b"")})):
+    too_long = Transaction([taught(0), taught(1, teacher="x" * 2**21)])
+    for bad in (too_long, Transaction([taught(4)], erase=[99]), Transaction(rewrite={50: (None, b"")})):
         with pytest.raises((InputError, NotTaughtError)):
-            log.commit([Change([taught(3)], erase=[1]), bad])
+            log.commit([Transaction([taught(3)], erase=[1]), bad])
     assert [event.gone for event in log.read()] == [False] * 3
     teach(log, 1)
     assert log.last == 4
@@ -106,43 +106,44 @@ def test_a_commit_is_whole_or_not_at_all(log: EventLog) -> None:
 def test_a_commit_takes_one_sync_and_tells_how_long_it_took(log: EventLog) -> None:
     seconds: list[float] = []
     log.on_sync = seconds.append
-    log.commit([Change([taught(i)]) for i in range(32)])
+    log.commit([Transaction([taught(i)]) for i in range(32)])
     assert len(seconds) == 1
     assert 0 < seconds[0] < 5
 
 
 def test_what_an_event_says_can_be_replaced_in_place(log: EventLog) -> None:
-    log.commit([Change([Draft(kind="melded", body={"receipts": ["aa", "bb"]}, content=b"long content", label="x")])])
-    log.commit([Change(rewrite={1: ({"receipts": ["aa"]}, b"short")})])
+    melded = Draft(kind="melded", body={"receipts": ["aa", "bb"]}, content=b"long content", label="x")
+    log.commit([Transaction([melded])])
+    log.commit([Transaction(rewrite={1: ({"receipts": ["aa"]}, b"short")})])
     event = log.event(1)
     assert (event.body, event.content, event.label, event.gone) == ({"receipts": ["aa"]}, b"short", "x", False)
     assert log.verify() == []
 
 
 def test_answers_are_kept_with_what_they_answer(log: EventLog) -> None:
-    log.commit([Change([taught(0), taught(1)], answer=Answer("key", b"digest", lambda seqs: {"ids": list(seqs)}))])
-    log.commit([Change([taught(2)], answer=Answer("other", b"d", {"id": 3}))])
-    assert log.answer("key") == Answer("key", b"digest", {"ids": [1, 2]})
-    assert log.answer("other") == Answer("other", b"d", {"id": 3})
+    log.commit([Transaction([taught(0), taught(1)], answer=Reply("key", b"digest", lambda seqs: {"ids": list(seqs)}))])
+    log.commit([Transaction([taught(2)], answer=Reply("other", b"d", {"id": 3}))])
+    assert log.answer("key") == Reply("key", b"digest", {"ids": [1, 2]})
+    assert log.answer("other") == Reply("other", b"d", {"id": 3})
     assert log.answer("nothing") is None
     with pytest.raises(EngramError, match="answered already"):
-        log.commit([Change([taught(3)], answer=Answer("key", b"digest", None))])
+        log.commit([Transaction([taught(3)], answer=Reply("key", b"digest", None))])
     assert log.last == 3
 
 
 def test_answers_are_let_go_after_a_week(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    log.commit([Change([taught(0)], answer=Answer("old", b"d", 1))])
-    monkeypatch.setattr(changes.time, "time_ns", lambda: (NOW + 8 * 24 * 3600) * 10**9)
-    log.commit([Change([taught(1)], answer=Answer("new", b"d", 2))])
+    log.commit([Transaction([taught(0)], answer=Reply("old", b"d", 1))])
+    monkeypatch.setattr(tables.time, "time_ns", lambda: (NOW + 8 * 24 * 3600) * 10**9)
+    log.commit([Transaction([taught(1)], answer=Reply("new", b"d", 2))])
     assert log.answer("old") is None
-    assert log.answer("new") == Answer("new", b"d", 2)
+    assert log.answer("new") == Reply("new", b"d", 2)
 
 
 def test_the_inbox_is_kept_and_let_go(log: EventLog) -> None:
     features = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     unknowns = [Unknown(i + 1, features[i], b"k%d" % i, "a.png" if i else None, b"jpg", 5) for i in range(3)]
-    log.commit([Change(inbox_add=unknowns)])
-    log.commit([Change(inbox_remove=[2])])
+    log.commit([Transaction(inbox_add=unknowns)])
+    log.commit([Transaction(inbox_remove=[2])])
     assert [u.number for u in log.unknowns()] == [1, 3]
     (third,) = log.unknowns([3])
     assert np.array_equal(third.features, features[2])
@@ -164,16 +165,16 @@ def test_what_was_erased_is_in_no_byte_of_any_file(log: EventLog, count: int, re
         teach(log, min(500, count - start), start)
     named = {"source": "Zürich.png", "label": "confidential", "thumbnail": secret[2]}
     hidden = taught(0, content=secret[0], receipt=secret[1][:16], **named)
-    (seqs,) = log.commit([Change([hidden])])
-    log.commit([Change([Draft(kind="melded", content=secret[3] * 200, body={"who": "someone-secret"})])])
-    log.commit([Change(inbox_add=[Unknown(1, np.frombuffer(secret[4], np.float32), secret[5][:16])])])
+    (seqs,) = log.commit([Transaction([hidden])])
+    log.commit([Transaction([Draft(kind="melded", content=secret[3] * 200, body={"who": "someone-secret"})])])
+    log.commit([Transaction(inbox_add=[Unknown(1, np.frombuffer(secret[4], np.float32), secret[5][:16])])])
     teach(log, 20)
     texts = ["Zürich".encode(), b"confidential", b"someone-secret"]
     needles = [secret[0], secret[1][:16], *secret[2:5], secret[5][:16], *texts]
     found = every_byte(log.path.parent)
     assert all(any(needle in content for content in found.values()) for needle in needles)
     meld = seqs[0] + 1
-    log.commit([Change([Draft(kind="forgot")], erase=[seqs[0]], rewrite={meld: (None, None)}, inbox_remove=[1])])
+    log.commit([Transaction([Draft(kind="forgot")], erase=[seqs[0]], rewrite={meld: (None, None)}, inbox_remove=[1])])
     assert log.erasing
     if reopened:
         log.close()
@@ -218,36 +219,36 @@ class _Erasing:
         (change,) = self._rng.choices(changes, [4, 3, 3, 2, 2])
         self.log.commit([change()])
 
-    def _add(self) -> Change:
+    def _add(self) -> Transaction:
         lengths = self._rng.choices([32, 64, 128, 700, 2560, 9000], k=self._rng.randint(1, 40))
         drafts = [Draft(kind=self._rng.choice(["taught", "melded"]), content=self._bytes(n)) for n in lengths]
         self.here |= {self.log.last + i: draft.content or b"" for i, draft in enumerate(drafts, 1)}
-        return Change(drafts)
+        return Transaction(drafts)
 
-    def _erase(self) -> Change:
+    def _erase(self) -> Transaction:
         seqs = self._some(self.here)
         for seq in seqs:
             self._leaves(self.here.pop(seq))
-        return Change(erase=seqs)
+        return Transaction(erase=seqs)
 
-    def _rewrite(self) -> Change:
+    def _rewrite(self) -> Transaction:
         seqs = self._some(self.here)
         for seq in seqs:
             self._leaves(self.here[seq])
             self.here[seq] = self._bytes(self._rng.choice([32, 100, 700, 4000]))
-        return Change(rewrite={seq: (None, self.here[seq]) for seq in seqs})
+        return Transaction(rewrite={seq: (None, self.here[seq]) for seq in seqs})
 
-    def _remember(self) -> Change:
+    def _remember(self) -> Transaction:
         first = max(self._inbox, default=0) + 1
         kept = {first + i: self._bytes(4 * n) for i, n in enumerate(self._rng.choices([8, 64, 300], k=10))}
         self._inbox |= kept
-        return Change(inbox_add=[Unknown(n, np.frombuffer(f, "<f4"), f[:16]) for n, f in kept.items()])
+        return Transaction(inbox_add=[Unknown(n, np.frombuffer(f, "<f4"), f[:16]) for n, f in kept.items()])
 
-    def _let_go(self) -> Change:
+    def _let_go(self) -> Transaction:
         numbers = self._some(self._inbox)
         for number in numbers:
             self._leaves(self._inbox.pop(number))
-        return Change(inbox_remove=numbers, for_good=True)
+        return Transaction(inbox_remove=numbers, for_good=True)
 
     def _some(self, held: dict[int, bytes]) -> list[int]:
         return self._rng.sample(sorted(held), min(len(held), self._rng.randint(1, 20)))
@@ -261,7 +262,7 @@ def test_erasing_waits_for_a_reader_and_is_not_forgotten(log: EventLog, monkeypa
     reader = apsw.Connection(str(log.path), apsw.SQLITE_OPEN_READONLY)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM events").fetchall()
-    log.commit([Change(erase=[1])])
+    log.commit([Transaction(erase=[1])])
     monkeypatch.setattr(event_log, "READERS_MS", 10)
     for _ in range(2):
         with pytest.raises(TracesError, match="another program reads"):
@@ -298,8 +299,8 @@ def test_events_of_another_writer_are_not_written_over(log: EventLog) -> None:
         with EventLog.open(log.path) as other:
             teach(other, 1)
         with pytest.raises(EngramError, match="open it again"):
-            one.commit([Change([taught(0)])], after=1)
-        one.commit([Change([taught(0)])], after=2)
+            one.commit([Transaction([taught(0)])], after=1)
+        one.commit([Transaction([taught(0)])], after=2)
 
 
 def test_opened_for_reading_only_it_is_never_written(log: EventLog) -> None:

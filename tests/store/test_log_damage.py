@@ -15,7 +15,7 @@ from log_examples import foreign, taught, teach
 
 from engram.learner import DamagedError, EngramError, InputError
 from engram.store import database
-from engram.store.event import Change, Draft, Event, Unknown
+from engram.store.event import Draft, Event, Transaction, Unknown
 from engram.store.event_log import EventLog
 from engram.store.mark import Mark
 
@@ -42,7 +42,7 @@ def test_a_value_altered_in_the_database_is_noticed(log: EventLog, column: str) 
     "DELETE FROM events WHERE seq = 3", "UPDATE events SET kind = 'taught' WHERE seq = 3",
 ])  # fmt: skip
 def test_an_index_that_lost_an_event_is_noticed(log: EventLog, lost: str) -> None:
-    log.commit([Change([taught(0), taught(1), Draft(kind="renamed"), taught(2), taught(3)])])
+    log.commit([Transaction([taught(0), taught(1), Draft(kind="renamed"), taught(2), taught(3)])])
     log.close()
     foreign(log.path, lost)
     with EventLog.open(log.path) as opened, pytest.raises(DamagedError):
@@ -51,8 +51,8 @@ def test_an_index_that_lost_an_event_is_noticed(log: EventLog, lost: str) -> Non
 
 @pytest.mark.parametrize("lost", ["DELETE FROM inbox", "DELETE FROM inbox WHERE number = 2", "DELETE FROM meta"])
 def test_an_inbox_that_lost_something_is_noticed(log: EventLog, lost: str) -> None:
-    log.commit([Change(inbox_add=[Unknown(i, np.ones(2, np.float32), b"%d" % i) for i in (1, 2, 3)])])
-    log.commit([Change(inbox_remove=[3, 17])])
+    log.commit([Transaction(inbox_add=[Unknown(i, np.ones(2, np.float32), b"%d" % i) for i in (1, 2, 3)])])
+    log.commit([Transaction(inbox_remove=[3, 17])])
     assert [one.number for one in log.unknowns()] == [1, 2]
     log.close()
     foreign(log.path, lost)

@@ -58,7 +58,7 @@ from engram.brain.examples import (
 )
 from engram.brain.exported import Header, Reader
 from engram.brain.folder_ledger import FolderLedger, spared
-from engram.brain.history import Entry, Example, History
+from engram.brain.history import Example, History, HistoryEntry
 from engram.brain.inbox import Group, Inbox, alike, likeness
 from engram.brain.knowledge import Knowledge, describe_slots
 from engram.brain.ledger import Ledger
@@ -91,7 +91,7 @@ from engram.learner import (
     TracesError,
 )
 from engram.progress import Progress
-from engram.store.event import Answer, Change, Taught
+from engram.store.event import Reply, Taught, Transaction
 from engram.store.folder import MANIFEST
 from engram.store.group_commit import GroupCommit
 
@@ -254,7 +254,7 @@ class Brain:
             prepared += begin.naming(made, known.columns)
             first = [begin.created(known, self.unknowns.limit), *(change for one in prepared for change in one.changes)]
             if known.own.epoch or known.others or known.tombstones:
-                first.append(Change(events=ledger.checkpoint(known, len(first) + 1)))
+                first.append(Transaction(events=ledger.checkpoint(known, len(first) + 1)))
             return ledger, ledger.record(first, self.unknowns.copy(), 0)[-1].stop - 1
         except BaseException:
             ledger.remove()
@@ -378,14 +378,14 @@ class Brain:
 
     def learn_examples(
         self, inputs: Any, targets: Any = None, *, again: bool = True, teacher: str | None = None,
-        sources: Sequence[str | None] | None = None, answer: Answer | None = None, progress: Progress | None = None,
+        sources: Sequence[str | None] | None = None, answer: Reply | None = None, progress: Progress | None = None,
     ) -> Learned:
         """`learn`, and what became of it. Many threads that call it at once share one write to the disk.
 
         Args:
             inputs, targets, again, teacher, progress: as for `learn`.
             sources: where each input came from, for the record; None for the paths given.
-            answer: a request that is to be carried out once only, however often it comes; see `Answer`.
+            answer: a request that is to be carried out once only, however often it comes; see `Reply`.
 
         Returns:
             The number of each example, which is its id from now on.
@@ -415,7 +415,7 @@ class Brain:
 
     def learn_not(
         self, inputs: Any, labels: Any, *, teacher: str | None = None, sources: Sequence[str | None] | None = None,
-        answer: Answer | None = None,
+        answer: Reply | None = None,
     ) -> Learned:
         """Learn that inputs are not of a label: counterexamples, beside what was taught.
 
@@ -634,7 +634,7 @@ class Brain:
 
     # The past
 
-    def history(self, before: int | None = None, limit: int = 100) -> list[Entry]:
+    def history(self, before: int | None = None, limit: int = 100) -> list[HistoryEntry]:
         """What happened, newest first.
 
         Args:
@@ -646,7 +646,7 @@ class Brain:
         """
         return self._past().entries(before, limit)
 
-    def last_change(self) -> Entry | None:
+    def last_change(self) -> HistoryEntry | None:
         """What `undo` would take back; None where there is nothing.
 
         Raises:
@@ -674,7 +674,7 @@ class Brain:
             self._return_to(seq, undoing=False)
             return seq
 
-    def undo(self) -> Entry:
+    def undo(self) -> HistoryEntry:
         """Take back the last change that is in force; again and again, ever further back. Returns what was undone.
 
         A rollback is taken back like any other change, an earlier undo is not. Consolidations change nothing that is
@@ -1232,10 +1232,8 @@ class Brain:
 
     def _tidy(self, learned: Any) -> None:
         """So much was learned: do what has fallen due. What fails is left for later: nothing depends on it."""
-        if not self._ledger.learned(learned.labels):
-            return
         try:
-            due = consolidate.due(self._knowledge, self._ledger.loose)
+            due = self._ledger.grown_labels(self._knowledge, learned.labels)
             if due:
                 self._consolidate(due)
             keep = self._ledger.beyond(self._knowledge, self.seq)

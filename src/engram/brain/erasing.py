@@ -25,7 +25,7 @@ from engram.brain.slots import Slot
 from engram.brain.timeline import Names, Timeline
 from engram.brain.tombstones import Tombstone, in_order, leads_to
 from engram.learner import Label, NotTaughtError
-from engram.store.event import Change, Draft
+from engram.store.event import Draft, Transaction
 
 Rewritten = dict[int, tuple[Mapping[str, Any] | None, bytes | None]]
 """Number of an event -> its body and content from now on."""
@@ -129,7 +129,7 @@ def erasing(
     losses: Sequence[tuple[Tombstone, Loss]],
     names: Unnamed,
     teachers: Sequence[str] = (),
-) -> Change:
+) -> Transaction:
     """Events, and with them the end of what they forget, as one change.
 
     Args:
@@ -154,7 +154,7 @@ def erasing(
     labels = {seq: hidden for name, hidden in names.hidden.items()
               for seq, _ in ledger.log.find(label=name, kinds=LESSONS) if seq not in going}
     rewrite = {seq: what for seq, what in rewrite.items() if seq not in going}
-    return Change(events=events, erase=erase, rewrite=rewrite, labels=labels, unnamed=teachers, for_good=True)
+    return Transaction(events=events, erase=erase, rewrite=rewrite, labels=labels, unnamed=teachers, for_good=True)
 
 
 def names_leaving(
@@ -173,7 +173,7 @@ def names_leaving(
     return unnamed(set(knowledge.total.named) - known, known, tombstones, act, more)
 
 
-def names_told(ledger: Ledger, knowledge: Knowledge) -> tuple[Change, Unnamed] | None:
+def names_told(ledger: Ledger, knowledge: Knowledge) -> tuple[Transaction, Unnamed] | None:
     """The end of the names that an earlier version left in the records of forgets; None where there are none."""
     named = told(ledger.timeline())
     if not named:

@@ -26,8 +26,7 @@ from typing import Any
 
 from safetensors.numpy import load
 
-from engram.brain.changes import ADOPTED, CHECKPOINT, CONSOLIDATED, CREATED, RARE, replay
-from engram.brain.changes.consolidate import labels_of, merge
+from engram.brain.changes import ADOPTED, CHECKPOINT, CONSOLIDATED, CREATED, RARE, consolidate, replay
 from engram.brain.erasing import told
 from engram.brain.inbox import Inbox
 from engram.brain.knowledge import Knowledge
@@ -48,9 +47,9 @@ from engram.features.backbones.bundle import Bundle
 from engram.files import make_folder, remove
 from engram.learner import DamagedError, EngramError, InputError, Label, State
 from engram.packing import pack
-from engram.store.event import Change, Draft, Event
+from engram.store.event import Draft, Event, Transaction
 from engram.store.event_log import EventLog
-from engram.store.folder import Entry, Folder, short_hash
+from engram.store.folder import FileRecord, Folder, short_hash
 from engram.store.lock import WriterLock
 
 LOG = "log.sqlite"
@@ -149,7 +148,7 @@ class FolderLedger(Ledger):
         return fresh
 
     @property
-    def files(self) -> dict[str, Entry]:
+    def files(self) -> dict[str, FileRecord]:
         """Every file that belongs to the brain beside the log, as the manifest names them."""
         return self.folder.entries
 
@@ -226,9 +225,9 @@ class FolderLedger(Ledger):
     def opening(self, own: Slot) -> bool:
         return not own.live
 
-    def record(self, changes: Sequence[Change], inbox: Inbox, after: int) -> list[range]:
+    def record(self, changes: Sequence[Transaction], inbox: Inbox, after: int) -> list[range]:
         added, removed = inbox.unsaved()
-        whole = [*map(signed, changes), Change(inbox_add=added, inbox_remove=removed)]
+        whole = [*map(signed, changes), Transaction(inbox_add=added, inbox_remove=removed)]
         for change in whole:
             change.time = self._now()
         try:
@@ -275,9 +274,11 @@ class FolderLedger(Ledger):
 
     # The budget
 
-    def learned(self, labels: Iterable[Label]) -> bool:
-        self.loose.update(labels)
-        return True
+    def grown_labels(self, knowledge: Knowledge, learned: Iterable[Label]) -> list[Label]:
+        self.loose.update(learned)
+        grown = [label for label in dict.fromkeys(learned) if self.loose[label] >= consolidate.LOOSE]
+        counts = knowledge.total.counts if grown else {}
+        return [label for label in grown if 2 * self.loose[label] >= counts.get(label, 0)]
 
     def beyond(self, knowledge: Knowledge, seq: int) -> int:
         width = knowledge.bundle.width if knowledge.bundle else 1
@@ -306,11 +307,11 @@ class FolderLedger(Ledger):
             for span in spans:
                 for item in self.log.runs(max(span.start - 1, done), span.stop - 1):
                     if isinstance(item, Event) and item.kind == CONSOLIDATED:
-                        merged |= dict.fromkeys(labels_of(knowledge, item))
+                        merged |= dict.fromkeys(consolidate.labels_of(knowledge, item))
                     else:
                         replay(knowledge, item, self)
             if sum(knowledge.total.counts.get(label, 0) for label in merged) <= _AT_ONCE:
-                merge(knowledge, merged)
+                consolidate.merge(knowledge, merged)
         except (*MISFITS, EngramError) as error:
             raise DamagedError(
                 f"{self.folder.path}: the log cannot be replayed: restore the folder from a copy. ({error})"
@@ -438,7 +439,7 @@ class FolderLedger(Ledger):
         if thread is not None:
             thread.join()
 
-    def _snapshot_of(self, knowledge: Knowledge, seq: int) -> tuple[State, dict[str, Entry]]:
+    def _snapshot_of(self, knowledge: Knowledge, seq: int) -> tuple[State, dict[str, FileRecord]]:
         """The arrays of a snapshot, which do not change any more, and the files that they or the log refer to."""
         self.keep_slots(knowledge.others.values())
         names = self._slots_in_use(knowledge)
@@ -530,7 +531,7 @@ class FolderLedger(Ledger):
         self.snapshots = [(int(seq), str(name)) for seq, name in manifest["snapshots"]]
         self.about = {name: manifest[name] for name in ("device", "fingerprint")}
 
-    def _save(self, seq: int, state: State, wanted: Mapping[str, Entry], alone: bool) -> None:
+    def _save(self, seq: int, state: State, wanted: Mapping[str, FileRecord], alone: bool) -> None:
         packed = pack(state)
         name = f"snapshot-{seq:010d}-{short_hash(packed)}.safetensors"
         with self._guard:
@@ -540,7 +541,7 @@ class FolderLedger(Ledger):
             self._write({name: packed}, {**files, **wanted}, [(seq, name), *kept])
 
     def _write(
-        self, files: Mapping[str, bytes], kept: Mapping[str, Entry], snapshots: Sequence[tuple[int, str]]
+        self, files: Mapping[str, bytes], kept: Mapping[str, FileRecord], snapshots: Sequence[tuple[int, str]]
     ) -> None:
         self.log.check_place()
         about = {**self.about, "snapshots": [list(pair) for pair in snapshots]}

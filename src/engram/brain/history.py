@@ -42,7 +42,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One line of a brain's history: an event, or the examples that were taught together.
 
     Attributes:
@@ -93,7 +93,7 @@ class History:
 
     # What happened
 
-    def entries(self, before: int | None = None, limit: int = 100) -> list[Entry]:
+    def entries(self, before: int | None = None, limit: int = 100) -> list[HistoryEntry]:
         """What happened, newest first: what came before event `before`, or all; `limit` entries at most."""
         entries = []
         for together in self._groups(self.timeline.last + 1 if before is None else before):
@@ -104,7 +104,7 @@ class History:
                 break
         return entries
 
-    def last_change(self) -> Entry | None:
+    def last_change(self) -> HistoryEntry | None:
         """What undoing would take back; None where there is nothing."""
         for together in self._groups(self.timeline.last + 1):
             entry = self._entry(together)
@@ -112,7 +112,7 @@ class History:
                 return entry
         return None
 
-    def before(self, entry: Entry) -> int:
+    def before(self, entry: HistoryEntry) -> int:
         """The event whose state undoing returns to. Raises InputError where that is no more."""
         seq = entry.first - 1 if entry.kind == ROLLED_BACK else self.spans.before(entry.first)
         self.timeline.check_reachable(seq)
@@ -135,7 +135,7 @@ class History:
         for _, together in groupby(events, _together):
             yield list(together)
 
-    def _entry(self, events: list[Event]) -> Entry | None:
+    def _entry(self, events: list[Event]) -> HistoryEntry | None:
         """The entry of events, newest first; None for what changes nothing that a user sees."""
         newest, oldest = events[0], events[-1]
         if newest.kind in HOUSEKEEPING:
@@ -146,7 +146,7 @@ class History:
             labels.update(_unless_forgotten(event.label) for event in reversed(events))
         elif newest.kind == RELABELLED:
             labels[_unless_forgotten(body["label"])] = len(body["ids"])
-        return Entry(
+        return HistoryEntry(
             newest.seq, oldest.seq, _when(newest.time), newest.kind, newest.teacher, dict(labels), describe(newest),
             newest.seq not in self.spans,
         )

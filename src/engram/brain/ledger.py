@@ -19,7 +19,7 @@ import numpy as np
 from engram.brain.changes import HOUSEKEEPING, TAUGHT
 from engram.brain.timeline import Timeline
 from engram.learner import EngramError, InputError, Label, NotTaughtError
-from engram.store.event import Answer, Change, Draft, Event, Taught
+from engram.store.event import Draft, Event, Reply, Taught, Transaction
 
 if TYPE_CHECKING:
     from engram.brain.inbox import Inbox
@@ -55,7 +55,7 @@ class EmptyLog:
     def thumbnail(self, seq: int) -> bytes | None:
         return None
 
-    def answer(self, key: str) -> Answer | None:
+    def answer(self, key: str) -> Reply | None:
         return None
 
 
@@ -151,7 +151,7 @@ class Ledger:
         """Whether the next record has to say first that this program goes on with the brain."""
         return False
 
-    def record(self, changes: Sequence[Change], inbox: Inbox, after: int) -> list[range]:
+    def record(self, changes: Sequence[Transaction], inbox: Inbox, after: int) -> list[range]:
         """Have changes, and those of the inbox, on disk in one commit.
 
         Returns:
@@ -191,9 +191,9 @@ class Ledger:
         """The files in which something forgotten may still be found."""
         return []
 
-    def learned(self, labels: Iterable[Label]) -> bool:
-        """Count examples that no prototype holds yet; whether anything can fall due by that."""
-        return False
+    def grown_labels(self, knowledge: Knowledge, learned: Iterable[Label]) -> list[Label]:
+        """The labels that are to be consolidated, now that these were learned: so often as they are named."""
+        return []
 
     def beyond(self, knowledge: Knowledge, seq: int) -> int:
         """How many of the newest examples to keep where the log outgrew its budget; else 0."""
@@ -252,7 +252,7 @@ def acting(name: str | None) -> Iterator[None]:
         _WHO.reset(before)
 
 
-def signed(change: Change) -> Change:
+def signed(change: Transaction) -> Transaction:
     """The change with whoever makes it in its events."""
     who = _WHO.get()
     if who is None:

@@ -13,7 +13,7 @@ from engram.brain.timeline import Timeline
 from engram.features.backbones.bundle import Bundle
 from engram.learner import DamagedError, EngramError, InputError
 from engram.store.event_log import EventLog
-from engram.store.folder import Entry, Folder, entry_of
+from engram.store.folder import FileRecord, Folder, entry_of
 from engram.store.lock import WriterLock
 from engram.store.mark import Mark
 
@@ -140,7 +140,7 @@ def _rewrite_manifest(folder: Folder) -> None:
         raise DamagedError(f"{folder.path / LOG} does not begin with the making of a brain. A learner made durable "
                            "needs no repair: remove its manifest.json and open it.")
     fingerprint = bodies.get(ADOPTED, {}).get("fingerprint")
-    files: dict[str, Entry] = {}
+    files: dict[str, FileRecord] = {}
     if fingerprint is not None:
         files |= _bundle_files(folder.path, fingerprint)
     for name, entry in referred.items():
@@ -151,13 +151,13 @@ def _rewrite_manifest(folder: Folder) -> None:
     Folder(folder.path).write(about, {}, files)
 
 
-def _referred(log: EventLog) -> dict[str, Entry]:
+def _referred(log: EventLog) -> dict[str, FileRecord]:
     """The files of other devices' contributions that the log refers to."""
     entries = [entry for event in log.read(kinds=RARE) for entry in (event.body or {}).get("slots", ())]
     return {entry["file"]: {"sha256": entry["sha256"], "bytes": entry["bytes"]} for entry in entries if "file" in entry}
 
 
-def _bundle_files(path: Path, fingerprint: str) -> dict[str, Entry]:
+def _bundle_files(path: Path, fingerprint: str) -> dict[str, FileRecord]:
     folder = path / f"bundle-{fingerprint[:16]}"
     try:
         contents = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}

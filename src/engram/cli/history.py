@@ -13,7 +13,7 @@ from engram.cli.output import Json, emit, say, table
 
 if TYPE_CHECKING:
     from engram.brain import Brain
-    from engram.brain.history import Entry
+    from engram.brain.history import HistoryEntry
 
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])(?:\s+ago)?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -179,14 +179,14 @@ def _local(time: datetime) -> str:
     return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _about(entry: Entry) -> str:
+def _about(entry: HistoryEntry) -> str:
     labels = [f"{'?' if label is None else label}{f' ({count})' if count else ''}" for label, count in
               entry.labels.items()]
     named = ", ".join(labels[:4]) + (f" and {len(labels) - 4} more" if len(labels) > 4 else "")
     return entry.note or named
 
 
-def _entry_json(entry: Entry) -> dict[str, Any]:
+def _entry_json(entry: HistoryEntry) -> dict[str, Any]:
     """As JSON: of examples that are forgotten the label is null."""
     return {
         "seq": entry.seq, "first": entry.first, "time": entry.time.isoformat(), "kind": entry.kind,

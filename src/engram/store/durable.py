@@ -31,7 +31,7 @@ from engram.learner import (
 )
 from engram.packing import pack
 from engram.store import database
-from engram.store.event import Change, Draft, Event
+from engram.store.event import Draft, Event, Transaction
 from engram.store.event_log import EventLog
 from engram.store.folder import Folder, short_hash
 from engram.store.group_commit import GroupCommit
@@ -82,7 +82,7 @@ class Durable:
             raise InputError(f"{type(learner).__name__} cannot be made durable: it has no state() and from_state().")
         folder = Folder(Path(path).absolute())
         with EventLog.create(folder.path / database.NAME, vfs=vfs) as log:
-            log.commit([Change([Draft(kind="adopted", content=pack(learner.state()))])])
+            log.commit([Transaction([Draft(kind="adopted", content=pack(learner.state()))])])
         made = Durable.open(path, type(learner), snapshot_every=snapshot_every, vfs=vfs)
         with suppress(OSError):  # the log holds it all
             made.snapshot()
@@ -202,7 +202,7 @@ class Durable:
                 except Exception as error:
                     results.append(error)
             try:
-                self._log.commit([Change(drafts)] if drafts else [], after=self._seq)
+                self._log.commit([Transaction(drafts)] if drafts else [], after=self._seq)
             except Exception:
                 self._recover()
                 raise

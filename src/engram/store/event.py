@@ -45,7 +45,7 @@ class Draft:
         content: of an example, its (D,) quantised features as little-endian int16; else any bytes.
         body: whatever else belongs to it, as JSON.
         thumbnail: a small picture of it.
-        time: microseconds since 1970 UTC; None for that of the change.
+        time: microseconds since 1970 UTC; None for that of the transaction.
     """
 
     kind: str
@@ -100,7 +100,7 @@ class Taught:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What a request was answered, so that asking again changes nothing.
 
     Attributes:
@@ -136,8 +136,8 @@ class Unknown:
 
 
 @dataclass(slots=True)
-class Change:
-    """What one caller changes; a commit takes many changes, each wholly or none of them.
+class Transaction:
+    """What one caller changes; a commit takes many of these, each wholly or none of them.
 
     Attributes:
         events: new events, in order.
@@ -157,7 +157,7 @@ class Change:
     rewrite: Mapping[int, tuple[Mapping[str, Any] | None, bytes | None]] = field(default_factory=dict)
     labels: Mapping[int, Label] = field(default_factory=dict)
     unnamed: Sequence[str] = ()
-    answer: Answer | None = None
+    answer: Reply | None = None
     inbox_add: Sequence[Unknown] = ()
     inbox_remove: Sequence[int] = ()
     for_good: bool | None = None

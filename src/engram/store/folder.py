@@ -28,7 +28,7 @@ _NAME = re.compile(r"(snapshot|slot|unknowns|bundle-[0-9a-f]{16}/)[A-Za-z0-9._-]
 _OURS = re.compile(r"(snapshot|slot|unknowns)-.*\.safetensors|bundle-[0-9a-f]{16}|.*\.engram-tmp")
 
 
-Entry = Mapping[str, Any]
+FileRecord = Mapping[str, Any]
 """What the manifest says of a file: its SHA-256 and its length."""
 
 
@@ -44,9 +44,9 @@ class Folder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.seen: bytes | None = None
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, FileRecord] = {}
 
-    def write(self, about: Mapping[str, Any], files: Mapping[str, bytes], kept: Mapping[str, Entry]) -> None:
+    def write(self, about: Mapping[str, Any], files: Mapping[str, bytes], kept: Mapping[str, FileRecord]) -> None:
         """Save: all the files, then the manifest.
 
         Args:
@@ -63,7 +63,7 @@ class Folder:
         with exclusive(self.path):
             self._check_ours()
             self.check_unchanged()
-            entries: dict[str, Entry] = dict(kept)
+            entries: dict[str, FileRecord] = dict(kept)
             for name, content in sorted(files.items()):
                 entries[name] = entry_of(content)
                 if not self._holds(name, entries[name]):
@@ -89,7 +89,7 @@ class Folder:
         """Whether the manifest is another one than that last read or written through this object."""
         return self.seen is not None and self._manifest_bytes() not in (None, self.seen)
 
-    def has(self, name: str, entry: Entry) -> bool:
+    def has(self, name: str, entry: FileRecord) -> bool:
         """Whether a file of that name and length is there; its content is not looked at."""
         file = self.path / name
         return file.is_file() and file.stat().st_size == entry["bytes"]
@@ -125,7 +125,7 @@ class Folder:
         self.seen = packed
         return manifest
 
-    def read(self, name: str, entry: Entry) -> bytes:
+    def read(self, name: str, entry: FileRecord) -> bytes:
         """A file that the manifest names.
 
         Raises:
@@ -140,7 +140,7 @@ class Folder:
             raise DamagedError(f"{self.path / name} is missing, altered or cut short: restore the folder from a copy.")
         return content
 
-    def _holds(self, name: str, entry: Entry) -> bool:
+    def _holds(self, name: str, entry: FileRecord) -> bool:
         try:
             self.read(name, entry)
         except DamagedError:
@@ -201,7 +201,7 @@ def exclusive(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def entry_of(content: bytes) -> Entry:
+def entry_of(content: bytes) -> FileRecord:
     """What the manifest says of a file of this content."""
     return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 

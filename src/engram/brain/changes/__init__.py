@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from engram.learner import Label
-from engram.store.event import LESSONS, TAUGHT, TAUGHT_NOT, Change, Draft, Event, Taught
+from engram.store.event import LESSONS, TAUGHT, TAUGHT_NOT, Draft, Event, Taught, Transaction
 
 if TYPE_CHECKING:
     from engram.brain.folder_ledger import FolderLedger
@@ -89,7 +89,7 @@ class Prepared:
     """
 
     item: Taught | Event
-    changes: Sequence[Change]
+    changes: Sequence[Transaction]
     referred: Any = None
     onto: Knowledge | None = None
     keys: Collection[bytes] = ()
@@ -99,7 +99,7 @@ class Prepared:
     @classmethod
     def event(cls, kind: str, body: Mapping[str, Any] | None, **more: Any) -> Self:
         """A change that one event says all of; `more` are other attributes of the prepared change."""
-        more.setdefault("changes", [Change(events=[Draft(kind=kind, body=body)])])
+        more.setdefault("changes", [Transaction(events=[Draft(kind=kind, body=body)])])
         return cls(Event(seq=0, time=0, kind=kind, body=body), **more)
 
 

@@ -10,16 +10,16 @@ from engram.brain.changes import ADOPTED, COLUMNS, CREATED, OPENED, Prepared
 from engram.brain.knowledge import Knowledge
 from engram.brain.ledger import Ledger
 from engram.features.backbones.bundle import Bundle
-from engram.store.event import Change, Draft, Event
+from engram.store.event import Draft, Event, Transaction
 
 if TYPE_CHECKING:
     from engram.brain.folder_ledger import FolderLedger
 
 
-def created(knowledge: Knowledge, unknowns: int) -> Change:
+def created(knowledge: Knowledge, unknowns: int) -> Transaction:
     """The first event of a log: the options with which the brain was made, and how many unknowns its inbox keeps."""
     body = {"device": knowledge.own.device, "options": knowledge.options, "unknowns": unknowns}
-    return Change(events=[Draft(kind=CREATED, body=body)])
+    return Transaction(events=[Draft(kind=CREATED, body=body)])
 
 
 def adopting(knowledge: Knowledge, ledger: Ledger, bundle: Bundle) -> list[Prepared]:

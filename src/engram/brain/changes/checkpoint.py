@@ -12,7 +12,7 @@ from engram.brain.knowledge import Knowledge
 from engram.brain.ledger import Ledger
 from engram.brain.timeline import Timeline
 from engram.brain.tombstones import joined
-from engram.store.event import Change, Event
+from engram.store.event import Event, Transaction
 
 
 def prepare(ledger: Ledger, keep: int) -> Prepared:
@@ -27,7 +27,7 @@ def prepare(ledger: Ledger, keep: int) -> Prepared:
         head.let_go()
     gone = [seq for seq, _ in ledger.log.find(upto=covers, kinds=LESSONS)]
     earlier = [event.seq for event in timeline.checkpoints]
-    change = Change(events=ledger.checkpoint(base, covers), erase=[*gone, *earlier], for_good=False)
+    change = Transaction(events=ledger.checkpoint(base, covers), erase=[*gone, *earlier], for_good=False)
     return Prepared.event(CHECKPOINT, {"covers": covers}, changes=[change])
 
 

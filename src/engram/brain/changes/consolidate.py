@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,13 +17,6 @@ LOOSE = 1000
 def prepare(labels: list[Label] | None) -> Prepared:
     """Consolidate these labels; None for all."""
     return Prepared.event(CONSOLIDATED, None if labels is None else {"labels": labels})
-
-
-def due(knowledge: Knowledge, loose: Counter[Label]) -> list[Label]:
-    """The labels that have grown; `loose` counts the examples of each that no prototype holds yet."""
-    grown = [label for label, count in loose.items() if count >= LOOSE]
-    counts = knowledge.total.counts if grown else {}
-    return [label for label in grown if 2 * loose[label] >= counts.get(label, 0)]
 
 
 def merge(knowledge: Knowledge, labels: Iterable[Label]) -> Consolidation:

@@ -20,7 +20,7 @@ from engram.brain.slots import Contents, Slot, later
 from engram.brain.tombstones import Note, Tombstone, effect, forgets_in, joined, obey, tombstones_in, veiled
 from engram.heads.fast import FastHead
 from engram.learner import Label
-from engram.store.event import Change, Draft, Event
+from engram.store.event import Draft, Event, Transaction
 
 if TYPE_CHECKING:
     from engram.brain.folder_ledger import FolderLedger
@@ -167,7 +167,7 @@ def prepare(knowledge: Knowledge, ledger: Ledger, united: Union, covers: int) ->
         trial = copy(knowledge)
         _serve(trial, united)
         events += ledger.checkpoint(trial, covers, erased=True)
-    change = Change(events=events)
+    change = Transaction(events=events)
     if erased:
         losses = [(replace(tombstone, label=label), Loss()) for label, tombstone in lost]
         change = erasing(ledger, events, erase, ids, others, losses, names)

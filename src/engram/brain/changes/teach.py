@@ -15,7 +15,7 @@ from engram.brain.ledger import Ledger
 from engram.features.backbones.bundle import Bundle
 from engram.inputs.vectors import as_labels
 from engram.learner import EngramError, InputError, Label
-from engram.store.event import Answer, Change, Draft, Taught
+from engram.store.event import Draft, Reply, Taught, Transaction
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Lesson:
     pictures: Sequence[bytes | None]
     teacher: str | None = None
     again: bool = True
-    answer: Answer | None = None
+    answer: Reply | None = None
     columns: tuple[str, ...] | None = None
     teachers: Sequence[str | None] | None = None
     times: Sequence[int] | None = None
@@ -83,7 +83,7 @@ class _Drafts(Sequence[Draft]):
         )  # fmt: skip
 
 
-def answered(ledger: Ledger, answer: Answer | None) -> Learned | None:
+def answered(ledger: Ledger, answer: Reply | None) -> Learned | None:
     """What the same request was answered before. Raises InputError where another one had its key."""
     found = None if answer is None else ledger.log.answer(answer.key)
     if answer is None or found is None:
@@ -142,7 +142,7 @@ def prepare(knowledge: Knowledge, ledger: Ledger, lessons: Sequence[Lesson], seq
     first = [*adopting(knowledge, ledger, bundle), *naming(knowledge, columns)]
     chosen = _chosen(knowledge.standing_on(bundle), lessons)
     changes = [
-        Change(events=_Drafts(TAUGHT, lesson, places), answer=remembered(lesson, seq))
+        Transaction(events=_Drafts(TAUGHT, lesson, places), answer=remembered(lesson, seq))
         for lesson, places in zip(lessons, chosen, strict=True)
     ]
     parts = [(lesson, places) for lesson, places in zip(lessons, chosen, strict=True) if places]
@@ -188,7 +188,7 @@ def _worth_learning(knowledge: Knowledge, rows: Rows, labels: Sequence[Label]) -
     return chosen
 
 
-def remembered(lesson: Lesson, seq: int) -> Answer | None:
+def remembered(lesson: Lesson, seq: int) -> Reply | None:
     """The answer with what to say when the same request comes again."""
     count = len(lesson.rows)
 
@@ -198,9 +198,9 @@ def remembered(lesson: Lesson, seq: int) -> Answer | None:
     return None if lesson.answer is None else replace(lesson.answer, response=response)
 
 
-def written(kind: str, lesson: Lesson, seq: int) -> Change:
+def written(kind: str, lesson: Lesson, seq: int) -> Transaction:
     """A whole lesson as it is recorded; `kind` of events, `seq` the last so far."""
-    return Change(events=_Drafts(kind, lesson, range(len(lesson.rows))), answer=remembered(lesson, seq))
+    return Transaction(events=_Drafts(kind, lesson, range(len(lesson.rows))), answer=remembered(lesson, seq))
 
 
 def apply(knowledge: Knowledge, taught: Taught, referred: Any) -> None:

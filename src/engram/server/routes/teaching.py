@@ -23,7 +23,7 @@ from engram.server.requests import Teach
 from engram.server.routes.asking import check_kind, made, with_pictures
 from engram.server.schemas import Taught
 from engram.server.served_brain import ServedBrain
-from engram.store.event import Answer
+from engram.store.event import Reply
 
 router = APIRouter(tags=["teach"])
 
@@ -58,7 +58,7 @@ def learned(
     check_kind(served, given)
     labels, again = _labels(given, served.counts), flag(given.about, "again", True)
     against, sources = flag(given.about, "not", False), given.sources or None
-    answer = None if key is None else Answer(key, _digest(given, labels, again, against), None)
+    answer = None if key is None else Reply(key, _digest(given, labels, again, against), None)
 
     def change(brain: Brain) -> Learned:
         if against:

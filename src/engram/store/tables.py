@@ -14,9 +14,9 @@ from engram.learner import EngramError, NotTaughtError
 from engram.store.database import COLUMNS
 from engram.store.event import (
     TAUGHT,
-    Answer,
-    Change,
+    Reply,
     Row,
+    Transaction,
     Unknown,
     check,
     checksum,
@@ -38,7 +38,7 @@ _ANSWERS_KEPT = 7 * 24 * 3600 * 10**6  # microseconds
 _SWEPT_EVERY = 1000
 
 
-def apply(connection: apsw.Connection, change: Change, last: int) -> range:
+def apply(connection: apsw.Connection, change: Transaction, last: int) -> range:
     """Carry out a change in the transaction under way.
 
     Args:
@@ -124,7 +124,7 @@ def _replace(connection: apsw.Connection, row: Row) -> None:
     connection.execute(f"REPLACE INTO events VALUES ({_places(11)})", (*row, checksum(row)))
 
 
-def _keep_answer(connection: apsw.Connection, answer: Answer, seqs: range, now: int) -> None:
+def _keep_answer(connection: apsw.Connection, answer: Reply, seqs: range, now: int) -> None:
     if connection.execute("SELECT 1 FROM answers WHERE key = ?", (answer.key,)).fetchone() is not None:
         raise EngramError(f"The request {answer.key!r} was answered already.")
     response: Any = answer.response(seqs) if callable(answer.response) else answer.response
