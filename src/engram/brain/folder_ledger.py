@@ -274,7 +274,7 @@ class FolderLedger(Ledger):
 
     # The budget
 
-    def grown_labels(self, knowledge: Knowledge, learned: Iterable[Label]) -> list[Label]:
+    def grown_labels(self, knowledge: Knowledge, learned: Sequence[Label]) -> list[Label]:
         self.loose.update(learned)
         grown = [label for label in dict.fromkeys(learned) if self.loose[label] >= consolidate.LOOSE]
         counts = knowledge.total.counts if grown else {}

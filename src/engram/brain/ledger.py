@@ -191,7 +191,7 @@ class Ledger:
         """The files in which something forgotten may still be found."""
         return []
 
-    def grown_labels(self, knowledge: Knowledge, learned: Iterable[Label]) -> list[Label]:
+    def grown_labels(self, knowledge: Knowledge, learned: Sequence[Label]) -> list[Label]:
         """The labels that are to be consolidated, now that these were learned: so often as they are named."""
         return []
 
