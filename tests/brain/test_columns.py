@@ -187,4 +187,4 @@ def test_the_terminal_refuses_columns_in_another_order(
         assert app.run(line) == 1
         assert "put them in that order" in capsys.readouterr().err
     assert app.run(["predict", "b", "taught.csv"]) == 0
-    assert "4 of 4 are right by their labels" in capsys.readouterr().out
+    assert "4 of 4 answers agree with the labels" in capsys.readouterr().out
