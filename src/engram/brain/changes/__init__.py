@@ -18,7 +18,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from engram.learner import Label
-from engram.store.event import LESSONS, TAUGHT, TAUGHT_NOT, Draft, Event, Taught, Transaction
+from engram.store.event import LESSONS as LESSONS
+from engram.store.event import TAUGHT as TAUGHT
+from engram.store.event import TAUGHT_NOT as TAUGHT_NOT
+from engram.store.event import Draft, Event, Taught, Transaction
 
 if TYPE_CHECKING:
     from engram.brain.folder_ledger import FolderLedger
@@ -127,10 +130,3 @@ def describe(event: Event) -> str:
 @cache
 def _file(kind: str) -> Any:
     return import_module(f"{__name__}.{KINDS[kind].file}")
-
-
-__all__ = [
-    "ADOPTED", "ALPHA", "CHECKPOINT", "COLUMNS", "CONSOLIDATED", "CREATED", "FORGOT", "FORKED", "HOUSEKEEPING", "KINDS",
-    "LESSONS", "MELDED", "OPENED", "RARE", "RELABELLED", "RENAMED", "ROLLED_BACK", "TAUGHT", "TAUGHT_NOT", "Kind",
-    "Prepared", "apply", "describe", "replay",
-]  # fmt: skip
