@@ -41,8 +41,12 @@ class Room:
 
 
 SUMS = "heads/exact_sums.py"
-LOG, CHANGES, HELD, LOCK, MARK = (
+LOG, TABLES, HELD, LOCK, MARK = (
     "store/event_log.py", "store/tables.py", "store/held.py", "store/lock.py", "store/mark.py")
+METHODS = "networks/strategies/"
+EWC, REPLAY, LWF, STRATEGY = (
+    METHODS + "elastic_weight_consolidation.py", METHODS + "experience_replay.py",
+    METHODS + "learning_without_forgetting.py", METHODS + "strategy.py")
 MEASURES, CONTINUAL = "lab/evaluation/measures.py", "lab/evaluation/continual.py"
 
 ROOMS = (
@@ -58,18 +62,18 @@ ROOMS = (
             (SUMS, "        self._counts[place] += 1\n", "        self._counts[place] = 1\n"),
             (SUMS, "        self._sums[place] += rows[0]\n", "        self._sums[place] = rows[0]\n"),
             (SUMS, "        if self._waiting == _PENDING:\n            self.gram()", "        self._waiting %= _PENDING"),
-            (SUMS, "            self._waiting = 0\n        return self._gram", "        return self._gram"),
+            (SUMS, "            self._waiting = 0\n            self._add", "            self._add"),
             (SUMS, "rows = self._pending[: self._waiting]", "rows = self._pending[1 : self._waiting]"),
             (SUMS, '        """Take back rows that were added before."""\n        self.gram()\n        self._change(rows, classes, -1)',
              '        """Take back rows that were added before."""\n        self._change(rows, classes, 1)'),
             (SUMS, "range(0, len(rows), _PORTION)", "range(0, len(rows) - 1, _PORTION)"),
-            (SUMS, "self._gram += sign * (some.T @ some)", "self._gram += some.T @ some"),
+            (SUMS, "self._add_to_gram(sign * (some.T @ some))", "self._add_to_gram(some.T @ some)"),
             (SUMS, "product = sign * (block.T @ block)", "product = block.T @ block"),
             (SUMS, "            self.counts[present] += np.diagonal(product)[self.width :]\n",
              "            self.counts[present] += sign\n"),
             (SUMS, "            if len(present) > _FEW:", "            if len(present) > 4 * _FEW:\n                continue\n"
              "            if len(present) > _FEW:"),
-            (SUMS, "        self._gram -= second_moment\n", ""),
+            (SUMS, "        self._add_to_gram(-second_moment)\n", ""),
             (SUMS, "        self.total -= int(self.counts[place])\n", ""),
             (SUMS, "        self.total -= int(self.counts[place])\n        self._taught = None\n",
              "        self.total -= int(self.counts[place])\n"),
@@ -80,7 +84,7 @@ ROOMS = (
              "        self.total += sign * other.total\n"),
             (SUMS, "np.add.at(self.counts, places, sign * other.counts)", "np.add.at(self.counts, places, other.counts)"),
             (SUMS, "np.add.at(self.sums, places, sign * other.sums)", "self.sums[: len(places)] += sign * other.sums"),
-            (SUMS, "        self._gram += sign * other.gram()", "        self._gram += sign * other._gram"),
+            (SUMS, "        self._add_to_gram(sign * other.gram())", "        self._add_to_gram(sign * other._gram)"),
             (SUMS, "self.sums / np.maximum(self.counts, 1)[:, None]\n        return means",
              "self.sums / np.maximum(self.counts, 2)[:, None]\n        return means"),
             (SUMS, "scaled = self.sums / np.sqrt(np.maximum(self.counts, 1))[:, None]",
@@ -93,7 +97,11 @@ ROOMS = (
             (SUMS, "            total.update(_integers(self.sums[order]).tobytes())\n", ""),
             (SUMS, 'f"{json.dumps(labels[i])} {int(self.counts[i])}\\n"', 'f"{json.dumps(labels[i])}\\n"'),
             (SUMS, '"gram": self.gram()}', '"gram": self._gram}'),
-            (SUMS, "self.counts.copy(), self.sums.copy(), self.gram().copy()", "self.counts, self.sums, self.gram()"),
+            (SUMS, "self._shared = made._shared = True", "made._shared = True"),
+            (SUMS, "self._shared = made._shared = True", "self._shared = True"),
+            (SUMS, "        made._waiting = self._waiting\n", ""),
+            (SUMS, "self._holding(self.counts.copy(), self.sums.copy(), self._gram)", "self._holding(self.counts.copy(), self.sums, self._gram)"),
+            (SUMS, "        made.total = int(counts.sum())\n", ""),
             (SUMS, "        check_integers(counts, sums, gram)\n", ""),
             (SUMS, "if (counts < 0).any() or counts.sum() > _EXACT_EXAMPLES:", "if (counts < 0).any():"),
             (SUMS, "            self._sums = grown(self._sums, 2 * classes)", "            self._sums = np.zeros((2 * classes, self.width))"),
@@ -142,6 +150,64 @@ ROOMS = (
             (CONTINUAL, "/ counted.sum(axis=0)", "/ len(counted)"),
             (CONTINUAL, "return np.where(np.isinf(best), np.nan, best)", "return best"),
             (CONTINUAL, "not 1 <= len(rows) <= rows.shape[1]", "not len(rows) <= rows.shape[1]"),
+        ),
+    ),
+    Room(
+        "strategies",
+        (
+            "tests/networks/strategies/test_what_methods_do.py", "tests/networks/strategies/test_what_is_taken_back.py",
+            "tests/networks/strategies/test_base.py", "tests/networks/strategies/test_methods_keep_the_laws.py",
+        ),
+        (
+            (EWC, "    boundaries = True\n", ""),
+            (EWC, "loss = loss + self.strength / 2 *", "loss = loss + self.strength *"),
+            (EWC, "((now - centre).square() * important).sum()", "((now - centre).square() * important).mean()"),
+            (EWC, "((now - centre).square() * important).sum()", "((now - centre).abs() * important).sum()"),
+            (EWC, "parameter[: len(centre)]", "parameter[-len(centre) :]"),
+            (EWC, "total = before + fisher[name]", "total = fisher[name]"),
+            (EWC, "(before * centre + fisher[name] * now) / total, now)", "(before * centre + fisher[name] * now) / 2, now)"),
+            (EWC, "self.decay * before + fisher[name], now", "before + fisher[name], now"),
+            (EWC, "self.decay * before + fisher[name], now", "self.decay * before + fisher[name], centre"),
+            (EWC, "            self.importance, self.centre, self._recent = importance, centres, Reservoir(self.samples)",
+             "            self.importance, self.centre = importance, centres"),
+            (EWC, "        self._recent.add(rng, inputs.cpu().numpy(), targets.cpu().numpy())\n", ""),
+            (EWC, "root * (root * signs).sum(dim=1, keepdim=True)", "root * signs.sum(dim=1, keepdim=True)"),
+            (EWC, "direction = root * (signs - root *", "direction = (signs - root *"),
+            (EWC, "total.addcmul_(slope, slope)", "total.add_(slope.abs())"),
+            (EWC, "total / len(inputs) for name", "total for name"),
+            (EWC, '| {f"recent:{name}": array for name, array in self._recent.state().items()}', ""),
+            (REPLAY, "        self.memory.add(self._rng, inputs.cpu().numpy(), targets.cpu().numpy())\n", ""),
+            (REPLAY, "        if len(self.memory):\n            old =", "        if False:\n            old ="),
+            (REPLAY, "self.memory.draw(self.replayed or len(inputs), self._rng)", "self.memory.draw(len(inputs), self._rng)"),
+            (REPLAY, "torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])", "old_inputs, old_targets"),
+            (REPLAY, "torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])",
+             "torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets.flip(0)])"),
+            (REPLAY, "        return self.memory.state()", "        return {}"),
+            (REPLAY, "self._rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))\n", "pass\n"),
+            (LWF, "    boundaries = True\n", ""),
+            (LWF, "share * new + (1 - share) * old.mean()", "new + old.mean()"),
+            (LWF, "share * new + (1 - share) * old.mean()", "(1 - share) * new + share * old.mean()"),
+            (LWF, "1 / (self.experiences + 1) if", "1 / max(1, self.experiences) if"),
+            (LWF, "        with torch.no_grad():\n            former = self.teacher(inputs)", "        former = self.model(inputs)"),
+            (LWF, "agreement(logits[:, group], former[:, group], self.temperature)", "agreement(logits[:, group], former[:, group], 1.0)"),
+            (LWF, "                self.experiences += 1\n", ""),
+            (LWF, 'kept = {"experiences": np.array(self.experiences)}', 'kept = {"experiences": np.array(0)}'),
+            (LWF, "teacher.eval().requires_grad_(False)", "teacher.requires_grad_(False)"),
+            (STRATEGY, "        self.require_finite()  # before", "        pass  # before"),
+            (STRATEGY, "        for _ in range(self.epochs):", "        for _ in range(1):"),
+            (STRATEGY, "torch.randperm(len(inputs), generator=self.generator)", "torch.arange(len(inputs))"),
+            (STRATEGY, "        self.optimiser.zero_grad()\n", ""),
+            (STRATEGY, "        self.project()\n", ""),
+            (STRATEGY, "logits.masked_fill(~self.companions[targets], -torch.inf)", "logits"),
+            (STRATEGY, "                self.become(before)\n", ""),
+            (STRATEGY, "                self.companions = companions\n", ""),
+            (STRATEGY, "                self.generator.set_state(generator)\n", ""),
+            (STRATEGY, "            optimisers.carry(old, self.optimiser)\n", ""),
+            (STRATEGY, "        self.companions[: len(known), : len(known)] = known\n", ""),
+            (STRATEGY, "        self.companions[together[:, None], together] = True\n", ""),
+            (STRATEGY, '"remembered": strategy.extra_state(),', '"remembered": {},'),
+            (STRATEGY, "    optimisers.restore(strategy.optimiser, _part(state, \"optimiser\"))", "    pass"),
+            (STRATEGY, "    strategy.generator.set_state(torch.from_numpy(np.array(state[\"generator\"])))\n", ""),
         ),
     ),
 )
@@ -195,11 +261,11 @@ def main() -> int:
             if fails:
                 raise SystemExit(f"The tests of {room.name} fail without any fault: mend them first.")
         found = []
-        for (room, (file, _, new)), dead in zip(tasks, pool.map(killed, *zip(*tasks, strict=True)), strict=True):
+        for (room, (file, old, new)), dead in zip(tasks, pool.map(killed, *zip(*tasks, strict=True)), strict=True):
             found.append(dead)
             if dead:
                 continue
-            print("survives", room.name, "|", file, "|", " ".join(new.split())[:90] or "(a line less)", flush=True)
+            print("survives", room.name, "|", file, "|", *old.split(), "->", *new.split() or ["nothing"], flush=True)
     for room in rooms:
         own = [dead for (other, _), dead in zip(tasks, found, strict=True) if other is room]
         values[f"killed-{room.name}"] = 100 * sum(own) / len(own)

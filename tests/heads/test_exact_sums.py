@@ -119,7 +119,7 @@ def test_examples_that_wait_count_in_whatever_comes_next(operation):
 
 
 @pytest.mark.parametrize("count", [module._PORTION - 1, module._PORTION, module._PORTION + 1, 2 * module._PORTION + 5])
-@pytest.mark.parametrize("classes", [1, module._FEW, module._FEW + 1, 200])
+@pytest.mark.parametrize("classes", [1, module._FEW, module._FEW + 1, 300])
 def test_large_batches_are_added_whole_by_either_way(count, classes):
     rng = np.random.default_rng(count + classes)
     rows, places = rows_of(rng, count), rng.integers(0, classes, count)
@@ -139,6 +139,24 @@ def test_room_for_classes_grows_and_loses_nothing():
         sums.add(row, np.array([place]))
         reference.add(row, [place])
         check(sums, reference)
+
+
+def test_how_many_classes_have_examples_is_counted_anew_after_every_change():
+    row = rows_of(np.random.default_rng(4), 1)
+    sums, other = ExactSums(WIDTH), ExactSums(WIDTH)
+    changes = [
+        (lambda: sums.add(row, np.array([0])), 1),
+        (lambda: sums.add(row, np.array([3])), 2),
+        (lambda: sums.add(np.repeat(row, 2, 0), np.array([1, 2])), 4),
+        (lambda: sums.subtract(row, np.array([3])), 3),
+        (lambda: other.add(row, np.array([0])), 3),
+        (lambda: sums.merge(other, np.array([5])), 4),
+        (lambda: sums.merge(other, np.array([5]), -1), 3),
+        (lambda: sums.drop(1, row.T @ row), 2),
+    ]
+    for change, classes in changes:
+        change()
+        assert sums.classes == classes
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
@@ -193,7 +211,11 @@ def test_a_copy_and_a_state_share_nothing_with_the_original():
     sums, reference = ExactSums(WIDTH), Reference()
     sums.add(rows, classes)
     reference.add(rows, classes)
-    copies = [sums.copy(), ExactSums.from_state(sums.state())]
+    untouched, copies = sums.copy(), [sums.copy(), ExactSums.from_state(sums.state())]
+    own = sums.copy()
+    own.add(rows, classes)  # first the copy changes, then ...
+    check(sums, reference)
+    check(untouched, reference)
     for each in copies:
         each.add(rows, classes)
         each.add(rows[:1], np.array([5]))
@@ -202,6 +224,10 @@ def test_a_copy_and_a_state_share_nothing_with_the_original():
     reference.add(rows[:1], [5])
     for each in copies:
         check(each, reference)
+    later = sums.copy()
+    before = later.digest(["a", "b", "c"])
+    sums.add(rows, classes)  # ... the original
+    assert later.digest(["a", "b", "c"]) == untouched.digest(["a", "b", "c"]) == before
 
 
 def test_what_is_derived_is_what_its_definition_says():
