@@ -216,18 +216,18 @@ def _from_array(source: Any, peak: float, pixel_limit: int) -> Picture:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise InputError(f"An array of shape {array.shape} is no picture: expected (H, W), (H, W, 3) or (H, W, 4).")
+        raise InputError(f"An array of shape {array.shape} is not a picture: expected (H, W), (H, W, 3) or (H, W, 4).")
     if not 0 < array.shape[0] * array.shape[1] <= pixel_limit:
         raise InputError(f"A picture of shape {array.shape} does not have 1 to {pixel_limit:,} pixels.")
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
     elif array.dtype.kind in "iu" and array.dtype != np.uint8 and peak == 1.0:
         if array.min() < 0 or array.max() > 255:
-            raise InputError("Integer pixels lie between 0 and 255: divide 16-bit values by 65535.0 first.")
+            raise InputError("Integer pixels must lie between 0 and 255: divide 16-bit values by 65535.0 first.")
         array = array.astype(np.uint8)
     elif array.dtype != np.uint8:
         if array.dtype.kind not in "iuf":
-            raise InputError(f"Pixels are numbers, not {array.dtype}.")
+            raise InputError(f"Pixels must be numbers, not {array.dtype}.")
         array = _scaled(array, peak, "the array")
     return _on_white(array) if array.ndim == 3 and array.shape[2] == 4 else array
 
@@ -236,9 +236,9 @@ def _scaled(array: Picture, white: float, name: str) -> Picture:
     """Values from 0 to `white` as float32 from 0 to 255."""
     low, high = float(array.min()), float(array.max())
     if not (low >= -1e-6 * white and high <= white * (1 + 1e-6)):  # also true of NaN
+        fix = "divide them by 255" if white == 1 < high <= 255 and low >= 0 else "rescale them"
         raise InputError(
-            f"Values of {name} lie between {low:g} and {high:g}, expected 0 to {white:g}: rescale them "
-            "(or give uint8)."
+            f"Values of {name} lie between {low:g} and {high:g}, expected 0 to {white:g}: {fix}, or pass uint8."
         )
     scaled: Picture = (np.clip(array, 0, white) * (255.0 / white)).astype(np.float32)
     return scaled
