@@ -54,7 +54,6 @@ from engram.brain.examples import (
     quantisation_of,
     rows_of,
     rows_to_learn,
-    takes,
 )
 from engram.brain.exported import Header, Reader
 from engram.brain.folder_ledger import FolderLedger, spared
@@ -94,8 +93,6 @@ from engram.progress import Progress
 from engram.store.event import Reply, Taught, Transaction
 from engram.store.folder import MANIFEST
 from engram.store.group_commit import GroupCommit
-
-Counted = Callable[[int, int], None]
 
 
 class Brain:
@@ -493,7 +490,7 @@ class Brain:
 
     def forget(
         self, inputs: Any = None, targets: Any = None, *, label: Label | None = None, examples: Any = None,
-        labels: Any = None, ids: Iterable[int] | None = None, teacher: str | None = None,
+        labels: Any = None, ids: Iterable[int] | None = None, teacher: str | None = None, every_copy: bool = False,
     ) -> None:
         """Unlearn a label, or single examples: afterwards the digest is that of a brain that never saw them.
 
@@ -506,6 +503,7 @@ class Brain:
             label: forget everything taught under it.
             ids: forget the examples of these numbers.
             teacher: forget everything that this one taught here.
+            every_copy: forget each example as often as it was taught, not once.
 
         Raises:
             NotTaughtError: it was never taught, or not so often. Nothing was changed.
@@ -513,16 +511,18 @@ class Brain:
         inputs, targets = (inputs if examples is None else examples), (targets if labels is None else labels)
         if sum(one is not None for one in (inputs, label, ids, teacher)) != 1:
             raise InputError("Forget either a label, or examples, or ids, or what a teacher taught.")
-        rows = None
+        rows, sources = None, None
         if inputs is not None:
             bundle, found = self._gather(inputs)
-            rows = rows_of(bundle, bundle.features(found.items))
+            rows, sources = rows_of(bundle, bundle.features(found.items)), found.sources
             targets = None if targets is None and found.labels is None else found.labelled(targets, None)
         with self._change():
             known, ledger = self._knowledge, self._ledger
             if label is not None:
                 self._carry_out(forget.prepare_label(known, ledger, label))
             elif rows is not None:
+                if every_copy:
+                    rows, targets = forget.every_copy(known, rows, targets, sources)
                 self._carry_out(forget.prepare_examples(known, ledger, rows, targets))
             else:
                 chosen = History(ledger).ids_of(teacher) if teacher is not None else list(ids or ())
@@ -770,7 +770,7 @@ class Brain:
         picture: bytes | None = self._ledger.log.thumbnail(example)
         return picture
 
-    def export(self, file: str | os.PathLike[str] | IO[str], progress: Counted | None = None) -> Header:
+    def export(self, file: str | os.PathLike[str] | IO[str], progress: Progress | None = None) -> Header:
         """Write all that was taught here, and is known, as JSON lines; see `engram.brain.exported`.
 
         Args:
@@ -787,7 +787,7 @@ class Brain:
             out.writelines(lines)
             return lines.header
 
-    def export_lines(self, progress: Counted | None = None) -> exchange.Lines:
+    def export_lines(self, progress: Progress | None = None) -> exchange.Lines:
         """The same as an iterator of lines; teaching may go on meanwhile.
 
         Raises:
@@ -797,7 +797,7 @@ class Brain:
             return exchange.Lines(self._ledger, self._knowledge, self.seq, progress)
 
     def import_events(
-        self, file: str | os.PathLike[str] | IO[Any], progress: Counted | None = None, *, bundle: Any = None
+        self, file: str | os.PathLike[str] | IO[Any], progress: Progress | None = None, *, bundle: Any = None
     ) -> exchange.Imported:
         """Learn what a file of events holds, each example with its time, teacher and source; 4,096 by one commit.
 
@@ -928,14 +928,14 @@ class Brain:
         with self._lock:
             bundle, total = self.bundle, self._knowledge.total
             rates = self.error_rates([self.alpha])
-            vectors = bundle is not None and takes(bundle) == "vectors"
+            vectors = bundle is not None and bundle.takes == "vectors"
             return {
                 "labels": [{"label": label, "examples": n} for label, n in total.counts.items()],
                 "examples": total.sums.total,
                 "counterexamples": [{"label": label, "examples": n} for label, n in total.counterexamples.items()],
                 "digest": self.digest(),
                 "backbone": bundle and bundle.name,
-                "takes": bundle and takes(bundle),
+                "takes": bundle and bundle.takes,
                 "width": bundle and bundle.width,
                 "columns": self.columns and list(self.columns),
                 "zero_columns": self._knowledge.zero_columns() if vectors else [],
@@ -1274,11 +1274,11 @@ class Brain:
 
     def _gather(self, inputs: Any) -> tuple[Bundle, Examples]:
         bundle = self.bundle or default_bundle(inputs)
-        return bundle, gather(inputs, takes(bundle), self.columns)
+        return bundle, gather(inputs, bundle.takes, self.columns)
 
     def _pictures(self, bundle: Bundle, examples: Examples, places: Iterable[int]) -> list[bytes | None]:
         """A small picture of each input at these places, where there is a folder to keep it in."""
-        if takes(bundle) != "pictures":
+        if bundle.takes != "pictures":
             return [None for _ in places]
         return [self._ledger.picture(thumbnail, examples.items[place]) for place in places]
 

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +27,7 @@ from engram.files import make_folder, write_atomically, writing
 from engram.heads.exact_sums import ExactSums
 from engram.inputs.vectors import as_labels
 from engram.learner import DamagedError, InputError, Label, MeldError
+from engram.progress import Progress
 from engram.store.event import TAUGHT, Taught
 
 FORMAT = "engram-certificate"
@@ -34,8 +35,6 @@ VERSION = 1
 EXAMPLES, LABELS = "examples.npy", "labels.npy"
 SCRIPT = "verify_certificate.py"
 """The stand-alone verification; its text is kept as .txt here, so that nothing imports it."""
-
-Progress = Callable[[int, int], None]
 
 
 def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from engram.inputs.tables import LABEL, Table, check_labels, named_table
 from engram.inputs.text import as_texts
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import ColumnsError, InputError, Label, LabelError
+from engram.printable import from_file_name
 
 PHOTOS = "photos"
 """The packaged backbone that pictures are shown to where no other is named."""
@@ -47,25 +48,29 @@ class Examples:
         sources: the path of each, or None.
         labels: one for each, or None.
         columns: the names of the vectors' columns, or None.
+        folders: the name of the folder that each was found in, or None where one came without.
     """
 
     items: Any
     sources: list[str | None]
     labels: list[Label] | None
     columns: tuple[str, ...] | None = None
+    folders: list[Label] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
 
     def labelled(self, targets: Any, like: Label | None) -> list[Label]:
-        """The labels given, else those found.
+        """The labels given, else those found, else the names of the folders.
 
         Raises:
             LabelError: there are none, or not one for each, or of another type than `like`.
         """
-        if targets is None and self.labels is None:
-            raise LabelError("No labels: give one for each input, or one for all, or a folder with a folder per class.")
-        return as_labels(self.labels if targets is None else targets, len(self), like)
+        found = self.folders if self.labels is None else self.labels
+        if targets is None and found is None:
+            raise LabelError("No labels: give one for each input, or one for all, or put the inputs into a folder "
+                             "named by their label.")
+        return as_labels(found if targets is None else targets, len(self), like)
 
 
 def gather(inputs: Any, takes: Takes | None, columns: Sequence[str] | None = None) -> Examples:
@@ -85,11 +90,6 @@ def gather(inputs: Any, takes: Takes | None, columns: Sequence[str] | None = Non
         texts = as_texts(inputs)
         return Examples(texts, [None] * len(texts), None)
     return _pictures(inputs) if takes == "pictures" else _vectors(inputs, columns)
-
-
-def takes(bundle: Bundle) -> Takes | None:
-    """What a bundle's backbone works on."""
-    return bundle.takes
 
 
 def as_bundle(given: Any) -> Bundle:
@@ -197,20 +197,28 @@ def _photos() -> Bundle:
 def _pictures(inputs: Any) -> Examples:
     items: list[Any] = []
     found: list[Label | None] = []
+    folders: list[Label | None] = []
     for one in each(inputs):
         if isinstance(one, str | os.PathLike) and Path(one).is_dir():
             paths, labels = scan(one)
             items += paths
             found += labels if labels is not None else [None] * len(paths)
+            folders += labels if labels is not None else [from_file_name(Path(one).resolve().name)] * len(paths)
         elif isinstance(one, str | os.PathLike) and not Path(one).exists():
             raise InputError(f"No picture at {one}: no such file.")
         else:
             items.append(one)
             found.append(None)
+            folders.append(None)
     if not items:
         raise InputError("Nothing to work on: 0 pictures.")
-    known = [label for label in found if label is not None]
-    return Examples(items, _sources(items), known if len(known) == len(items) else None)
+    return Examples(items, _sources(items), _of_all(found), folders=_of_all(folders))
+
+
+def _of_all(labels: Sequence[Label | None]) -> list[Label] | None:
+    """The labels, where every input has one."""
+    known = [label for label in labels if label is not None]
+    return known if len(known) == len(labels) else None
 
 
 def _vectors(inputs: Any, columns: Sequence[str] | None = None) -> Examples:

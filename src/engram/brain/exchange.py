@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -48,9 +48,8 @@ from engram.files import writing
 from engram.inputs.tables import few
 from engram.inputs.vectors import as_labels
 from engram.learner import DamagedError, EngramError, InputError, Label
+from engram.progress import Progress
 from engram.store.event import Event
-
-Progress = Callable[[int, int], None]
 
 Chosen = list[tuple[Exported, Label, bytes]]
 """Examples of a file that are to be learned, under which label, and their receipts."""

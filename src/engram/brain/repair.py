@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from engram.brain.brain import Brain
@@ -12,12 +11,11 @@ from engram.brain.folder_ledger import LOG, FolderLedger
 from engram.brain.timeline import Timeline
 from engram.features.backbones.bundle import Bundle
 from engram.learner import DamagedError, EngramError, InputError
+from engram.progress import Progress
 from engram.store.event_log import EventLog
 from engram.store.folder import FileRecord, Folder, entry_of
 from engram.store.lock import WriterLock
 from engram.store.mark import Mark
-
-Progress = Callable[[int, int], None]
 
 
 def verify(path: str | os.PathLike[str], progress: Progress | None = None) -> list[str]:

@@ -149,7 +149,7 @@ def forget(
         before = total(mind)
         what = None if label is None else as_label(mind, label)
         if example:
-            _forget_examples(mind, list(example), what)
+            mind.forget(list(example), what, every_copy=True)
         elif ids or teacher is not None:
             mind.forget(ids=ids or None, teacher=teacher)
         else:
@@ -226,26 +226,6 @@ def _keep_unknowns(mind: Brain) -> str | None:
     except (EngramError, OSError) as error:
         return str(error)
     return None
-
-
-def _forget_examples(mind: Brain, paths: list[Path], label: Label | None) -> None:
-    """Forget every copy of each example."""
-    from engram.brain.examples import gather
-    from engram.learner import NotTaughtError
-
-    held = mind.holds(paths, label)
-    assert mind.bundle is not None
-    if not all(held):
-        sources = gather(paths, mind.bundle.takes).sources
-        missing = [source for source, times in zip(sources, held, strict=True) if not times]
-        named = "" if label is None else f" as {label}"
-        raise NotTaughtError(f"{few(missing)}: not taught{named}, or skipped by --gate. Nothing was forgotten.")
-    mind.forget(paths, label)
-    for _ in range(max(held) - 1):
-        items = gather(paths, mind.bundle.takes).items
-        again = [item for item, times in zip(items, mind.holds(items, label), strict=True) if times]
-        if again:
-            mind.forget(again, label)
 
 
 def as_label(mind: Brain, text: str) -> Label:

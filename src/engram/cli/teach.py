@@ -16,7 +16,6 @@ import typer
 from engram.cli.alpha import as_share
 from engram.cli.brain import Folder, Inputs, Teacher, as_label, columns_named, done, few, labels_of, open_brain
 from engram.cli.output import Json, emit, progress, say
-from engram.printable import from_file_name
 from engram.progress import Progress
 
 if TYPE_CHECKING:
@@ -201,10 +200,8 @@ def _labelled(
         sources += found.sources
         if label is not None:
             labels += [label] * len(found)
-        elif found.labels is not None:
-            labels += map(str, found.labels)
-        elif path.is_dir():
-            labels += [from_file_name(path.resolve().name)] * len(found)
+        elif found.labels is not None or found.folders is not None:
+            labels += map(str, found.labelled(None, None))
         else:
             raise LabelError(f"{path} has no label: pass --label LABEL, or put it into a folder named by its label.")
     if kind == "vectors":

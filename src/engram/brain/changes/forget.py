@@ -49,6 +49,29 @@ def prepare_examples(
     return _prepare(knowledge, ledger, tombstone, loss, ids)
 
 
+def every_copy(
+    knowledge: Knowledge, rows: Rows, labels: Sequence[Label] | None, sources: Sequence[str | None] | None = None
+) -> tuple[Rows, list[Label] | None]:
+    """Rows and labels as often as they are held, each once where it is named several times.
+
+    Raises:
+        NotTaughtError: one is not held; names it by its source or its place.
+    """
+    named = [None] * len(rows) if labels is None else list(labels)
+    receipts = receipts_of(rows)
+    held = knowledge.held(receipts, named)
+    if not all(held):
+        sources = sources or [None] * len(rows)
+        missing = [source or f"input {place}" for place, (source, times) in enumerate(zip(sources, held, strict=True))
+                   if not times]
+        told = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        only = f" as {labels[0]}" if labels and len(set(labels)) == 1 else ""
+        raise NotTaughtError(f"{told}: not taught{only}, or skipped by a gate. Nothing was forgotten.")
+    first = {key: place for place, key in reversed(list(enumerate(zip(receipts, named, strict=True))))}
+    places = [place for place in sorted(first.values()) for _ in range(held[place])]
+    return rows[places], None if labels is None else [labels[place] for place in places]
+
+
 def prepare_counterexamples(
     knowledge: Knowledge, ledger: Ledger, rows: Rows, labels: Sequence[Label]
 ) -> Prepared:
