@@ -59,7 +59,7 @@ def test_another_order_is_refused_however_it_comes(taught: str, asked: str, tmp_
     for use in (brain.predict, lambda rows: brain.learn(rows, LABELS), brain.forget, brain.holds, brain.quantised):
         with pytest.raises(InputError, match=r"come as 'load', 'temp', .* taught 'temp', 'load'.*frame\[list"):
             use(swapped)
-    with pytest.raises(InputError, match=r"lack 'load' and have besides 'humidity'"):
+    with pytest.raises(InputError, match=r"missing: 'load'; unexpected: 'humidity'"):
         brain.predict(given(asked, ("temp", "humidity"), tmp_path) if asked == "csv" else
                       Table(ROWS, ("temp", "humidity")))
     assert brain.digest() == before
@@ -185,6 +185,27 @@ def test_the_terminal_refuses_columns_in_another_order(
     assert "columns      'temp', 'load'" in capsys.readouterr().out.replace("temp, load", "'temp', 'load'")
     for line in (["predict", "b", "asked.csv"], ["teach", "b", "asked.csv"], ["forget", "b", "--example", "asked.csv"]):
         assert app.run(line) == 1
-        assert "put them in that order" in capsys.readouterr().err
+        assert "put them into that order" in capsys.readouterr().err
     assert app.run(["predict", "b", "taught.csv"]) == 0
     assert "4 of 4 answers agree with the labels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("content", "hint"), [
+    ("temp;load;label\n1,5;2;hot\n", "separated by semicolons: save the file with commas"),
+    ("temp\tload\tlabel\n1\t2\thot\n", "separated by tabs: save the file with commas"),
+    ("temp,load,label\n1,2,hot\n3,,hot\n", "row 2, column 'load': the value is missing: fill in missing values"),
+    ("temp,load,label\n1,2,hot\nNA,2,hot\n", "row 2, column 'temp': the value is missing"),
+    ("temp,load,state\n1,2,hot\n3,4,cold\n", "row 1, column 'state': 'hot' is text, like the whole column: if the"
+     " column holds the labels, name it 'label'"),
+    ("temp,load,label\n1,2,hot\n3,4x,hot\n", "row 2, column 'load': '4x' is not a number"),
+])
+def test_a_table_that_cannot_be_read_says_how_to_mend_it(tmp_path: Path, content: str, hint: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=hint):
+        Brain().learn(tmp_path / "t.csv", "hot")
+
+
+def test_a_frame_with_its_labels_in_another_column_says_how_to_name_them() -> None:
+    frame = pytest.importorskip("pandas").DataFrame({"temp": [1.0, 2.0], "state": ["hot", "cold"]})
+    with pytest.raises(InputError, match="Column 'state' does not hold numbers: if it holds the labels"):
+        Brain().learn(frame, "hot")

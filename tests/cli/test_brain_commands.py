@@ -234,7 +234,7 @@ def test_a_table_that_cannot_be_read_says_where(engram: Terminal, shelf: Path) -
     (shelf / "t.csv").write_text("x,y,label\n1,2,a\n3,oops,b\n")
     assert "row 2 holds 'oops'" in engram.refuses("teach", "b", "t.csv")
     (shelf / "u.csv").write_text("1,2\n3,4\n5\n")
-    assert "row 3 has 1 values, the first has 2" in engram.refuses("teach", "b", "u.csv", "--label", "a")
+    assert "row 3 has 1 values, but row 1 has 2" in engram.refuses("teach", "b", "u.csv", "--label", "a")
 
 
 def test_the_command_that_is_suggested_can_be_pasted(engram: Terminal) -> None:

@@ -237,3 +237,8 @@ def test_folders_without_pictures_are_refused_by_name(tmp_path: Path) -> None:
     picture(tmp_path / "stray.png")
     with pytest.raises(InputError, match=r"stray\.png.*beside"):
         scan(tmp_path)
+
+
+def test_floats_up_to_255_are_refused_with_the_remedy() -> None:
+    with pytest.raises(InputError, match="expected 0 to 1: divide them by 255, or pass uint8"):
+        decode(np.full((4, 4), 200.0))

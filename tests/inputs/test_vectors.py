@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engram.inputs.images import decode
-from engram.inputs.vectors import as_batch, as_covariance, as_labels, as_vectors, check_varies, unit_length
+from engram.inputs.vectors import (
+    as_batch,
+    as_covariance,
+    as_labels,
+    as_vectors,
+    check_varies,
+    kept_labels,
+    unit_length,
+)
 from engram.learner import InputError, LabelError
 
 
@@ -86,3 +94,10 @@ def test_a_covariance_may_be_asymmetric_by_rounding_only() -> None:
             as_covariance(bad)
     with pytest.raises(InputError, match="covariance is zero"):
         check_varies(np.zeros((3, 3)))
+
+
+@pytest.mark.parametrize("label", ["", " ", "\t\n"])
+def test_a_label_without_a_visible_character_is_refused(label: str) -> None:
+    with pytest.raises(LabelError, match="at least one visible character"):
+        as_labels(["cat", label], 2)
+    assert kept_labels(["cat", label], 2) == ["cat", label]  # earlier versions learned it

@@ -15,7 +15,7 @@ from served_things import LESSON, RIGHT, UP, Demo, picture
 from engram.brain import Brain
 from engram.server import wire
 
-ODD = ["..", ".", "../..", "a\nb", "a\n", "\n", "a/b", "/", "a//b", " ", "%2e%2e", "?", "a?b#c&d=e", "+", "a,b", "[1]",
+ODD = ["..", ".", "../..", "a\nb", "a\n", "a/b", "/", "a//b", " a ", "%2e%2e", "?", "a?b#c&d=e", "+", "a,b", "[1]",
        "caf\u00e9", "e\u0301", "\u202e", "\x00", "\x1b[31m", "null", "7", "\\udce9", "😀", "x" * 256]
 
 
@@ -43,6 +43,13 @@ def test_a_label_that_was_taught_can_be_named_in_every_route(demo: Demo, label: 
     assert demo.post(":rename", json={"old": "east", "new": label}).status_code == 200
     assert demo.delete("/classes", params={"label": label}).json()["changed"] == 1
     assert [one["label"] for one in demo.get("/classes").json()["classes"]] == ["up"]
+
+
+@pytest.mark.parametrize("label", ["", " ", "\n"])
+def test_a_label_without_a_visible_character_is_refused(demo: Demo, label: str) -> None:
+    assert demo.post("/examples", json={"vectors": [RIGHT], "label": label}).status_code == 422
+    teach(demo, "right")
+    assert demo.post(":rename", json={"old": "right", "new": label}).status_code == 422
 
 
 # Clients take `..` for a part of the path; this test client decodes a percent sign twice.
@@ -138,8 +145,11 @@ def test_a_label_that_is_no_text_is_shown_with_escapes_and_named_so(
     assert demo.delete("/classes", params={"label": shown}).json()["changed"] == 3
 
 
-def test_a_label_longer_than_a_request_may_name_is_still_shown(serve: Callable[..., Any], tmp_path: Path) -> None:
-    with Brain.create(tmp_path / "demo") as brain:
+def test_labels_that_can_no_longer_be_taught_or_named_are_still_shown(
+    serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Brain.create(tmp_path / "demo") as brain, monkeypatch.context() as earlier:
+        earlier.setattr("engram.inputs.vectors.check_text", lambda label: None)  # versions that took an empty label
         brain.learn([RIGHT, UP], ["x" * 1000, ""])
     demo = Demo(serve(), "demo")
     for path in ("/info", "/classes", "/examples", "/history", "/map", "/health"):

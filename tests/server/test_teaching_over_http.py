@@ -215,7 +215,7 @@ def test_named_columns_are_not_taken_by_place(demo: Demo) -> None:
     assert labels(demo.post(ASK, json=asked)) == ["right"]
     assert labels(demo.post(ASK, json={"vectors": [RIGHT]})) == ["right"]
     for path, body in ((ASK, asked), (ASK, {**asked, "remember": True}), (TEACH, {**asked, "label": "right"})):
-        for columns, why in ((["load", "temp"], "put them in that order"), (["temp", "x"], "lack 'load'"),
+        for columns, why in ((["load", "temp"], "put them into that order"), (["temp", "x"], "missing: 'load'"),
                              (["temp"], "1 names for 2 columns")):
             answer = demo.post(path, json={**body, "columns": columns})
             assert answer.status_code == 422, path

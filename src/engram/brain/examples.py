@@ -32,7 +32,10 @@ PHOTOS = "photos"
 """The packaged backbone that pictures are shown to where no other is named."""
 
 TABLES = frozenset({".csv", ".npy"})
-"""Endings of files that hold raw vectors, one a row."""
+"""Endings of files that hold raw vectors, one per row."""
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
+"""What stands in a table for a missing value, in small letters."""
 
 _ANOTHER_RANGE = (
     "The range follows the first examples that a brain is taught; Brain(Bundle.of_vectors(D, largest=...)) sets it."
@@ -262,7 +265,7 @@ def read_table(file: str | os.PathLike[str]) -> Examples:
     """
     path = Path(file)
     if path.is_dir() or path.suffix.lower() not in TABLES:
-        raise InputError(f"{path} holds no vectors: this brain takes .npy and .csv files.")
+        raise InputError(f"{path} is not a table: this brain accepts vectors, as .npy and .csv files.")
     try:
         if path.suffix.lower() == ".npy":
             loaded = np.load(path, allow_pickle=False)
@@ -282,34 +285,55 @@ def read_table(file: str | os.PathLike[str]) -> Examples:
 def _read_csv(path: Path) -> tuple[Any, list[Label] | None, tuple[str, ...] | None]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = [line for line in csv.reader(file) if line]
+    if lines:
+        _check_separator(lines[0])
     names = [name.strip() for name in lines[0]] if lines and not _numeric(lines[0]) else []
     rows = lines[1:] if names else lines
     places = [i for i, name in enumerate(names) if name.lower() == LABEL]
     if not places:
         return _named_numbers(rows, names), None, tuple(names) or None
     if any(len(row) <= places[0] for row in rows):
-        raise InputError("a line is too short to hold its label.")
+        raise InputError("a row is too short to hold its label.")
     labels = check_labels([row[places[0]] for row in rows])
     without = [row[: places[0]] + row[places[0] + 1 :] for row in (names, *rows)]
     return _named_numbers(without[1:], without[0]), labels, tuple(without[0])
 
 
+def _check_separator(line: list[str]) -> None:
+    """Raises InputError where a file's first line is not separated by commas."""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if any(separator in cell for cell in line):
+            raise InputError(f"the values are separated by {name}: save the file with commas between the values and "
+                             "points in decimals.")
+
+
 def _named_numbers(rows: list[list[str]], names: list[str]) -> Any:
-    vectors = _numbers(rows)
-    if names and len(names) != vectors.shape[1]:
-        raise InputError(f"the first line has {len(names)} names, row 1 has {vectors.shape[1]} values.")
-    return vectors
+    """(N, D) vectors of N rows of cells.
 
-
-def _numbers(rows: list[list[str]]) -> Any:
-    """The rows as vectors; what is wrong with one is said with its place."""
+    Raises:
+        InputError: a row of another length, or a cell that is not a number; names its row and column.
+    """
+    if rows and names and len(names) != len(rows[0]):
+        raise InputError(f"the first line has {len(names)} names, but row 1 has {len(rows[0])} values.")
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
-            raise InputError(f"row {number} has {len(row)} values, the first has {len(rows[0])}.")
-        for cell in row:
+            raise InputError(f"row {number} has {len(row)} values, but row 1 has {len(rows[0])}.")
+        for place, cell in enumerate(row):
             if not _numeric([cell]):
-                raise InputError(f"row {number} holds {cell!r}, which is not a number.")
+                where = f"column {names[place]!r}" if names else f"column {place + 1}"
+                column = [one[place] for one in rows if place < len(one)]
+                raise InputError(f"row {number}, {where}: {_hint(cell, column)}")
     return as_vectors(rows)
+
+
+def _hint(cell: str, column: list[str]) -> str:
+    """What a cell is that is no number, and what to do about it."""
+    if cell.strip().lower() in MISSING:
+        return "the value is missing: fill in missing values, or remove these rows."
+    if not any(_numeric([one]) for one in column):
+        return (f"{cell!r} is text, like the whole column: if the column holds the labels, name it {LABEL!r} in the"
+                " first line, else remove it.")
+    return f"{cell!r} is not a number."
 
 
 def _numeric(cells: Sequence[str]) -> bool:

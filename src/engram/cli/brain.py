@@ -141,7 +141,7 @@ def forget(
     Afterwards the brain is, bit for bit, one that was never taught them. Their data leave every file of the brain. This
     cannot be undone.
     """
-    if sum((bool(label or example), bool(ids), teacher is not None)) != 1:
+    if sum((label is not None or bool(example), bool(ids), teacher is not None)) != 1:
         raise typer.BadParameter(
             "Pass exactly one of --label LABEL, --example PATH [--label LABEL], --id ID or --teacher NAME."
         )

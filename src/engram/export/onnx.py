@@ -11,7 +11,7 @@ import numpy as np
 from engram.extras import check, refusal
 from engram.features.backbones.onnx import open_session
 from engram.files import write_atomically
-from engram.inputs.vectors import as_labels
+from engram.inputs.vectors import kept_labels
 from engram.learner import InputError, Label
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _with_labels(content: bytes, labels: Sequence[Label], outputs: int) -> bytes
 
     import onnx
 
-    named = as_labels(labels, outputs) if len(labels) == outputs else []
+    named = kept_labels(labels, outputs) if len(labels) == outputs else []
     if not named:
         raise InputError(f"{len(labels)} labels do not name {outputs} outputs.")
     model = onnx.load_from_string(content)

@@ -55,10 +55,10 @@ class Table:
         wanted, mine = Counter(columns), Counter(self.columns)
         missing, strange = list(wanted - mine), list(mine - wanted)
         if missing or strange:
-            parts = [f"{what} {few(names)}" for what, names in (("lack", missing), ("have besides", strange)) if names]
-            raise ColumnsError(f"These columns {' and '.join(parts)}; this brain was taught {few(columns)}.")
+            parts = [f"{what}: {few(some)}" for what, some in (("missing", missing), ("unexpected", strange)) if some]
+            raise ColumnsError(f"Other columns than this brain was taught ({few(columns)}); {'; '.join(parts)}.")
         raise ColumnsError(f"The columns come as {few(self.columns)}, but this brain was taught {few(columns)}: put "
-                           "them in that order, such as frame[list(brain.columns)].")
+                           "them into that order, such as frame[list(brain.columns)].")
 
 
 def few(names: Sequence[str]) -> str:
@@ -87,12 +87,12 @@ def named_table(given: Any) -> Table | None:
     texts = [str(name).strip() for name in names]
     twice = [name for name, count in Counter(texts).items() if count > 1]
     if twice:
-        raise InputError(f"More than one column is called {twice[0]!r}: give each a name of its own.")
+        raise InputError(f"More than one column is called {twice[0]!r}: give each column another name.")
     places = [i for i, name in enumerate(texts) if name.lower() != LABEL]
     labels = next((check_labels(given[name].tolist() if hasattr(given[name], "tolist") else given[name].to_list())
                    for i, name in enumerate(names) if i not in places), None)
     if not places or not len(given):
-        raise InputError("Nothing to work on: a table without readings.")
+        raise InputError("Nothing to work on: the table has no rows, or no columns of numbers.")
     return Table(np.stack([_numbers(given[names[i]], texts[i]) for i in places], axis=1),
                  tuple(texts[i] for i in places), labels)
 
@@ -107,8 +107,8 @@ def check_labels(labels: list[Any]) -> list[Label]:
     if all(number is not None for number in numbers):
         broken = [label for label, number in zip(labels, numbers, strict=True) if number is not None and number % 1]
         if broken:
-            raise LabelError(f"The column {LABEL!r} holds numbers with fractions, such as {broken[0]!s}: each would be "
-                             "a class of its own. A brain learns classes, not measurements: name or round them first.")
+            raise LabelError(f"The column {LABEL!r} holds numbers with fractions, such as {broken[0]!s}. Labels are "
+                             "classes, not measurements: give each class a name or a whole number.")
     return [int(label) if isinstance(label, float) and label.is_integer() else label for label in labels]
 
 
@@ -125,4 +125,7 @@ def _numbers(column: Any, name: str) -> FloatArray:
         values: FloatArray = as_vectors(as_array(column))[0]
         return values
     except InputError as error:
+        if _number(next(iter(column), None)) is None:
+            raise InputError(f"Column {name!r} does not hold numbers: if it holds the labels, name it {LABEL!r}, else "
+                             "leave it out.") from error
         raise InputError(f"Column {name!r}: {str(error).replace('Vector 0 contains', 'it contains')}") from error

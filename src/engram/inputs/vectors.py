@@ -32,7 +32,7 @@ def as_vectors(inputs: Any, width: int | None = None) -> FloatArray:
     """
     array = as_array(inputs)
     if array.dtype.kind == "c":
-        raise InputError("Complex data not supported: vectors are real numbers.")
+        raise InputError("Complex data not supported: vectors must be real numbers.")
     try:
         array = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -47,7 +47,7 @@ def as_vectors(inputs: Any, width: int | None = None) -> FloatArray:
         raise InputError(f"Expected {width} values per vector, got {array.shape[1]}.")
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-        raise InputError(f"Vector {bad} contains NaN or infinity.")
+        raise InputError(f"Vector {bad} contains NaN or infinity: fill in missing values, or leave the vector out.")
     return array
 
 
@@ -141,8 +141,8 @@ def as_labels(targets: Any, count: int, like: Label | None = None) -> list[Label
         like: a label taught before, whose type new ones must share.
 
     Raises:
-        LabelError: another number of labels, a label that is neither str nor int, mixed types, a str that is not
-            Unicode text (it holds a lone surrogate); bytes, and collections without an order.
+        LabelError: another number of labels; a label that is neither str nor int; mixed types; a str that is empty,
+            white space only, or not Unicode text (it holds a lone surrogate); bytes, and collections without an order.
 
     >>> as_labels("cat", 2)
     ['cat', 'cat']
@@ -156,23 +156,31 @@ def as_labels(targets: Any, count: int, like: Label | None = None) -> list[Label
 
 
 def check_text(label: Label) -> None:
-    """Raises LabelError where a label is a str that no file and no terminal can hold: with a lone surrogate in it."""
-    if isinstance(label, str) and not label.isascii() and _SURROGATE.search(label):
+    """Refuse a new label that is a str which cannot be read or stored.
+
+    Raises:
+        LabelError: it is empty or white space only, or it holds a lone surrogate.
+    """
+    if not isinstance(label, str):
+        return
+    if not label.strip():
+        raise LabelError(f"The label {label!r} is empty: a label needs at least one visible character.")
+    if not label.isascii() and _SURROGATE.search(label):
         raise LabelError(f"The label {label!a} is not Unicode text: it holds half a character. Write it anew, such as "
                          f"{from_file_name(label)!a}.")
 
 
 def kept_labels(targets: Any, count: int, like: Label | None = None) -> list[Label]:
-    """`as_labels` for labels that were taught before: earlier versions took any str."""
+    """`as_labels` for labels that were taught before: earlier versions accepted any str."""
     labels = _plain_labels(targets, count)
     if len(labels) != count:
         raise LabelError(f"Got {count} inputs but {len(labels)} labels.")
     kinds = set(map(type, labels)) | ({type(like)} if like is not None else set())
     if not kinds <= {str, int}:
         bad = next(label for label in labels if type(label) not in (str, int))
-        raise LabelError(f"Labels are str or int, not {type(bad).__name__}: {bad!r}.")
+        raise LabelError(f"Labels must be str or int, not {type(bad).__name__}: {bad!r}.")
     if len(kinds) > 1:
-        raise LabelError("Labels of one learner are all str or all int; these are mixed.")
+        raise LabelError("The labels of one learner must be all str or all int; these are mixed.")
     return labels
 
 
@@ -185,7 +193,7 @@ def _plain_labels(targets: Any, count: int) -> list[Any]:
     if isinstance(targets, Iterable) and not without_order:
         labels = list(targets)
         return labels if set(map(type, labels)) <= {str, int} else [_plain(label) for label in labels]
-    raise LabelError(f"Labels are str or int, one or a list of them, not {type(targets).__name__}: {targets!r}.")
+    raise LabelError(f"Labels must be str or int, one or a list of them, not {type(targets).__name__}: {targets!r}.")
 
 
 def _plain(label: Any) -> Any:

@@ -84,12 +84,17 @@ class _Drafts(Sequence[Draft]):
 
 
 def answered(ledger: Ledger, answer: Reply | None) -> Learned | None:
-    """What the same request was answered before. Raises InputError where another one had its key."""
+    """The answer to the same request, if it was made before.
+
+    Raises:
+        InputError: another request was made with the same key.
+    """
     found = None if answer is None else ledger.log.answer(answer.key)
     if answer is None or found is None:
         return None
     if found.request != answer.request:
-        raise InputError(f"The key {answer.key!r} belongs to another request: choose a new one.")
+        raise InputError("This idempotency key was used for a request with other content: repeat the request "
+                         "unchanged, or send it with a new key.")
     then: Any = found.response
     return Learned(tuple(then["ids"]), then["seq"], then["skipped"], repeated=True)
 
@@ -118,10 +123,12 @@ def _check(knowledge: Knowledge, lesson: Lesson, accepted: Sequence[Lesson]) -> 
     """Raises EngramError where a lesson cannot be learned, together with those accepted before it."""
     bundle = accepted[0].bundle if accepted else knowledge.bundle or lesson.bundle
     if lesson.bundle.fingerprint != bundle.fingerprint:
-        raise InputError(f"This brain stands on {bundle.name!r}, these were made for {lesson.bundle.name!r}.")
+        raise InputError(f"This brain uses the backbone {bundle.name!r}, but these features were made by "
+                         f"{lesson.bundle.name!r}.")
     columns = next((one.columns for one in accepted if one.columns), knowledge.columns)
     if lesson.columns and columns and lesson.columns != columns:  # another caller named them first, just now
-        raise InputError("The columns were named in another order meanwhile: teach this again.")
+        raise InputError("Another caller has just taught the columns in another order: put them into that order and "
+                         "teach this again.")
     like = next((one.labels[0] for one in accepted), knowledge.like)
     as_labels(list(lesson.labels), len(lesson.rows), like)
     waiting = sum(len(one.rows) for one in accepted)
