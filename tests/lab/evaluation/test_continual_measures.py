@@ -74,3 +74,7 @@ def test_forgetting_of_a_class_is_the_mean_over_its_test_parts(recalls):
 def test_what_is_no_matrix_of_accuracies_is_refused(matrix):
     with pytest.raises(InputError, match="column for each experience"):
         average_accuracy(matrix)
+
+
+def test_what_was_never_asked_about_has_no_forgetting():
+    assert np.isnan(forgetting([[np.nan, 0.2], [0.7, 0.8]]))
