@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
@@ -102,6 +102,9 @@ def failed(error: BaseException, as_json: bool) -> int:
 
     A mistake of Engram's own is raised again: its traceback is what is needed then.
     """
+    if type(error).__name__ == "NoArgsIsHelpError":  # its class has no public place: typer brings its own click
+        sys.stdout.write(f"{cast(Any, error).ctx.get_help()}\n")
+        return 0
     code, message = _verdict(error)
     if code is None:
         raise error
