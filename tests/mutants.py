@@ -156,7 +156,8 @@ ROOMS = (
     Room(
         "event-log",
         (
-            "tests/store/test_event_log.py", "tests/store/test_held_files.py", "tests/store/test_log_damage.py",
+            "tests/store/test_log_on_disk.py", "tests/store/test_event_log.py", "tests/store/test_held_files.py",
+            "tests/store/test_log_damage.py",
             "tests/store/test_group_commit.py",
         ),
         (

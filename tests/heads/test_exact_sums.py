@@ -170,6 +170,7 @@ def test_a_class_that_is_dropped_takes_its_examples_and_place_with_it(place):
     left.add(rows[others], moved)
     assert sums.classes == 3  # counted before: the count has to be made anew
     sums.drop(place, mine.T @ mine)
+    assert len(sums.counts) == len(sums.sums) == 2
     reference = Reference()
     reference.add(rows[others], moved)
     check(sums, reference)
