@@ -87,7 +87,7 @@ class Extensions(dict[str, Row]):
                 return name
         from engram.learner import InputError
 
-        raise InputError(f"There is no {self.what} {given!r}. Choose from: {', '.join(self)}.")
+        raise InputError(f"Unknown {self.what} {given!r}. Choose from: {', '.join(self)}.")
 
     def load(self, given: str) -> Any:
         """The class or function of a row, imported now.

@@ -99,7 +99,7 @@ def test_a_brain_in_memory_and_what_another_device_taught_have_no_numbers(brain)
 def test_an_empty_brain_has_nothing_to_find():
     found = Brain().audit()
     assert (found.examined, found.disputed, found.suspects, found.duplicates, found.needs) == (0, 0, (), (), ())
-    with pytest.raises(InputError, match="teach it first"):
+    with pytest.raises(InputError, match="call learn first"):
         Brain().why([[1.0, 2.0]])
 
 

@@ -53,7 +53,7 @@ def test_a_named_group_is_learned_exactly_as_if_it_had_been_taught_and_leaves_th
     assert [group.number for group in brain.unknown_groups()] == [second.number]
     assert brain.predict(cluster(3, 4, 13)).best == ["d"] * 4
     brain.forget(strange[0], "d")  # and can be forgotten by its original
-    with pytest.raises(NotTaughtError, match="No group"):
+    with pytest.raises(NotTaughtError, match="no group"):
         brain.name(first.number, "e")
     with pytest.raises(LabelError):
         brain.name(second.number, 5)

@@ -59,7 +59,7 @@ def test_nothing_taught_is_nothing_to_audit(engram: Terminal) -> None:
     Brain.create("empty").close()
     assert "none can be checked" in engram.says("audit", "empty")
     assert engram.answers("audit", "empty")["examined"] == 0
-    assert "teach it first" in engram.refuses("why", "empty", "new.npy")
+    assert "call learn first" in engram.refuses("why", "empty", "new.npy")
 
 
 def test_why_shows_the_nearest_examples_and_the_shares(engram: Terminal) -> None:

@@ -142,7 +142,7 @@ def test_a_recipe_with_labels_refuses_pictures_without(
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [(("--recipe", "simclr"), "There is no recipe 'simclr'"), (("--family", "vgg"), "There is no family 'vgg'"),
+    [(("--recipe", "simclr"), "Unknown recipe 'simclr'"), (("--family", "vgg"), "Unknown family 'vgg'"),
      (("--device", "abacus"), "Device 'abacus'"), (("--steps", "0"), "One step or more"),
      (("--family", "squeezenet1_1"), "cannot be made with"), (("--size", "100000"), "16 to 1024")],
 )

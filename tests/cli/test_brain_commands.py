@@ -178,7 +178,7 @@ def test_conflicting_labels_are_told(engram: Terminal) -> None:
 def test_renaming_consolidating_and_info(engram: Terminal) -> None:
     engram.says("teach", "b", "train")
     assert engram.answers("rename", "b", "red", "rot")["labels"] == ["blue", "green", "rot"]
-    assert "taught already" in engram.refuses("rename", "b", "rot", "green")
+    assert "exists already" in engram.refuses("rename", "b", "rot", "green")
     digest = engram.answers("info", "b")["digest"]
     done = engram.answers("consolidate", "b")
     assert done["digest"] == digest
@@ -284,10 +284,10 @@ def test_a_meld_is_not_proven_of_some_of_its_parts(engram: Terminal) -> None:
     engram.says("teach", "a", "train/red")
     engram.says("teach", "b", "train/green")
     engram.says("meld", "both", "a", "b")
-    assert "not all that went into it" in engram.refuses("prove", "both", "--meld", "a")
+    assert "name every brain" in engram.refuses("prove", "both", "--meld", "a")
     assert "FAIL" not in engram.says("prove", "both", "--meld", "b", "a")
     engram.says("teach", "both", "train/blue")
-    assert "not all that went into it" in engram.refuses("prove", "both", "--meld", "a", "b", "--out", "c")
+    assert "name every brain" in engram.refuses("prove", "both", "--meld", "a", "b", "--out", "c")
     assert "FAIL" not in engram.says("prove", "both", "--meld", "both", "a", "b", "--out", "c")
 
 

@@ -60,8 +60,8 @@ def test_one_goes_back_and_forth_by_number_and_by_time(engram: Terminal) -> None
     engram.says(*suggested)
     assert "owl" not in counts(engram)
     assert engram.answers("rollback", "b", "--to", between.isoformat())["to"] == then
-    assert "was made after" in engram.refuses("rollback", "b", "--to", "2h")
-    assert "go from 1 to" in engram.refuses("rollback", "b", "--to", "999")
+    assert "was created after" in engram.refuses("rollback", "b", "--to", "2h")
+    assert "numbered 1 to" in engram.refuses("rollback", "b", "--to", "999")
     assert "neither an event number nor a time" in engram.refuses("rollback", "b", "--to", "soon", code=2)
 
 
@@ -95,7 +95,7 @@ def test_single_examples_are_listed_corrected_and_forgotten(engram: Terminal) ->
     assert engram.answers("forget", "b", "--id", listed[0]["id"])["forgotten"] == 1
     assert f"--after {listed[1]['id']}" in engram.says("examples", "b", "--limit", "1")
     assert engram.answers("forget", "b", "--teacher", "eve")["labels"] == ["dog"]
-    assert "Nothing that 'eve' taught" in engram.refuses("forget", "b", "--teacher", "eve")
+    assert "no examples taught by 'eve'" in engram.refuses("forget", "b", "--teacher", "eve")
     engram.refuses("forget", "b", "--teacher", "ann", "--label", "dog", code=2)
 
 
@@ -119,7 +119,7 @@ def test_a_brain_is_copied_while_it_is_taught_and_a_fork_of_it_learns_beside_it(
         assert engram.answers("copy", "b", "same")["digest"] == server.digest()
         forked = engram.answers("copy", "b", "other", "--fork")
         assert forked["device"] != server.device
-        assert "there already" in engram.refuses("copy", "b", "same")
+        assert "exists already" in engram.refuses("copy", "b", "same")
     engram.says("teach", "other", "new.npy", "--label", "fox")
     engram.says("teach", "b", "new.npy", "--label", "fox")
     engram.says("meld", "b", "other")

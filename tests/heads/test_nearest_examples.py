@@ -71,5 +71,5 @@ def test_fewer_examples_than_asked_for_are_all_that_there_are():
 
 
 def test_where_nothing_was_taught_that_is_said():
-    with pytest.raises(InputError, match="teach it first"):
+    with pytest.raises(InputError, match="call learn first"):
         nearest_examples(FastHead(), [[1.0, 0.0]])

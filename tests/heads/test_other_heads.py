@@ -63,7 +63,7 @@ def test_an_example_that_gave_way_cannot_be_forgotten_and_one_that_stayed_can(da
     head.learn(vectors, labels)
     own = vectors[labels == 0]
     order = np.argsort(hashes(own))
-    with pytest.raises(NotTaughtError, match="not held"):
+    with pytest.raises(NotTaughtError, match="not kept"):
         head.forget(own[order[10]], 0)
     head.forget(own[order[9]], 0)
     assert head._classes[head._book[0]].size == 9

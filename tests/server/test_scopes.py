@@ -71,7 +71,7 @@ def test_a_token_of_each_scope_is_let_in_where_the_document_says(doors: Doors) -
         address = path.format(b="demo", id=999, number=999, group=999, label="nosuch", v=1)
         for scope in SCOPES:
             answer = demo.client.request(method, address, headers=who[scope], params={"label": "x", "teacher": "x"})
-            refused = "This takes" in answer.text and answer.status_code == 403
+            refused = "This requires" in answer.text and answer.status_code == 403
             if refused == bool(need.cell(scope)):
                 wrong.append((method, path, scope, answer.status_code))
     assert wrong == []

@@ -130,7 +130,7 @@ class Brain:
         unknowns: int = 512, device: str | None = None,
     ) -> None:
         if device is not None and not (isinstance(device, str) and device):
-            raise InputError(f"device is the id of this brain, a str that is not empty; not {device!r}.")
+            raise InputError(f"device must be a str that is not empty, the id of this brain; not {device!r}.")
         options = {"gate": gate, "alpha": alpha, "memory_budget": memory_budget}
         self._lock = RLock()
         self._knowledge = Knowledge(device or uuid4().hex, options)
@@ -234,7 +234,7 @@ class Brain:
 
     def _save_from_memory(self, path: str | os.PathLike[str] | None) -> None:
         if path is None:
-            raise InputError("Say where: this brain lives in memory only.")
+            raise InputError("This brain is in memory only: pass a folder, brain.save(FOLDER).")
         if os.path.isfile(os.path.join(path, MANIFEST)):
             with type(self).open(path) as saved, saved._change():
                 saved._become(self)
@@ -266,9 +266,10 @@ class Brain:
         """
         mine, theirs, where = self._knowledge, later._knowledge, self._ledger.path
         if mine.own.device != theirs.own.device or _print(mine.bundle) not in (None, _print(theirs.bundle)):
-            raise InputError(f"{where} holds another brain: save this one elsewhere.")
+            raise InputError(f"{where} holds another brain: save this one to another folder.")
         if not theirs.own.lineage.continues(mine.own.lineage):
-            raise EngramError(f"{where} has learned what this brain does not know: save elsewhere, then meld.")
+            raise EngramError(f"{where} has learned what this brain does not know: save to another folder, then"
+                              f" meld the two.")
         first = [] if theirs.bundle is None else begin.adopting(mine, self._ledger, theirs.bundle)
         first += begin.naming(mine, theirs.columns)
         self._carry_out(*first, checkpoint.prepare_all(mine, self._ledger, theirs, self._next(first)))
@@ -510,7 +511,7 @@ class Brain:
         """
         inputs, targets = (inputs if examples is None else examples), (targets if labels is None else labels)
         if sum(one is not None for one in (inputs, label, ids, teacher)) != 1:
-            raise InputError("Forget either a label, or examples, or ids, or what a teacher taught.")
+            raise InputError("Pass exactly one of label, examples, ids and teacher.")
         rows, sources = None, None
         if inputs is not None:
             bundle, found = self._gather(inputs)
@@ -997,7 +998,7 @@ class Brain:
             InputError: the limit is below 1.
         """
         if limit < 1:
-            raise InputError(f"limit is 1 or more, not {limit!r}.")
+            raise InputError(f"limit must be 1 or more, not {limit!r}.")
         with self._lock:
             total, ledger = self._knowledge.total, self._ledger
         return examined(total, ledger, self._lock, limit, teacher)
@@ -1013,7 +1014,7 @@ class Brain:
             InputError: not what the backbone takes, nothing was taught yet, or `nearest` is below 1.
         """
         if nearest < 1:
-            raise InputError(f"nearest is 1 or more, not {nearest!r}.")
+            raise InputError(f"nearest must be 1 or more, not {nearest!r}.")
         bundle, examples = self._gather(inputs)
         features = bundle.features(examples.items)
         with self._lock:
@@ -1045,7 +1046,7 @@ class Brain:
         with self._change():
             groups = {found.number: found for found in self.unknown_groups()}
             if group not in groups:
-                raise NotTaughtError(f"No group {group} of unknowns; there are {sorted(groups)}.")
+                raise NotTaughtError(f"There is no group {group} of unknown inputs. Groups: {sorted(groups)}.")
             members = self.unknowns.take(groups[group].members)
             assert self.bundle is not None
             rows = rows_of(self.bundle, np.stack([member.features for member in members]))
@@ -1321,7 +1322,7 @@ def meld(*brains: Brain, strict: bool = False) -> Brain:
     True
     """
     if not brains or not all(isinstance(brain, Brain) for brain in brains):
-        raise MeldError("Only brains meld, and one is needed at least.")
+        raise MeldError("Pass one brain or more to meld.")
     made = Brain(brains[0].bundle, **brains[0].options)
     made.meld(*brains, strict=strict)
     return made
@@ -1341,8 +1342,9 @@ def _check_meldable(brains: list[Any]) -> None:
         mine = bundles[0]
         if mine.fingerprint != theirs.fingerprint:
             raise MeldError(
-                f"These brains stand on different backbones ({mine.name!r} {mine.fingerprint[:12]}, {theirs.name!r} "
-                f"{theirs.fingerprint[:12]}): what their features mean differs. Teach one anew on the other's."
+                f"These brains use different backbones ({mine.name!r} {mine.fingerprint[:12]}, {theirs.name!r} "
+                f"{theirs.fingerprint[:12]}): their features cannot be compared. Teach one brain again on the"
+                f" backbone of the other."
             )
 
 

@@ -69,8 +69,8 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
     left = taught - {slot.device for part in parts.values() for slot in part.slots()}
     if left:
         raise MeldError(
-            f"These are not all that went into it: it holds what {', '.join(sorted(left))} taught too. Name every "
-            "brain that went into it, and itself if it was taught besides."
+            f"The brain also holds what {', '.join(sorted(left))} taught: name every "
+            "brain that was melded into it, and the brain itself if it was taught too."
         )
     states = {device: (slot.head.labels, slot.head.sums) for device, slot in slots.items()}
     epochs = {device: slot.epoch for device, slot in slots.items()}
@@ -106,7 +106,7 @@ def prove_forgotten(
         InputError: they are still held, or neither examples nor a label are given, or `keep` lies in the folder.
     """
     if examples is None and label is None:
-        raise InputError("Say what was forgotten: examples, or a label.")
+        raise InputError("Pass what was forgotten: examples, or a label.")
     if label is not None and label in brain.labels:
         raise InputError(f"{label!r} is still known: forget it first.")
     rows = brain.quantised(examples) if examples is not None else np.zeros((0, 0))
@@ -125,8 +125,9 @@ def prove_forgotten(
     if keep is not None:
         if forgotten["before"] is None or None in names:
             raise InputError(
-                "The state before cannot be shown: give the labels they had, exactly what was forgotten at once, and "
-                "prove it before the brain learns on."
+                "The state before the forget cannot be proved: pass exactly the examples of one forget with their"
+                " labels, and "
+                "make the proof before the brain is taught again."
             )
         _keep(Path(keep), Path(folder), rows)
     about = {"claim": "forgotten", "epochs": {}, "sums": sums, "forgotten": forgotten}
@@ -154,9 +155,10 @@ def prove_log(brain: Brain, folder: str | os.PathLike[str], progress: Progress |
     ledger, bundle = brain._ledger, brain.bundle
     ledger.check_keeps("history")
     if bundle is None:
-        raise InputError("There is nothing to prove: the brain was taught nothing yet.")
+        raise InputError("There is nothing to prove: the brain has not been taught yet.")
     if ledger.recover(brain.seq, snapshots=False).total.digest() != brain.digest():
-        raise DamagedError(f"{ledger.path}: the log gives another state than what was opened: engram verify.")
+        raise DamagedError(f"{ledger.path}: replaying the log gives another state than the opened one: run engram"
+                           f" verify.")
     target = _make_room(folder)
     log, sums = _log(brain, target, bundle.width, progress)
     rest = brain.exact_sums()

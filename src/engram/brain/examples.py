@@ -71,7 +71,7 @@ class Examples:
         """
         found = self.folders if self.labels is None else self.labels
         if targets is None and found is None:
-            raise LabelError("No labels: give one for each input, or one for all, or put the inputs into a folder "
+            raise LabelError("There are no labels: pass one per input, or one for all, or put the inputs into a folder "
                              "named by their label.")
         return as_labels(found if targets is None else targets, len(self), like)
 
@@ -130,8 +130,9 @@ def default_bundle(inputs: Any) -> Bundle:
         first = first[0]
     pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim >= 2
     if pixels and first is inputs and first.ndim == 2:
-        raise InputError(f"A {first.shape} array of bytes may be one grey picture or {len(first)} vectors: for a "
-                         "picture give [array], or make the brain with Brain('photos'); for vectors give "
+        raise InputError(f"A {first.shape} array of bytes is ambiguous, one grey picture or {len(first)} vectors:"
+                         f" for a "
+                         "picture pass [array], or make the brain with Brain('photos'); for vectors pass "
                          "array.astype(float).")
     if _is_file(first) and not _is_table(first):
         pixels = _is_file(inputs) or (isinstance(inputs, list | tuple) and _is_file(inputs[0]))
@@ -240,7 +241,7 @@ def _of_files(files: Sequence[Any], columns: Sequence[str] | None) -> Examples:
     tables = [read_table(file) for file in files]
     widths = [table.items.shape[1] for table in tables]
     if len(set(widths)) > 1:
-        raise InputError(f"Files of different width: {widths} values per vector.")
+        raise InputError(f"The files have different numbers of columns: {widths} values per vector.")
     named = next((table.columns for table in tables if table.columns), None)
     order = named if columns is None else tuple(columns)
     rows = []

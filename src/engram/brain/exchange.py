@@ -150,11 +150,12 @@ def importable(knowledge: Knowledge, header: Header, given: Any) -> Bundle:
     """
     bundle = knowledge.bundle or (_bundle_for(header) if given is None else as_bundle(given))
     if bundle is None:
-        raise InputError(f"These events were made on the backbone {header.backbone!r}: say where that is.")
+        raise InputError(f"These events need the backbone {header.backbone!r}, which is not on this computer: pass"
+                         f" bundle= (--backbone).")
     if bundle.fingerprint != header.fingerprint or bundle.width != header.width:
         raise InputError(
             f"These events were made on another backbone ({header.backbone!r} {header.fingerprint[:12]}) than "
-            f"{bundle.name!r} {bundle.fingerprint[:12]}: what their features mean differs."
+            f"{bundle.name!r} {bundle.fingerprint[:12]}: their features cannot be compared."
         )
     if header.columns and knowledge.columns and header.columns != knowledge.columns:
         raise InputError(f"These events have the columns {few(header.columns)}, but this brain was taught "
@@ -228,7 +229,7 @@ class Lines:
         ledger.check_keeps("history")
         bundle, total, self._log = knowledge.bundle, knowledge.total, ledger.log
         if bundle is None:
-            raise InputError("There is nothing to export: the brain was taught nothing yet.")
+            raise InputError("There is nothing to export: the brain has not been taught yet.")
         self._progress, timeline = progress, ledger.timeline()
         self._names, self._spans = Names(timeline, seq), timeline.in_force(seq)
         found, against = ([row for row in self._log.find(upto=seq, kinds=(kind,)) if row[0] in self._spans]
@@ -256,7 +257,7 @@ class Lines:
                 elif event.kind not in (*LESSONS, ROLLED_BACK, *HOUSEKEEPING):
                     yield event_line(event.seq, event.time, event.kind, event.teacher, describe(event))
         if written != self.header.examples:
-            raise EngramError("Something was forgotten while it was being exported: export it again.")
+            raise EngramError("Something was forgotten during the export: export again.")
 
     def _example(self, event: Event) -> str:
         assert event.label is not None

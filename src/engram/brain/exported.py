@@ -165,7 +165,7 @@ class Reader:
 
     def _parsed(self, line: bytes | None) -> Mapping[str, Any]:
         if line is None:
-            raise InputError("The file is empty: engram export writes one.")
+            raise InputError("The file is empty: engram export writes such files.")
         if len(line) > _LINE:
             raise self._wrong(f"longer than {_LINE} bytes")
         try:
@@ -179,13 +179,13 @@ class Reader:
     def _example(self, values: Mapping[str, Any]) -> Exported:
         label: Any = values.get("label")
         if type(label) not in (str, int):
-            raise self._wrong("an example has a label, a text or a whole number")
+            raise self._wrong("an example needs a label: a text or a whole number")
         teacher, source = values.get("teacher"), values.get("source")
         if not all(text is None or (isinstance(text, str) and len(text) <= _TEXT) for text in (teacher, source)):
-            raise self._wrong("teacher and source are texts")
+            raise self._wrong("teacher and source must be texts")
         picture = self._bytes(values, "picture") if "picture" in values else None
         if picture is not None and (len(picture) > _PICTURE or not picture.startswith(_PICTURES)):
-            raise self._wrong("the picture is no small JPEG or WebP")
+            raise self._wrong("the picture must be a small JPEG or WebP")
         return Exported(self._time(values), label, teacher, source, self._row(values), picture)
 
     def _row(self, values: Mapping[str, Any]) -> npt.NDArray[np.int16]:
@@ -204,14 +204,14 @@ class Reader:
                 raise ValueError
             return base64.b64decode(packed, validate=True)
         except (ValueError, binascii.Error):
-            raise self._wrong(f"{name} are no base64") from None
+            raise self._wrong(f"{name} are not base64") from None
 
     def _time(self, values: Mapping[str, Any]) -> int:
         try:
             moment = datetime.fromisoformat(values["time"])
             return (moment - _EPOCH) // timedelta(microseconds=1)
         except (KeyError, ValueError, TypeError, OverflowError):
-            raise self._wrong("the time is no ISO 8601 with its zone") from None
+            raise self._wrong("the time must be ISO 8601 with its zone") from None
 
     def _wrong(self, what: str) -> InputError:
         return InputError(f"Line {self.line}: {what}. Nothing of it or after it was taken in.")
@@ -219,7 +219,7 @@ class Reader:
 
 def _header(values: Mapping[str, Any]) -> Header:
     if values.get("format") != FORMAT:
-        raise InputError("Line 1: these are no events of a brain: engram export writes such a file.")
+        raise InputError("Line 1: this is not a file of events: engram export writes such files.")
     version = values.get("version")
     if not isinstance(version, int) or not 1 <= version <= VERSION:
         raise InputError(f"Line 1: written by a later version of Engram ({version!r}): update Engram to read it.")
@@ -227,21 +227,21 @@ def _header(values: Mapping[str, Any]) -> Header:
     always = [field for field in fields(Header) if field.default is MISSING]
     for field in always:
         if type(values.get(field.name)) not in kinds[str(field.type)]:  # exactly: True is no count
-            raise InputError(f"Line 1: {field.name} is missing, or not what it should be.")
+            raise InputError(f"Line 1: {field.name} is missing or malformed.")
     columns, readings = values.get("columns"), values.get("readings")
     against = values.get("counterexamples", 0)
     if columns is not None and not (isinstance(columns, list) and len(columns) == values["width"]
                                     and all(isinstance(name, str) for name in columns)):
-        raise InputError("Line 1: columns are a name for each value of a vector.")
+        raise InputError("Line 1: columns must be one name for each value of a vector.")
     if type(against) is not int:
-        raise InputError("Line 1: counterexamples is a count.")
+        raise InputError("Line 1: counterexamples must be a count.")
     if readings is not None and not isinstance(readings, dict):
-        raise InputError("Line 1: readings are not what they should be.")
+        raise InputError("Line 1: readings are malformed.")
     named = None if columns is None else tuple(map(from_file_name, columns))
     made = Header(**{field.name: values[field.name] for field in always}, columns=named, readings=readings,
                   counterexamples=against)
     if made.width < 1 or made.examples < 0 or made.counterexamples < 0:
-        raise InputError("Line 1: width and examples are counts.")
+        raise InputError("Line 1: width and examples must be counts.")
     return made
 
 

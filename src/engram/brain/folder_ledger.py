@@ -116,7 +116,7 @@ class FolderLedger(Ledger):
             made = cls(folder, {**about, "files": {}}, readonly=False)
             made._options = dict(knowledge.options)
             if made.hold(0):
-                raise InputError(f"{folder.path} is there already: another program has just made it.")
+                raise InputError(f"{folder.path} exists already: another program has just created it.")
             folder.write(about, {}, {})
         except BaseException:
             if made is not None:
@@ -141,7 +141,7 @@ class FolderLedger(Ledger):
             None, fresh.about["fingerprint"],
         ):  # fmt: skip
             fresh.close()
-            raise EngramError(f"{self.folder.path} holds another brain than when it was opened: open it anew.")
+            raise EngramError(f"{self.folder.path} holds another brain than when it was opened: open it again.")
         fresh._bundle, fresh.log.on_sync = self._bundle, self.log.on_sync
         fresh._last_time = self._last_time
         self.close()
@@ -170,7 +170,7 @@ class FolderLedger(Ledger):
         """
         first = self.log.event(1)
         if first is None or first.kind != CREATED or first.body is None:
-            raise DamagedError(f"{self.folder.path}: the log does not begin with the making of a brain.")
+            raise DamagedError(f"{self.folder.path}: the first event of the log does not create a brain.")
         return {**first.body["options"], "unknowns": first.body["unknowns"], "device": first.body["device"]}
 
     def timeline(self) -> Timeline:
@@ -371,7 +371,7 @@ class FolderLedger(Ledger):
             files = {Path(name).name: self.folder.read(name, self.files[name]) for name in names}
             self._bundle = bundle_from(files, **self._parts)
             if self._bundle.fingerprint != self.about["fingerprint"]:
-                raise DamagedError(f"{self.folder.path} holds another backbone than its manifest names.")
+                raise DamagedError(f"{self.folder.path} holds another backbone than its manifest says.")
         return self._bundle
 
     def keep_bundle(self, bundle: Bundle) -> None:
@@ -562,7 +562,7 @@ def _empty(path: str | os.PathLike[str]) -> Path:
     """Raises InputError where there is something already."""
     target = Path(path).resolve()
     if target.exists() and not (target.is_dir() and unborn(target)):
-        raise InputError(f"{target} is there already: open that brain, or choose a new folder.")
+        raise InputError(f"{target} exists already: open that brain, or choose a new folder.")
     return target
 
 

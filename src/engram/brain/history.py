@@ -126,7 +126,7 @@ class History:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if self._log.event(middle).time <= until else (low, middle - 1)
         if not low:
-            raise InputError(f"The brain was made after {moment.isoformat()}.")
+            raise InputError(f"The brain was created after {moment.isoformat()}: choose a later time.")
         return low
 
     def _groups(self, before: int) -> Iterator[list[Event]]:
@@ -200,7 +200,7 @@ class History:
         for seq in ids:
             event = self._log.event(seq) if 0 < seq <= self.timeline.last else None
             if event is None or event.kind not in kinds or event.gone or seq not in self.spans:
-                raise NotTaughtError(f"There is no example {seq} any more, or there never was.")
+                raise NotTaughtError(f"There is no example {seq}: it was forgotten, or never existed.")
             events.append(event)
         return events, [self.names.now(event.seq, event.label) for event in events if event.label is not None]
 
@@ -209,7 +209,7 @@ class History:
         self._ledger.check_keeps("record of teachers")
         found = [seq for seq, _ in self._log.find(teacher=teacher, kinds=LESSONS) if seq in self.spans]
         if not found:
-            raise NotTaughtError(f"Nothing that {teacher!r} taught is known.")
+            raise NotTaughtError(f"The brain has no examples taught by {teacher!r}.")
         return found
 
     def taught_by(self, teacher: str, ids: Iterable[int], label: Label | None) -> tuple[int, int]:

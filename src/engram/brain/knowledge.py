@@ -143,7 +143,8 @@ class Knowledge:
             self.own.live, self.total = before.live, self.own.head
             self.tell_alphas(())
         elif bundle is not self.bundle and bundle.fingerprint != self.bundle.fingerprint:
-            raise InputError(f"This brain stands on {self.bundle.name!r}, the inputs were made for {bundle.name!r}.")
+            raise InputError(f"This brain uses the backbone {self.bundle.name!r}, but the inputs were made by"
+                             f" {bundle.name!r}.")
 
     def standing_on(self, bundle: Bundle) -> Knowledge:
         """Itself, or what it will be once it has adopted the bundle. Raises InputError where it stands on another."""

@@ -90,7 +90,8 @@ class Ledger:
     def check_open(self) -> None:
         """Raises EngramError where the brain was closed: a change would be lost."""
         if self._left is not None:
-            raise EngramError(f"The brain was closed, so this would be lost: Brain.open({str(self._left)!r}) first.")
+            raise EngramError(f"The brain is closed, so this change would be lost: call"
+                              f" Brain.open({str(self._left)!r}) first.")
 
     def check_keeps(self, what: str) -> None:
         """Raises InputError where nothing of the past is kept, EngramError where the brain was closed."""
@@ -225,7 +226,7 @@ class Ledger:
 
     def copy_to(self, path: str | os.PathLike[str]) -> None:
         """Write the same brain to another folder, as it is now. Raises InputError where there is something already."""
-        raise InputError("Say where: this brain lives in memory only.")
+        raise InputError("This brain is in memory only: pass a folder, brain.save(FOLDER).")
 
 
 def rows_in(events: Sequence[Event]) -> Rows:

@@ -135,7 +135,8 @@ def _rewrite_manifest(folder: Folder) -> None:
         bodies = {event.kind: event.body or {} for event in timeline.rare}
         referred = _referred(log)
     if CREATED not in bodies:
-        raise DamagedError(f"{folder.path / LOG} does not begin with the making of a brain. A learner made durable "
+        raise DamagedError(f"{folder.path / LOG} does not begin with the event that creates a brain. A learner made"
+                           f" durable "
                            "needs no repair: remove its manifest.json and open it.")
     fingerprint = bodies.get(ADOPTED, {}).get("fingerprint")
     files: dict[str, FileRecord] = {}

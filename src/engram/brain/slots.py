@@ -157,8 +157,8 @@ def later(one: Slot, two: Slot) -> Slot:
     short, long = sorted((one, two), key=lambda slot: slot.epoch)
     if not long.lineage.continues(short.lineage):
         raise MeldError(
-            f"Two brains learned different things under one device id ({one.device}), as a copied folder does: give "
-            "one of them an id of its own with `Brain.open(path).fork()` before it learns on, then meld."
+            f"Two brains with the device id {one.device} learned different things, as copies of a folder do: give "
+            "one of them its own id with `Brain.open(path).fork()` before teaching it, then meld."
         )
     if one.epoch != two.epoch:
         return long

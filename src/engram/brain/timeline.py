@@ -118,10 +118,10 @@ class Timeline:
     def check_reachable(self, seq: int) -> None:
         """Raises InputError where the state at `seq` is no more, or not yet."""
         if not 0 < seq <= self.last:
-            raise InputError(f"There is no event {seq}: they go from 1 to {self.last}.")
+            raise InputError(f"There is no event {seq}: events are numbered 1 to {self.last}.")
         earliest, reason = self.barrier()
         if seq < earliest:
-            raise InputError(f"At event {earliest} {reason}: nothing before it can be returned to.")
+            raise InputError(f"At event {earliest} {reason}: no rollback goes back before that.")
 
     def _of(self, kind: str) -> list[Event]:
         return [event for event in self.rare if event.kind == kind]

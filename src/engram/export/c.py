@@ -146,7 +146,7 @@ def to_c(
         InputError: a network of another kind, a name that C does not allow, or not as many labels as outputs.
     """
     if not isinstance(network, SparseNetwork):
-        raise InputError(f"to_c takes a SparseNetwork, not a {type(network).__name__}: give "
+        raise InputError(f"to_c needs a SparseNetwork, not a {type(network).__name__}: pass "
                          "SparseNetwork.of(module, input_shape), from engram.networks.structure.sparse_network.")
     name = name if name is not None else Path(path).stem
     if not NAME.fullmatch(name):

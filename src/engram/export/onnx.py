@@ -48,7 +48,7 @@ def to_onnx(
     from engram.networks.structure.evaluation_mode import evaluating
 
     if not isinstance(network, torch.nn.Module):
-        raise InputError(f"to_onnx takes a torch module, such as a strategy's `whole`, not a {type(network).__name__}.")
+        raise InputError(f"to_onnx needs a torch module, such as a strategy's `whole`, not a {type(network).__name__}.")
     shape = tuple(int(side) for side in input_shape)
     probes = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
     with evaluating(network), torch.no_grad():
@@ -87,4 +87,4 @@ def _compare(content: bytes, probes: np.ndarray, expected: np.ndarray) -> None:
         if given.shape != expected[:count].shape or (
             np.abs(given - expected[:count]).max() > TOLERANCE * max(1, np.abs(expected).max())
         ):
-            raise InputError("ONNX Runtime answers otherwise than this network: it was not exported.")
+            raise InputError("ONNX Runtime gives other answers than this network, so it was not exported.")

@@ -68,7 +68,7 @@ class ExemplarHead(Head):
     def __init__(self, capacity: int | None = 1000, normalise: bool = True) -> None:
         super().__init__()
         if capacity is not None and capacity < 1:
-            raise InputError(f"capacity is 1 or more, or None for no bound; not {capacity!r}.")
+            raise InputError(f"capacity must be 1 or more, or None for no limit; not {capacity!r}.")
         self.exact = capacity is None
         self.capacity, self.normalise = capacity, normalise
         self._classes: list[Exemplars] = []
@@ -100,7 +100,8 @@ class ExemplarHead(Head):
             keys = hashes(vectors)
             for i, key in zip(places, keys, strict=True):
                 if key not in left[i]:
-                    raise NotTaughtError("This example is not held: never taught with this label, or let go.")
+                    raise NotTaughtError("This example is not kept: it was never taught with this label, or was"
+                                         " dropped.")
                 left[i].remove(key)
             for i, key in zip(places, keys, strict=True):
                 self._classes[i].remove(int(np.flatnonzero(self._classes[i].keys == key)[0]))

@@ -50,7 +50,7 @@ class FuzzyARTMAP(Head):
     ) -> None:
         super().__init__()
         if not (0 <= vigilance <= 1 and choice > 0 and tracking > 0 and capacity >= 1):
-            raise InputError("vigilance lies in [0, 1], choice and tracking above 0, capacity is 1 or more.")
+            raise InputError("vigilance must be in [0, 1], choice and tracking above 0, capacity 1 or more.")
         self.vigilance, self.choice, self.tracking = vigilance, choice, tracking
         self.capacity, self.normalise = capacity, normalise
         self._low: FloatArray = np.empty(0)

@@ -182,7 +182,7 @@ def columns_of(among: Iterable[Label] | None, book: Mapping[Label, int]) -> list
     if among is None:
         return None
     if isinstance(among, str | int | np.integer):
-        raise LabelError(f"among is a list of labels, not one: among=[{among!r}].")
+        raise LabelError(f"among must be a list of labels: among=[{among!r}].")
     wanted = list(dict.fromkeys(among))
     missing = [label for label in wanted if label not in book]
     if missing or not wanted:

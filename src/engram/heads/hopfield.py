@@ -40,7 +40,7 @@ class Hopfield(ExemplarHead):
     ) -> None:
         super().__init__(capacity, normalise)
         if not beta > 0 or steps < 1:
-            raise InputError(f"beta is above 0 and steps 1 or more, not {beta!r} and {steps!r}.")
+            raise InputError(f"beta must be above 0 and steps 1 or more, not {beta!r} and {steps!r}.")
         self.beta, self.steps = beta, steps
 
     def config(self) -> dict[str, Any]:

@@ -58,9 +58,10 @@ class KWinnersTakeAll(MomentHead):
     ) -> None:
         super().__init__(step, normalise)
         if units < 1 or not 0 < active <= 1 or not 0 < inputs <= 1:
-            raise InputError(f"units is 1 or more, active and inputs in (0, 1]: {units!r}, {active!r}, {inputs!r}.")
+            raise InputError(f"units must be 1 or more, active and inputs in (0, 1]: {units!r}, {active!r},"
+                             f" {inputs!r}.")
         if strengths not in ("equal", "gaussian"):
-            raise InputError(f"strengths is 'equal' or 'gaussian', not {strengths!r}.")
+            raise InputError(f"strengths must be 'equal' or 'gaussian', not {strengths!r}.")
         self.units, self.active, self.inputs = units, active, inputs
         self.strengths, self.seed = strengths, seed
         self._wiring: FloatArray | None = None

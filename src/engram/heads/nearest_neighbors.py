@@ -37,7 +37,7 @@ class NearestNeighbors(ExemplarHead):
     ) -> None:
         super().__init__(capacity, normalise)
         if k < 1 or weights not in ("uniform", "distance"):
-            raise InputError(f"k is 1 or more and weights 'uniform' or 'distance', not {k!r} and {weights!r}.")
+            raise InputError(f"k must be 1 or more and weights 'uniform' or 'distance', not {k!r} and {weights!r}.")
         self.k, self.weights = k, weights
 
     def config(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class OnlinePrototypes(Head):
     def __init__(self, capacity: int = 100, normalise: bool = True) -> None:
         super().__init__()
         if capacity < 1:
-            raise InputError(f"capacity is 1 or more, not {capacity!r}.")
+            raise InputError(f"capacity must be 1 or more, not {capacity!r}.")
         self.capacity, self.normalise = capacity, normalise
         self.prototypes = 0
         self._hold(np.empty((0, 0)), np.empty(0, np.intp), np.empty(0))

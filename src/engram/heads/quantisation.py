@@ -61,7 +61,7 @@ class Quantisation:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.step) and self.step > 0):
-            raise InputError(f"step is a positive number, not {self.step!r}.")
+            raise InputError(f"step must be a positive number, not {self.step!r}.")
 
     def __call__(self, vectors: FloatArray) -> FloatArray:
         """(N, D) float64 holding integers.

@@ -55,7 +55,7 @@ class RanPAC(Ridge):
     ) -> None:
         super().__init__(penalty, step, normalise)
         if units < 1 or (length is not None and length <= 0):
-            raise InputError(f"units and length are above 0, not {units!r} and {length!r}.")
+            raise InputError(f"units and length must be above 0, not {units!r} and {length!r}.")
         self.units, self.length, self.seed = units, length, seed
         self._projection: FloatArray | None = None
 

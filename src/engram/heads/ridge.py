@@ -50,7 +50,7 @@ class Ridge(MomentHead):
     ) -> None:
         super().__init__(step, normalise)
         if penalty != "gcv" and not (isinstance(penalty, int | float) and penalty > 0):
-            raise InputError(f"penalty is 'gcv' or a number above 0, not {penalty!r}.")
+            raise InputError(f"penalty must be 'gcv' or a number above 0, not {penalty!r}.")
         self.penalty = penalty
         self._spectrum: Spectrum | None = None
         self._tuned_at = 0

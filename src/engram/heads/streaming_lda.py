@@ -41,7 +41,7 @@ class StreamingLDA(MomentHead):
     ) -> None:
         super().__init__(step, normalise)
         if shrinkage != "oas" and not (isinstance(shrinkage, int | float) and 0 < shrinkage <= 1):
-            raise InputError(f"shrinkage is 'oas' or a number above 0, up to 1; not {shrinkage!r}.")
+            raise InputError(f"shrinkage must be 'oas' or a number above 0 and at most 1; not {shrinkage!r}.")
         self.shrinkage = shrinkage
 
     def config(self) -> dict[str, Any]:

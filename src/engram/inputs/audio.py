@@ -73,10 +73,10 @@ def log_mel(
     high = rate / 2 if high is None else high
     size, hop = round(window * rate), round(step * rate)
     if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
-        raise InputError(f"Samples are (N,) finite numbers, one or more; given: shape {samples.shape}.")
+        raise InputError(f"Samples must be (N,) finite numbers, at least one; given: shape {samples.shape}.")
     if size < 2 or hop < 1 or bands < 1 or not 0 <= low < high <= rate / 2:
         raise InputError(f"At {rate} samples a second, frames of {window} s every {step} s with {bands} bands from "
-                         f"{low} to {high} Hz cannot be had.")
+                         f"{low} to {high} Hz are not possible.")
     padded = np.pad(samples, (0, max(0, size - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
     points = 1 << (size - 1).bit_length()

@@ -60,7 +60,7 @@ def check_answers(inputs: int, top: int, classes: int) -> None:
     """Raises Refusal where the answer would be larger than one request may be answered with."""
     if inputs * min(top, classes) > RANKED_AT_ONCE:
         raise Refusal("too-large", f"{inputs:,} inputs with {min(top, classes):,} ranked labels each: one request is "
-                      f"answered with {RANKED_AT_ONCE:,} at most. Ask for fewer at once, or give a smaller top.")
+                      f"answered with at most {RANKED_AT_ONCE:,}. Send fewer inputs at once, or a smaller top.")
 
 
 def answers_json(portions: Iterable[Predictions], top: int, seq: int) -> list[bytes]:

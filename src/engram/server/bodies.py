@@ -155,7 +155,7 @@ def raw_vectors(body: bytes | bytearray, width: int | None, about: Mapping[str, 
 def check_count(vectors: int) -> None:
     """Raises Refusal for more vectors than one request may have."""
     if vectors > VECTORS_AT_ONCE:
-        raise Refusal("too-large", f"{vectors:,} vectors: one request may have {VECTORS_AT_ONCE:,}.")
+        raise Refusal("too-large", f"{vectors:,} vectors: a request may have at most {VECTORS_AT_ONCE:,}.")
 
 
 def check_query(about: Mapping[str, Any]) -> None:
@@ -166,7 +166,7 @@ def check_query(about: Mapping[str, Any]) -> None:
         flag(about, name, False)
     for name, most in (("label", 256), ("teacher", 256), ("source", 1024)):
         if len(about.get(name, "")) > most:
-            raise _unfit(name, f"{name}: at most {most} characters.")
+            raise _unfit(name, f"{name} may have at most {most} characters.")
 
 
 def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
@@ -180,10 +180,10 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
     about = {name: value for name, value in {**query, **said}.items() if value is not None}
     kinds = [name for name in ("vectors", "texts", "images") if getattr(asked, name) is not None]
     if len(kinds) != 1:
-        raise _unfit("body", "Send either vectors, texts or images.")
+        raise _unfit("body", "Send exactly one of vectors, texts and images.")
     if asked.vectors is not None:
         if len(set(map(len, asked.vectors))) > 1:
-            raise InputError("Vectors of different width: they all have the same number of values.")
+            raise InputError("The vectors have different lengths: all need the same number of values.")
         items: Any = np.array(asked.vectors, np.float64)
     else:
         items = asked.texts or [_decoded(place, one) for place, one in enumerate(asked.images or ())]
@@ -225,7 +225,7 @@ def flag(about: Mapping[str, Any], name: str, otherwise: bool) -> bool:
         return value
     known = {"true": True, "1": True, "false": False, "0": False}
     if str(value).lower() not in known:
-        raise Refusal("invalid", f"{name}: true or false.", faults=[(name, "true or false")])
+        raise Refusal("invalid", f"{name} must be true or false.", faults=[(name, "true or false")])
     return known[str(value).lower()]
 
 
@@ -233,7 +233,8 @@ def count(about: Mapping[str, Any], name: str, otherwise: int, most: int) -> int
     """A number from 1 to `most` that may come as text. Raises Refusal where it is not."""
     value = str(about.get(name, otherwise))
     if not (value.isascii() and value.isdigit() and len(value) < 20 and 1 <= int(value) <= most):
-        raise Refusal("invalid", f"{name}: a number from 1 to {most}.", faults=[(name, f"a number from 1 to {most}")])
+        raise Refusal("invalid", f"{name} must be a number from 1 to {most}.", faults=[(name, f"a number from 1 to"
+                                 f" {most}")])
     return int(value)
 
 

@@ -40,7 +40,7 @@ class Room:
     def take(self, size: int) -> None:
         """Raises Refusal where there is not as much room."""
         if size > self._left:
-            raise Refusal("too-many-requests", "Too much is being sent at this moment. Come back later.",
+            raise Refusal("too-many-requests", "The server is receiving too much data at this moment: try again later.",
                           headers={"Retry-After": "2"})
         self._left -= size
 

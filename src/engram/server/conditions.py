@@ -46,7 +46,7 @@ def wanted_seq(request: Request) -> frozenset[int] | None:
         return None
     numbers = [tag.split("-")[0] for tag in _TAG.findall(given)]
     if not numbers or not all(re.fullmatch("[0-9]{1,19}", number) for number in numbers):
-        raise Refusal("out-of-date", 'If-Match holds no sequence number: give it as "42".')
+        raise Refusal("out-of-date", 'If-Match must hold a sequence number, such as "42".')
     return frozenset(int(number) for number in numbers)
 
 
@@ -54,6 +54,6 @@ def check_seq(wanted: frozenset[int] | None, seq: int) -> None:
     """Raises Refusal where the brain has moved on."""
     if wanted is not None and seq not in wanted:
         raise Refusal(
-            "out-of-date", f"The brain is at {seq}, not {sorted(wanted)[0]}: look again, then repeat the change.",
+            "out-of-date", f"The brain is at {seq}, not {sorted(wanted)[0]}: read it again, then repeat the change.",
             headers={"ETag": etag(seq)},
         )

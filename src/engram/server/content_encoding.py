@@ -21,7 +21,8 @@ def encoding_of(value: bytes) -> bytes | None:
     if name in (b"", b"identity"):
         return None
     if name not in ENCODINGS:
-        raise Refusal("unsupported-media-type", "Bodies are read as they are, or by gzip or deflate: send it so.",
+        raise Refusal("unsupported-media-type", "This Content-Encoding is not supported: send the body"
+                                                " uncompressed, or as gzip or deflate.",
                       headers={"Accept-Encoding": "gzip, deflate"})
     return name
 
@@ -80,5 +81,6 @@ class Unpacked:
         self._pending = bool(self._packed) or (len(part) == _PORTION and not self._zlib.eof)
         self._left -= len(part)
         if self._left < 0:
-            raise Refusal("too-large", f"Unpacked, the body may have {self._limit:,} bytes: send it in parts.")
+            raise Refusal("too-large", f"The body may have at most {self._limit:,} bytes after decompression: send"
+                                       f" it in parts.")
         return part

@@ -64,7 +64,8 @@ def caller_of(request: Request) -> Caller:
     """Who asks. Raises Refusal for who is not known."""
     caller: Caller | None = request.scope.get("caller")
     if caller is None and request.scope.get("tokens_broken"):
-        raise Refusal("unauthenticated", "Nobody is let in now: the tokens cannot be read. The server's log says why.")
+        raise Refusal("unauthenticated", "No token is accepted now, because the token file cannot be read. The"
+                                         " server's log says why.")
     if caller is None:
         known = "This token is not known." if "authorization" in request.headers else "No token was sent."
         raise Refusal("unauthenticated", f"{known} Send one as Authorization: Bearer TOKEN.")
@@ -85,14 +86,16 @@ class Needs:
     async def __call__(self, request: Request) -> Caller:
         caller = caller_of(request)
         if not self.need.met_by(caller):
-            raise Refusal("forbidden", f"This takes {self.need}; {caller.name!r} has {', '.join(caller.scopes)}.")
+            raise Refusal("forbidden", f"This requires the scope {self.need}; {caller.name!r} has"
+                                       f" {', '.join(caller.scopes)}.")
         return caller
 
 
 def check_brain(caller: Caller, name: str) -> None:
-    """Raises Refusal where a token is bound to other brains, whether or not there is this one."""
+    """Raises Refusal where a token is restricted to other brains, whether or not there is this one."""
     if not caller.may_use(name):
-        raise Refusal("forbidden", f"The token {caller.name!r} is bound to {', '.join(caller.brains or ()) or 'none'}.")
+        raise Refusal("forbidden", f"The token {caller.name!r} is restricted to"
+                                   f" {', '.join(caller.brains or ()) or 'none'}.")
 
 
 BrainName = Annotated[str, Path(pattern=NAME_PATTERN, description="A brain.")]

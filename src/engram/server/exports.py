@@ -56,7 +56,7 @@ class Exports:
             InputError, EngramError, OSError: it cannot be read.
         """
         if self._under_way >= AT_ONCE:
-            raise Refusal("too-many-requests", f"{AT_ONCE} exports are under way: come back later.",
+            raise Refusal("too-many-requests", f"{AT_ONCE} exports are running: try again later.",
                           headers={"Retry-After": "5"})
         self._under_way += 1
         try:
@@ -135,9 +135,9 @@ class Export:
 
     def _check(self, brain: Brain) -> None:
         if brain is not self._brain or brain.edicts != self._edicts:
-            raise EngramError("Something was forgotten or renamed while it was being exported: export it again.")
+            raise EngramError("Something was forgotten or renamed during the export: export again.")
         if time.monotonic() > self._began + self._patience + self._sent / _SLOWEST:
-            raise EngramError("The export was read too slowly.")
+            raise EngramError("The client read the export too slowly.")
 
     def _next_lines(self) -> bytes:
         found, size = [], 0

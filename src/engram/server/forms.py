@@ -45,4 +45,4 @@ def _check(text: bytes | bytearray) -> None:
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:
-        raise MultiPartException("The form is not UTF-8: send its texts and the names of its files so.") from None
+        raise MultiPartException("The form's texts and file names must be UTF-8.") from None

@@ -113,7 +113,7 @@ class FrontDoor:
         """How many bytes this request may send. Raises Refusal at the door."""
         check_once(scope["headers"])
         if len(scope.get("raw_path") or b"") > _LONGEST:
-            raise Refusal("too-long", f"The path may have {_LONGEST:,} bytes.")
+            raise Refusal("too-long", f"The path may have at most {_LONGEST:,} bytes.")
         check_characters(scope.get("raw_path") or b"", scope["query_string"])
         headers = visit.headers
         self._check_host(headers.get(b"host", b""))
@@ -127,7 +127,7 @@ class FrontDoor:
         if wait:
             raise _later(f"More than {self.settings.requests_per_second:g} requests a second.", wait)
         if self._at_once > self.settings.requests_at_once:
-            raise _later("Too much is being worked on at this moment.", 1.0)
+            raise _later("The server is busy: try again later.", 1.0)
         settings = self.settings
         limit = body_limit(scope["path"], headers.get(b"content-type", b""), settings)
         length = headers.get(b"content-length", b"0")
@@ -142,7 +142,8 @@ class FrontDoor:
         if self.settings.wildcard and _is_address(name):  # an address cannot be rebound
             return
         raise Refusal(
-            "foreign-host", f"This server is not called {name[:80]!r}. If it should be: --allow-host {name[:80]}."
+            "foreign-host", f"The host name {name[:80]!r} is not allowed. To allow it, start the server with"
+                            f" --allow-host {name[:80]}."
         )
 
     def _caller(self, authorization: bytes | None) -> Caller | None:
@@ -246,7 +247,7 @@ class _Body:
             async with asyncio.timeout(min(self._patience, max(left, 0.0))):
                 return await self._receive()
         except TimeoutError:
-            raise Refusal("timeout", f"The body did not come within {self._patience:g} seconds, and "
+            raise Refusal("timeout", f"The body did not arrive within {self._patience:g} seconds, and "
                           f"{_SLOWEST:,} bytes a second: send it again.") from None
 
     def close(self) -> None:
@@ -284,7 +285,7 @@ def check_origin(headers: dict[bytes, bytes]) -> None:
     else:
         own = headers.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin")
     if not own:
-        raise Refusal("foreign-origin", "Only this server's own page, or a program, may ask for this.")
+        raise Refusal("foreign-origin", "Requests from pages of other sites are refused.")
 
 
 def _host_name(host: str) -> str:

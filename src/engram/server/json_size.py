@@ -30,10 +30,11 @@ def check_json_size(body: bytes | bytearray | memoryview) -> None:
         return
     values, fields = json_size(body)
     if values > VALUES:
-        raise Refusal("too-large", f"JSON may have {VALUES:,} values here: send fewer at once, or send vectors as they "
+        raise Refusal("too-large", f"JSON may have at most {VALUES:,} values here: send fewer at once, or send"
+                                   f" vectors as they "
                       "are in memory (float32, application/octet-stream).")
     if fields > FIELDS:
-        raise Refusal("too-large", f"JSON may have {FIELDS:,} fields here.")
+        raise Refusal("too-large", f"JSON may have at most {FIELDS:,} fields here.")
 
 
 def json_size(body: bytes | bytearray | memoryview) -> tuple[int, int]:

@@ -24,7 +24,8 @@ def check_own(
     """
     others = 0 if teacher is None else brain.taught_by_others(teacher, ids=ids, label=label)
     if others:
-        raise Refusal("forbidden", f"{others} of these examples were not taught by {teacher!r}: to {what} them takes "
+        raise Refusal("forbidden", f"{others} of these examples were not taught by {teacher!r}: to {what} them"
+                                   f" requires "
                       f"the scope {scope!r}.")
 
 
@@ -32,5 +33,6 @@ def check_own_change(brain: Brain, teacher: str | None) -> None:
     """Raises Refusal where someone else made the last change, which an undo would take back."""
     last = None if teacher is None else brain.last_change()
     if last is not None and last.teacher != teacher:
-        raise Refusal("forbidden", f"The last change ({last.kind}) was not made by {teacher!r}: to undo it takes the "
+        raise Refusal("forbidden", f"The last change ({last.kind}) was not made by {teacher!r}: to undo it requires"
+                                   f" the "
                       "scope 'admin'.")

@@ -97,7 +97,7 @@ def unpacked(file: IO[bytes], scratch: Scratch, limit: int, fingerprint: str | N
                 AttributeError) as error:
             raise InputError(f"This is not the zip of a brain: {type(error).__name__}.") from error
         if fingerprint is not None and stands_on not in (None, fingerprint):
-            raise MeldError("That brain stands on another backbone: what its features mean differs.")
+            raise MeldError("That brain uses another backbone: the features of the two cannot be compared.")
         yield folder
 
 
@@ -106,14 +106,14 @@ def _unpack(archive: zipfile.ZipFile, folder: Path, limit: int) -> None:
     tops = {entry.filename.partition("/")[0] for entry in entries}
     inside = len(tops) == 1 and "manifest.json" not in tops  # the folder itself was zipped, not what is in it
     if len(entries) > _FILES:
-        raise InputError(f"A zip of {len(entries)} files is no brain's.")
+        raise InputError(f"This is not the zip of a brain: it has {len(entries)} files.")
     for entry in entries:
         name = entry.filename.partition("/")[2] if inside else entry.filename
         if _IDLE.fullmatch(name):
             continue
         plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG)
         if not FILE_NAME.fullmatch(name) or ".." in name or not plain:
-            raise InputError(f"{entry.filename[:80]!r} is no file of a brain: nothing was unpacked.")
+            raise InputError(f"{entry.filename[:80]!r} is not a file of a brain: nothing was unpacked.")
         target = folder / name
         target.parent.mkdir(exist_ok=True)
         limit -= _copy(archive, entry, target, limit)
@@ -126,6 +126,6 @@ def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, limit:
         while part := source.read(_PORTION):
             written += len(part)
             if written > limit:
-                raise InputError("Unpacked, this zip is larger than is taken.")
+                raise InputError("This zip is too large after decompression.")
             out.write(part)
     return written

@@ -47,7 +47,8 @@ def count_pixels(pictures: Sequence[bytes], each: int, together: int) -> int:
         width, height = _size(picture, place)
         if width * height > each:
             raise Refusal(
-                "too-large", f"Picture {place} has {width} x {height} pixels, at most {each:,} are read: scale it down."
+                "too-large", f"Picture {place} has {width} x {height} pixels, but at most {each:,} are allowed:"
+                             f" scale it down."
             )
         total += width * height
         if total > together:

@@ -181,7 +181,8 @@ class ServedBrain:
             whatever the change raises.
         """
         if self.follower:
-            raise Refusal("read-only", "This server follows a brain that is taught elsewhere: teach it there.")
+            raise Refusal("read-only", "This server is read-only (--follow): teach the brain in the process that it"
+                                       " follows.")
         turn = self._turns.shared() if wanted is None and not alone else self._turns.alone()
         with turn, self.using() as brain, acting(by):
             check_seq(wanted, brain.seq)

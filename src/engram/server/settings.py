@@ -87,14 +87,14 @@ class Settings:
         """Raises InputError where these settings would let strangers in, or do not fit each other."""
         if not self.loopback and self.token_file is None:
             raise InputError(
-                f"{self.host} can be reached from other machines: name a token file with --token-file "
-                "(engram token add FILE NAME makes one), or serve on 127.0.0.1."
+                f"{self.host} is not a loopback address: non-loopback addresses require --token-file "
+                "(engram token add FILE NAME creates the file). Or serve on 127.0.0.1."
             )
         if (self.certificate is None) != (self.key is None):
             raise InputError("HTTPS needs both --tls-cert and --tls-key.")
         for file in (self.certificate, self.key, self.token_file):
             if file is not None and not file.is_file():
-                raise InputError(f"There is no file {file}.")
+                raise InputError(f"The file {file} does not exist.")
 
 
 def is_loopback(host: str) -> bool:

@@ -100,11 +100,12 @@ class Shelf:
             InputError, OSError: it cannot be made so, or there.
         """
         if self.follower:
-            raise Refusal("read-only", "This server follows brains that are taught elsewhere: make it there.")
+            raise Refusal("read-only", "This server is read-only (--follow): create the brain in the process that"
+                                       " it follows.")
         with self._making:
             path = self.home / name
             if name in self._brains or path.exists():
-                raise Refusal("conflict", f"There is a brain, or something else, called {name!r} already.")
+                raise Refusal("conflict", f"The name {name!r} is taken by a brain or another file.")
             self._make(path, options)
             made = self._new(name, path)
             made.open()

@@ -113,14 +113,14 @@ def read_tokens(file: Path) -> list[Token]:
     """
     try:
         if os.name == "posix" and file.stat().st_mode & 0o022:
-            raise InputError(f"Others may change {file}: chmod 600 it.")
+            raise InputError(f"{file} can be changed by other users: run chmod 600 {file}.")
         return [_token(file, entry) for entry in json.loads(file.read_text(encoding="utf-8"))["tokens"]]
     except OSError as error:
         raise InputError(f"Cannot read the tokens in {file}: {error.strerror}.") from error
     except InputError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{file} is not a file of tokens: engram token add FILE NAME makes one.") from error
+        raise InputError(f"{file} is not a token file: engram token add FILE NAME creates one.") from error
 
 
 def _token(file: Path, entry: Mapping[str, Any]) -> Token:
@@ -128,11 +128,11 @@ def _token(file: Path, entry: Mapping[str, Any]) -> Token:
     name, given, brains = str(entry["name"]), entry.get("scopes"), entry.get("brains")
     scopes = [EARLIER.get(entry["scope"], entry["scope"])] if given is None else given
     if not isinstance(scopes, list) or not scopes or any(scope not in SCOPES for scope in scopes):
-        raise InputError(f"{file}: the scopes of {name!r} are a list of some of {', '.join(SCOPES)}: write it so.")
+        raise InputError(f"{file}: the scopes of {name!r} must be a list of some of {', '.join(SCOPES)}.")
     if not re.fullmatch("[0-9a-f]{64}", str(entry["sha256"])):
         raise InputError(f"{file}: {name!r} has no SHA-256: delete the entry, and add the token anew.")
     if brains is not None and not (isinstance(brains, list) and all(isinstance(brain, str) for brain in brains)):
-        raise InputError(f"{file}: the brains of {name!r} are a list of names, or null for every brain: write it so.")
+        raise InputError(f"{file}: the brains of {name!r} must be a list of names, or null for every brain.")
     return Token(name, tuple(scopes), None if brains is None else tuple(brains), str(entry["sha256"]))
 
 
@@ -148,13 +148,13 @@ def add_token(file: Path, name: str, *scopes: str, brains: Iterable[str] | None 
         InputError: the name is taken or cannot be used, or there is no such scope.
     """
     if "read" in scopes:
-        raise InputError("There is no scope 'read' any more: 'ask' asks; 'export' also sees and downloads everything.")
+        raise InputError("The scope 'read' was replaced: 'ask' predicts; 'export' also sees and downloads everything.")
     chosen = [scope for scope in SCOPES if scope in scopes]
     if not chosen or set(scopes) - set(chosen):
         wrong = ", ".join(repr(scope) for scope in scopes if scope not in SCOPES) or "given"
-        raise InputError(f"There is no scope {wrong}: choose one or more of {', '.join(SCOPES)}.")
+        raise InputError(f"Unknown scope {wrong}. Choose one or more of {', '.join(SCOPES)}.")
     if not _NAME.fullmatch(name):
-        raise InputError("A token's name has 1 to 64 characters, none of them a control character.")
+        raise InputError("A token's name must have 1 to 64 characters and no control characters.")
     bound = None if brains is None else tuple(dict.fromkeys(brains))
     tokens = read_tokens(file) if file.exists() else []
     if any(token.name == name for token in tokens):

@@ -117,7 +117,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_pytorchs_own_state_alon
 
 
 def test_what_cannot_be_made_is_refused_with_what_can():
-    with pytest.raises(InputError, match=r"There is no family 'vgg'. Choose from: lenet5"):
+    with pytest.raises(InputError, match=r"Unknown family 'vgg'. Choose from: lenet5"):
         make_network("vgg")
     with pytest.raises(InputError, match="cannot be made with"):
         make_network("squeezenet1_1", depth=3)

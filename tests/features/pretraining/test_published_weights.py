@@ -88,7 +88,7 @@ def test_tensors_of_another_network_are_refused_with_what_differs():
         recognised(state)
     with pytest.raises(InputError, match="Nearest is resnet18"):
         recognised(settled("resnet34").state_dict(), "resnet18")
-    with pytest.raises(InputError, match="There is no family 'vgg'"):
+    with pytest.raises(InputError, match="Unknown family 'vgg'"):
         recognised(state, "vgg")
 
 

@@ -261,7 +261,7 @@ def test_a_network_of_one_size_is_refused_where_views_differ_in_size():
 
 
 def test_what_cannot_be_made_is_refused_with_what_can():
-    with pytest.raises(InputError, match=r"There is no recipe 'simclr'. Choose from: cross-entropy"):
+    with pytest.raises(InputError, match=r"Unknown recipe 'simclr'. Choose from: cross-entropy"):
         make_recipe("simclr", small(), 2, 32)
     with pytest.raises(InputError, match="two classes or more"):
         make_recipe("cross-entropy", small(), 1, 32)

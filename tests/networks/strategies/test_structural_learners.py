@@ -323,10 +323,10 @@ def test_a_recipe_by_name_or_with_unknown_fields_is_refused_and_told_the_right_o
 
 def test_what_stands_against_a_compression_is_said():
     learner = METHODS["grow and prune"]()
-    with pytest.raises(InputError, match="nothing to compress before"):
+    with pytest.raises(InputError, match="nothing to compress"):
         learner.compress(10)
     learner.learn(*portion(0))
-    with pytest.raises(InputError, match=r"^parameters counts from 1, not 0.$"):
+    with pytest.raises(InputError, match=r"^parameters must be at least 1, not 0.$"):
         learner.compress(0)
 
 

@@ -159,7 +159,7 @@ def test_skipped_frozen_shared_and_transposed_tensors():
 def test_what_cannot_be_masked_is_refused():
     with pytest.raises(InputError, match="no weights"):
         Masks(nn.Sequential(nn.ReLU(), nn.BatchNorm1d(3)))
-    with pytest.raises(InputError, match="takes a torch module, not a str"):
+    with pytest.raises(InputError, match="needs a torch module, not a str"):
         Masks("x")
     masks = Masks(nn.Linear(2, 2))
     with pytest.raises(InputError, match="shape"):

@@ -285,6 +285,6 @@ def test_two_neurons_that_one_connection_joins_are_served_by_it():
 @pytest.mark.parametrize("live", [0, -3])
 def test_a_network_without_parameters_is_refused(live):
     masks = Masks(nn.Linear(3, 2))
-    with pytest.raises(InputError, match="live counts from 1"):
+    with pytest.raises(InputError, match="live must be at least 1"):
         pruning.prune_to(masks, live)
     assert masks.live == 8

@@ -22,7 +22,7 @@ def prepare(knowledge: Knowledge, lesson: Lesson, seq: int) -> Prepared:
         knowledge.check_known(label)
     bundle = knowledge.bundle
     if bundle is None or bundle.fingerprint != lesson.bundle.fingerprint:
-        raise InputError("The brain stands on another backbone by now: teach this again.")
+        raise InputError("The backbone of this brain was changed meanwhile: teach this again.")
     item = Taught((), lesson.labels, lesson.receipts, lesson.rows, TAUGHT_NOT)
     return Prepared(item, [written(TAUGHT_NOT, lesson, seq)])
 

@@ -43,7 +43,7 @@ def prepare_examples(
         NotTaughtError, LabelError: not taught, or not so often, or under several.
     """
     if knowledge.bundle is None:
-        raise NotTaughtError("Nothing was taught yet, so there is nothing to forget.")
+        raise NotTaughtError("The brain has not been taught yet, so there is nothing to forget.")
     tombstone, loss = _found(knowledge, rows, labels)
     ids = History(ledger).like(receipts_of(loss.rows), loss.labels)
     return _prepare(knowledge, ledger, tombstone, loss, ids)
@@ -90,7 +90,7 @@ def prepare_ids(knowledge: Knowledge, ledger: Ledger, ids: Iterable[int], teache
     """
     wanted = list(dict.fromkeys(ids))
     if not wanted:
-        raise NotTaughtError("There is nothing to forget: no examples are named.")
+        raise NotTaughtError("There is nothing to forget: the list of examples is empty.")
     found = list(zip(*History(ledger).live(wanted, LESSONS), strict=True))
     parts = []
     for kind in LESSONS:
@@ -168,7 +168,7 @@ def _found(
         raise NotTaughtError(f"A counterexample to forget was never taught here against {lacking!r}, or not so "
                              "often. One of another device is forgotten there, or with its label.")
     if not knowledge.total.labels and not against.labels:
-        raise NotTaughtError("Nothing is known yet, so there is nothing to forget.")
+        raise NotTaughtError("The brain has not been taught yet, so there is nothing to forget.")
     receipts = receipts_of(rows)
     names = _only_labels(knowledge.all(), receipts) if labels is None else list(labels)
     plan = _plan(knowledge.all(), receipts, names)
@@ -199,9 +199,9 @@ def _only_labels(slots: Sequence[Slot], receipts: Sequence[bytes]) -> list[Label
     for place, receipt in enumerate(receipts):
         found = list(dict.fromkeys(label for slot in slots for label in slot.receipts.labels_of(receipt)))
         if not found:
-            raise NotTaughtError(f"Example {place} to forget was never taught, or a gate skipped it.")
+            raise NotTaughtError(f"Example {place} to forget was never taught, or skipped by the gate.")
         if len(found) > 1:
-            raise LabelError(f"Example {place} was taught as {found}: say which label is to lose it.")
+            raise LabelError(f"Example {place} was taught as {found}: pass the label that it is to be forgotten under.")
         labels += found
     return labels
 

@@ -36,7 +36,7 @@ def prepare(knowledge: Knowledge, events: Sequence[Event], old: Sequence[Label],
     rows = rows_in([event for event, _ in moved])
     before = [known for _, known in moved]
     if knowledge.own.receipts.missing(receipts_of(rows), before):
-        raise InputError("What another device learned cannot be corrected: forget it, then teach it anew.")
+        raise InputError("An example taught by another device cannot be relabelled: forget it, then teach it again.")
     body = {"ids": [event.seq for event, _ in moved], "old": before, "label": label}
     return [Prepared.event(RELABELLED, body, referred=Against(rows, tuple(before)))]
 

@@ -18,7 +18,7 @@ def prepare(knowledge: Knowledge, old: Label, new: Label) -> Prepared:
     if not knowledge.total.holds(old):
         knowledge.check_known(old)
     if knowledge.total.holds(new):
-        raise LabelError(f"{new!r} is taught already: forget it first, or choose another name.")
+        raise LabelError(f"{new!r} exists already: forget it first, or choose another name.")
     as_labels(new, 1, old)
     tombstone = Tombstone.make("rename", knowledge.tombstones.values(), label=old, new=new)
     loss = Loss(others=knowledge.obeyed(knowledge.others, tombstone))

@@ -206,7 +206,7 @@ class FastHead(FastMemory):
             if old not in self._counterexamples:
                 self._place(old)
             if self.holds(new):
-                raise LabelError(f"{new!r} is taught already; forget it first or choose another name.")
+                raise LabelError(f"{new!r} exists already: forget it first, or choose another name.")
             if type(new) is not type(old):
                 raise LabelError(f"Labels here are {type(old).__name__}; {new!r} is {type(new).__name__}.")
             check_text(new)
@@ -222,13 +222,13 @@ class FastHead(FastMemory):
             MeldError: other statistics, step or normalisation, or labels of another type.
         """
         if not isinstance(other, FastHead) or not self._same_space(other):
-            raise MeldError("These heads stand on different backbones or settings: their sums cannot be added.")
+            raise MeldError("These heads have different backbones or settings: their sums cannot be added.")
         first, second = sorted((self, other), key=id)  # always in the same order, lest two melds wait forever
         with first._lock, second._lock:
             if other._like is None:
                 return
             if self._like is not None and type(self._like) is not type(other._like):
-                raise MeldError("One head's labels are str, the other's int.")
+                raise MeldError("The labels of one head are str, those of the other int.")
             self.sums.check_capacity(other.sums.total)
             if self.width is None:
                 self._start(other.sums.width)

@@ -44,7 +44,7 @@ class FastMemory(Head):
     ) -> None:
         super().__init__()
         if readout not in get_args(ReadOutKind):
-            raise InputError(f"readout is one of {', '.join(get_args(ReadOutKind))}, not {readout!r}.")
+            raise InputError(f"readout must be one of {', '.join(get_args(ReadOutKind))}, not {readout!r}.")
         self.exact = gate is None
         self.alpha, self.gate, self.memory_budget = as_alpha(alpha), gate, memory_budget
         self._alphas = {label: as_alpha(share) for label, share in alphas}
@@ -246,7 +246,7 @@ class FastMemory(Head):
 def as_alpha(alpha: Any) -> float:
     """A share of known things that may be refused. Raises InputError where it is none between 0 and 1."""
     if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.floating) or not 0 < alpha < 1:
-        raise InputError(f"alpha is a share between 0 and 1, not {alpha!r}.")
+        raise InputError(f"alpha must be between 0 and 1, not {alpha!r}.")
     return float(alpha)
 
 

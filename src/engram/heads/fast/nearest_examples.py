@@ -52,7 +52,7 @@ def nearest_examples(head: FastHead, inputs: Any, most: int = 5) -> list[Nearest
     """
     with head._lock:
         if not head.labels:
-            raise InputError("Nothing was taught, so there is nothing to answer from: teach it first.")
+            raise InputError("Nothing has been taught yet: call learn first.")
         labels, reading = head.labels, head._reading().kept()
         kept = [_Kept(reading, episodes.rows) for episodes in head._episodes]
         rows, _ = head._asked(as_vectors(inputs, head.width))  # what is out of range counts as its end

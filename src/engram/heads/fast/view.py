@@ -90,7 +90,7 @@ class HeadView:
             InputError: nothing was taught, so there is no metric.
         """
         if self._reading is None:
-            raise InputError("Nothing was taught: there is no metric yet.")
+            raise InputError("Nothing has been taught yet, so there is no metric.")
         return self._reading.metric.apply(rows) * self._reading.metric.freedom
 
     @cached_property

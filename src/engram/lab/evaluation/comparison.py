@@ -115,10 +115,10 @@ def compare(
     """
     numbers = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
     if not learners or not numbers:
-        raise InputError("Nothing to compare: give one learner or more, and one seed or more.")
+        raise InputError("Nothing to compare: pass at least one learner and one seed.")
     for name, make in learners.items():
         if not callable(make):
-            raise InputError(f"{name!r}: give a function that makes a fresh learner from a seed, as in "
+            raise InputError(f"{name!r}: pass a function that makes a fresh learner from a seed, as in "
                              "{\"ridge\": lambda seed: make(\"ridge\")}.")
     if not callable(stream):
         require_stream(stream)

@@ -119,10 +119,10 @@ def require_learner(learner: object) -> None:
     """
     if isinstance(learner, type | str):
         given = learner.__name__ if isinstance(learner, type) else repr(learner)
-        raise InputError(f"{given} is no learner: give one that is made, such as engram.heads.make(\"fast\").")
+        raise InputError(f"Pass a learner instance, such as engram.heads.make(\"fast\"), not {given}.")
     missing = [name for name in NEEDED if not hasattr(learner, name)]
     if missing:
-        raise InputError(f"{type(learner).__name__} is no learner: it has no {', '.join(missing)}.")
+        raise InputError(f"{type(learner).__name__} is not a learner: it lacks {', '.join(missing)}.")
 
 
 def require_stream(stream: object) -> None:
@@ -131,7 +131,7 @@ def require_stream(stream: object) -> None:
         InputError: something else, such as a data set, stands in place of a stream.
     """
     if not isinstance(stream, Stream):
-        raise InputError(f"A {type(stream).__name__} is no stream: say how it arrives, as with "
+        raise InputError(f"A {type(stream).__name__} is not a stream: choose how it arrives, such as "
                          "engram.lab.streams.class_incremental(data).")
 
 
@@ -250,11 +250,11 @@ def _has_own_network(learner: Learner) -> bool:
 def _check(stored: Checkpoint, fresh: Report, begun: str, folder: Path, advice: str) -> None:
     """The stored evaluation is of this learner and this stream."""
     if stored.report.stream["fingerprint"] != fresh.stream["fingerprint"]:
-        raise InputError(f"{folder} holds an evaluation on another stream ({stored.report.stream['name']}): give "
+        raise InputError(f"{folder} holds an evaluation on another stream ({stored.report.stream['name']}): pass "
                          f"another folder. {AGAIN}")
     if stored.begun != begun or stored.report.learner["kind"] != fresh.learner["kind"]:
         raise InputError(f"{folder} holds an evaluation of another learner, or of one with other settings or another "
-                         f"seed ({stored.report.learner['name']}): give another folder. {advice}{AGAIN}")
+                         f"seed ({stored.report.learner['name']}): pass another folder. {advice}{AGAIN}")
 
 
 def _counts(array: npt.NDArray[np.int64]) -> Any:

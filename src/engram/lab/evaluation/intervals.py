@@ -31,7 +31,7 @@ def interval(values: Any, confidence: float = 0.95) -> Interval:
     """
     array = np.asarray(values, dtype=np.float64).ravel()
     if not array.size:
-        raise InputError("No values, no interval.")
+        raise InputError("An interval needs at least one value.")
     mean, n = float(array.mean()), len(array)
     if n == 1:
         return Interval(mean, 0.0, mean, mean, 1)

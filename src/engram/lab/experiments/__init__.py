@@ -85,7 +85,7 @@ def load_experiment(name: str) -> Experiment:
         ExperimentError: there is none of that name.
     """
     if name not in EXPERIMENTS:
-        raise ExperimentError(f"No experiment {name!r}. There are: {', '.join(EXPERIMENTS)}.")
+        raise ExperimentError(f"Unknown experiment {name!r}. Choose from: {', '.join(EXPERIMENTS)}.")
     return cast(Experiment, import_module(EXPERIMENTS[name][0]))
 
 

@@ -69,7 +69,7 @@ def configure(experiment: Experiment, settings: Mapping[str, Any]) -> Any:
     known = {field.name: getattr(defaults, field.name) for field in dataclasses.fields(defaults)}
     unknown = sorted(set(settings) - set(known))
     if unknown:
-        raise ExperimentError(f"No setting {', '.join(unknown)}. There are: {', '.join(known)}."
+        raise ExperimentError(f"Unknown setting {', '.join(unknown)}. Choose from: {', '.join(known)}."
                               " What they mean: engram experiment settings NAME.")
     wanted = {key: _as_type_of(known[key], value, key) for key, value in settings.items()}
     hints = get_type_hints(experiment.Config)

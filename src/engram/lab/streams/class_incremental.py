@@ -88,17 +88,17 @@ def class_groups(data: DataSet, per: int, groups: Groups | None, shuffle: bool, 
     classes = data.classes
     if groups is None:
         if not isinstance(per, int | np.integer) or per < 1:
-            raise InputError(f"An experience brings at least one class, and a whole number, not per={per!r}.")
+            raise InputError(f"per must be a whole number of at least 1, not per={per!r}.")
         order = np.random.default_rng([seed, 2]).permutation(len(classes)) if shuffle else range(len(classes))
         ordered = [classes[i] for i in order]
         chosen = [tuple(ordered[start : start + per]) for start in range(0, len(ordered), per)]
     else:
         if isinstance(groups, str) or any(isinstance(group, str | int | np.generic) for group in groups):
-            raise InputError("groups is a list of lists, the classes of each experience: groups=[[2], [0, 1]].")
+            raise InputError("groups must be a list of lists, the classes of each experience: groups=[[2], [0, 1]].")
         chosen = [tuple(label_array(group).tolist()) for group in groups]
     named = [label for group in chosen for label in group]
     if not all(chosen) or len(set(named)) != len(named):
-        raise InputError("Every group names one class or more, and no class is in two groups.")
+        raise InputError("Every group needs at least one class, and no class may be in two groups.")
     for part, labels in (("training", data.train_labels), ("test", data.test_labels)):
         missing = set(named) - set(np.unique(labels).tolist())
         if missing:
@@ -161,7 +161,7 @@ def blurry(
     [8, 2]
     """
     if not 0 <= mixed <= 1:
-        raise InputError(f"A share is between 0 and 1, not {mixed}.")
+        raise InputError(f"mixed must be between 0 and 1, not {mixed}.")
     stream = class_incremental(data, per, groups=groups, shuffle=shuffle, held_out=held_out, seed=seed)
     if len(stream) < 2:
         raise InputError("Examples can only be dealt among other experiences where there are two or more.")

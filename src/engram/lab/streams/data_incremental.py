@@ -52,7 +52,7 @@ def one_by_one(
         InputError: no look, more looks than examples, or an order there is not.
     """
     if order not in ORDERS:
-        raise InputError(f"There is no order {order!r}. Orders: {', '.join(ORDERS)}.")
+        raise InputError(f"Unknown order {order!r}. Choose from: {', '.join(ORDERS)}.")
     parts = hold_out(data, held_out, seed)
     if not 1 <= looks <= len(parts.taught):
         raise InputError(f"{len(parts.taught)} examples cannot be looked at {looks} times on the way.")

@@ -30,7 +30,7 @@ class Buffer(ABC):
 
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
-            raise InputError(f"A buffer holds at least one example: capacity={capacity}.")
+            raise InputError(f"capacity must be at least 1, not {capacity}.")
         self.capacity = int(capacity)
         self.seen = 0
         self.columns: tuple[Array, ...] = ()

@@ -33,7 +33,7 @@ class DynamicSparseTraining(Structural):
     ) -> None:
         super().__init__(network, **settings)
         if wake not in ("gradient", "random") or not 0 <= exchanged <= 1:
-            raise InputError("wake is 'gradient' or 'random', exchanged a share from 0 to 1.")
+            raise InputError("wake must be 'gradient' or 'random', exchanged a share from 0 to 1.")
         self.wake, self.exchanged, self.anew = wake, exchanged, anew
 
     def restructure(self, new: Kept, everything: Kept) -> None:

@@ -48,7 +48,7 @@ class ElasticWeightConsolidation(Strategy):
     ) -> None:
         super().__init__(network, **settings)
         if strength < 0 or (decay is not None and not 0 <= decay <= 1):
-            raise InputError("strength is 0 or more, decay in [0, 1] or None.")
+            raise InputError("strength must be 0 or more, decay in [0, 1] or None.")
         self.strength, self.samples, self.decay = strength, samples, decay
         self.importance: dict[str, Tensor] = {}
         self.centre: dict[str, Tensor] = {}

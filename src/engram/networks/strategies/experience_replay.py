@@ -47,7 +47,7 @@ class ExperienceReplay(Strategy):
     ) -> None:
         super().__init__(network, **settings)
         if keep not in RULES or (replayed is not None and replayed < 1):
-            raise InputError(f"keep is one of {', '.join(RULES)}; replayed is 1 or more, or None.")
+            raise InputError(f"keep must be one of {', '.join(RULES)}, replayed 1 or more, or None.")
         self.capacity, self.replayed, self.keep = capacity, replayed, keep
         self.memory = RULES[keep](capacity)
         self._rng = np.random.default_rng(self.seed)

@@ -45,7 +45,7 @@ class LearningWithoutForgetting(Strategy):
     ) -> None:
         super().__init__(network, **settings)
         if temperature <= 0 or (weight is not None and not 0 < weight <= 1):
-            raise InputError("temperature is above 0, weight in (0, 1] or None.")
+            raise InputError("temperature must be above 0, weight in (0, 1] or None.")
         self.temperature, self.weight = temperature, weight
         self.experiences = 0
         self.teacher: GrowingNetwork | None = None

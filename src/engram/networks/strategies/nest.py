@@ -23,7 +23,7 @@ class NeST(Structural):
     def __init__(self, network: nn.Module | Mapping[str, Any], *, seed_density: float = 0.1, **settings: Any) -> None:
         super().__init__(network, **settings)
         if not 0 < seed_density <= 1:
-            raise InputError(f"seed_density is above 0 and at most 1, not {seed_density}.")
+            raise InputError(f"seed_density must be above 0 and at most 1, not {seed_density}.")
         self.seed_density = seed_density
 
     def restructure(self, new: Kept, everything: Kept) -> None:

@@ -64,7 +64,7 @@ def perceptron(
     shape = (inputs,) if isinstance(inputs, int) else tuple(inputs)
     widths = [math.prod(shape), *hidden]
     if min(widths) < 1:
-        raise InputError(f"Every layer has a unit at least, not {widths}.")
+        raise InputError(f"Every layer needs at least one unit, not {widths}.")
     layers: list[nn.Module] = [nn.Flatten()]
     with seeded(seed):
         for above, below in zip(widths[1:], widths[:-1], strict=True):
@@ -105,5 +105,5 @@ def build(spec: Mapping[str, Any]) -> Network:
     arguments = dict(spec)
     name = arguments.pop("name", None)
     if name not in NETWORKS:
-        raise InputError(f"No network {name!r}. There are: {', '.join(NETWORKS)}.")
+        raise InputError(f"Unknown network {name!r}. Choose from: {', '.join(NETWORKS)}.")
     return NETWORKS[name](**arguments)

@@ -30,7 +30,7 @@ def make(name: str, parameters: Iterable[nn.Parameter], learning_rate: float) ->
         InputError: there is none.
     """
     if name not in OPTIMISERS:
-        raise InputError(f"No optimiser {name!r}. There are: {', '.join(OPTIMISERS)}.")
+        raise InputError(f"Unknown optimiser {name!r}. Choose from: {', '.join(OPTIMISERS)}.")
     kind, settings = OPTIMISERS[name]
     made: Optimiser = kind(parameters, lr=learning_rate, **settings)  # type: ignore[call-arg]
     return made

@@ -83,14 +83,14 @@ class Strategy:
         network = module_copy(network) if isinstance(network, nn.Module) else build(network)
         found = shape_of(network, shape)
         if found is None:
-            raise InputError("The network does not say the shape of an input: pass shape=(...).")
+            raise InputError("The shape of an input is unknown: pass shape=(...).")
         for name, count in {"epochs": epochs, "batch": batch}.items():
             if not isinstance(count, int) or count < 1:
-                raise InputError(f"{name} is a whole number from 1, not {count!r}.")
+                raise InputError(f"{name} must be a whole number of at least 1, not {count!r}.")
         if not learning_rate > 0:
-            raise InputError(f"learning_rate is above 0, not {learning_rate!r}.")
+            raise InputError(f"learning_rate must be above 0, not {learning_rate!r}.")
         if active not in ("all", "experience"):
-            raise InputError(f"active is 'all' or 'experience', not {active!r}.")
+            raise InputError(f"active must be 'all' or 'experience', not {active!r}.")
         self.epochs, self.batch, self.learning_rate, self.optimiser_name = epochs, batch, learning_rate, optimiser
         self.active, self.seed, self.device, self.shape = active, seed, device, found
         self.model = GrowingNetwork(network, found, device)
@@ -216,7 +216,7 @@ class Strategy:
         sound = [parameter.sum().isfinite() for parameter in self.model.parameters()]  # one NaN is enough; no copies
         sound += [~buffer.isnan().any() for buffer in self.model.buffers()]  # some hold infinities on purpose: masks
         if not torch.stack(sound).all():
-            raise InputError("Learning diverged: weights are no longer finite. Give a smaller learning_rate, or inputs "
+            raise InputError("Training diverged: weights are no longer finite. Use a smaller learning_rate, or inputs "
                              "of smaller numbers.")
 
     def become(self, snapshot: Snapshot) -> None:

@@ -83,11 +83,11 @@ class Structural(Strategy):
         super().__init__(network, **settings)
         self.kept = Kept()
         if augmentation not in AUGMENTATIONS:
-            raise InputError(f"augmentation is one of {', '.join(AUGMENTATIONS)}, not {augmentation!r}.")
+            raise InputError(f"augmentation must be one of {', '.join(AUGMENTATIONS)}, not {augmentation!r}.")
         if not 0 <= held_out < 1:
-            raise InputError(f"held_out is a share, 0 or more and less than 1, not {held_out!r}.")
+            raise InputError(f"held_out must be at least 0 and below 1, not {held_out!r}.")
         if parameters < 1:
-            raise InputError(f"parameters counts from 1, not {parameters!r}.")
+            raise InputError(f"parameters must be at least 1, not {parameters!r}.")
         self.parameters, self.held_out, self.augmentation = parameters, held_out, augmentation
         self.recipe = recipe_of(recipe)
         require_own_weights(self.network)
@@ -151,9 +151,9 @@ class Structural(Strategy):
             InputError: nothing was taught, or no parameter is to be left.
         """
         if parameters < 1:
-            raise InputError(f"parameters counts from 1, not {parameters!r}.")
+            raise InputError(f"parameters must be at least 1, not {parameters!r}.")
         if not len(self.kept):
-            raise InputError("There is nothing to compress before something was taught: call `learn` first.")
+            raise InputError("Nothing has been taught yet, so there is nothing to compress: call `learn` first.")
         if recipe is None:
             recipe = replace(self.recipe, recoverable=False, distillation=0.8, temperature=2.0, pruning="cubic",
                              prune_epochs=COMPRESSING * self.recipe.prune_epochs)

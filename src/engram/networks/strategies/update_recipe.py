@@ -72,24 +72,24 @@ class UpdateRecipe:
                   "averaging": self.averaging}
         for name, value in shares.items():
             if not 0 <= value <= 1:
-                raise InputError(f"{name} is a share from 0 to 1, not {value}.")
+                raise InputError(f"{name} must be a share from 0 to 1, not {value}.")
         for name, value in {"alpha": self.alpha, "beta": self.beta}.items():
             if not 0 <= value <= 100:
-                raise InputError(f"{name} is a percentile from 0 to 100, not {value}.")
+                raise InputError(f"{name} must be a percentile from 0 to 100, not {value}.")
         if self.pruning not in ("cubic", "percentile") or self.scores not in ("magnitude", "activation"):
-            raise InputError("pruning is 'cubic' or 'percentile', scores 'magnitude' or 'activation'.")
+            raise InputError("pruning must be 'cubic' or 'percentile', scores 'magnitude' or 'activation'.")
         if not isinstance(self.growths, int):
-            raise InputError(f"growths is a whole number, not {self.growths}.")
+            raise InputError(f"growths must be a whole number, not {self.growths}.")
         positive = {"learning_rate": self.learning_rate, "prune_rate": self.prune_rate, "growths": self.growths,
                     "temperature": self.temperature}
         for name, value in positive.items():
             if not value > 0:
-                raise InputError(f"{name} is above 0, not {value}.")
+                raise InputError(f"{name} must be above 0, not {value}.")
         counts = {"constant_budget": self.constant_budget, "new_epochs": self.new_epochs, "all_epochs": self.all_epochs,
                   "prune_epochs": self.prune_epochs, "eta": self.eta, "tolerance": self.tolerance}
         for name, value in counts.items():
             if not 0 <= value < math.inf:
-                raise InputError(f"{name} is 0 or more, not {value}.")
+                raise InputError(f"{name} must be 0 or more, not {value}.")
 
     @property
     def epochs(self) -> float:

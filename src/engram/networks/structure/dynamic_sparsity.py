@@ -37,7 +37,7 @@ def exchange(masks: Masks, share: float, wanted: Mapping[str, Tensor], *, recove
     [[1.0, 0.0, 0.0, 1.0]]
     """
     if not 0 <= share <= 1:
-        raise InputError(f"A share is from 0 to 1, not {share}.")
+        raise InputError(f"A share must be from 0 to 1, not {share}.")
     sizes = pruning.magnitudes(masks)
     staying: dict[str, Tensor] = {}
     for name, mask in masks.items():

@@ -73,7 +73,7 @@ def grow(masks: Masks, gradients: Gradients, alpha: float, rate: float) -> int:
     [[0.0, 1.0]]
     """
     if not 0 <= alpha <= 100:
-        raise InputError(f"alpha is a percentile from 0 to 100, not {alpha}.")
+        raise InputError(f"alpha must be a percentile from 0 to 100, not {alpha}.")
     woken = 0
     for name, mask in masks.items():
         dormant = mask == 0

@@ -38,7 +38,7 @@ class Masks(Mapping[str, Tensor]):
 
     def __init__(self, module: nn.Module, skip: Iterable[str] = (), frozen: Iterable[str] = ()) -> None:
         if not isinstance(module, nn.Module):
-            raise InputError(f"Masks takes a torch module, not a {type(module).__name__}.")
+            raise InputError(f"Masks needs a torch module, not a {type(module).__name__}.")
         self.module = module
         self._frozen = frozenset(frozen)
         self._left_alone = self._frozen | frozenset(skip)

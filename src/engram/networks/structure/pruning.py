@@ -93,7 +93,7 @@ def prune_percentile(masks: Masks, beta: float, scores: Scores | None = None, *,
         How many connections were put to rest.
     """
     if not 0 <= beta <= 100:
-        raise InputError(f"beta is a percentile from 0 to 100, not {beta}.")
+        raise InputError(f"beta must be a percentile from 0 to 100, not {beta}.")
     scores = magnitudes(masks) if scores is None else scores
     kept = {}
     for name, mask in masks.items():
@@ -124,7 +124,7 @@ def prune_to(masks: Masks, live: int, scores: Scores | None = None, *, recoverab
         InputError: nothing is to stay alive.
     """
     if live < 1:
-        raise InputError(f"live counts from 1, not {live}: a network without parameters answers nothing.")
+        raise InputError(f"live must be at least 1, not {live}: a network needs parameters to answer.")
     if masks.live <= live:
         return 0
     scores = magnitudes(masks) if scores is None else scores

@@ -54,7 +54,7 @@ async def answered(
     top, remember = count(given.about, "top", 10, 1000), flag(given.about, "remember", False)
     check_answers(len(given.items), top, served.classes)
     if remember and not caller.may("teach"):
-        raise Refusal("forbidden", "To keep what is not known takes the scope 'teach'.")
+        raise Refusal("forbidden", "remember=true requires the scope 'teach'.")
     among = given.about.get("among")
     if isinstance(among, str):
         among = among.split(",")
@@ -102,9 +102,10 @@ def check_kind(served: ServedBrain, given: Given) -> None:
     """Raises InputError for inputs of another kind than the brain takes."""
     wanted = served.takes
     if wanted is not None and KINDS[given.kind] != wanted:
-        raise InputError(f"{served.name} takes {wanted}, not {given.kind}.")
+        raise InputError(f"{served.name} accepts {wanted}, not {given.kind}.")
     if wanted is None and given.kind == "texts":
-        raise InputError(f"{served.name} stands on no backbone yet, and texts need one: make the brain with one.")
+        raise InputError(f"{served.name} has no backbone yet, and texts need one: create the brain with a backbone"
+                         f" for text.")
     named = given.named
     if isinstance(named, Table):
         named.taught_as(served.brain.columns)

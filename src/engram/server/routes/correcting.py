@@ -100,7 +100,8 @@ async def forget_teacher(
     """Forget all that one teacher taught, for good."""
     own = caller.limited_to("admin")
     if own not in (None, teacher):
-        raise Refusal("forbidden", f"{own!r} may forget what {own!r} taught; what others did takes the scope 'admin'.")
+        raise Refusal("forbidden", f"{own!r} may forget what {own!r} taught; to forget what others taught requires"
+                                   f" the scope 'admin'.")
     return await _changed(request, caller, served, context, lambda brain: _forgetting(brain, teacher=teacher))
 
 
@@ -268,7 +269,7 @@ def _discarding(brain: Brain, number: int) -> int:
     """Let a group of unknowns go; how many they were."""
     group = next((group for group in brain.unknown_groups() if group.number == number), None)
     if group is None:
-        raise NotTaughtError(f"There is no group {number} of unknowns.")
+        raise NotTaughtError(f"There is no group {number} of unknown inputs.")
     brain.unknowns.discard(unknown.key for unknown in brain.unknowns.take(group.members))
     brain.keep_unknowns()
     return len(group.members)

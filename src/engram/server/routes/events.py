@@ -33,10 +33,11 @@ _EVENT = {  # each one, as OpenAPI has no stream
 async def events(request: Request, caller: Asker, served: Served, context: In) -> Response:
     """Server-sent events: `change`, with the sequence number and what the brain holds in numbers."""
     if served.listeners >= _LISTENERS:
-        raise Refusal("too-many-requests", f"{_LISTENERS} listen already.", headers={"Retry-After": "5"})
+        raise Refusal("too-many-requests", f"This brain has {_LISTENERS} streams of events already: try again"
+                                           f" later.", headers={"Retry-After": "5"})
     who = caller.name or (request.client and request.client.host)
     if served.listeners_of(who) >= _OF_ONE:
-        raise Refusal("too-many-requests", f"{_OF_ONE} of yours listen already: close some.",
+        raise Refusal("too-many-requests", f"You have {_OF_ONE} streams of events open: close some.",
                       headers={"Retry-After": "5"})
     return StreamingResponse(
         _changes(served, context, who), media_type="text/event-stream",

@@ -44,7 +44,7 @@ async def live() -> Response:
 async def ready(context: In) -> Response:
     """Whether every brain is open, its log replayed; 503 until then."""
     if not context.shelf.ready:
-        raise Refusal("not-ready", "Not every brain is open yet.", headers={"Retry-After": "1"})
+        raise Refusal("not-ready", "The server is still opening brains.", headers={"Retry-After": "1"})
     return reply(Ready(ready=True))
 
 
@@ -52,7 +52,8 @@ async def _version(served: Served, v: Annotated[str, Path(description="A version
     """Raises Refusal for another version than that of now."""
     assert served.brain  # refuses while it is not open
     if v != str(served.seq):
-        raise Refusal("not-found", f"{served.name} is at version {served.seq} and has no other: name that, or none.")
+        raise Refusal("not-found", f"{served.name} is at version {served.seq} and keeps no other: ask for that"
+                                   f" version, or for none.")
 
 
 THIS_VERSION = [Depends(_version)]

@@ -259,7 +259,7 @@ def _at(brain: Brain, seq: int) -> Brain:
 def _picture(request: Request, found: bytes | None) -> Response:
     """A picture under the ETag of its content: it stays what it is while the brain learns on."""
     if found is None:
-        raise Refusal("not-found", "There is no picture of it.")
+        raise Refusal("not-found", "There is no picture of this example.")
     tag = f'"{hashlib.sha256(found).hexdigest()[:16]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if unchanged(request, tag):

@@ -23,7 +23,8 @@ router = APIRouter(tags=["operate"])
 async def metrics(caller: Asker, context: In) -> Response:
     """Latencies, examples, labels, the share of unknowns, memory, and the time of commits: of all brains together."""
     if caller.brains is not None:
-        raise Refusal("forbidden", "The figures are of all brains: they take a token that is bound to none.")
+        raise Refusal("forbidden", "These metrics cover all brains: they require a token that is not restricted to"
+                                   " some.")
     text = await context.workers.operate(context.metrics.text)
     return Response(text, headers={"Content-Type": MEDIA_TYPE})
 

@@ -79,7 +79,7 @@ def _labels(given: Given, known: Mapping[Label, int]) -> Any:
     label: Label | None = given.about.get("label")
     labels: list[Label] | None = given.about.get("labels")
     if (label is None) == (labels is None):
-        raise _unfit("label", "Give a label for all inputs as 'label', or one for each as 'labels'.")
+        raise _unfit("label", "Send one label for all inputs as 'label', or one per input as 'labels'.")
     if labels is None:
         return _checked(label_like("" if label is None else label, known))
     if len(labels) != len(given.items):
@@ -89,14 +89,14 @@ def _labels(given: Given, known: Mapping[Label, int]) -> Any:
 
 def _checked(label: Label) -> Label:
     if isinstance(label, str) and not 0 < len(label) <= 256:
-        raise _unfit("label", "A label has 1 to 256 characters.")
+        raise _unfit("label", "A label must have 1 to 256 characters.")
     return label
 
 
 def _teacher(given: Given) -> str | None:
     name = given.about.get("teacher")
     if name is not None and not 0 < len(str(name)) <= 256:
-        raise _unfit("teacher", "A teacher's name has 1 to 256 characters.")
+        raise _unfit("teacher", "A teacher's name must have 1 to 256 characters.")
     return name
 
 
