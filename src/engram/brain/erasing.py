@@ -144,9 +144,9 @@ def erasing(
     timeline, called = history.timeline, history.names
     ledger.keep_slots(others.values())
     rewrite = names.rewritten(timeline, _pointing_to(others, timeline))
-    left = Counter(ledger.log.event(seq).receipt for seq in ids)
 
     def lose(base: Knowledge, covers: int) -> bool:
+        left = Counter(ledger.log.event(seq).receipt for seq in ids)
         touched = [_lose(base, *loss, left, called, covers) for loss in losses]
         return any([*touched, base.hide(names.hidden)])
 
