@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from engram.brain import Brain
-from engram.brain.examples import as_bundle, default_bundle, gather, read_table, takes
+from engram.brain.bundles import as_bundle, default_bundle
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
+from engram.inputs.examples import gather, read_table
 from engram.learner import DamagedError, InputError, LabelError
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 50, 220)}
@@ -137,10 +138,10 @@ def test_files_of_pickled_objects_are_not_opened(tmp_path: Path) -> None:
 
 
 def test_a_brain_without_a_backbone_decides_by_the_first_inputs(folder: Path) -> None:
-    assert takes(default_bundle(folder)) == takes(default_bundle([picture("red", 0)])) == "pictures"
-    assert takes(default_bundle(np.zeros((2, 8, 8), np.uint8))) == "pictures"
-    assert takes(default_bundle([np.zeros((8, 8), np.uint8), np.zeros((9, 7, 3), np.uint8)])) == "pictures"
-    assert takes(default_bundle([[1.0, 2.0]])) == "vectors"
+    assert default_bundle(folder).takes == default_bundle([picture("red", 0)]).takes == "pictures"
+    assert default_bundle(np.zeros((2, 8, 8), np.uint8)).takes == "pictures"
+    assert default_bundle([np.zeros((8, 8), np.uint8), np.zeros((9, 7, 3), np.uint8)]).takes == "pictures"
+    assert default_bundle([[1.0, 2.0]]).takes == "vectors"
     with pytest.raises(InputError, match=r"one grey picture or 28 vectors: .*\[array\].*astype\(float\)"):
         Brain().learn(np.zeros((28, 28), np.uint8), "digit")
     for nothing in ("", [], None, 3.0, np.zeros((2, 3, 4)), object()):

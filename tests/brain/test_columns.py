@@ -11,9 +11,9 @@ import pytest
 from numpy.lib.recfunctions import unstructured_to_structured
 
 from engram import Brain, meld
-from engram.brain.examples import read_table
 from engram.cli import app
 from engram.features.backbones.bundle import Bundle
+from engram.inputs.examples import read_table
 from engram.inputs.tables import Table
 from engram.learner import InputError, LabelError, MeldError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engram.brain import Brain, meld
-from engram.brain.conflicts import ALIKE, APART
+from engram.heads.fast.conflicts import ALIKE, APART
 from engram.learner import MeldError
 
 WIDTH = 10

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from engram.brain import Brain, meld
+from engram.brain.bundles import rows_of
 from engram.brain.changes import consolidate
-from engram.brain.examples import rows_of
 from engram.brain.repair import repair, verify
 from engram.learner import DamagedError, EngramError, InputError, LabelError, NotTaughtError, TracesError
 from engram.store.event import Reply

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from engram.brain import Brain
+from engram.brain.bundles import rows_of
 from engram.brain.changes import teach
-from engram.brain.examples import rows_of
 from engram.brain.folder_ledger import FolderLedger
 from engram.brain.receipts import receipts_of
 from engram.brain.repair import verify

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from engram.brain import exchange
 from engram.brain.auditing import Findings, Reason, examined, reason
 from engram.brain.both_errors import accepted, in_words
+from engram.brain.bundles import as_bundle, default_bundle, quantisation_of, rows_of, rows_to_learn
 from engram.brain.changes import (
     Prepared,
     apply,
@@ -44,35 +45,27 @@ from engram.brain.changes import alpha as setting_alpha
 from engram.brain.changes import meld as melding
 from engram.brain.changes.meld import MeldReport, Parts
 from engram.brain.changes.teach import Learned, Lesson
-from engram.brain.conflicts import Classes, all_conflicts
 from engram.brain.erasing import names_told
-from engram.brain.examples import (
-    Examples,
-    as_bundle,
-    default_bundle,
-    gather,
-    quantisation_of,
-    rows_of,
-    rows_to_learn,
-)
 from engram.brain.exported import Header, Reader
 from engram.brain.folder_ledger import FolderLedger, spared
 from engram.brain.history import Example, History, HistoryEntry
 from engram.brain.inbox import Group, Inbox, alike, likeness
 from engram.brain.knowledge import Knowledge, describe_slots
 from engram.brain.ledger import Ledger
-from engram.brain.memory_map import MapPoint, memory_map
 from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.saving import from_state, overhead_bytes, state
 from engram.brain.slots import Slot
 from engram.brain.tombstones import Tombstone
 from engram.features.backbones.bundle import Bundle
 from engram.heads.exact_sums import ExactSums
+from engram.heads.fast.conflicts import Classes, all_conflicts
 from engram.heads.fast.fast_memory import as_alpha
 from engram.heads.fast.left_out import LeftOut
+from engram.heads.fast.memory_map import MapPoint, memory_map
 from engram.heads.fast.nearest_examples import nearest_examples
 from engram.heads.fast.novelty import ALPHAS, ErrorRates
 from engram.heads.fast.view import HeadView
+from engram.inputs.examples import Examples, gather
 from engram.inputs.tables import few
 from engram.inputs.thumbnails import thumbnail
 from engram.inputs.vectors import as_labels, as_vectors

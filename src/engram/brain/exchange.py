@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from engram.brain.bundles import PHOTOS, as_bundle
 from engram.brain.changes import (
     CHECKPOINT,
     CREATED,
@@ -33,7 +34,6 @@ from engram.brain.changes import (
     describe,
 )
 from engram.brain.changes.teach import Lesson
-from engram.brain.examples import PHOTOS, as_bundle
 from engram.brain.exported import Exported, Header, Reader, event_line, example_line
 from engram.brain.history import taught_at
 from engram.brain.knowledge import Knowledge

@@ -60,7 +60,7 @@ def why(
 
     For each input: the most similar taught examples, and the share of each label in the answer.
     """
-    from engram.brain.examples import gather
+    from engram.inputs.examples import gather
 
     with open_brain(brain, readonly=True) as mind:
         reasons = mind.why(list(paths), nearest)

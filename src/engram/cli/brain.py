@@ -13,7 +13,7 @@ from engram.printable import from_file_name
 
 if TYPE_CHECKING:
     from engram.brain import Brain
-    from engram.brain.examples import Examples
+    from engram.inputs.examples import Examples
     from engram.learner import Label
 
 Folder = Annotated[Path, typer.Argument(metavar="BRAIN", help="The brain's folder.")]
@@ -40,7 +40,7 @@ def predict(
     Unknown inputs are kept for `engram unknowns`, unless --no-remember is given. If the folders (or the column `label`)
     name labels of the brain, the share of right answers is shown.
     """
-    from engram.brain.examples import gather
+    from engram.inputs.examples import gather
     from engram.learner import ColumnsError
 
     with open_brain(brain) as mind:

@@ -65,7 +65,7 @@ def pretrain_backbone(
     """
     target = free_target(name or f"{family}-{recipe}", overwrite)
     check_training()
-    from engram.brain.examples import as_bundle
+    from engram.brain.bundles import as_bundle
     from engram.features.pretraining.pretrain import Plan, pretrain
 
     wanted = None if teacher is None else as_bundle(teacher)

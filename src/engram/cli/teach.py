@@ -120,7 +120,7 @@ def _backbone(
         InputError: it was made otherwise.
     """
     from engram.brain import Brain
-    from engram.brain.examples import as_bundle
+    from engram.brain.bundles import as_bundle
     from engram.learner import InputError
 
     wanted = None if backbone is None else as_bundle(backbone)
@@ -179,7 +179,8 @@ def _labelled(
     """The backbone, which all inputs decide together if there is none yet; the single inputs, for each a label (the one
     given, else found, else the folder's name), and its source.
     """
-    from engram.brain.examples import TABLES, default_bundle, gather
+    from engram.brain.bundles import default_bundle
+    from engram.inputs.examples import TABLES, gather
     from engram.inputs.tables import Table
     from engram.learner import InputError, LabelError
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from engram.brain import Brain
-from engram.brain.examples import gather
+from engram.inputs.examples import gather
 from engram.learner import FloatArray, Label, Predictions
 from engram.server.problems import Refusal
 from engram.server.wire import shown

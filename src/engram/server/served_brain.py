@@ -14,8 +14,8 @@ from threading import Condition, Lock
 from typing import Any, Literal, TypeVar
 
 from engram.brain import Brain, acting
-from engram.brain.memory_map import MapPoint
 from engram.features.backbones.backbone import Takes
+from engram.heads.fast.memory_map import MapPoint
 from engram.learner import EngramError, Label
 from engram.server.bodies import label_like
 from engram.server.conditions import check_seq

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from engram.brain.changes import LESSONS, MELDED, Prepared
-from engram.brain.conflicts import Conflict
 from engram.brain.erasing import Unnamed, erasing, names_leaving
 from engram.brain.history import History
 from engram.brain.knowledge import Knowledge, Loss
@@ -19,6 +18,7 @@ from engram.brain.saving import slot_entry
 from engram.brain.slots import Contents, Slot, later
 from engram.brain.tombstones import Note, Tombstone, effect, forgets_in, joined, obey, tombstones_in, veiled
 from engram.heads.fast import FastHead
+from engram.heads.fast.conflicts import Conflict
 from engram.learner import Label
 from engram.store.event import Draft, Event, Transaction
 

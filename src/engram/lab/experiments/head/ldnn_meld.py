@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engram.brain.conflicts import Classes, find_conflicts
 from engram.heads.fast import FastHead
+from engram.heads.fast.conflicts import Classes, find_conflicts
 from engram.lab.evaluation import accuracy
 from engram.lab.evaluation.plots import canvas, draw_bars
 from engram.lab.experiments.experiment import Progress

@@ -1,6 +1,4 @@
-"""From what a person hands over to single examples with labels: arrays, pictures, files, a folder per class; and from
-their features to the integers that are learned.
-"""
+"""From what a person hands over to single examples with labels: arrays, pictures, files, a folder per class."""
 
 from __future__ import annotations
 
@@ -8,19 +6,11 @@ import csv
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
-from engram.brain.knowledge import Rows
-from engram.features.backbones.backbone import Backbone, Takes
-from engram.features.backbones.bundle import Bundle, step_for
-from engram.features.backbones.vectors import VectorBackbone
-from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
 from engram.inputs.images import each, scan
 from engram.inputs.tables import LABEL, Table, check_labels, named_table
 from engram.inputs.text import as_texts
@@ -28,18 +18,11 @@ from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import ColumnsError, InputError, Label, LabelError
 from engram.printable import from_file_name
 
-PHOTOS = "photos"
-"""The packaged backbone that pictures are shown to where no other is named."""
-
 TABLES = frozenset({".csv", ".npy"})
 """Endings of files that hold raw vectors, one per row."""
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
 """What stands in a table for a missing value, in small letters."""
-
-_ANOTHER_RANGE = (
-    "The range follows the first examples that a brain is taught; Brain(Bundle.of_vectors(D, largest=...)) sets it."
-)
 
 
 @dataclass(frozen=True)
@@ -76,11 +59,11 @@ class Examples:
         return as_labels(found if targets is None else targets, len(self), like)
 
 
-def gather(inputs: Any, takes: Takes | None, columns: Sequence[str] | None = None) -> Examples:
+def gather(inputs: Any, takes: str | None, columns: Sequence[str] | None = None) -> Examples:
     """The single examples in whatever was given.
 
     Args:
-        takes: what the backbone works on; None hands on what there is, one input after the other.
+        takes: what the backbone works on: "pictures", "vectors" or "text"; None hands on what there is, one by one.
         columns: what named columns have to be called, in their order; None is content with any.
 
     Raises:
@@ -92,110 +75,7 @@ def gather(inputs: Any, takes: Takes | None, columns: Sequence[str] | None = Non
     if takes == "text":
         texts = as_texts(inputs)
         return Examples(texts, [None] * len(texts), None)
-    return _pictures(inputs) if takes == "pictures" else _vectors(inputs, columns)
-
-
-def as_bundle(given: Any) -> Bundle:
-    """A bundle as it is, a backbone without statistics, or a bundle by its name or folder.
-
-    Raises:
-        InputError, DamagedError: none of these, or it cannot be opened.
-    """
-    if isinstance(given, Bundle):
-        return given
-    if isinstance(given, str | os.PathLike):
-        from engram.features.backbones.catalogue import bundle_of
-
-        return bundle_of(given)
-    if isinstance(given, Backbone):
-        return _bare(given)
-    raise InputError(f"Expected a bundle, a backbone, or the name of one, not {type(given).__name__}.")
-
-
-def _bare(backbone: Backbone) -> Bundle:
-    if isinstance(backbone, VectorBackbone):  # readings: their lengths mean something
-        return Bundle.bare(backbone, step=step_for(8.0), normalise=False)
-    return Bundle.bare(backbone)
-
-
-def default_bundle(inputs: Any) -> Bundle:
-    """What a brain stands on that was given no backbone: for pictures the photo backbone that comes with the program,
-    for vectors their numbers, columns of another scale than about 1 scaled by what these first ones show.
-
-    Raises:
-        InputError: neither pictures nor vectors.
-    """
-    first = inputs
-    while isinstance(first, list | tuple) and len(first):
-        first = first[0]
-    pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim >= 2
-    if pixels and first is inputs and first.ndim == 2:
-        raise InputError(f"A {first.shape} array of bytes is ambiguous, one grey picture or {len(first)} vectors:"
-                         f" for a "
-                         "picture pass [array], or make the brain with Brain('photos'); for vectors pass "
-                         "array.astype(float).")
-    if _is_file(first) and not _is_table(first):
-        pixels = _is_file(inputs) or (isinstance(inputs, list | tuple) and _is_file(inputs[0]))
-    if pixels or isinstance(first, Image.Image | bytes | bytearray):
-        return _photos()
-    return Bundle.for_vectors(_vectors(inputs).items)
-
-
-def rows_of(bundle: Bundle, features: npt.NDArray[Any]) -> Rows:
-    """(N, D) int16: what is added when these features are learned.
-
-    Raises:
-        InputError: not finite, zero, or too far from the bundle's mean.
-    """
-    return quantisation_of(bundle).small(as_vectors(features, bundle.width))
-
-
-def quantisation_of(bundle: Bundle) -> Quantisation:
-    """How features of a bundle become integers."""
-    return Quantisation(bundle.step, bundle.normalise, bundle.mean)
-
-
-def rows_to_learn(bundle: Bundle, features: npt.NDArray[Any], examples: Examples) -> Rows:
-    """`rows_of` for what is to be learned: refused by row and column, in the units that were given.
-
-    Raises:
-        InputError: a row that is out of range, or of which nothing would be kept.
-    """
-    quantise, vectors = quantisation_of(bundle), as_vectors(features, bundle.width)
-    try:
-        rows = quantise.small(vectors)
-        quantise.check_kept(vectors, rows)
-    except BeyondRange as error:
-        if not isinstance(bundle.backbone, VectorBackbone):
-            raise
-        raise InputError(_out_of_range(error, bundle, bundle.backbone, examples)) from error
-    except TooSmall as error:
-        value = np.abs(np.asarray(examples.items[error.row], np.float64)).max()
-        raise InputError(f"{_where(error.row, examples)}: the largest reading, {value:.4g}, is too small for the range "
-                         f"of this brain, which would keep nothing but zeros of it. {_ANOTHER_RANGE}") from error
-    return rows
-
-
-def _out_of_range(error: BeyondRange, bundle: Bundle, backbone: VectorBackbone, examples: Examples) -> str:
-    reach = np.full((1, bundle.width), LIMIT * bundle.step)
-    low, high = (float(backbone.readings(bundle.mean + sign * reach)[0, error.column]) for sign in (-1, 1))
-    value = float(np.asarray(examples.items[error.row], np.float64)[error.column])
-    name = f" ({examples.columns[error.column]})" if examples.columns else ""
-    return (f"{_where(error.row, examples)}, column {error.column}{name}: {value:.6g} is outside {low:.4g} to "
-            f"{high:.4g}, the range of this brain. Correct the reading or leave the row out. {_ANOTHER_RANGE}")
-
-
-def _where(row: int, examples: Examples) -> str:
-    source = examples.sources[row]
-    return f"Vector {row}" + (f" ({source})" if source else "")
-
-
-@lru_cache(maxsize=1)
-def _photos() -> Bundle:
-    """The packaged one, whatever the user calls by its name."""
-    from engram.features.backbones.bundle_folder import packaged_folder
-
-    return Bundle.open(packaged_folder() / PHOTOS)
+    return _pictures(inputs) if takes == "pictures" else vectors_of(inputs, columns)
 
 
 def _pictures(inputs: Any) -> Examples:
@@ -225,9 +105,10 @@ def _of_all(labels: Sequence[Label | None]) -> list[Label] | None:
     return known if len(known) == len(labels) else None
 
 
-def _vectors(inputs: Any, columns: Sequence[str] | None = None) -> Examples:
-    files = [inputs] if _is_file(inputs) else inputs
-    if isinstance(files, list | tuple) and len(files) and all(_is_file(one) for one in files):
+def vectors_of(inputs: Any, columns: Sequence[str] | None = None) -> Examples:
+    """Raw vectors, in an array, a table with named columns or files; `columns` as for `gather`."""
+    files = [inputs] if is_file(inputs) else inputs
+    if isinstance(files, list | tuple) and len(files) and all(is_file(one) for one in files):
         return _of_files(files, columns)
     table = named_table(inputs)
     if table is not None:
@@ -271,7 +152,7 @@ def read_table(file: str | os.PathLike[str]) -> Examples:
         if path.suffix.lower() == ".npy":
             loaded = np.load(path, allow_pickle=False)
             named = named_table(loaded)
-            found = _vectors(loaded if named is None else named)
+            found = vectors_of(loaded if named is None else named)
             vectors, labels, columns = found.items, found.labels, found.columns
         else:
             vectors, labels, columns = _read_csv(path)
@@ -344,13 +225,15 @@ def _numeric(cells: Sequence[str]) -> bool:
         return False
 
 
-def _is_file(value: Any) -> bool:
+def is_file(value: Any) -> bool:
+    """Whether it is a path."""
     return isinstance(value, str | os.PathLike)
 
 
-def _is_table(value: Any) -> bool:
+def is_table(value: Any) -> bool:
+    """Whether the path of a file ends as one that holds vectors."""
     return Path(value).suffix.lower() in TABLES
 
 
 def _sources(items: Sequence[Any]) -> list[str | None]:
-    return [str(item) if _is_file(item) else None for item in items]
+    return [str(item) if is_file(item) else None for item in items]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engram.brain.memory_map import MapPoint, memory_map
 from engram.heads.fast import FastHead
+from engram.heads.fast.memory_map import MapPoint, memory_map
 from engram.learner import FloatArray, InputError
 
 WIDTH = 8

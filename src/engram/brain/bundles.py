@@ -1,0 +1,129 @@
+"""What a brain stands on: the bundle that is named, or that first inputs ask for; and how features become integers."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from engram.brain.knowledge import Rows
+from engram.features.backbones.backbone import Backbone
+from engram.features.backbones.bundle import Bundle, step_for
+from engram.features.backbones.vectors import VectorBackbone
+from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
+from engram.inputs.examples import Examples, is_file, is_table, vectors_of
+from engram.inputs.vectors import as_vectors
+from engram.learner import InputError
+
+PHOTOS = "photos"
+"""The packaged backbone that pictures are shown to where no other is named."""
+
+_ANOTHER_RANGE = (
+    "The range follows the first examples that a brain is taught; Brain(Bundle.of_vectors(D, largest=...)) sets it."
+)
+
+
+def as_bundle(given: Any) -> Bundle:
+    """A bundle as it is, a backbone without statistics, or a bundle by its name or folder.
+
+    Raises:
+        InputError, DamagedError: none of these, or it cannot be opened.
+    """
+    if isinstance(given, Bundle):
+        return given
+    if isinstance(given, str | os.PathLike):
+        from engram.features.backbones.catalogue import bundle_of
+
+        return bundle_of(given)
+    if isinstance(given, Backbone):
+        return _bare(given)
+    raise InputError(f"Expected a bundle, a backbone, or the name of one, not {type(given).__name__}.")
+
+
+def _bare(backbone: Backbone) -> Bundle:
+    if isinstance(backbone, VectorBackbone):  # readings: their lengths mean something
+        return Bundle.bare(backbone, step=step_for(8.0), normalise=False)
+    return Bundle.bare(backbone)
+
+
+def default_bundle(inputs: Any) -> Bundle:
+    """What a brain stands on that was given no backbone: for pictures the photo backbone that comes with the program,
+    for vectors their numbers, columns of another scale than about 1 scaled by what these first ones show.
+
+    Raises:
+        InputError: neither pictures nor vectors.
+    """
+    first = inputs
+    while isinstance(first, list | tuple) and len(first):
+        first = first[0]
+    pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim >= 2
+    if pixels and first is inputs and first.ndim == 2:
+        raise InputError(f"A {first.shape} array of bytes is ambiguous, one grey picture or {len(first)} vectors: for a "
+                         "picture pass [array], or make the brain with Brain('photos'); for vectors pass "
+                         "array.astype(float).")
+    if is_file(first) and not is_table(first):
+        pixels = is_file(inputs) or (isinstance(inputs, list | tuple) and is_file(inputs[0]))
+    if pixels or isinstance(first, Image.Image | bytes | bytearray):
+        return _photos()
+    return Bundle.for_vectors(vectors_of(inputs).items)
+
+
+def rows_of(bundle: Bundle, features: npt.NDArray[Any]) -> Rows:
+    """(N, D) int16: what is added when these features are learned.
+
+    Raises:
+        InputError: not finite, zero, or too far from the bundle's mean.
+    """
+    return quantisation_of(bundle).small(as_vectors(features, bundle.width))
+
+
+def quantisation_of(bundle: Bundle) -> Quantisation:
+    """How features of a bundle become integers."""
+    return Quantisation(bundle.step, bundle.normalise, bundle.mean)
+
+
+def rows_to_learn(bundle: Bundle, features: npt.NDArray[Any], examples: Examples) -> Rows:
+    """`rows_of` for what is to be learned: refused by row and column, in the units that were given.
+
+    Raises:
+        InputError: a row that is out of range, or of which nothing would be kept.
+    """
+    quantise, vectors = quantisation_of(bundle), as_vectors(features, bundle.width)
+    try:
+        rows = quantise.small(vectors)
+        quantise.check_kept(vectors, rows)
+    except BeyondRange as error:
+        if not isinstance(bundle.backbone, VectorBackbone):
+            raise
+        raise InputError(_out_of_range(error, bundle, bundle.backbone, examples)) from error
+    except TooSmall as error:
+        value = np.abs(np.asarray(examples.items[error.row], np.float64)).max()
+        raise InputError(f"{_where(error.row, examples)}: the largest reading, {value:.4g}, is too small for the range "
+                         f"of this brain, which would keep nothing but zeros of it. {_ANOTHER_RANGE}") from error
+    return rows
+
+
+def _out_of_range(error: BeyondRange, bundle: Bundle, backbone: VectorBackbone, examples: Examples) -> str:
+    reach = np.full((1, bundle.width), LIMIT * bundle.step)
+    low, high = (float(backbone.readings(bundle.mean + sign * reach)[0, error.column]) for sign in (-1, 1))
+    value = float(np.asarray(examples.items[error.row], np.float64)[error.column])
+    name = f" ({examples.columns[error.column]})" if examples.columns else ""
+    return (f"{_where(error.row, examples)}, column {error.column}{name}: {value:.6g} is outside {low:.4g} to "
+            f"{high:.4g}, the range of this brain. Correct the reading or leave the row out. {_ANOTHER_RANGE}")
+
+
+def _where(row: int, examples: Examples) -> str:
+    source = examples.sources[row]
+    return f"Vector {row}" + (f" ({source})" if source else "")
+
+
+@lru_cache(maxsize=1)
+def _photos() -> Bundle:
+    """The packaged one, whatever the user calls by its name."""
+    from engram.features.backbones.bundle_folder import packaged_folder
+
+    return Bundle.open(packaged_folder() / PHOTOS)
