@@ -149,7 +149,7 @@ WAYS = (
         "            outcomes.append(error)",
         "            raise error",
     ),
-    Way("A second writer", "store/lock.py", "            _lock(handle)\n", "            pass\n"),
+    Way("A second writer", "store/writer_lock.py", "            _lock(handle)\n", "            pass\n"),
     Way(
         "A second writer",
         BRAIN,

@@ -850,7 +850,8 @@ class Brain:
     @property
     def options(self) -> dict[str, Any]:
         """Gate, alpha and memory budget, as they are now."""
-        return {**self._knowledge.options, "alpha": self.alpha}
+        made = self._knowledge.options
+        return {"gate": made["gate"], "alpha": self.alpha, "memory_budget": made["memory_budget"]}
 
     @property
     def alpha(self) -> float:

@@ -50,7 +50,7 @@ from engram.packing import pack
 from engram.store.event import Draft, Event, Transaction
 from engram.store.event_log import EventLog
 from engram.store.folder import FileRecord, Folder, short_hash
-from engram.store.lock import WriterLock
+from engram.store.writer_lock import WriterLock
 
 LOG = "log.sqlite"
 _SNAPSHOTS = 2

@@ -14,8 +14,8 @@ from engram.learner import DamagedError, EngramError, InputError
 from engram.progress import Progress
 from engram.store.event_log import EventLog
 from engram.store.folder import FileRecord, Folder, entry_of
-from engram.store.lock import WriterLock
 from engram.store.mark import Mark
+from engram.store.writer_lock import WriterLock
 
 
 def verify(path: str | os.PathLike[str], progress: Progress | None = None) -> list[str]:

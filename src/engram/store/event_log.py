@@ -39,11 +39,11 @@ from engram.store.event import (
     sound,
 )
 from engram.store.held import Held
-from engram.store.lock import WriterLock
 from engram.store.mark import Mark
 from engram.store.replay import runs
 from engram.store.tables import ERASING, INBOX, RARE, TRUNCATE_DUE, VACUUM_DUE, apply, set_count
 from engram.store.verification import problems
+from engram.store.writer_lock import WriterLock
 
 EVENTS = COLUMNS["events"]
 PORTION = 1024  # rows read at once, so that a reader never holds the log back for long

@@ -146,7 +146,9 @@ def prepare(knowledge: Knowledge, ledger: Ledger, lessons: Sequence[Lesson], seq
     """
     bundle = lessons[0].bundle
     columns = next((lesson.columns for lesson in lessons if lesson.columns), None)
-    first = [*adopting(knowledge, ledger, bundle), *naming(knowledge, columns)]
+    first: list[Prepared] = []
+    if knowledge.bundle is None or (columns and knowledge.columns is None):
+        first = [*adopting(knowledge, ledger, bundle), *naming(knowledge, columns)]
     chosen = _chosen(knowledge.standing_on(bundle), lessons)
     changes = [
         Transaction(events=_Drafts(TAUGHT, lesson, places), answer=remembered(lesson, seq))
