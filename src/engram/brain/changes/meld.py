@@ -234,11 +234,10 @@ def apply(knowledge: Knowledge, event: Event, united: Union) -> None:
 def _serve(knowledge: Knowledge, united: Union) -> None:
     others = dict(united.slots)
     before, own = knowledge.own, others.pop(knowledge.own.device)
-    if before.device in united.changed:
-        own = own.copy()
-    else:
-        own = Slot(own.device, own.lineage, own.applied, before.contents)
-        own.live = before.live
+    contents = own.contents.copy() if before.device in united.changed else before.contents
+    mine = before.lineage.continues(own.lineage)  # else another copy of this very brain, which knew more
+    own = Slot(own.device, before.lineage if mine else own.lineage, own.applied, contents)
+    own.live = mine and before.live
     if united.total is not None:
         gate, knowledge.total = knowledge.total.gate, united.total if others else own.head
         knowledge.total.gate = gate
