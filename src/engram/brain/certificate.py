@@ -277,7 +277,7 @@ def _log(brain: Brain, folder: Path, width: int, progress: Progress | None) -> t
 
 
 def _runs(items: Iterator[Any]) -> Iterator[Taught]:
-    return (item for item in items if isinstance(item, Taught) and item.kind == TAUGHT)
+    return (item for item in items if isinstance(item, Taught) and item.kind == TAUGHT and len(item.rows))
 
 
 def _begin(out: IO[bytes], kind: str, *shape: int) -> None:

@@ -82,7 +82,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """Consecutive examples of the log, or consecutive counterexamples; erased ones are left out.
+    """Consecutive examples of the log, or consecutive counterexamples; erased ones are left out, and counted.
 
     Attributes:
         seqs: their N numbers.
@@ -90,6 +90,7 @@ class Taught:
         receipts: N receipts.
         rows: (N, D) int16, quantised features.
         kind: TAUGHT, or TAUGHT_NOT where they are counterexamples.
+        erased: how many beside them were erased; they are not among the N.
     """
 
     seqs: Sequence[int]
@@ -97,6 +98,7 @@ class Taught:
     receipts: Sequence[bytes]
     rows: npt.NDArray[np.int16]
     kind: str = TAUGHT
+    erased: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,20 +14,23 @@ from engram.store.event import LESSONS, Event, Row, Taught, check, event_of, lab
 def runs(portions: Iterable[list[Row]], size: int) -> Iterator[Taught | Event]:
     """Consecutive examples, or counterexamples, as arrays of up to `size`, other events as they are.
 
-    Those that were erased are left out.
+    Those that were erased are left out, and counted.
 
     Raises:
         DamagedError: a row is not what was written.
     """
     held: list[Row] = []
+    erased = 0
     for rows in portions:
         for row in rows:
             check(row)
             if row[2] not in LESSONS:
-                yield from _taught(held, size)
-                held = []
+                yield from _taught(held, size, erased)
+                held, erased = [], 0
                 yield event_of(row)
-            elif not row[9]:
+            elif row[9]:
+                erased += 1
+            else:
                 if held and (row[2], len(row[7] or b"")) != (held[0][2], len(held[0][7] or b"")):
                     yield from _taught(held, size)
                     held = []
@@ -35,15 +38,17 @@ def runs(portions: Iterable[list[Row]], size: int) -> Iterator[Taught | Event]:
         while len(held) >= size:
             yield from _taught(held[:size], size)
             held = held[size:]
-    yield from _taught(held, size)
+    yield from _taught(held, size, erased)
 
 
-def _taught(rows: list[Row], size: int) -> Iterator[Taught]:
+def _taught(rows: list[Row], size: int, erased: int = 0) -> Iterator[Taught]:
+    if erased and not rows:
+        yield Taught((), (), (), np.zeros((0, 0), np.int16), erased=erased)
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         yield Taught(
             [row[0] for row in part], [label_of(row[4]) for row in part], [row[6] or b"" for row in part],
-            _matrix(part), part[0][2],
+            _matrix(part), part[0][2], 0 if start else erased,
         )  # fmt: skip
 
 

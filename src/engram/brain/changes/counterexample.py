@@ -30,4 +30,4 @@ def prepare(knowledge: Knowledge, lesson: Lesson, seq: int) -> Prepared:
 def apply(knowledge: Knowledge, taught: Taught, referred: Any) -> None:
     for head in knowledge.heads():
         head.learn_not_rows(taught.rows, taught.labels)
-    knowledge.own.changed(len(taught.rows))
+    knowledge.own.changed(len(taught.rows) + taught.erased)

@@ -50,17 +50,16 @@ def recall(knowledge: Knowledge, event: Event, ledger: FolderLedger) -> Against:
 
 
 def apply(knowledge: Knowledge, event: Event, moved: Against) -> None:
-    if not moved.labels:
-        return
     body: Any = event.body
-    new, old = [body["label"]] * len(moved.rows), list(moved.labels)
-    for head in knowledge.heads():
-        head.learn_rows(moved.rows, new)
-        head.forget_rows(moved.rows, old)
-    knowledge.tell_alphas(knowledge.alphas.keys() & {body["label"]})
-    receipts = receipts_of(moved.rows)
-    knowledge.own.receipts.add(receipts, new)
-    knowledge.own.receipts.remove(receipts, old)
+    if moved.labels:
+        new, old = [body["label"]] * len(moved.rows), list(moved.labels)
+        for head in knowledge.heads():
+            head.learn_rows(moved.rows, new)
+            head.forget_rows(moved.rows, old)
+        knowledge.tell_alphas(knowledge.alphas.keys() & {body["label"]})
+        receipts = receipts_of(moved.rows)
+        knowledge.own.receipts.add(receipts, new)
+        knowledge.own.receipts.remove(receipts, old)
     knowledge.own.changed()
 
 

@@ -213,10 +213,11 @@ def written(kind: str, lesson: Lesson, seq: int) -> Transaction:
 
 
 def apply(knowledge: Knowledge, taught: Taught, referred: Any) -> None:
-    if not len(taught.rows):
-        return
-    for head in knowledge.heads():
-        head.learn_rows(taught.rows, taught.labels, taught.receipts)
-    knowledge.tell_alphas(knowledge.alphas.keys() & set(taught.labels))
-    knowledge.own.receipts.add(taught.receipts, taught.labels)
-    knowledge.own.changed(len(taught.rows))
+    """What was forgotten since is counted as a change, as it was then."""
+    if len(taught.rows):
+        for head in knowledge.heads():
+            head.learn_rows(taught.rows, taught.labels, taught.receipts)
+        knowledge.tell_alphas(knowledge.alphas.keys() & set(taught.labels))
+        knowledge.own.receipts.add(taught.receipts, taught.labels)
+    if len(taught.rows) or taught.erased:
+        knowledge.own.changed(len(taught.rows) + taught.erased)
