@@ -51,12 +51,11 @@ def test_pictures_are_learned_alike_however_they_are_handed_over(folder: Path) -
     assert by_folder.predict(folder).best == sorted(labels)
 
 
-def test_a_folder_of_one_kind_needs_a_label(folder: Path) -> None:
+def test_a_folder_of_one_kind_gives_its_name_unless_labels_are_given(folder: Path) -> None:
     brain = Brain()
-    with pytest.raises(LabelError, match="folder per class"):
-        brain.learn(folder / "red")
-    brain.learn([folder / "red", folder / "blue"], ["red"] * 4 + ["blue"] * 4)
-    assert brain.info()["labels"] == [{"label": "red", "examples": 4}, {"label": "blue", "examples": 4}]
+    brain.learn(folder / "red")
+    brain.learn([folder / "blue", folder / "green"], ["azure"] * 4 + ["lime"] * 4)
+    assert brain.counts() == {"red": 4, "azure": 4, "lime": 4}
 
 
 def test_pictures_are_forgotten_by_file(folder: Path) -> None:
