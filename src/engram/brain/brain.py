@@ -1149,6 +1149,7 @@ class Brain:
                 known.end(names.ends, names.hidden)  # nothing that is known changes, but what tombstones tell of it
             ledger.finish_sweeping(known, self.seq, renamed=told is not None)
         except OSError as error:
+            ledger.unswept = True
             logging.getLogger("engram").warning("Traces of what was forgotten remain: %s", error)
 
     def _record_inbox(self) -> None:
@@ -1186,12 +1187,13 @@ class Brain:
     def _learn_accepted(self, lessons: Sequence[Lesson]) -> list[Learned]:
         prepared = teach.prepare(self._knowledge, self._ledger, lessons, self.seq)
         numbers, _ = self._carry_out(*prepared)
-        learned = [
+        taught = prepared[-1].item
+        assert isinstance(taught, Taught)
+        self._tidy(taught.labels)
+        return [
             Learned(tuple(ids), self.seq, len(lesson.rows) - len(ids))
             for lesson, ids in zip(lessons, numbers[-len(lessons) :], strict=True)
         ]
-        self._tidy(prepared[-1].item)
-        return learned
 
     def _learn_now(self, lesson: Lesson) -> Learned:
         """Learn one lesson of a brain that is held. Raises what `learn` does."""
@@ -1225,10 +1227,10 @@ class Brain:
                 learned, left_out = learned + len(chosen), left_out + gone
         return learned, left_out
 
-    def _tidy(self, learned: Any) -> None:
-        """So much was learned: do what has fallen due. What fails is left for later: nothing depends on it."""
+    def _tidy(self, learned: Sequence[Label]) -> None:
+        """These were learned: do what has fallen due. What fails is left for later: nothing depends on it."""
         try:
-            due = self._ledger.grown_labels(self._knowledge, learned.labels)
+            due = self._ledger.grown_labels(self._knowledge, learned)
             if due:
                 self._consolidate(due)
             keep = self._ledger.beyond(self._knowledge, self.seq)

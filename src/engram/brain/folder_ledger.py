@@ -459,7 +459,6 @@ class FolderLedger(Ledger):
         self.check_swept()
 
     def finish_sweeping(self, knowledge: Knowledge, seq: int, *, renamed: bool) -> None:
-        self.unswept = True
         self.folder.sweep()
         if renamed or any(name in self.files for name in self.traces(knowledge)):
             self.snapshot(knowledge, seq, alone=True)
