@@ -197,7 +197,7 @@ def test_the_same_request_teaches_once(folder: Path) -> None:
         again = brain.learn_examples(POINTS[0] + 2, "new", answer=Reply("key", b"request", None))
         assert (again.ids, again.seq, again.skipped, again.repeated) == (first.ids, first.seq, first.skipped, True)
         assert brain.digest() == digest
-        with pytest.raises(InputError, match="another request"):
+        with pytest.raises(InputError, match="idempotency key was used"):
             brain.learn_examples(POINTS[1] + 2, "new", answer=Reply("key", b"other", None))
 
 
