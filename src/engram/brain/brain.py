@@ -83,7 +83,7 @@ from engram.learner import (
     TracesError,
 )
 from engram.progress import Progress
-from engram.store.event import Reply, Taught, Transaction
+from engram.store.event import Reply, Taught, Transaction, Unknown
 from engram.store.folder import MANIFEST
 from engram.store.group_commit import GroupCommit
 
@@ -1090,7 +1090,7 @@ class Brain:
             TracesError: it is forgotten, but may still be found in a file.
         """
         whole = [*self._opening(), *prepared] if prepared else []
-        leaving = self.unknowns.discard({key for one in whole for key in self._leaving(one)})  # by the same commit
+        leaving = self._taken_out(whole)  # of the inbox, by the same commit
         try:
             changes = [change for one in whole for change in one.changes]
             numbers = self._ledger.record(changes, self.unknowns, self.seq) if whole else []
@@ -1116,12 +1116,15 @@ class Brain:
         """The number of the event that will follow these, if they are recorded now."""
         return self.seq + len(self._opening()) + len(first) + 1
 
-    def _leaving(self, prepared: Prepared) -> set[bytes]:
-        """The keys of the unknowns that leave the inbox with a change."""
-        keys = [unknown.key for unknown in self.unknowns] if prepared.gone else []
-        held = {key for label in prepared.gone for key, count in
+    def _taken_out(self, whole: Sequence[Prepared]) -> list[Unknown]:
+        """The unknowns that leave the inbox with these changes; they are taken out."""
+        keys = [unknown.key for unknown in self.unknowns]
+        if not keys:
+            return []
+        gone = {label for prepared in whole for label in prepared.gone}
+        held = {key for label in gone for key, count in
                 zip(keys, self._knowledge.held(keys, [label] * len(keys)), strict=True) if count}
-        return {*prepared.keys, *held}
+        return self.unknowns.discard(held.union(*(prepared.keys for prepared in whole)))
 
     def _show(self) -> None:
         """Let those who ask see what is known now."""

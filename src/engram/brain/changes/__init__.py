@@ -12,7 +12,7 @@ A file of this folder has
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -77,7 +77,7 @@ HOUSEKEEPING = tuple(kind.name for kind in KINDS.values() if not kind.shown)
 """Kinds that change nothing that a user sees."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Prepared:
     """A change that was found possible: only the disk can refuse it now.
 
@@ -96,7 +96,7 @@ class Prepared:
     referred: Any = None
     onto: Knowledge | None = None
     keys: Collection[bytes] = ()
-    gone: Collection[Label] = field(default_factory=frozenset)
+    gone: Collection[Label] = ()
     forgets: bool = False
 
     @classmethod

@@ -199,12 +199,14 @@ def _worth_learning(knowledge: Knowledge, rows: Rows, labels: Sequence[Label]) -
 
 def remembered(lesson: Lesson, seq: int) -> Reply | None:
     """The answer with what to say when the same request comes again."""
+    if lesson.answer is None:
+        return None
     count = len(lesson.rows)
 
     def response(ids: range) -> dict[str, Any]:
         return {"ids": list(ids), "seq": max(seq, ids.stop - 1), "skipped": count - len(ids)}
 
-    return None if lesson.answer is None else replace(lesson.answer, response=response)
+    return replace(lesson.answer, response=response)
 
 
 def written(kind: str, lesson: Lesson, seq: int) -> Transaction:
