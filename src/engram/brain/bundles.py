@@ -62,8 +62,8 @@ def default_bundle(inputs: Any) -> Bundle:
         first = first[0]
     pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim >= 2
     if pixels and first is inputs and first.ndim == 2:
-        raise InputError(f"A {first.shape} array of bytes is ambiguous, one grey picture or {len(first)} vectors: for a "
-                         "picture pass [array], or make the brain with Brain('photos'); for vectors pass "
+        raise InputError(f"A {first.shape} array of bytes is ambiguous, one grey picture or {len(first)} vectors: for "
+                         "a picture pass [array], or make the brain with Brain('photos'); for vectors pass "
                          "array.astype(float).")
     if is_file(first) and not is_table(first):
         pixels = is_file(inputs) or (isinstance(inputs, list | tuple) and is_file(inputs[0]))
