@@ -37,7 +37,7 @@ def test_the_wrong_label_is_listed_first_and_the_suggested_command_corrects_it(e
     assert "of 37 examples would get another label" in shown
     suggested = shown.rpartition("Correct one: engram ")[2].partition(".")[0]
     engram.says(*suggested.replace("ID", line.split()[0]).replace("LABEL", "bee").split())
-    assert "15.csv" not in engram.says("audit", "b").partition("What to teach next")[0]
+    assert "15.csv" not in engram.says("audit", "b").partition("Labels that need more examples")[0]
 
 
 def test_the_document_of_an_audit_has_all_that_is_shown(engram: Terminal) -> None:
