@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def keep_alive(port: int, count: int) -> np.ndarray:
     return np.array(found)
 
 
-def rates(port: int, seconds: float, rounds: int = 3) -> dict[str, float]:
+def rates(port: int, seconds: float, rounds: int) -> dict[str, float]:
     """Requests a second, of predictions and of the bare health, in turns; and the one over the other."""
     count = _by_hey if shutil.which("hey") else _by_http_client
     values: dict[str, float] = {}
@@ -173,6 +173,7 @@ HOSTILE = {
     "rename": Hostile("/v1/brains/small:rename", JSON, _filled(b'{"new":"a","old":[', b"1", b"]}")),
 }
 """Each is sent as large as any body may be, and as large as JSON may be."""
+KINDS = (*HOSTILE, "trailers")
 
 
 def send_hostile(port: int, name: str, size: int) -> int:
@@ -208,17 +209,20 @@ def send_all(port: int, name: str, size: int) -> None:
     _at_once([send] * 4)
 
 
-def hostility(port: int, server: int, sizes: tuple[int, ...], told: Callable[[str], None]) -> dict[str, float]:
+def hostility(
+    port: int, server: int, kinds: Sequence[str], sizes: tuple[int, ...], told: Callable[[str], None]
+) -> dict[str, float]:
     """The longest wait of another client in milliseconds, and the most memory over the bytes that were sent.
 
     Args:
         server: its process.
+        kinds: some of `KINDS`.
         sizes: of the bodies, in bytes.
         told: told what was found for each kind.
     """
     keep_alive(port, 20)
     longest, ratio = 0.0, 0.0
-    for name in (*HOSTILE, "trailers"):
+    for name in kinds:
         for size in sizes:
             with _beside(port) as waits, _senders(port, name, size) as sending:
                 sending.wait()

@@ -133,8 +133,8 @@ class PlainLDA:
         return np.linalg.inv(self.scatter / max(self.total, 1) + 1e-4 * np.eye(width))
 
 
-def peers(width: int, classes: int, seed: int, known: int = 1000) -> dict[str, float]:
-    """Seconds of one step of predict-then-learn, each after the same thousand examples; and of refits on all data."""
+def peers(width: int, classes: int, seed: int, known: int) -> dict[str, float]:
+    """Seconds of one step of predict-then-learn, each after the same `known` examples; and of refits on all data."""
     from river.naive_bayes import GaussianNB
     from river.neighbors import KNNClassifier
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -238,8 +238,8 @@ def share_of_photo(seed: int) -> dict[str, float]:
     return {"photo-ms": 1e3 * seeing, "rebuild-ms": 1e3 * fitting, "share-of-photo": share}
 
 
-def measure(seed: int, widths: tuple[int, ...], classes: tuple[int, ...], many: int) -> dict[str, Any]:
-    """All values of one repetition."""
+def measure(seed: int, widths: tuple[int, ...], classes: tuple[int, ...], many: int, known: int) -> dict[str, Any]:
+    """All values of one repetition; see `teach_many` and `peers` for the counts."""
     values: dict[str, Any] = {}
     for width in widths:
         floor = rank_one_floor(width)
@@ -259,7 +259,7 @@ def measure(seed: int, widths: tuple[int, ...], classes: tuple[int, ...], many: 
         for asked in ASKED:
             beside = learn_beside_asking(width, classes[0], seed, asked)
             values[f"learn-beside-asking/{width}-{asked}"] = beside
-        taken = peers(width, classes[0], seed)
+        taken = peers(width, classes[0], seed, known)
         for name, spent in taken.items():
             values[f"peer-us/{name}/{width}"] = 1e6 * spent
             if name != "engram":
@@ -290,10 +290,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small sizes only: does it run?")
     options = parser.parse_args()
-    widths, classes, many = ((64,), (10,), 2000) if options.quick else (WIDTHS, CLASSES, 50_000)
+    widths, classes, many, known = ((64,), (10,), 2000, 100) if options.quick else (WIDTHS, CLASSES, 50_000, 1000)
     runs = []
     for seed in range(options.repeats):
-        values = measure(seed, widths, classes, many)
+        values = measure(seed, widths, classes, many, known)
         values |= headlines(values, widths, classes) | ({} if options.quick else share_of_photo(seed))
         runs.append(values)
         print(f"repeat {seed + 1} of {options.repeats}", file=sys.stderr)

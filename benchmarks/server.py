@@ -29,7 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -294,8 +294,8 @@ def measure(seed: int, width: int, known: int, seconds: float, taught: int) -> d
     return values
 
 
-def measure_foreign(seconds: float, sizes: tuple[int, ...]) -> dict[str, float]:
-    """What foreign clients see, of a brain of their own."""
+def measure_foreign(seconds: float, rounds: int, hostile: Sequence[str], sizes: tuple[int, ...]) -> dict[str, float]:
+    """What foreign clients see, of a brain of their own; see `foreign_clients.rates` and `hostility`."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "small"
         with Brain.create(folder) as brain:
@@ -303,8 +303,8 @@ def measure_foreign(seconds: float, sizes: tuple[int, ...]) -> dict[str, float]:
         with server(folder) as served:
             foreign_clients.keep_alive(served.port, 100)
             values = {"keepalive-p50-ms": float(np.median(foreign_clients.keep_alive(served.port, int(200 * seconds))))}
-            values |= foreign_clients.rates(served.port, seconds)
-            return values | foreign_clients.hostility(served.port, served.process, sizes, print_aside)
+            values |= foreign_clients.rates(served.port, seconds, rounds)
+            return values | foreign_clients.hostility(served.port, served.process, hostile, sizes, print_aside)
 
 
 def print_aside(line: str) -> None:
@@ -337,9 +337,10 @@ def main() -> None:
 def report(options: argparse.Namespace) -> None:
     sizes = (64, 200, 0.5, 100) if options.quick else (WIDTH, KNOWN, 6.0, 2000)
     bodies = (2_000_000,) if options.quick else (30_000_000, 8_000_000)
+    hostile = foreign_clients.KINDS[:: len(foreign_clients.KINDS) - 1 if options.quick else 1]
     runs = []
     for seed in range(options.repeats):
-        runs.append(measure(100 * seed, *sizes) | measure_foreign(sizes[2], bodies))
+        runs.append(measure(100 * seed, *sizes) | measure_foreign(sizes[2], 1 if options.quick else 3, hostile, bodies))
         print(f"repeat {seed + 1} of {options.repeats}", file=sys.stderr)
     config = {"width": sizes[0], "classes": CLASSES, "known": sizes[1], "threads": 1,
               "foreign-client": "hey" if shutil.which("hey") else "http.client", "hostile-bytes": list(bodies)}

@@ -108,7 +108,7 @@ def test_the_same_seed_pretrains_the_same_backbone(pictures: Path, capsys: pytes
 
 def test_ctrl_c_loses_nothing(pictures: Path, home: Path, tmp_path: Path) -> None:
     line = [sys.executable, "-c", "from engram.cli import main; main()", "backbone", "pretrain", str(pictures),
-            *SMALL[:-1], "1500", "--name", "mine"]
+            *SMALL[:-1], "250", "--name", "mine"]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     first = subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True)
     checkpoints = tmp_path / "cache" / "trained"
@@ -116,7 +116,7 @@ def test_ctrl_c_loses_nothing(pictures: Path, home: Path, tmp_path: Path) -> Non
     while not list(checkpoints.glob("*.checkpoint")) and time.monotonic() < deadline:
         assert first.poll() is None
         time.sleep(0.02)
-    time.sleep(0.5)  # some steps past the last checkpoint that is written anyway
+    time.sleep(0.1)  # some steps past the last checkpoint that is written anyway
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=60)
     assert first.returncode == 130
