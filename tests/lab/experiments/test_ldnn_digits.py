@@ -29,12 +29,13 @@ def small():
                          data.labels[data.test], 0.5, 60.0, 0.98)
 
 
-@pytest.fixture
-def mnist_result(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(ldnn_mnist, "digit_features", lambda withhold, seed: small)
+@pytest.fixture(scope="module")
+def mnist_result(small, tmp_path_factory):
     config = replace(ldnn_mnist.Config(), turns=1, orders=2, dense=10, sparse=10, marks=(1, 5, 20))
-    monkeypatch.setattr(ldnn_mnist, "Config", lambda: config)
-    return execute("ldnn-mnist", ldnn_mnist, 2, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ldnn_mnist, "digit_features", lambda withhold, seed: small)
+        patch.setattr(ldnn_mnist, "Config", lambda: config)
+        return execute("ldnn-mnist", ldnn_mnist, 2, tmp_path_factory.mktemp("ldnn-mnist"))
 
 
 def test_the_stream_of_digits_is_learned_and_every_figure_is_there(mnist_result, small):
