@@ -10,8 +10,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,25 +68,39 @@ class Running:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-Run = Callable[..., Running]
+@contextmanager
+def running(folder: Path, **settings: Any) -> Iterator[Running]:
+    """A server of one brain with these settings."""
+    Brain.create(folder / "brain").close()
+    server = Running(folder, settings)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait(20)
+        assert server.process.stdout is not None
+        server.process.stdout.close()
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Run]:
-    """Starts a server of one brain with these settings."""
-    started: list[Running] = []
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One that takes no tokens."""
+    with running(tmp_path_factory.mktemp("open"), access_log=False) as server:
+        yield server
 
-    def start(**settings: Any) -> Running:
-        Brain.create(tmp_path / "brain").close()
-        started.append(Running(tmp_path, settings))
-        return started[-1]
 
-    yield start
-    for one in started:
-        one.process.kill()
-        one.process.wait(20)
-        assert one.process.stdout is not None
-        one.process.stdout.close()
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """For `guarded`."""
+    return add_token(tmp_path_factory.getbasetemp() / "tokens.json", "ada", "admin")
+
+
+@pytest.fixture(scope="module")
+def guarded(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One that takes tokens."""
+    file = str(tmp_path_factory.getbasetemp() / "tokens.json")
+    with running(tmp_path_factory.mktemp("guarded"), token_file=file, patience=5.0) as server:
+        yield server
 
 
 def heard(wire: socket.socket) -> bytes:
@@ -100,8 +114,7 @@ def heard(wire: socket.socket) -> bytes:
     return found
 
 
-def test_a_client_that_keeps_its_connection_never_waits_for_an_acknowledgement(running: Run) -> None:
-    server = running(access_log=False)
+def test_a_client_that_keeps_its_connection_never_waits_for_an_acknowledgement(server: Running) -> None:
     client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     waits = []
     for _ in range(40):
@@ -113,8 +126,8 @@ def test_a_client_that_keeps_its_connection_never_waits_for_an_acknowledgement(r
     assert statistics.median(waits) < 0.02
 
 
-def test_head_and_body_of_an_answer_come_together(running: Run) -> None:
-    with running().connect() as wire:
+def test_head_and_body_of_an_answer_come_together(server: Running) -> None:
+    with server.connect() as wire:
         for _ in range(10):
             wire.sendall(LIVE)
             assert wire.recv(2**16).endswith(b'\r\n\r\n{"live":true}')
@@ -129,13 +142,11 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("kind", list(ENDLESS))
-def test_what_follows_the_head_without_being_its_body_is_not_collected(kind: str, running: Run, tmp_path: Path) -> None:
-    add_token(tmp_path / "tokens.json", "ada", "admin")
-    server = running(token_file=str(tmp_path / "tokens.json"), patience=5.0)
-    assert server.lives()
-    before, sent = server.peak_mb, 0
+def test_what_follows_the_head_without_being_its_body_is_not_collected(kind: str, guarded: Running) -> None:
+    assert guarded.lives()
+    before, sent = guarded.peak_mb, 0
     first, again = ENDLESS[kind]
-    with server.connect() as wire:
+    with guarded.connect() as wire:
         wire.sendall(CHUNKED + first)
         try:
             while sent < 2**25:
@@ -144,14 +155,12 @@ def test_what_follows_the_head_without_being_its_body_is_not_collected(kind: str
         except ConnectionError:
             pass
     assert sent < 2**24
-    assert server.peak_mb - before < 16
-    assert server.lives()
+    assert guarded.peak_mb - before < 16
+    assert guarded.lives()
 
 
-def test_trailers_are_read_over_and_are_no_headers(running: Run, tmp_path: Path) -> None:
-    token = add_token(tmp_path / "tokens.json", "ada", "admin")
-    server = running(token_file=str(tmp_path / "tokens.json"))
-    with server.connect() as wire:
+def test_trailers_are_read_over_and_are_no_headers(guarded: Running, token: str) -> None:
+    with guarded.connect() as wire:
         wire.sendall(CHUNKED + b"2\r\n{}\r\n0\r\nAuthorization: Bearer " + token.encode() + b"\r\n\r\n" + LIVE)
         answer = wire.recv(2**16)
         assert answer.startswith(b"HTTP/1.1 401 ")
@@ -159,8 +168,7 @@ def test_trailers_are_read_over_and_are_no_headers(running: Run, tmp_path: Path)
             answer += wire.recv(2**16)
 
 
-def test_some_requests_may_be_sent_ahead_but_not_any_number(running: Run) -> None:
-    server = running(access_log=False)
+def test_some_requests_may_be_sent_ahead_but_not_any_number(server: Running) -> None:
     with server.connect() as wire:
         wire.sendall(LIVE * (PIPELINED // 2))
         answer = b""
@@ -173,60 +181,58 @@ def test_some_requests_may_be_sent_ahead_but_not_any_number(running: Run) -> Non
     assert server.lives()
 
 
-def test_a_head_may_be_large_but_has_an_end(running: Run) -> None:
-    server = running()
+def test_a_head_may_be_large_but_has_an_end(server: Running) -> None:
     for size, status in ((HEAD_LIMIT // 2, b"200"), (2 * HEAD_LIMIT, b"431")):
         with server.connect() as wire:
             wire.sendall(LIVE[:-2] + b"X: " + b"x" * size + b"\r\n\r\n")
             assert wire.recv(2**16)[9:12] == status
 
 
-def test_more_connections_than_fit_are_refused_in_few_words(running: Run) -> None:
-    server = running(connections=20, access_log=False)
-    held = [server.connect() for _ in range(20)]
-    for wire in held:
-        wire.sendall(LIVE)
-        assert wire.recv(2**16)[9:12] == b"200"
-    for _ in range(200):
-        with server.connect() as wire:
-            assert heard(wire)[9:12] in (b"503", b"")
-    held.pop().close()
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        with server.connect() as wire:
+def test_more_connections_than_fit_are_refused_in_few_words(tmp_path: Path) -> None:
+    with running(tmp_path, connections=20, access_log=False) as server:
+        held = [server.connect() for _ in range(20)]
+        for wire in held:
             wire.sendall(LIVE)
-            if wire.recv(2**16)[9:12] == b"200":
-                break
-    for wire in held:  # whoever was connected still is
-        wire.sendall(LIVE)
-        assert wire.recv(2**16)[9:12] == b"200"
-        wire.close()
-    while "connection refused" not in server.log.read_text() and time.monotonic() < until:
-        server.lives()  # the log is written a moment later
-    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
-    assert 1 <= sum(line["event"] == "connection refused" for line in lines) <= 2
-    assert len(lines) < 10
+            assert wire.recv(2**16)[9:12] == b"200"
+        for _ in range(200):
+            with server.connect() as wire:
+                assert heard(wire)[9:12] in (b"503", b"")
+        held.pop().close()
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            with server.connect() as wire:
+                wire.sendall(LIVE)
+                if wire.recv(2**16)[9:12] == b"200":
+                    break
+        for wire in held:  # whoever was connected still is
+            wire.sendall(LIVE)
+            assert wire.recv(2**16)[9:12] == b"200"
+            wire.close()
+        while "connection refused" not in server.log.read_text() and time.monotonic() < until:
+            server.lives()  # the log is written a moment later
+        lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+        assert 1 <= sum(line["event"] == "connection refused" for line in lines) <= 2
+        assert len(lines) < 10
 
 
-def test_without_file_descriptors_it_refuses_quietly_and_goes_on_afterwards(running: Run) -> None:
-    server = running(access_log=False)
-    assert server.lives()
-    few = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) + 5
-    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
-    held = [server.connect() for _ in range(100)]
-    for wire in held[50:]:
-        assert heard(wire)[9:12] in (b"503", b"")
-    for wire in held:
-        wire.close()
-    until = time.monotonic() + 10
-    while not (lives := server.lives()) and time.monotonic() < until:
-        pass
-    assert lives
-    assert server.log.stat().st_size < 10_000
+def test_without_file_descriptors_it_refuses_quietly_and_goes_on_afterwards(tmp_path: Path) -> None:
+    with running(tmp_path, access_log=False) as server:
+        assert server.lives()
+        few = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir())) + 5
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (few, few))
+        held = [server.connect() for _ in range(100)]
+        for wire in held[50:]:
+            assert heard(wire)[9:12] in (b"503", b"")
+        for wire in held:
+            wire.close()
+        until = time.monotonic() + 10
+        while not (lives := server.lives()) and time.monotonic() < until:
+            pass
+        assert lives
+        assert server.log.stat().st_size < 10_000
 
 
-def test_who_sends_too_much_reads_why_before_the_connection_ends(running: Run) -> None:
-    server = running(access_log=False)
+def test_who_sends_too_much_reads_why_before_the_connection_ends(server: Running) -> None:
     for kind, size in (("application/json", 12_000_000), ("application/octet-stream", 40_000_000)):
         client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
         client.request("POST", "/v1/brains/brain/predict", b" " * size, {"Content-Type": kind})
