@@ -158,5 +158,5 @@ def _make_missing(folders: dict[str, Path], *, may: bool) -> None:
         if (path / "manifest.json").exists():
             continue
         if not may:
-            raise InputError(f"No brain in {path}: teach one first (engram teach {path} …), or check the path.")
+            raise InputError(f"No brain at {path}: teach one first (engram teach {path} …), or check the path.")
         Brain.create(path).close()
