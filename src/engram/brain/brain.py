@@ -338,7 +338,11 @@ class Brain:
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]], **parts: Any) -> Self:
-        """The brain that `state` described. Raises DamagedError where entries are missing or do not fit."""
+        """The brain that `state` described, arrays by name.
+
+        Raises:
+            DamagedError: an array is missing, or the arrays do not fit each other.
+        """
         knowledge, inbox, seq = from_state(state, **parts)
         brain = cls(**knowledge.options)
         brain._knowledge, brain.unknowns, brain.seq = knowledge, inbox, seq

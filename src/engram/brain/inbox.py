@@ -181,7 +181,11 @@ class Inbox:
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Inbox:
-        """Raises KeyError, TypeError or ValueError where the parts do not fit."""
+        """The inbox that these arrays describe.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are incomplete, or do not fit each other.
+        """
         about = from_json_array(state["about"])
         made = cls(int(about["limit"]))
         features = np.asarray(state["features"], np.float32)

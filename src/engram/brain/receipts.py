@@ -213,7 +213,11 @@ class Receipts:
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]], labels: Sequence[Label]) -> Receipts:
-        """Raises KeyError, ValueError or IndexError where the arrays do not fit."""
+        """The receipts that these arrays describe.
+
+        Raises:
+            KeyError, ValueError, IndexError: they are incomplete, or do not fit each other.
+        """
         digests, numbers = np.asarray(state["digests"], np.uint8), np.asarray(state["numbers"], np.int64)
         if digests.shape != (len(numbers), SIZE) or numbers.shape[1:] != (2,) or (numbers < [0, 1]).any():
             raise ValueError("receipts do not fit each other")

@@ -101,6 +101,12 @@ class Head(ABC):
 
         Raises:
             DamagedError: entries are missing or do not fit each other.
+
+        Args:
+            state: arrays by name, as `state` returns them.
+
+        Raises:
+            DamagedError: an array is missing, or the arrays do not fit each other.
         """
         try:
             book = from_json_array(state["head"])
@@ -196,14 +202,15 @@ def nothing_known(count: int) -> Predictions:
 
 
 def softmax(scores: FloatArray) -> FloatArray:
-    """Softmax of each row."""
+    """Softmax of each row of (N, C) scores; (N, C) float64."""
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
     probabilities: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
     return probabilities
 
 
 def focus(scores: FloatArray) -> FloatArray:
-    """Top score minus the mean of the rest, for each row; 0 where there is one candidate only."""
+    """Margin of each row of (N, C) scores: the top score minus the mean of the others, (N,); 0 for a single candidate.
+    """
     count = scores.shape[1]
     if count < 2:
         return np.zeros(len(scores))

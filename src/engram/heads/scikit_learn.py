@@ -73,7 +73,12 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._learn(vectors, targets)
 
     def partial_fit(self, X: npt.ArrayLike, y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Self:
-        """Learn more; `classes` may announce some that are still to come, which is not needed."""
+        """Learn more; `classes` may announce some that are still to come, which is not needed.
+
+        Args:
+            X: (N, D) features.
+            y: (N,) labels.
+        """
         first = not hasattr(self, "head_")
         vectors, targets = validate_data(self, X, y, dtype=np.float64, reset=first)
         check_classification_targets(targets)

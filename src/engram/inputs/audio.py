@@ -88,7 +88,7 @@ def log_mel(
 
 @lru_cache(maxsize=16)
 def mel_bands(bands: int, points: int, rate: int, low: float, high: float) -> npt.NDArray[np.float64]:
-    """(points // 2 + 1, bands): how much each frequency of a Fourier transform counts in each band.
+    """Weights of each frequency of a Fourier transform in each mel band: (points // 2 + 1, bands) float64.
 
     A band whose triangle falls between two frequencies listens to the nearest one.
     """

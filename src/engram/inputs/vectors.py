@@ -108,14 +108,18 @@ def as_covariance(covariance: Any, width: int | None = None) -> FloatArray:
 
 
 def check_varies(covariance: FloatArray) -> None:
-    """Raises InputError where a covariance is zero: no distance can be measured by it."""
+    """Refuse a (D, D) covariance that is zero: no distance can be measured with it.
+
+    Raises:
+        InputError: every entry is zero.
+    """
     if not covariance.diagonal().any():
         raise InputError("The covariance is zero: within each class, what it was measured on does not vary. Measure it "
                          "on examples that differ, or leave it away.")
 
 
 def unit_length(vectors: FloatArray) -> FloatArray:
-    """Each row divided by its Euclidean norm.
+    """Each row of (N, D) vectors divided by its Euclidean norm.
 
     Raises:
         InputError: a row of zeros, which has no direction.
@@ -171,7 +175,11 @@ def check_text(label: Label) -> None:
 
 
 def kept_labels(targets: Any, count: int, like: Label | None = None) -> list[Label]:
-    """`as_labels` for labels that were taught before: earlier versions accepted any str."""
+    """`as_labels` for labels that were taught before: earlier versions accepted any str.
+
+    Raises:
+        LabelError: another number of labels, mixed types, or a label that is neither str nor int.
+    """
     labels = _plain_labels(targets, count)
     if len(labels) != count:
         raise LabelError(f"Got {count} inputs but {len(labels)} labels.")
@@ -205,7 +213,7 @@ def _plain(label: Any) -> Any:
 
 
 def positions(labels: Sequence[Label], book: dict[Label, int]) -> npt.NDArray[np.intp]:
-    """Where each label stands in the book; labels that are missing get the next places, in order."""
+    """The place of each label in the book, (N,) intp; new labels get the next places, in order."""
     for label in dict.fromkeys(labels):
         book.setdefault(label, len(book))
     return np.fromiter(map(book.__getitem__, labels), np.intp, len(labels))

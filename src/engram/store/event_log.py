@@ -279,7 +279,11 @@ class EventLog:
         return Reply(key, request, json.loads(response))
 
     def unknowns(self, numbers: Sequence[int] | None = None) -> list[Unknown]:
-        """The inbox, or those of it with these numbers, by number."""
+        """The inbox, or those of it with these numbers, by number.
+
+        Raises:
+            DamagedError: the log has lost unknown inputs.
+        """
         rows = self._rows(
             f"SELECT {_COUNTED}, inbox.* FROM (SELECT 1) LEFT JOIN inbox ORDER BY inbox.number", INBOX, INBOX
         )

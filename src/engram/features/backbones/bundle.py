@@ -271,6 +271,9 @@ class Bundle:
 def step_for(largest: float) -> float:
     """The finest power of two with which values to ±`largest` are `STEPS` steps or fewer.
 
+    Raises:
+        InputError: `largest` is not a positive number.
+
     >>> step_for(2.0) == 2**-12
     True
     """

@@ -78,7 +78,7 @@ class FeatureStatistics:
             self._classes[label] = (count + len(mine), total + mine.sum(axis=0))
 
     def mean(self) -> FloatArray:
-        """m0: the mean of all examples.
+        """m0: the mean of all examples, (D,) float64.
 
         Raises:
             InputError: there were none.
@@ -90,7 +90,7 @@ class FeatureStatistics:
         return mean
 
     def covariance(self) -> FloatArray | None:
-        """S0: scatter within classes over its degrees of freedom, N − C; None without labels.
+        """S0: scatter within classes over its degrees of freedom, N − C, (D, D) float64; None without labels.
 
         Raises:
             InputError: no class has two examples.

@@ -109,7 +109,11 @@ class HashedNgrams:
 
     @classmethod
     def restore(cls, name: str, config: dict[str, Any], network: bytes | None) -> Self:
-        """The backbone that a bundle holds."""
+        """The backbone that a bundle holds.
+
+        Raises:
+            DamagedError: the configuration cannot be used.
+        """
         settings = dict(config)
         version = settings.pop("version", None)
         if version != VERSION:

@@ -66,7 +66,11 @@ class DescriptorBackbone:
 
     @classmethod
     def restore(cls, name: str, config: dict[str, Any], network: bytes | None) -> Self:
-        """The backbone that a bundle holds."""
+        """The backbone that a bundle holds.
+
+        Raises:
+            DamagedError: the configuration cannot be used.
+        """
         made = cls(name=name)
         if config != made.config():
             raise DamagedError(f"The picture descriptor of {name!r} is not version 1 of this program's.")

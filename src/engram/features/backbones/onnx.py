@@ -95,7 +95,11 @@ class OnnxBackbone:
     def load(
         cls, path: str | os.PathLike[str], preprocessing: Preprocessing | None = None, **options: Any
     ) -> Self:
-        """The network in a file, called after it unless `name` says otherwise."""
+        """The network in a file, called after it unless `name` says otherwise.
+
+        Raises:
+            InputError: the file cannot be read, or is not a network that can be cut there.
+        """
         file = Path(path)
         try:
             network = file.read_bytes()
@@ -129,7 +133,11 @@ class OnnxBackbone:
 
     @classmethod
     def restore(cls, name: str, config: dict[str, Any], network: bytes | None) -> Self:
-        """The backbone that a bundle holds."""
+        """The backbone that a bundle holds.
+
+        Raises:
+            DamagedError: the configuration or the network cannot be used.
+        """
         try:
             prepared = config["preprocessing"]
             preprocessing = None if prepared is None else Preprocessing.from_config(prepared)

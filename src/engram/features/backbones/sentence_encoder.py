@@ -99,7 +99,11 @@ class SentenceEncoder:
 
     @classmethod
     def restore(cls, name: str, config: dict[str, Any], network: bytes | None) -> Self:
-        """The backbone that a bundle holds."""
+        """The backbone that a bundle holds.
+
+        Raises:
+            DamagedError: the configuration, the vocabulary or the network cannot be used.
+        """
         try:
             pieces = WordPieces(config["vocabulary"], longest=config["longest"], lower=config["lower"])
             return cls(network or b"", pieces, pool=config["pool"], name=name)

@@ -186,7 +186,11 @@ class TorchBackbone:
         return self.run(np.asarray(rows, np.float32))
 
     def run(self, inputs: npt.NDArray[np.float32]) -> Features:
-        """(N, D) features of inputs that are prepared already, as one batch."""
+        """(N, D) features of inputs that are prepared already, as one batch.
+
+        Raises:
+            InputError: the module fails on the batch, or its output is not one vector for each input.
+        """
         torch = _torch()
         with torch.inference_mode():
             try:

@@ -120,7 +120,11 @@ class VectorBackbone:
 
     @classmethod
     def restore(cls, name: str, config: dict[str, Any], network: bytes | None) -> Self:
-        """The backbone that a bundle holds."""
+        """The backbone that a bundle holds.
+
+        Raises:
+            DamagedError: the configuration cannot be used.
+        """
         try:
             return cls(config["width"], config["offset"], config["scale"], name=name)
         except (KeyError, TypeError, ValueError) as error:

@@ -84,6 +84,6 @@ class CosineMargin(Recipe):
         return self.views(pictures, generator), classes
 
     def forward(self, images: Tensor, classes: Tensor) -> Tensor:
-        """The loss."""
+        """The loss, a scalar, of (N, C, S, S) images and their (N,) classes."""
         loss: Tensor = self.classifier(self.network.embed(images), classes)
         return loss

@@ -31,6 +31,6 @@ class CrossEntropy(Recipe):
         return self.views(pictures, generator), classes
 
     def forward(self, images: Tensor, classes: Tensor) -> Tensor:
-        """The loss."""
+        """The loss, a scalar, of (N, C, S, S) images and their (N,) classes."""
         logits = self.classifier(self.network.embed(images))
         return functional.cross_entropy(logits, classes, label_smoothing=self.smoothing)

@@ -69,7 +69,11 @@ class Target:
         return functional.normalize((functional.normalize(features.float()) - self.mean) @ self.projection)
 
     def softened(self, features: Tensor, temperature: float) -> Tensor:
-        """(N, C): the teacher's answers as probabilities."""
+        """(N, C): the teacher's answers as probabilities.
+
+        Raises:
+            InputError: the teacher gives no answers.
+        """
         if self.answers is None:
             raise InputError("This teacher gives no answers: set the weight of answers to 0.")
         weights, biases = self.answers
@@ -123,7 +127,7 @@ class Distillation(Recipe):
         return prepared(self.recolour(view.render(pictures, side), generator))
 
     def forward(self, images: Tensor, classes: Tensor, features: Tensor) -> Tensor:
-        """The loss."""
+        """The loss, a scalar."""
         embedded = self.network.embed(images).float()
         with torch.autocast(images.device.type, enabled=False):
             loss = self.truth * functional.cross_entropy(
@@ -168,7 +172,7 @@ def distilled_from(
 
 
 def prepared(pixels: Tensor) -> Tensor:
-    """Pixels from 0 to 255 as a student's input, in the layout that convolutions are fastest in."""
+    """(N, C, H, W) pixels from 0 to 255 as a student's input, in the memory layout that convolutions are fastest in."""
     return ((pixels - CENTRE) / SPREAD).contiguous(memory_format=torch.channels_last)
 
 

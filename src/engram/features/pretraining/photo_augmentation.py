@@ -119,7 +119,7 @@ def luma(images: Tensor) -> Tensor:
 
 
 def blurred(images: Tensor) -> Tensor:
-    """Each value with its eight neighbours, weighted 1, 2 and 4 (binomial)."""
+    """(N, C, H, W) images, each value averaged with its eight neighbours, weighted 4, 2 and 1 (binomial)."""
     line = images.new_tensor([0.25, 0.5, 0.25])
     kernel = (line[:, None] * line)[None, None].repeat(images.shape[1], 1, 1, 1)
     padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")

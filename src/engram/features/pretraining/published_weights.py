@@ -73,7 +73,7 @@ def usual_preprocessing(family: str, channels: int) -> Preprocessing:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors in a file by name, out of the usual wrappers.
+    """The tensors in a file by name, taken out of the usual wrappers.
 
     Raises:
         InputError: no such file, another ending, or PyTorch is missing.

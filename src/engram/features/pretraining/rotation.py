@@ -58,7 +58,7 @@ class RotationClasses(Recipe):
         return rotated(self.views(pictures, generator), turns), TURNS * classes + turns
 
     def forward(self, images: Tensor, joint: Tensor) -> Tensor:
-        """The loss."""
+        """The loss, a scalar, of (N, C, S, S) images and their (N,) joint classes."""
         logits = self.classifier(self.network.embed(images))
         return functional.cross_entropy(logits, joint, label_smoothing=self.smoothing)
 

@@ -57,6 +57,6 @@ class SupervisedContrastive(Recipe):
         return self.views(torch.cat([pictures, pictures]), generator), torch.cat([classes, classes])
 
     def forward(self, images: Tensor, classes: Tensor) -> Tensor:
-        """The loss."""
+        """The loss, a scalar, of (2N, C, S, S) views and the (2N,) classes of the pictures."""
         projected = self.projection(self.network.embed(images))
         return supervised_contrastive(functional.normalize(projected.float()), classes, self.temperature)

@@ -117,7 +117,11 @@ class DataSet:
                        test_inputs=Changed(self.test_inputs, change))
 
     def relabelled(self, train_labels: Array, test_labels: Array) -> DataSet:
-        """The same inputs under other labels."""
+        """The same inputs under other labels.
+
+        Args:
+            train_labels, test_labels: one label for each input of that part, (N,).
+        """
         return replace(self, train_labels=train_labels, test_labels=test_labels)
 
     def in_memory(self, progress: Callable[[int, int], None] | None = None) -> DataSet:
@@ -260,5 +264,5 @@ def channels_first(inputs: Array) -> Array:
 
 
 def scaled(inputs: Array) -> Array:
-    """The same as float32; bytes, which run from 0 to 255, come as 0 to 1."""
+    """Pixels (N, H, W) or (N, H, W, C) as float32; uint8 pixels from 0 to 255 become 0 to 1."""
     return inputs.astype(np.float32) / np.float32(255) if inputs.dtype == np.uint8 else inputs.astype(np.float32)

@@ -42,7 +42,7 @@ class SpokenDigits(NamedTuple):
 
     @property
     def test(self) -> npt.NDArray[np.intp]:
-        """The places of the 300 recordings to be asked about."""
+        """The places of the 300 test recordings, (300,) intp."""
         return np.flatnonzero(self.takes < TEST_TAKES)
 
     def images(self, steps: int = STEPS) -> npt.NDArray[np.float32]:

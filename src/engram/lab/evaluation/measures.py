@@ -89,7 +89,14 @@ def auroc(known: Any, unknown: Any) -> float:
 
 
 def share_refused(known: Any) -> float:
-    """Share of inputs that a learner called unknown, from `Predictions.known`."""
+    """Share of inputs that a learner called unknown, from `Predictions.known`.
+
+    Args:
+        known: (N,) booleans.
+
+    Raises:
+        InputError: there are none.
+    """
     flags = np.asarray(known, dtype=bool)
     if not flags.size:
         raise InputError("Nothing to compare: 0 predictions.")

@@ -16,6 +16,15 @@ Indices = npt.NDArray[np.intp]
 def shuffled(labels: Sequence[Any] | npt.NDArray[Any], seed: int, batch: int = 1) -> Iterator[Indices]:
     """All examples in random order, `batch` at a time; the last batch may be smaller.
 
+    Args:
+        labels: (N,) of any type.
+
+    Returns:
+        For each batch the places of its examples.
+
+    Raises:
+        InputError: `batch` is below 1.
+
     >>> [i.tolist() for i in shuffled("aab", seed=0, batch=2)]
     [[2, 0], [1]]
     """
@@ -28,6 +37,9 @@ def shuffled(labels: Sequence[Any] | npt.NDArray[Any], seed: int, batch: int = 1
 
 def class_by_class(labels: Sequence[Any] | npt.NDArray[Any], seed: int) -> Iterator[Indices]:
     """One class after another, each complete; classes, and examples in each, in random order.
+
+    Args:
+        labels: (N,) of any type.
 
     >>> [i.tolist() for i in class_by_class("abab", seed=0)]
     [[0, 2], [1, 3]]
@@ -42,6 +54,9 @@ def one_per_class(labels: Sequence[Any] | npt.NDArray[Any], seed: int) -> Iterat
     """Batches with one example of each class, in random order, until the rarest class is used up; then
     batches of what remains, one example of each class that still has one.
 
+    Args:
+        labels: (N,) of any type.
+
     >>> [i.tolist() for i in one_per_class("aab", seed=0)]
     [[0, 2], [1]]
     """
@@ -52,7 +67,7 @@ def one_per_class(labels: Sequence[Any] | npt.NDArray[Any], seed: int) -> Iterat
 
 
 def by_class(labels: Sequence[Any] | npt.NDArray[Any]) -> list[Indices]:
-    """Where each class stands, classes sorted."""
+    """For each class, in sorted order, the places of its examples among (N,) labels."""
     array = np.asarray(list(labels))
     return [np.flatnonzero(array == label) for label in np.unique(array)]
 

@@ -48,7 +48,7 @@ class Buffer(ABC):
         """
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, ...]:
-        """`count` of the kept examples, drawn with replacement: copies, one array for each column.
+        """`count` kept examples, drawn with replacement: copies, one array (count, …) for each column.
 
         Raises:
             InputError: nothing is kept yet.
@@ -74,7 +74,7 @@ class Buffer(ABC):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Array]) -> Self:
-        """The buffer that had this state.
+        """The buffer that `state` described, as arrays by name.
 
         Raises:
             DamagedError: an entry is missing or does not fit.

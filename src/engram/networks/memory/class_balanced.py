@@ -69,7 +69,11 @@ class ClassBalanced(Buffer):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Array]) -> Self:
-        """The buffer that had this state. See `Buffer.from_state`."""
+        """The buffer that `state` described, as arrays by name.
+
+        Raises:
+            DamagedError: an array is missing, or the arrays do not fit each other.
+        """
         try:
             rows = state["classes"].tolist()
             buffer = super().from_state({key: value for key, value in state.items() if key != "classes"})

@@ -55,7 +55,8 @@ class ElasticWeightConsolidation(Strategy):
         self._recent = Reservoir(samples)
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy and the springs."""
+        """Cross-entropy plus the quadratic penalty on weights that mattered, a scalar; `inputs` (N, …), `targets` (N,).
+        """
         loss = super().loss(inputs, targets)
         for name, parameter in self.model.named_parameters():
             if name in self.importance:
@@ -65,7 +66,7 @@ class ElasticWeightConsolidation(Strategy):
         return loss
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
-        """The loop; a sample of what arrived is kept until the next `consolidate`."""
+        """Train on `inputs` (N, …) and `targets` (N,); keep a sample of them until the next `consolidate`."""
         super().train(inputs, targets)
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
         self._recent.add(rng, inputs.cpu().numpy(), targets.cpu().numpy())
@@ -124,7 +125,7 @@ class ElasticWeightConsolidation(Strategy):
         return springs | {f"recent:{name}": array for name, array in self._recent.state().items()}
 
     def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take back the springs and the examples."""
+        """Restore the penalty and the kept examples from `extra_state`."""
         parts: dict[str, dict[str, npt.NDArray[Any]]] = {"importance": {}, "centre": {}, "recent": {}}
         for key, array in state.items():
             what, _, name = key.partition(":")

@@ -58,13 +58,13 @@ class ExperienceReplay(Strategy):
         return len(self.memory)
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
-        """The loop; then the memory is offered what arrived."""
+        """Train on `inputs` (N, …) and `targets` (N,), then offer them to the memory."""
         self._rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
         super().train(inputs, targets)
         self.memory.add(self._rng, inputs.cpu().numpy(), targets.cpu().numpy())
 
     def observe(self, inputs: Tensor, targets: Tensor) -> None:
-        """One step on the new examples and some old ones."""
+        """One training step on new examples, `inputs` (N, …) and `targets` (N,), and some kept ones."""
         if len(self.memory):
             old = self.memory.draw(self.replayed or len(inputs), self._rng)
             old_inputs, old_targets = (torch.from_numpy(column).to(self.device) for column in old)
@@ -76,7 +76,11 @@ class ExperienceReplay(Strategy):
         return self.memory.state()
 
     def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take back the memory."""
+        """Restore the memory from `extra_state`.
+
+        Raises:
+            ValueError: the memory holds more examples than its capacity.
+        """
         if state["counters"][0] != self.capacity:
             raise ValueError(f"a memory of {state['counters'][0]} examples, where {self.capacity} are kept")
         self.memory = RULES[self.keep].from_state(state)

@@ -39,7 +39,7 @@ class OutputLayer(nn.Module):
         self.bias = nn.Parameter(torch.empty(0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """The logits."""
+        """Logits (N, labels) of (N, D) features."""
         return functional.linear(features, self.weight, self.bias)
 
     def grow(self, labels: Iterable[Label]) -> list[Label]:
@@ -131,7 +131,7 @@ class GrowingNetwork(nn.Module):
         return tuple(self.outputs.book)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The logits."""
+        """Logits (N, labels) of (N, …) inputs."""
         if self.training and not self.alone and len(inputs) == 1:
             return self._of_one(inputs)
         logits: Tensor = self.outputs(self.network(inputs))

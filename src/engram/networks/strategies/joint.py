@@ -37,7 +37,7 @@ class Joint(Strategy):
         return len(self.kept)
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
-        """The loop over everything that ever arrived."""
+        """Train on all examples that ever arrived; `inputs` (N, …) and `targets` (N,) are the new ones."""
         everything = Kept(self.kept.inputs, self.kept.targets)
         everything.add(inputs, targets)
         super().train(everything.inputs, everything.targets)
@@ -48,5 +48,5 @@ class Joint(Strategy):
         return self.kept.state()
 
     def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take back all examples."""
+        """Restore all examples from `extra_state`."""
         self.kept = Kept.from_state(state, self.shape, len(self.labels), self.device)

@@ -53,7 +53,8 @@ class LearningWithoutForgetting(Strategy):
         self._groups: list[Tensor] = []
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy on the new labels and distillation on the old ones."""
+        """Cross-entropy on the new labels plus distillation on the old ones, a scalar; `inputs` (N, …), `targets` (N,).
+        """
         logits = self.model(inputs)
         new = functional.cross_entropy(self.competing(logits, targets), targets)
         if self.teacher is None:
@@ -88,7 +89,7 @@ class LearningWithoutForgetting(Strategy):
         return kept
 
     def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take back the teacher."""
+        """Restore the teacher from `extra_state`."""
         self.experiences = int(state["experiences"])
         if "together" in state:
             tensors = {name.removeprefix("teacher:"): torch.from_numpy(array).to(self.device)

@@ -52,6 +52,9 @@ def perceptron(
         slope: of the leaky ReLU; 0 for ReLU.
         seed: of the weights.
 
+    Raises:
+        InputError: a layer without units.
+
     >>> perceptron((28, 28), [300, 100])
     Network(
       (0): Flatten(start_dim=1, end_dim=-1)

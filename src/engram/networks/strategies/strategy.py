@@ -134,7 +134,7 @@ class Strategy:
             self.train(examples, self.places(labels))
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
-        """The loop: `epochs` passes in random order, a `batch` at a time."""
+        """Train on `inputs` (N, …) and `targets` (N,): `epochs` passes in random order, `batch` examples at a time."""
         self.model.train()
         for _ in range(self.epochs):
             for rows in torch.split(torch.randperm(len(inputs), generator=self.generator), self.batch):
@@ -142,7 +142,7 @@ class Strategy:
         self.require_finite()  # before a method remembers what it was taught in vain
 
     def observe(self, inputs: Tensor, targets: Tensor) -> None:
-        """One step of descent."""
+        """One training step on `inputs` (N, …) and `targets` (N,), the places of their labels in `labels`."""
         loss = self.loss(inputs, targets)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -150,7 +150,7 @@ class Strategy:
         self.optimiser.step()
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy over the outputs that compete, a scalar."""
+        """Cross-entropy over the outputs that compete, a scalar; `inputs` (N, …), `targets` (N,)."""
         return functional.cross_entropy(self.competing(self.model(inputs), targets), targets)
 
     def competing(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -236,7 +236,7 @@ class Strategy:
         return {}
 
     def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take back what `extra_state` gave."""
+        """Restore what `extra_state` returned, arrays by name."""
 
     def grow(self, labels: list[Label]) -> list[Label]:
         """Outputs for the labels that are new, which are returned; all of these arrived together."""

@@ -109,7 +109,7 @@ class Structural(Strategy):
         """One update: what is new arrived, everything is at hand. Ends with the network at rest."""
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
-        """Hold some examples out, keep the others, and update."""
+        """Hold some of the (N, …) `inputs` out, keep the others, and update the network; `targets` (N,)."""
         held, taught = torch.tensor_split(torch.randperm(len(inputs), generator=self.generator),
                                           [int(len(inputs) * self.held_out)])
         new, everything = Kept(inputs[taught], targets[taught]), Kept(self.kept.inputs, self.kept.targets)
@@ -241,7 +241,7 @@ class Structural(Strategy):
         SCHEDULES[self.recipe.pruning](self, data)
 
     def observe(self, inputs: Tensor, targets: Tensor) -> None:
-        """One step on augmented examples."""
+        """One training step on augmented examples, `inputs` (N, …) and `targets` (N,)."""
         self.shown += len(inputs)
         super().observe(*self._seen(inputs, targets))
 
@@ -288,7 +288,7 @@ class Structural(Strategy):
         return self.kept.state() | {f"judged-{name}": array for name, array in self.validation.state().items()}
 
     def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take back all examples."""
+        """Restore all examples from `extra_state`."""
         self.kept = Kept.from_state(state, self.shape, len(self.labels), self.device)
         held = {name.removeprefix("judged-"): array for name, array in state.items() if name.startswith("judged-")}
         self.validation = Kept.from_state(held, self.shape, len(self.labels), self.device)

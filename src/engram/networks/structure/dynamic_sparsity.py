@@ -27,6 +27,9 @@ def exchange(masks: Masks, share: float, wanted: Mapping[str, Tensor], *, recove
     Returns:
         How many connections were exchanged.
 
+    Raises:
+        InputError: the share is not from 0 to 1.
+
     >>> layer = torch.nn.Linear(4, 1, bias=False)
     >>> masks = Masks(layer)
     >>> layer.weight.data = torch.tensor([[3.0, 0.1, 0.0, 0.0]])

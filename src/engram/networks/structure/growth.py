@@ -23,7 +23,7 @@ class Gradients(NamedTuple):
 
 
 def mean_gradients(masks: Masks, batches: Iterable[Batch], loss: Callable[[Batch], Tensor]) -> Gradients:
-    """The gradients of all connections, alive or dormant, over the batches; the weights stay as they are.
+    """The mean gradient of every connection, alive or dormant, over the batches, by parameter. The weights stay.
 
     Args:
         batches: an epoch of whatever `loss` takes.
@@ -62,6 +62,9 @@ def grow(masks: Masks, gradients: Gradients, alpha: float, rate: float) -> int:
 
     Returns:
         How many connections woke.
+
+    Raises:
+        InputError: α is not from 0 to 100.
 
     >>> layer = torch.nn.Linear(2, 1, bias=False)
     >>> masks = Masks(layer)

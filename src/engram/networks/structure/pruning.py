@@ -18,7 +18,7 @@ Scores = Mapping[str, Tensor]
 
 
 def magnitudes(masks: Masks) -> dict[str, Tensor]:
-    """`|w|` of every connection."""
+    """`|w|` of every connection, by parameter, each of the parameter's shape."""
     return {name: masks.weight(name).detach().abs() for name in masks}
 
 
@@ -91,6 +91,9 @@ def prune_percentile(masks: Masks, beta: float, scores: Scores | None = None, *,
 
     Returns:
         How many connections were put to rest.
+
+    Raises:
+        InputError: β is not from 0 to 100.
     """
     if not 0 <= beta <= 100:
         raise InputError(f"beta must be a percentile from 0 to 100, not {beta}.")
@@ -225,7 +228,7 @@ def isolated(masks: Masks) -> Isolated:
 
 
 def hidden_alive(masks: Masks) -> Tensor:
-    """For every neuron below the outputs, whether it has a way in and a way out; layer after layer."""
+    """For each layer below the outputs, (neurons,) booleans: whether a neuron has an input and an output connection."""
     names = list(masks)
     if len(names) < 2:
         return torch.zeros(0, dtype=torch.bool)

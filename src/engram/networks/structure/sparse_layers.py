@@ -34,7 +34,11 @@ class Linear:
         _settle(self, dimensions=2)
 
     def shape(self, entry: Shape) -> Shape:
-        """The shape of one output for one input of shape `entry`; InputError if it does not fit."""
+        """The shape of one output for one input of shape `entry`.
+
+        Raises:
+            InputError: `entry` does not fit.
+        """
         if math.prod(entry) != self.weight.shape[1]:
             raise InputError(f"A linear layer of {self.weight.shape[1]} inputs cannot take {entry}.")
         return (len(self.weight),)
@@ -69,7 +73,11 @@ class Convolution:
             raise InputError(f"{len(self.weight)} filters do not fall into {self.groups} groups.")
 
     def shape(self, entry: Shape) -> Shape:
-        """As in `Linear`."""
+        """The shape of one output for one input of shape `entry`.
+
+        Raises:
+            InputError: `entry` does not fit.
+        """
         if len(entry) != 3 or entry[0] != self.weight.shape[1] * self.groups:
             wanted = self.weight.shape[1] * self.groups
             raise InputError(f"A convolution over {wanted} maps cannot take {entry}: give (channels, height, width).")
@@ -110,7 +118,11 @@ class Pool:
         _check_slope(self.slope)
 
     def shape(self, entry: Shape) -> Shape:
-        """As in `Linear`."""
+        """The shape of one output for one input of shape `entry`.
+
+        Raises:
+            InputError: `entry` does not fit.
+        """
         if len(entry) != 3:
             raise InputError(f"Pooling takes maps (channels, height, width), not {entry}.")
         geometry = zip(entry[1:], self.size, self.stride, strict=True)

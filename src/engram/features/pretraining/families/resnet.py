@@ -116,7 +116,7 @@ class ResNet(Network):
         initialise(self)
 
     def maps(self, images: Tensor) -> Tensor:
-        """The last stage's maps."""
+        """The maps of the last stage, (N, C, H, W)."""
         maps = self.maxpool(functional.relu(self.bn1(self.conv1(images))))
         last: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
         return last

@@ -64,7 +64,7 @@ class SqueezeNet(Network):
         return maps
 
     def classify(self, embedded: Tensor) -> Tensor:
-        """Logits of features that stand for one place."""
+        """Logits (N, classes) of (N, D) features."""
         return self._logits(embedded[:, :, None, None])
 
     def forward(self, images: Tensor) -> Tensor:
