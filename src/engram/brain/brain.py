@@ -89,21 +89,23 @@ from engram.store.group_commit import GroupCommit
 
 
 class Brain:
-    """A backbone that is ready to be learned upon, and everything learned upon it.
+    """A deployed learner: a backbone, a head and everything taught to them, in a folder or in memory.
+
+    `Brain()` makes one in memory, `Brain.create(path)` one in a folder, and `Brain.open(path)` opens a folder.
 
     Args:
-        bundle: a bundle or backbone, or the name or folder of one ("descriptor" describes pictures by hand). None
-            decides by the first inputs: pictures are shown to the packaged "photos", numbers taken as they are.
-        gate: learn only what is not well known yet: where the right label leads by less than this. See `FastHead`.
-        alpha: share of known things that may be refused as unknown, until `set_alpha` changes it.
-        memory_budget: bytes for single examples in the head; beyond it the least are merged and let go.
-        unknowns: how many refused inputs the inbox keeps.
-        device: the id of this brain among those it may be melded with; None for a random one.
+        bundle: a bundle or backbone, or the name or folder of one. None chooses by the first inputs: the packaged
+            "photos" for pictures, the values themselves for vectors.
+        gate: skip an example if the score of its label already leads the next label's by this. See `FastHead`.
+        alpha: share of known inputs that may be refused as unknown, until `set_alpha` changes it.
+        memory_budget: bytes for single examples in the head; beyond it, some are merged into prototypes.
+        unknowns: how many unknown inputs the inbox holds.
+        device: the id of this brain for melding; None for a random one.
 
     Attributes:
         unknowns: the inbox.
-        seq: how many events there have been.
-        settled: the last event by which whoever asks is answered.
+        seq: the number of the last event.
+        settled: the number of the last event that answers take into account.
 
     >>> brain = Brain()
     >>> brain.learn([[1, 0.1], [0, 1], [0.9, 0]], ["right", "up", "right"])
@@ -149,15 +151,15 @@ class Brain:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], bundle: Any = None, **options: Any) -> Self:
-        """A new brain in a new folder: from now on whatever it learns is on disk when the call returns.
+        """Make a brain in a new folder: every change is on disk when the call returns.
 
         Args:
             path: a folder that does not exist, or is empty.
             bundle, options: as for the brain itself.
 
         Raises:
-            InputError: there is something already, or the bundle is none.
-            OSError: the disk refused.
+            InputError: the folder is not empty, or the bundle cannot be used.
+            OSError: the folder cannot be written.
         """
         brain = cls(bundle, **options)
         brain._ledger, brain.seq = brain._recorded_in(path)
@@ -167,15 +169,15 @@ class Brain:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, readonly: bool = False, **parts: Any) -> Self:
-        """The brain in a folder. It is read now; the first change takes the right to write, which one program has.
+        """Open the brain in a folder. The first change locks the folder for writing; one program can hold the lock.
 
         Args:
-            readonly: refuse every change; `refresh` then follows what the writing program does.
+            readonly: refuse every change; `refresh` takes in the changes of the program that writes.
             parts: what a bundle cannot hold, such as `module=` for a PyTorch backbone.
 
         Raises:
             InputError: there is no such folder.
-            DamagedError: truncated, altered, foreign, or written by a later version.
+            DamagedError: a file is truncated, altered or foreign, or a later version of Engram wrote it.
         """
         while True:
             ledger = FolderLedger.open(path, readonly=readonly, **parts)
@@ -202,16 +204,16 @@ class Brain:
         return brain
 
     def save(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Save to a folder, whole: a copy of the brain that can be opened by itself.
+        """Save a complete copy of the brain to a folder.
 
         Args:
-            path: a new folder, or one in which this very brain was saved before. The folder in which the brain lasts
-                (or None) holds all that was learned already; a snapshot of now is added, so that it opens at once.
+            path: a new folder, or one in which this brain was saved before. The brain's own folder (or None) holds
+                every change already; there, a snapshot is added, so that it opens faster.
 
         Raises:
-            InputError: there is another brain already, or something else.
-            EngramError: that folder's brain has learned what this one does not know, or another program writes to it.
-            OSError: the disk refused; what was there is still there.
+            InputError: the folder holds another brain, or something else.
+            EngramError: the brain in that folder has learned more than this one, or another program writes to it.
+            OSError: the folder cannot be written; its content is unchanged.
         """
         with self._lock:
             self._ledger.check_open()
@@ -271,10 +273,9 @@ class Brain:
         self._sweep()
 
     def close(self) -> None:
-        """Let go of the folder; all that was acknowledged is in it. An open brain that is not closed loses nothing.
+        """Release the folder. Every change is on disk already, so nothing is lost without this call.
 
-        A closed brain still answers what it is asked, by what it knew. It refuses to learn and to change, and what only
-        its folder can tell.
+        A closed brain still predicts. It refuses to learn, to change, and to read its history.
         """
         with self._lock:
             try:
@@ -289,7 +290,7 @@ class Brain:
         self.close()
 
     def refresh(self) -> bool:
-        """Take in what another program has written to the folder since; whether there was anything."""
+        """Take in the changes that another program has written to the folder; return whether there were any."""
         with self._lock:
             ledger = self._ledger
             ledger.check_open()
@@ -309,21 +310,21 @@ class Brain:
 
     @property
     def moved(self) -> bool:
-        """Whether its folder was moved, removed or exchanged since it was opened: nothing is written there any more."""
+        """Whether the folder was moved, removed or replaced since it was opened; nothing is written to it any more."""
         return self._ledger.moved
 
     def traces(self) -> list[str]:
-        """The files of its folder in which something forgotten may still be found: none, but for a moment.
+        """The files of the folder that may still contain something forgotten; normally none.
 
-        Where a crash, the disk or another program's reader keeps them, they go with the next change, or when the brain
-        is opened for writing.
+        After a crash or a disk error, or while another program reads the log, a file may keep it. The next change, or
+        the next opening for writing, clears it.
         """
         with self._lock:
             return self._ledger.traces(self._knowledge)
 
     @property
     def on_sync(self) -> Callable[[float], None] | None:
-        """Called with the seconds that each commit took; None for nobody."""
+        """A function that is called with the seconds of each commit, or None."""
         listener: Callable[[float], None] | None = self._ledger.log.on_sync
         return listener
 
@@ -332,7 +333,7 @@ class Brain:
         self._ledger.log.on_sync = listener
 
     def state(self) -> State:
-        """The whole brain as arrays, its backbone's files among them."""
+        """The whole brain as arrays by name, including the files of its backbone."""
         with self._lock:
             return state(self._knowledge, self.unknowns, self.seq)
 
@@ -354,20 +355,24 @@ class Brain:
         self, inputs: Any, targets: Any = None, *, again: bool = True, teacher: str | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Learn one example or many, new labels at any time.
+        """Learn one example or many; new labels may come at any time.
 
         Args:
-            inputs: what the backbone takes. Pictures: paths, Pillow images, arrays (H, W), (H, W, 3), or many of them;
-                a folder of pictures, or one with a folder per class. Vectors: (D,), (N, D), .npy or .csv files, data
-                frames, structured arrays. Names of columns are kept: later ones have to be the same, in the same order.
-            targets: one label, str or int, for each input or one for all; None takes them from the folders' names.
-            again: learn also what is held under that label already; it counts once more then.
-            teacher: who teaches, for the record.
-            progress: called with how many inputs have been looked at, and how many there are.
+            inputs: what the backbone accepts. Pictures: paths, Pillow images, uint8 arrays (H, W) or (H, W, 3) of 0 to
+                255, float arrays of 0 to 1, or lists of these; a folder of pictures, or one with a folder per label.
+                Vectors: (D,) or (N, D), .npy or .csv files, data frames, structured arrays; if columns have names,
+                later inputs need the same names in the same order. Text: one str or a list.
+            targets: one label, str or int, for each input or one for all; None takes the folders' names or the column
+                `label`.
+            again: also learn an example that is held under this label already; it then counts twice.
+            teacher: the name of the teacher, for the history.
+            progress: called with the number of inputs processed and their total.
 
         Raises:
-            InputError, LabelError, CapacityError: nothing was changed.
-            OSError: the disk refused; nothing was changed.
+            InputError: the inputs cannot be used; nothing was changed.
+            LabelError: the labels cannot be used; nothing was changed.
+            CapacityError: the sums would no longer be exact; nothing was changed.
+            OSError: the disk refused the change; nothing was changed.
         """
         self.learn_examples(inputs, targets, again=again, teacher=teacher, progress=progress)
 
@@ -375,15 +380,15 @@ class Brain:
         self, inputs: Any, targets: Any = None, *, again: bool = True, teacher: str | None = None,
         sources: Sequence[str | None] | None = None, answer: Reply | None = None, progress: Progress | None = None,
     ) -> Learned:
-        """`learn`, and what became of it. Many threads that call it at once share one write to the disk.
+        """`learn` that returns the numbers of the examples. Threads that call it at once share one write.
 
         Args:
             inputs, targets, again, teacher, progress: as for `learn`.
-            sources: where each input came from, for the record; None for the paths given.
-            answer: a request that is to be carried out once only, however often it comes; see `Reply`.
+            sources: where each input came from, for the history; None uses the given paths.
+            answer: identifies a request that is to be carried out only once; see `Reply`.
 
         Returns:
-            The number of each example, which is its id from now on.
+            The number of each example, its id.
 
         Raises:
             as `learn`, and InputError where another request has the same key.
@@ -412,23 +417,24 @@ class Brain:
         self, inputs: Any, labels: Any, *, teacher: str | None = None, sources: Sequence[str | None] | None = None,
         answer: Reply | None = None,
     ) -> Learned:
-        """Learn that inputs are not of a label: counterexamples, beside what was taught.
+        """Learn counterexamples: inputs that do not belong to a label.
 
-        What is more like a counterexample than like its label is not called so any more. What is more like it than like
-        anything taught is unknown, unless the counterexample itself is taught as something else. `forget_not` unlearns
-        counterexamples exactly; they go with their label too, and with `forget(ids=…)` and `forget(teacher=…)`.
+        An input more similar to a counterexample of a label than to the label is not answered with it any more. An
+        input more similar to it than to every label is unknown, unless the counterexample was taught under another
+        label too. `forget_not`, `forget(ids=…)` and `forget(teacher=…)` forget counterexamples exactly; forgetting
+        their label forgets them too.
 
         Args:
             inputs: as for `learn`.
-            labels: the label that each is not of, or one for all.
+            labels: for each input the label that it does not belong to, or one for all.
             teacher, sources, answer: as for `learn_examples`.
 
         Returns:
             The number of each counterexample.
 
         Raises:
-            NotTaughtError: a label was never taught, so nothing is called so.
-            InputError, LabelError, OSError: nothing was changed.
+            NotTaughtError: a label was never taught.
+            InputError, LabelError, OSError: as for `learn`; nothing was changed.
         """
         bundle, examples = self._gather(inputs)
         named = examples.labelled(labels, None)
@@ -445,12 +451,15 @@ class Brain:
 
         Args:
             inputs: as for `learn`.
-            among: the labels in question; None for all.
-            sources: where each input came from, for the inbox; None for the paths given.
-            remember: keep what is refused in the inbox of unknowns; it is saved with the next change, or on `save`.
+            among: the candidate labels; None for all.
+            sources: where each input came from, for the inbox; None uses the given paths.
+            remember: keep unknown inputs in the inbox; they are written with the next change, or by `save`.
+
+        Returns:
+            `Predictions`, one for each input: `labels` has None where the input is unknown, `best` the nearest label.
 
         Raises:
-            InputError: not what the backbone takes.
+            InputError: the backbone does not accept the inputs.
             LabelError: `among` names a label that was never taught.
         """
         if remember:
@@ -465,19 +474,23 @@ class Brain:
         return answers
 
     def keep_unknowns(self) -> None:
-        """Put what was remembered as unknown on disk now. Raises EngramError or OSError where that cannot be."""
+        """Write the inbox to disk now.
+
+        Raises:
+            EngramError: the brain cannot be changed now, such as when another program writes to it.
+            OSError: the disk refused."""
         with self._change():
             self._record_inbox()
 
     def publish(self) -> None:
-        """From now on answer from a view that is made after each change: asking never waits for learning."""
+        """From now on, predict from a view that is made after each change: predicting never waits for learning."""
         with self._lock:
             self._published = True
             self._show()
 
     @property
     def view(self) -> HeadView:
-        """What is known, as it was last published, or else at this moment: to be asked without ever waiting."""
+        """An immutable snapshot for predicting without waiting: the last published one, else the present state."""
         view = self._view
         if view is None:
             with self._lock:
@@ -490,21 +503,23 @@ class Brain:
         self, inputs: Any = None, targets: Any = None, *, label: Label | None = None, examples: Any = None,
         labels: Any = None, ids: Iterable[int] | None = None, teacher: str | None = None, every_copy: bool = False,
     ) -> None:
-        """Unlearn a label, or single examples: afterwards the digest is that of a brain that never saw them.
+        """Forget a label or single examples permanently: the digest is then that of a brain that never saw them.
 
-        What is forgotten stays forgotten: it leaves every file of the brain, no rollback brings it back, and a later
-        meld with a brain that still holds it loses the label, or is refused.
+        What is forgotten leaves every file of the brain, and no rollback brings it back. Melding with a brain that
+        still holds a forgotten label does not bring it back; if it holds forgotten examples, melding is refused.
 
         Args:
             inputs, examples: the examples, as they were taught.
-            targets, labels: the labels under which they were taught; None where each was taught under one only.
-            label: forget everything taught under it.
-            ids: forget the examples of these numbers.
-            teacher: forget everything that this one taught here.
-            every_copy: forget each example as often as it was taught, not once.
+            targets, labels: the labels under which they were taught; None if each was taught under one label only.
+            label: forget this label with all its examples.
+            ids: forget the examples with these numbers.
+            teacher: forget every example that this teacher taught to this brain.
+            every_copy: forget an example as often as it was taught, not once.
 
         Raises:
-            NotTaughtError: it was never taught, or not so often. Nothing was changed.
+            NotTaughtError: an example was never taught, or less often. Nothing was changed.
+            InputError: not exactly one of label, examples, ids and teacher is given.
+            TracesError: it is forgotten, but a file still contains it; see `traces`.
         """
         inputs, targets = (inputs if examples is None else examples), (targets if labels is None else labels)
         if sum(one is not None for one in (inputs, label, ids, teacher)) != 1:
@@ -527,15 +542,15 @@ class Brain:
                 self._carry_out(forget.prepare_ids(known, ledger, chosen, teacher))
 
     def forget_not(self, inputs: Any, labels: Any) -> None:
-        """Unlearn counterexamples for good: the digest is again that of a brain that never saw them.
+        """Forget counterexamples permanently: the digest is then that of a brain that never saw them.
 
         Args:
             inputs: as they were taught.
-            labels: the label that each was said not to be of, or one for all.
+            labels: the label that each is a counterexample of, or one for all.
 
         Raises:
-            NotTaughtError: one is no counterexample of its label that was taught here, or not so often. Nothing was
-                changed.
+            NotTaughtError: one was never taught to this brain as a counterexample of its label, or less often.
+                Nothing was changed.
         """
         bundle, found = self._gather(inputs)
         rows = rows_of(bundle, bundle.features(found.items))
@@ -544,38 +559,42 @@ class Brain:
             self._carry_out(forget.prepare_counterexamples(self._knowledge, self._ledger, rows, named))
 
     def rename(self, old: Label, new: Label) -> None:
-        """Call a label by another name, here and in all that is melded later.
+        """Rename a label, here and in everything that is melded later.
 
         Raises:
             NotTaughtError: `old` was never taught.
-            LabelError: `new` is taken, or of the other type.
+            LabelError: `new` exists already, is empty, or is of the other type.
         """
         with self._change():
             self._carry_out(rename.prepare(self._knowledge, old, new))
 
     def relabel(self, ids: Iterable[int], label: Label) -> None:
-        """Correct examples that were taught under a wrong label.
+        """Correct the label of examples.
+
+        Args:
+            ids: the numbers of the examples.
+            label: the right label.
 
         Raises:
-            NotTaughtError: there is no such example, or it is forgotten or rolled back.
-            LabelError: a label of another type.
-            InputError: the brain lives in memory only, or learned them as another device.
+            NotTaughtError: there is no such example, or it was forgotten or rolled back.
+            LabelError: a label of another type, or an empty one.
+            InputError: the brain is in memory only, or another device taught them.
         """
         with self._change():
             events, old = History(self._ledger).live(list(dict.fromkeys(ids)))
             self._carry_out(*relabel.prepare(self._knowledge, events, old, label))
 
     def set_alpha(self, alpha: float, label: Label | None = None) -> None:
-        """Change the share of known things that may be refused; `error_rates` tells what to expect of it.
+        """Set the share of known inputs that may be refused; `error_rates` estimates both errors for it.
 
-        It is a change like others: it lasts, is in the history, and can be undone. Other brains keep their own.
+        The change is in the history and can be undone. Melding does not carry it to other brains.
 
         Args:
             alpha: between 0 and 1.
-            label: only for inputs that are most like this one; None for all labels that have none of their own.
+            label: apply it only to inputs most similar to this label; None for all labels without their own alpha.
 
         Raises:
-            InputError: alpha is no such share.
+            InputError: alpha is not between 0 and 1.
             NotTaughtError: the label was never taught.
         """
         share = as_alpha(alpha)
@@ -583,24 +602,24 @@ class Brain:
             self._carry_out(*setting_alpha.prepare(self._knowledge, share, label))
 
     def consolidate(self) -> Consolidation:
-        """Merge redundant examples into weighted prototypes, keep outliers; the sums, and so the digest, stay."""
+        """Merge redundant examples into weighted prototypes and keep outliers. Sums and digest do not change."""
         with self._change():
             return self._consolidate(None)
 
     # Melding
 
     def meld(self, *others: Any, strict: bool = False) -> MeldReport:
-        """Take over all that other brains on the same backbone learned; the same as having learned it all here.
+        """Take over what other brains with the same backbone know: the result equals having learned it all here.
 
         Each device counts once, with its latest contribution: melding twice changes nothing.
 
         Args:
-            others: brains; they stay as they are.
-            strict: refuse where labels conflict, instead of melding by name and reporting it.
+            others: brains; they are not changed.
+            strict: refuse if labels conflict, instead of melding by name and reporting the conflicts.
 
         Raises:
-            MeldError: another backbone, labels of another type, or one holds what was forgotten elsewhere. Nothing
-                was changed.
+            MeldError: another backbone, labels of another type, conflicts with `strict`, or a brain that holds what
+                was forgotten elsewhere. Nothing was changed.
         """
         _check_meldable([self, *others])
         parts = [other._parts() for other in others]
@@ -626,44 +645,44 @@ class Brain:
             return MeldReport(united.added, united.changed, notes, tuple(conflicts))
 
     def fork(self) -> None:
-        """Go on under a new device id: for a copy of a brain that is to learn beside the original."""
+        """Take a new device id. Call it on a copy of a brain before teaching both, so that they can be melded later."""
         with self._change():
             self._carry_out(fork.prepare(self._knowledge))
 
     # The past
 
     def history(self, before: int | None = None, limit: int = 100) -> list[HistoryEntry]:
-        """What happened, newest first.
+        """The changes to the brain, newest first; examples taught by one call are one entry.
 
         Args:
-            before: only what came before event `before`; None for all.
-            limit: how many entries at most.
+            before: only changes before this event; None for all.
+            limit: the largest number of entries.
 
         Raises:
-            InputError: the brain lives in memory only.
+            InputError: the brain is in memory only.
         """
         return self._past().entries(before, limit)
 
     def last_change(self) -> HistoryEntry | None:
-        """What `undo` would take back; None where there is nothing.
+        """The change that `undo` would undo; None if there is none.
 
         Raises:
-            InputError: the brain lives in memory only.
+            InputError: the brain is in memory only.
         """
         with self._lock:
             return self._past().last_change()
 
     def rollback(self, to: int | datetime) -> int:
-        """Know again what was known then. What came after stays on record: to roll the rollback back is possible.
+        """Return to an earlier state. Later changes stay in the history, and the rollback itself can be undone.
 
         Args:
-            to: the number of an event, or a moment: the state after the last event by then.
+            to: the number of an event, or a time: the state after the last event before it.
 
         Returns:
-            The number of the event to which it went back.
+            The number of the event to which the brain returned.
 
         Raises:
-            InputError: there was no such moment, or something has been forgotten for good since.
+            InputError: there is no such event or time, or something was forgotten since.
         """
         with self._change():
             history = self._past()
@@ -673,13 +692,13 @@ class Brain:
             return seq
 
     def undo(self) -> HistoryEntry:
-        """Take back the last change that is in force; again and again, ever further back. Returns what was undone.
+        """Undo the last change and return it; call it again for the change before.
 
-        A rollback is taken back like any other change, an earlier undo is not. Consolidations change nothing that is
-        known, so they are passed over.
+        A rollback can be undone, an undo cannot: the next undo goes further back. Consolidations do not change what is
+        known, so undo passes over them.
 
         Raises:
-            InputError: there is nothing to undo, or something was forgotten for good since.
+            InputError: there is nothing to undo, or something was forgotten since.
         """
         with self._change():
             entry = self.last_change()
@@ -689,14 +708,17 @@ class Brain:
             return entry
 
     def seq_at(self, moment: datetime) -> int:
-        """The number of the last event by then. Raises InputError where the brain was not made yet."""
+        """The number of the last event up to a time.
+
+        Raises:
+            InputError: the brain was created later."""
         return self._past().seq_at(moment)
 
     def at(self, seq: int) -> Self:
-        """The brain as it was after event `seq`, in memory: to ask, not to teach.
+        """A copy in memory of the brain as it was after event `seq`, for predicting.
 
         Raises:
-            InputError: there was no such moment, or something has been forgotten for good since.
+            InputError: there is no such event, or something was forgotten since.
         """
         with self._lock:
             self._past().timeline.check_reachable(seq)
@@ -705,10 +727,13 @@ class Brain:
             return brain
 
     def diff(self, one: int, two: int | None = None) -> dict[Label, tuple[int, int]]:
-        """Each label whose number of examples differs between two moments: how many then, and then.
+        """The labels whose number of examples differs between two events.
+
+        Returns:
+            label -> (number after `one`, number after `two`).
 
         Args:
-            one, two: the numbers of two events; None for now.
+            one, two: the numbers of two events; None for the present.
         """
         with self._lock:
             before, after = (self.counts(one), self.counts(two))
@@ -717,45 +742,45 @@ class Brain:
         return {label: pair for label, pair in pairs.items() if pair[0] != pair[1]}
 
     def counts(self, seq: int | None = None) -> dict[Label, int]:
-        """How many examples each label had after event `seq`; None for now."""
+        """The number of examples of each label after event `seq`; None for the present."""
         with self._lock:
             return (self if seq in (None, self.seq) else self.at(seq or 0))._knowledge.total.counts
 
     def examples(
         self, label: Label | None = None, after: int = 0, limit: int = 100, *, teacher: str | None = None
     ) -> list[Example]:
-        """The examples that were taught here one by one and are known, oldest first.
+        """The examples taught to this brain that it still holds, oldest first.
 
         Args:
-            label: only those called so now; None for all.
-            after: only those numbered after it.
-            limit: how many at most.
-            teacher: only those that this one taught; None for all.
+            label: only those that have this label now; None for all.
+            after: only those with a larger number.
+            limit: the largest number of examples.
+            teacher: only those that this teacher taught; None for all.
         """
         with self._lock:
             return self._past().examples(label, after, limit, teacher)
 
     def newest(self, each: int = 3, among: int = 2_000, *, teacher: str | None = None) -> dict[Label, list[int]]:
-        """The numbers of the newest examples of each label, newest first, as far as the last events go.
+        """The numbers of the newest examples of each label, newest first.
 
         Args:
-            each: how many of a label at most.
-            among: how many events are looked through.
-            teacher: only those that this one taught; None for all.
+            each: the largest number of examples per label.
+            among: how many of the last events are searched.
+            teacher: only those that this teacher taught; None for all.
         """
         with self._lock:
             return self._past().newest(each, self.seq - among, teacher)
 
     def taught_by_others(self, teacher: str, *, ids: Iterable[int] = (), label: Label | None = None) -> int:
-        """How many of these examples and counterexamples someone else taught than `teacher`, here or on another device.
+        """How many of these examples and counterexamples were not taught by `teacher`, here or on another device.
 
         Args:
-            ids: examples by number.
-            label: all that goes by this label now.
+            ids: numbers of examples.
+            label: all examples that have this label now.
 
         Raises:
-            NotTaughtError: there is no example of such a number, or it is forgotten or rolled back.
-            InputError: the brain lives in memory only.
+            NotTaughtError: there is no example with such a number, or it was forgotten or rolled back.
+            InputError: the brain is in memory only.
         """
         with self._lock:
             others, own = self._past().taught_by(teacher, ids, label)
@@ -769,16 +794,16 @@ class Brain:
         return picture
 
     def export(self, file: str | os.PathLike[str] | IO[str], progress: Progress | None = None) -> Header:
-        """Write all that was taught here, and is known, as JSON lines; see `engram.brain.exported`.
+        """Write the examples taught to this brain as JSON lines; see `engram.brain.exported`.
 
         Args:
-            file: a path, written whole or not at all (see `engram.files.writing`), or a file opened for writing text.
-            progress: called with how many examples are written, and how many there are.
+            file: a path, written as a whole or not at all, or a file opened for writing text.
+            progress: called with the number of examples written and their total.
 
         Raises:
-            InputError: the brain lives in memory only, or was taught nothing yet.
-            EngramError: something was forgotten meanwhile.
-            OSError: the disk refused.
+            InputError: the brain is in memory only, or has not been taught yet.
+            EngramError: something was forgotten during the export.
+            OSError: the file cannot be written.
         """
         with exchange.written_events(file) as out:
             lines = self.export_lines(progress)
@@ -786,10 +811,10 @@ class Brain:
             return lines.header
 
     def export_lines(self, progress: Progress | None = None) -> exchange.Lines:
-        """The same as an iterator of lines; teaching may go on meanwhile.
+        """`export` as an iterator of lines. The brain can be taught meanwhile.
 
         Raises:
-            as `export`, some while iterating.
+            InputError, EngramError: as for `export`, some while iterating.
         """
         with self._lock:
             return exchange.Lines(self._ledger, self._knowledge, self.seq, progress)
@@ -797,18 +822,18 @@ class Brain:
     def import_events(
         self, file: str | os.PathLike[str] | IO[Any], progress: Progress | None = None, *, bundle: Any = None
     ) -> exchange.Imported:
-        """Learn what a file of events holds, each example with its time, teacher and source; 4,096 by one commit.
+        """Learn the examples in a file from `export`, with their time, teacher and source; 4,096 per commit.
 
-        What is held already is skipped, so an import that was interrupted can be repeated.
+        Examples that the brain holds already are skipped, so an interrupted import can be repeated.
 
         Args:
             file: a path, or a file opened for reading.
-            progress: called with how many examples were read, and how many there are.
-            bundle: for a brain that stands on nothing yet, a bundle or the name of one; None finds it by the file.
+            progress: called with the number of examples read and their total.
+            bundle: for a brain without a backbone, a bundle or the name of one; None finds it by its name in the file.
 
         Raises:
-            InputError: not such a file, damaged (the message names the line), or made on another backbone. Examples
-                before the line may have been learned; of what follows nothing was.
+            InputError: another kind of file, a damaged one (the message names the line), or another backbone. Examples
+                before that line may have been learned, none after it.
             LabelError, CapacityError, OSError: as for `learn`.
         """
         with exchange.opened_events(file) as lines:
@@ -828,27 +853,27 @@ class Brain:
 
     @property
     def exact(self) -> bool:
-        """Whether the laws of batching, order, melding and forgetting hold to the bit: always but for a gate."""
+        """Whether batching, order, melding and forgetting are exact: always, unless there is a gate."""
         return self._knowledge.options["gate"] is None
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """The labels known, in the order of their first arrival."""
+        """The labels, in the order in which they were first taught."""
         return self._knowledge.total.labels
 
     @property
     def counterexamples(self) -> dict[Label, int]:
-        """How many counterexamples each label has that has any; see `Brain.learn_not`."""
+        """The number of counterexamples of each label that has some; see `Brain.learn_not`."""
         return self._knowledge.total.counterexamples
 
     @property
     def bundle(self) -> Bundle | None:
-        """The backbone with its statistics; None before anything decided it."""
+        """The backbone with its statistics; None until the first inputs choose it."""
         return self._knowledge.bundle
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """The names of the columns that it was taught, in their order; None where they came without names."""
+        """The names of the columns of the taught vectors, in order; None if they have no names."""
         return self._knowledge.columns
 
     @property
@@ -859,31 +884,31 @@ class Brain:
 
     @property
     def alpha(self) -> float:
-        """The share of known things that may be refused, but for labels that have one of their own."""
+        """The share of known inputs that may be refused, except for labels with their own alpha."""
         return self._knowledge.total.alpha
 
     @property
     def alphas(self) -> dict[Label, float]:
-        """The labels that have an alpha of their own, and what it is."""
+        """The labels with their own alpha, and its value."""
         return {label: share for label, share in self._knowledge.alphas.items() if label in self.labels}
 
     @property
     def device(self) -> str:
-        """The id of this brain among those it is melded with."""
+        """The id of this brain for melding."""
         return self._knowledge.own.device
 
     @property
     def epoch(self) -> int:
-        """How often this brain itself has changed what it knows."""
+        """The number of changes of this brain's own knowledge: its version for melding."""
         return self._knowledge.own.epoch
 
     @property
     def edicts(self) -> tuple[Tombstone, ...]:
-        """The tombstones: forgets and renames, which everything melded must obey."""
+        """The tombstones: forgets and renames that apply to everything that is melded."""
         return tuple(self._knowledge.tombstones.values())
 
     def slots(self) -> list[Slot]:
-        """Every device's contribution, one's own among them; not to be changed."""
+        """The contribution of every device, including this one; do not change it."""
         with self._lock:
             return [slot for slot in self._knowledge.all() if slot.epoch]
 
@@ -893,8 +918,8 @@ class Brain:
             return self._knowledge.total.exact_sums()
 
     def digest(self) -> str:
-        """SHA-256 of the exact sums, and of any counterexamples: equal exactly where the same is held under the same
-        labels.
+        """SHA-256 of the exact sums and any counterexamples: equal if and only if two brains hold the same under the
+        same labels.
         """
         return self._knowledge.total.digest()
 
@@ -907,23 +932,23 @@ class Brain:
         self._knowledge.total.rebuild()
 
     def left_out(self) -> LeftOut:
-        """How the examples that calibrate the head are answered, each as if it had never been taught."""
+        """Predictions for the examples that calibrate the head, each as if it had not been taught."""
         with self._lock:
             return self._knowledge.total.left_out()
 
     def error_rates(self, alphas: Iterable[float] = ALPHAS) -> list[ErrorRates]:
-        """Both errors of "Nothing I know" that are to be expected, for each alpha; none where nothing was taught."""
+        """The two expected error rates for each alpha, see `info`; an empty list if nothing was taught."""
         with self._lock:
             return self._knowledge.total.error_rates(alphas)
 
     def memory_map(self, like: Sequence[MapPoint] = ()) -> list[MapPoint]:
-        """Classes, prototypes and the inbox, oldest first, in two dimensions; turned like the map shown before."""
+        """Classes, prototypes and the inbox as points in a plane, oldest first; aligned with an earlier map, `like`."""
         with self._lock:
             unknowns = [unknown.features for unknown in self.unknowns]
             return memory_map(self._knowledge.total, np.stack(unknowns) if unknowns else None, like=like)
 
     def info(self) -> dict[str, Any]:
-        """What there is to know, as JSON values; `errors` says in words what "Nothing I know" will get wrong."""
+        """Labels, settings and error rates as JSON values; `errors` states the two error rates in words."""
         with self._lock:
             bundle, total = self.bundle, self._knowledge.total
             rates = self.error_rates([self.alpha])
@@ -954,20 +979,20 @@ class Brain:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes held by what was learned."""
+        """Bytes in memory that the taught examples take."""
         with self._lock:
             receipts = self._knowledge.own.receipts.nbytes
             return sum(head.memory_bytes for head in self._knowledge.heads()) + receipts + self.unknowns.nbytes
 
     @property
     def memory_limit(self) -> int:
-        """Bytes beyond which the memory does not grow: the head's bound, and 16 to 28 for each example's receipt."""
+        """Upper limit of `memory_bytes`: the head's limit, and 16 to 28 bytes for the receipt of each example."""
         with self._lock:
             beside = overhead_bytes(self._knowledge, self.unknowns, self.seq)
             return sum(head.memory_limit for head in self._knowledge.heads()) + beside
 
     def holds(self, inputs: Any, targets: Any = None) -> list[int]:
-        """How often each example is held, under its label or any."""
+        """How often the brain holds each example, under its label or, without `targets`, any; an int per input."""
         bundle, examples = self._gather(inputs)
         receipts = receipts_of(rows_of(bundle, bundle.features(examples.items)))
         labels = [None] * len(receipts) if targets is None else examples.labelled(targets, None)
@@ -975,22 +1000,22 @@ class Brain:
             return self._knowledge.held(receipts, labels)
 
     def quantised(self, inputs: Any) -> FloatArray:
-        """(N, D) the integers that are added when these inputs are learned.
+        """The integers that are added to the sums when these inputs are learned, (N, D).
 
         Raises:
-            InputError: not what the backbone takes.
+            InputError: the backbone does not accept the inputs.
         """
         bundle, examples = self._gather(inputs)
         return rows_of(bundle, bundle.features(examples.items)).astype(np.float64)
 
     def audit(self, limit: int = 100, *, teacher: str | None = None) -> Findings:
-        """Which examples do harm: labels that are likely wrong, near-duplicates, and labels that need more examples.
+        """Find likely wrong labels, near-duplicates, and labels that need more examples.
 
-        Each example is asked as if it had never been taught. Nothing is changed: `relabel` and `forget(ids=…)` do that.
+        Each example is predicted as if it had not been taught. Nothing is changed; use `relabel` and `forget(ids=…)`.
 
         Args:
-            limit: how many suspicious examples, and groups of near-duplicates, are told at most.
-            teacher: only examples that this one taught are told; None for all. All are counted.
+            limit: the largest number of suspects, and of groups of near-duplicates.
+            teacher: list only examples that this teacher taught; None for all. The counts cover all.
 
         Raises:
             InputError: the limit is below 1.
@@ -1002,14 +1027,14 @@ class Brain:
         return examined(total, ledger, self._lock, limit, teacher)
 
     def why(self, inputs: Any, nearest: int = 5) -> list[Reason]:
-        """Why each input is answered as it is: the taught examples nearest to it, and each label's share.
+        """The taught examples most similar to each input, and the share of each label in its answer.
 
         Args:
             inputs: as for `learn`.
-            nearest: how many examples are told for each.
+            nearest: the number of examples per input.
 
         Raises:
-            InputError: not what the backbone takes, nothing was taught yet, or `nearest` is below 1.
+            InputError: the backbone does not accept the inputs, nothing was taught yet, or `nearest` is below 1.
         """
         if nearest < 1:
             raise InputError(f"nearest must be 1 or more, not {nearest!r}.")
@@ -1023,7 +1048,7 @@ class Brain:
     # The inbox of unknowns
 
     def unknown_groups(self) -> list[Group]:
-        """What was refused and remembered, grouped by likeness in the metric of what was learned; largest first."""
+        """The unknown inputs in the inbox, grouped by similarity, the largest group first."""
         with self._lock:
             kept, bundle = list(self.unknowns), self.bundle
             if not kept or bundle is None:
@@ -1032,14 +1057,14 @@ class Brain:
             return self.unknowns.groups(likeness(total, bundle, features), alike(total, bundle), kept)
 
     def unknown_thumbnail(self, number: int) -> bytes | None:
-        """A small picture of an unknown in the inbox, JPEG, or None."""
+        """A small picture of an unknown input in the inbox, as JPEG, or None."""
         return next((one.thumbnail for one in self.unknowns if one.number == number), None)
 
     def name(self, group: int, label: Label, *, teacher: str | None = None) -> int:
-        """Learn a group of unknowns under a label; returns how many they were.
+        """Learn a group of unknown inputs under a label; return how many there were.
 
         Raises:
-            NotTaughtError: there is no group of that number.
+            NotTaughtError: there is no group with that number.
         """
         with self._change():
             groups = {found.number: found for found in self.unknown_groups()}
