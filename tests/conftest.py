@@ -32,7 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--wide", action="store_true", help="also run the tests marked `wide`, which take minutes")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Several processes (`-n 2 --dist loadfile`) take files in the order below, not those with most tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)  # last, they would keep one process alone busy
     if not config.getoption("--wide"):
         skipped = pytest.mark.skip(reason="takes minutes: pytest --wide")
         for item in items:

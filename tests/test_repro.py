@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import repro
 
+pytestmark = pytest.mark.long
+
 FOLDER = repro.folder()
 
 

@@ -31,6 +31,8 @@ from engram.features.backbones.preprocessing import IMAGENET
 from engram.features.pretraining import hub
 from engram.features.pretraining.families import make_network
 
+pytestmark = pytest.mark.long
+
 COLOURS = {"fern": (30, 150, 60), "iris": (90, 60, 190), "poppy": (220, 40, 30), "rose": (230, 120, 160)}
 
 

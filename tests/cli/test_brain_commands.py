@@ -20,6 +20,8 @@ from engram.brain import Brain
 from engram.brain.changes.teach import Learned
 from engram.features.backbones.bundle import Bundle
 
+pytestmark = pytest.mark.long
+
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 50, 220), "grey": (128, 128, 128)}
 
 

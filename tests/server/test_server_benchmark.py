@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "server.py"
 MEASURED = {
     "server.fsyncs-per-teach-32", "server.teaches-per-s-32", "server.p99-slow-fsync-ms", "server.p99-under-teaching",

@@ -21,6 +21,8 @@ from engram.networks.strategies.train_from_scratch import TrainFromScratch  # no
 from engram.networks.strategies.update_recipe import PATENT, UpdateRecipe  # noqa: E402
 from engram.networks.structure.pruning import isolated  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 NETWORK = {"name": "perceptron", "inputs": [8], "hidden": [12]}
 FAST = UpdateRecipe(constant_budget=160, new_epochs=1, all_epochs=5, prune_epochs=2, learning_rate=0.03,
                     prune_rate=0.02, alpha=30, averaging=0.5)
