@@ -6,8 +6,11 @@ The names below load when first used; `import engram` itself imports nothing hea
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from engram.renamed import RenamedFinder
 
 if TYPE_CHECKING:
     from engram.brain import Brain, meld
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 # ONNX Runtime from 1.31 on makes a lasting device id, and looks up its maker's address, when it is imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+sys.meta_path.insert(0, RenamedFinder())  # before the one that would load a former name as a second module
 
 __version__ = "0.1.0"
 __all__ = ["Brain", "Predictions", "__version__", "meld"]

@@ -110,7 +110,7 @@ def test_what_is_not_known_waits_to_be_named(engram: Terminal, shelf: Path) -> N
     assert "no unknown inputs" in engram.says("unknowns", "b")
     answers = engram.answers("predict", "b", "new.npy")["answers"]
     assert sum(line["label"] == "d" for line in answers) >= 8
-    assert "No group 77" in engram.refuses("name", "b", 77, "x")
+    assert "no group 77" in engram.refuses("name", "b", 77, "x")
 
 
 def test_labels_and_examples_are_forgotten_exactly_and_it_is_proven(engram: Terminal, shelf: Path) -> None:
@@ -234,7 +234,7 @@ def test_rows_of_a_table_are_right_by_their_labels_not_by_folders(engram: Termin
 
 def test_a_table_that_cannot_be_read_says_where(engram: Terminal, shelf: Path) -> None:
     (shelf / "t.csv").write_text("x,y,label\n1,2,a\n3,oops,b\n")
-    assert "row 2 holds 'oops'" in engram.refuses("teach", "b", "t.csv")
+    assert "row 2, column 'y': 'oops'" in engram.refuses("teach", "b", "t.csv")
     (shelf / "u.csv").write_text("1,2\n3,4\n5\n")
     assert "row 3 has 1 values, but row 1 has 2" in engram.refuses("teach", "b", "u.csv", "--label", "a")
 

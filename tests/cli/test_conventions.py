@@ -48,7 +48,7 @@ def test_a_refusal_says_why_and_exits_with_1(capsys: pytest.CaptureFixture[str])
     assert app.run(["experiment", "run", "nosuch"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert "No experiment 'nosuch'. There are: ldnn-mnist" in err
+    assert "Unknown experiment 'nosuch'. Choose from: ldnn-mnist" in err
 
 
 def test_under_json_a_refusal_is_one_document_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,7 +157,7 @@ def test_a_setting_that_a_recipe_does_not_have_is_a_refusal(terminal: Terminal) 
 
 
 def test_a_value_that_cannot_be_is_a_refusal(terminal: Terminal) -> None:
-    assert "at least one class" in terminal.refuses("evaluate", "digits", "fast", "--set", "per=0")
+    assert "whole number of at least 1" in terminal.refuses("evaluate", "digits", "fast", "--set", "per=0")
     assert "one size" in terminal.refuses("evaluate", "digits", "fast", "--side", 9)
 
 

@@ -131,7 +131,7 @@ def test_a_name_that_c_does_not_allow_is_refused_before_anything_is_written(name
 
 
 def test_a_torch_module_is_to_be_made_sparse_first(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"not a Sequential: give SparseNetwork\.of\(module, input_shape\)"):
+    with pytest.raises(InputError, match=r"not a Sequential: pass SparseNetwork\.of\(module, input_shape\)"):
         to_c(nn.Sequential(nn.Linear(3, 2)), tmp_path / "x.c")  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 

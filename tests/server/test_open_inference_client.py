@@ -117,7 +117,7 @@ def test_the_files_of_pictures_are_read(client: Any) -> None:
 def test_a_refusal_reaches_whoever_asks(client: Any) -> None:
     with pytest.raises(triton.InferenceServerException, match="values"):
         client.infer("vectors", [tensor(np.ones((1, 3), np.float32), "FP32")])
-    with pytest.raises(triton.InferenceServerException, match="takes text"):
+    with pytest.raises(triton.InferenceServerException, match="accepts text"):
         client.infer("texts", [tensor(np.ones((1, 3), np.float32), "FP32")])
 
 

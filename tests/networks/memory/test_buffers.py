@@ -87,7 +87,7 @@ def test_a_damaged_state_is_refused(rule):
 
 
 def test_no_buffer_without_room():
-    with pytest.raises(InputError, match="capacity=0"):
+    with pytest.raises(InputError, match="capacity must be at least 1, not 0"):
         Reservoir(0)
 
 
