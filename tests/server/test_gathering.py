@@ -24,6 +24,13 @@ from engram.server.gathering import Gathering
 from engram.server.problems import Refusal
 from engram.server.served_brain import ServedBrain
 
+
+def in_a_loop_of_its_own(work: Any) -> Any:
+    """Run a coroutine in another thread: a browser that tests share keeps a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
 RNG = np.random.default_rng(0)
 CENTRES = RNG.normal(size=(5, 8))
 ASKED = [np.atleast_2d(CENTRES[i % 5] + 0.3 * RNG.normal(size=8)) for i in range(40)]
@@ -51,7 +58,7 @@ def asked(served: ServedBrain, vectors: list[Any]) -> list[Any]:
     async def ask() -> list[Any]:
         return await asyncio.gather(*(gathering.ask(served, one) for one in vectors), return_exceptions=True)
 
-    return asyncio.run(ask())
+    return in_a_loop_of_its_own(ask())
 
 
 def calls_of(served: ServedBrain, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -89,7 +96,7 @@ def test_whoever_has_gone_is_not_answered(served: ServedBrain, monkeypatch: pyte
         leaving.cancel()
         return await staying
 
-    assert asyncio.run(ask())[0].best == served.brain.predict(ASKED[1]).best
+    assert in_a_loop_of_its_own(ask())[0].best == served.brain.predict(ASKED[1]).best
     assert counts[0] == 1
 
 
