@@ -1,4 +1,5 @@
-"""The floor plan of ARCHITECTURE.md is true: of the imports, of the wings, and of what the core needs."""
+"""The floor plan of ARCHITECTURE.md is true: of the imports, of the wings, and of what the core needs; modules import
+each other in one direction, and few are fragments that a single other one needs."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -116,6 +119,68 @@ for name in {sorted(set(modules) - ADAPTERS)!r}:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def import_graph(package: Path) -> dict[str, set[str]]:
+    """Module -> the modules of the package that its import statements name, wherever in the file they stand."""
+    files = {
+        ".".join((package.name, *path.relative_to(package).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in package.rglob("*.py")
+    }
+    graph: dict[str, set[str]] = {name: set() for name in files}
+    for name, path in files.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                graph[name] |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                graph[name] |= {one if one in files else str(node.module) for one in whole}
+    return {name: (found & files.keys()) - {name} for name, found in graph.items()}
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """The modules of a circle of imports, or none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [str(name) for name in error.args[1]]
+    return []
+
+
+def imported_once(graph: Mapping[str, set[str]]) -> list[str]:
+    """The modules that exactly one other module imports."""
+    counts = Counter(other for found in graph.values() for other in found)
+    return sorted(name for name, count in counts.items() if count == 1)
+
+
+def test_modules_never_import_each_other_in_a_circle() -> None:
+    """Also by an import within a function, or one that only a type checker reads."""
+    assert circle(import_graph(PACKAGE)) == []
+
+
+FRAGMENTS = 90  # rows of tables, commands and experiments among them, which are ideas of their own
+
+
+def test_few_modules_are_there_for_one_other_module_alone() -> None:
+    found = imported_once(import_graph(PACKAGE))
+    assert len(found) <= FRAGMENTS, "\n".join(found)
+
+
+def test_the_graph_sees_every_import_and_the_circle_in_it(tmp_path: Path) -> None:
+    package = tmp_path / "engram"
+    (package / "heads").mkdir(parents=True)
+    (package / "heads" / "__init__.py").write_text("import engram.learner\nimport numpy\n")
+    (package / "heads" / "fast.py").write_text("from engram.heads import LIMIT\nfrom engram import learner\n")
+    (package / "learner.py").write_text("")
+    graph = import_graph(package)
+    assert graph == {
+        "engram.heads": {"engram.learner"}, "engram.heads.fast": {"engram.heads", "engram.learner"},
+        "engram.learner": set(),
+    }
+    assert circle(graph) == []
+    assert imported_once(graph) == ["engram.heads"]
+    (package / "learner.py").write_text("def f():\n    from engram.heads.fast import Fast\n")
+    assert "engram.learner" in circle(import_graph(package))
 
 
 MEASURING = ("engram.lab", "engram.demo")

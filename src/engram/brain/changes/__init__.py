@@ -5,7 +5,7 @@ A file of this folder has
     prepare(knowledge, ...)            refuses the change, or returns it `Prepared`; nothing is changed yet
     apply(knowledge, item, referred)   changes what is known: the same code runs live, in a replay and in a follower
     describe(event)                    its line of history, in words, where its kind does not say all
-    recall(knowledge, event, ledger)   for a replay: what the event speaks of but does not hold itself (only where the
+    recall(knowledge, event, record)   for a replay: what the event speaks of but does not hold itself (only where the
                                        table says that it refers to something)
 """
 
@@ -15,17 +15,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
+from engram.brain.knowledge import Knowledge
+from engram.brain.slots import Slot
+from engram.features.backbones.bundle import Bundle
 from engram.learner import Label
 from engram.store.event import LESSONS as LESSONS
 from engram.store.event import TAUGHT as TAUGHT
 from engram.store.event import TAUGHT_NOT as TAUGHT_NOT
 from engram.store.event import Draft, Event, Taught, Transaction
-
-if TYPE_CHECKING:
-    from engram.brain.folder_ledger import FolderLedger
-    from engram.brain.knowledge import Knowledge
+from engram.store.event_log import EventLog
 
 CREATED, ADOPTED, OPENED, COLUMNS = "created", "adopted", "opened", "columns"
 FORGOT, RENAMED, RELABELLED = "forgot", "renamed", "relabelled"
@@ -77,6 +77,20 @@ HOUSEKEEPING = tuple(kind.name for kind in KINDS.values() if not kind.shown)
 """Kinds that change nothing that a user sees."""
 
 
+class Record(Protocol):
+    """What a replay reads besides the events: a ledger in a folder is one."""
+
+    @property
+    def log(self) -> EventLog:
+        """All events."""
+
+    def bundle(self) -> Bundle | None:
+        """The backbone that the brain stands on, or None. Raises DamagedError where it is not whole."""
+
+    def slot(self, entry: Mapping[str, Any], bundle: Bundle | None) -> Slot:
+        """The slot that an entry of an event describes. Raises DamagedError where its file is not whole."""
+
+
 @dataclass(slots=True)
 class Prepared:
     """A change that was found possible: only the disk can refuse it now.
@@ -115,10 +129,10 @@ def apply(knowledge: Knowledge, item: Taught | Event, referred: Any = None) -> A
     return _file(item.kind).apply(knowledge, item, referred) if item.kind in KINDS else None
 
 
-def replay(knowledge: Knowledge, item: Taught | Event, ledger: FolderLedger) -> None:
+def replay(knowledge: Knowledge, item: Taught | Event, record: Record) -> None:
     """Apply what was recorded earlier, or by another program."""
     kind = KINDS.get(item.kind)
-    apply(knowledge, item, _file(item.kind).recall(knowledge, item, ledger) if kind and kind.refers else None)
+    apply(knowledge, item, _file(item.kind).recall(knowledge, item, record) if kind and kind.refers else None)
 
 
 def describe(event: Event) -> str:

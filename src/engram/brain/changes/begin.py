@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from engram.brain.changes import ADOPTED, COLUMNS, CREATED, OPENED, Prepared
+from engram.brain.changes import ADOPTED, COLUMNS, CREATED, OPENED, Prepared, Record
 from engram.brain.knowledge import Knowledge
 from engram.brain.ledger import Ledger
 from engram.features.backbones.bundle import Bundle
 from engram.store.event import Draft, Event, Transaction
-
-if TYPE_CHECKING:
-    from engram.brain.folder_ledger import FolderLedger
 
 
 def created(knowledge: Knowledge, unknowns: int) -> Transaction:
@@ -43,9 +40,9 @@ def opening() -> Prepared:
     return Prepared.event(OPENED, {"mark": os.urandom(8).hex()})
 
 
-def recall(knowledge: Knowledge, event: Event, ledger: FolderLedger) -> Bundle | None:
+def recall(knowledge: Knowledge, event: Event, record: Record) -> Bundle | None:
     """The backbone that was chosen."""
-    return ledger.bundle() if knowledge.bundle is None else knowledge.bundle
+    return record.bundle() if knowledge.bundle is None else knowledge.bundle
 
 
 def apply(knowledge: Knowledge, event: Event, bundle: Bundle | None) -> None:

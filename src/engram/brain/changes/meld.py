@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
-from engram.brain.changes import LESSONS, MELDED, Prepared
+from engram.brain.changes import LESSONS, MELDED, Prepared, Record
 from engram.brain.erasing import Unnamed, erasing, names_leaving
 from engram.brain.history import History
 from engram.brain.knowledge import Knowledge, Loss
@@ -21,9 +21,6 @@ from engram.heads.fast import FastHead
 from engram.heads.fast.conflicts import Conflict
 from engram.learner import Label
 from engram.store.event import Draft, Event, Transaction
-
-if TYPE_CHECKING:
-    from engram.brain.folder_ledger import FolderLedger
 
 Parts = tuple[dict[str, Slot], dict[str, Tombstone]]
 """What another brain melds: slots that will not change any more, and tombstones."""
@@ -186,13 +183,13 @@ def _held_before(knowledge: Knowledge, ledger: Ledger, united: Union, rolled_bac
     return any(one.kind == "forget label" and one.found_in(labels) is not None for one in fresh)
 
 
-def recall(knowledge: Knowledge, event: Event, ledger: FolderLedger) -> Union:
+def recall(knowledge: Knowledge, event: Event, record: Record) -> Union:
     """The union that an event of the log speaks of: its slots lie in files.
 
     One's own contribution may have lost examples since: it takes the names that the event says.
     """
     body: Any = event.body
-    slots = {entry["device"]: ledger.slot(entry, knowledge.bundle) for entry in body["slots"]}
+    slots = {entry["device"]: record.slot(entry, knowledge.bundle) for entry in body["slots"]}
     tombstones = tombstones_in(body)
     if "renamed" not in body:
         return unite(knowledge, [(slots, tombstones)])

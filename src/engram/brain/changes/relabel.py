@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from engram.brain.changes import RELABELLED, Prepared
+from engram.brain.changes import RELABELLED, Prepared, Record
 from engram.brain.knowledge import NO_ROWS, Against, Knowledge
 from engram.brain.ledger import rows_in
 from engram.brain.pseudonyms import shown
@@ -13,9 +13,6 @@ from engram.brain.receipts import receipts_of
 from engram.inputs.vectors import as_labels
 from engram.learner import InputError, Label
 from engram.store.event import Event
-
-if TYPE_CHECKING:
-    from engram.brain.folder_ledger import FolderLedger
 
 
 def prepare(knowledge: Knowledge, events: Sequence[Event], old: Sequence[Label], label: Label) -> list[Prepared]:
@@ -41,10 +38,10 @@ def prepare(knowledge: Knowledge, events: Sequence[Event], old: Sequence[Label],
     return [Prepared.event(RELABELLED, body, referred=Against(rows, tuple(before)))]
 
 
-def recall(knowledge: Knowledge, event: Event, ledger: FolderLedger) -> Against:
+def recall(knowledge: Knowledge, event: Event, record: Record) -> Against:
     """The rows that moved, as far as the log still has them, and what they were called."""
     body: Any = event.body
-    events = [(ledger.log.event(int(seq)), old) for seq, old in zip(body["ids"], body["old"], strict=True)]
+    events = [(record.log.event(int(seq)), old) for seq, old in zip(body["ids"], body["old"], strict=True)]
     left = [(event, old) for event, old in events if event.content is not None]
     return Against(rows_in([event for event, _ in left]) if left else NO_ROWS, tuple(old for _, old in left))
 
