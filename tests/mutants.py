@@ -42,7 +42,7 @@ class Room:
 
 SUMS = "heads/exact_sums.py"
 LOG, TABLES, HELD, LOCK, MARK = (
-    "store/event_log.py", "store/tables.py", "store/held.py", "store/writer_lock.py", "store/mark.py")
+    "store/event_log.py", "store/database.py", "store/log_files.py", "store/writer_lock.py", "store/log_files.py")
 LEDGER, FOLDER = "brain/ledger.py", "brain/folder_ledger.py"
 METHODS = "networks/strategies/"
 EWC, REPLAY, LWF, STRATEGY = (

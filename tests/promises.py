@@ -46,7 +46,7 @@ class Way:
     new: str
 
 
-LOG, TABLES = "store/event_log.py", "store/tables.py"
+LOG, TABLES = "store/event_log.py", "store/database.py"
 DURABLE, LEDGER, BRAIN = "store/durable.py", "brain/folder_ledger.py", "brain/brain.py"
 COMMIT = 'connection.execute("COMMIT")'
 
@@ -106,7 +106,7 @@ WAYS = (
     ),
     Way(
         "A flipped bit",
-        "store/event.py",
+        "store/database.py",
         '    if not sound:\n        raise DamagedError(f"Event',
         '    if False:\n        raise DamagedError(f"Event',
     ),
@@ -118,7 +118,7 @@ WAYS = (
     ),
     Way(
         "A flipped bit",
-        "store/mark.py",
+        "store/log_files.py",
         "!= packed:\n            return 0",
         "!= packed:\n            return 2**62",
     ),

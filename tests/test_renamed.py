@@ -1,14 +1,16 @@
-"""Scripts written before the wings go on: modules are found under their former names."""
+"""Scripts written earlier go on: modules are found under their former names."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
 
 import pytest
 
-from engram.renamed import ROOMS
+from engram.renamed import MERGED, ROOMS
 
 
 @pytest.mark.parametrize("old", ["backbones", "backbones.bundle", "evaluation.measures", "streams.stream"])
@@ -27,6 +29,18 @@ assert name == {new!r}
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_module_that_became_part_of_another_gives_that_one() -> None:
+    for old, new in MERGED.items():
+        package, _, name = f"engram.{old}".rpartition(".")
+        assert find_spec(f"engram.{new}") is not None
+        assert name not in {found.name for found in iter_modules(import_module(package).__path__)}, old
+    with pytest.warns(DeprecationWarning, match=r"engram\.store\.held is now engram\.store\.log_files"):
+        assert import_module("engram.store.held").Held is import_module("engram.store.log_files").Held
+    with pytest.warns(DeprecationWarning, match=r"is now engram\.heads\.fast\.episodes"):
+        from engram.heads.fast.episodic_memory import EpisodicMemory
+    assert EpisodicMemory.__module__ == "engram.heads.fast.episodes"
 
 
 def test_a_name_that_never_was_is_not_found() -> None:

@@ -1,4 +1,4 @@
-"""Modules under the names that they had before the wings: importing one warns, and gives the module where it is now."""
+"""Modules under their former names: importing one warns, and gives the module in which its contents are now."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ ROOMS = {
 }
 """The wing in which each former top-level package is now."""
 
+MERGED = {
+    "heads.fast.episodic_memory": "heads.fast.episodes",
+    "heads.fast.fast_memory": "heads.fast.fast_head",
+    "store.held": "store.log_files",
+    "store.replay": "store.database",
+    "store.tables": "store.database",
+    "store.verification": "store.database",
+}
+"""Former module -> the one that its contents are part of now."""
+
 
 class RenamedFinder(MetaPathFinder, Loader):
     """Finds `engram.backbones…` as `engram.features.backbones…`, and so on; asked before every other finder.
@@ -29,13 +39,25 @@ class RenamedFinder(MetaPathFinder, Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        package, _, rest = fullname.partition(".")
-        return ModuleSpec(fullname, self) if package == "engram" and rest.partition(".")[0] in ROOMS else None
+        return None if _new_name(fullname) is None else ModuleSpec(fullname, self)
 
     def exec_module(self, module: ModuleType) -> None:
         old = module.__name__
-        rest = old.partition(".")[2]
-        new = f"engram.{ROOMS[rest.partition('.')[0]]}.{rest}"
+        new = _new_name(old)
+        assert new is not None
         found = import_module(new)
         warnings.warn(f"{old} is now {new}: import it from there.", DeprecationWarning, stacklevel=2)
         sys.modules[old] = found  # what the import statement gets
+
+
+def _new_name(old: str) -> str | None:
+    """Where the module of a former name is now; None for a name that is none."""
+    package, _, rest = old.partition(".")
+    if package != "engram":
+        return None
+    room = rest.partition(".")[0]
+    if room in ROOMS:
+        rest = f"{ROOMS[room]}.{rest}"
+    elif rest not in MERGED:
+        return None
+    return f"engram.{MERGED.get(rest, rest)}"

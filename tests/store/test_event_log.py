@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from log_examples import ROWS, taught, teach
 
 from engram.learner import EngramError, InputError, NotTaughtError, TracesError
-from engram.store import event_log, tables
+from engram.store import database, event_log
 from engram.store.event import Draft, Event, Reply, Taught, Transaction, Unknown
 from engram.store.event_log import EventLog
 
@@ -133,7 +133,7 @@ def test_answers_are_kept_with_what_they_answer(log: EventLog) -> None:
 
 def test_answers_are_let_go_after_a_week(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
     log.commit([Transaction([taught(0)], answer=Reply("old", b"d", 1))])
-    monkeypatch.setattr(tables.time, "time_ns", lambda: (NOW + 8 * 24 * 3600) * 10**9)
+    monkeypatch.setattr(database.time, "time_ns", lambda: (NOW + 8 * 24 * 3600) * 10**9)
     log.commit([Transaction([taught(1)], answer=Reply("new", b"d", 2))])
     assert log.answer("old") is None
     assert log.answer("new") == Reply("new", b"d", 2)

@@ -17,7 +17,7 @@ from engram.learner import DamagedError, EngramError, InputError
 from engram.store import database
 from engram.store.event import Draft, Event, Transaction, Unknown
 from engram.store.event_log import EventLog
-from engram.store.mark import Mark
+from engram.store.log_files import Mark
 
 
 @pytest.mark.parametrize("column", ["time", "kind", "teacher", "label", "source", "receipt", "content", "body", "gone"])

@@ -59,11 +59,10 @@ from engram.brain.tombstones import Tombstone
 from engram.features.backbones.bundle import Bundle
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast.conflicts import Classes, all_conflicts
-from engram.heads.fast.fast_memory import as_alpha
 from engram.heads.fast.left_out import LeftOut
 from engram.heads.fast.memory_map import MapPoint, memory_map
 from engram.heads.fast.nearest_examples import nearest_examples
-from engram.heads.fast.novelty import ALPHAS, ErrorRates
+from engram.heads.fast.novelty import ALPHAS, ErrorRates, as_alpha
 from engram.heads.fast.view import HeadView
 from engram.inputs.examples import Examples, gather
 from engram.inputs.tables import few

@@ -92,7 +92,7 @@ class Knowledge:
     @property
     def like(self) -> Label | None:
         """Some label that is known: new ones share its type."""
-        return next(iter(self.total.named), None)
+        return self.total.like
 
     def all(self) -> list[Slot]:
         """One's own slot, then the others by device."""
@@ -158,9 +158,8 @@ class Knowledge:
         """Let the head that answers know the shares, those of these labels among them."""
         if self.alpha is not None:
             self.total.set_alpha(self.alpha)
-        known = self.total.labels
         for label in labels:
-            if label in known:
+            if label in self.total.labels:
                 self.total.set_alpha(self.alphas[label], label)
 
     def carry_alphas(self, tombstones: Iterable[Tombstone]) -> None:

@@ -14,7 +14,7 @@ from engram.learner import DamagedError, EngramError, InputError
 from engram.progress import Progress
 from engram.store.event_log import EventLog
 from engram.store.folder import FileRecord, Folder, entry_of
-from engram.store.mark import Mark
+from engram.store.log_files import Mark
 from engram.store.writer_lock import WriterLock
 
 

@@ -24,7 +24,7 @@ from engram.brain.slots import Contents, Lineage, Slot, Stored
 from engram.brain.tombstones import Tombstone
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
-from engram.heads.fast.fast_memory import as_alpha
+from engram.heads.fast.novelty import as_alpha
 from engram.heads.head import from_json_array, json_array
 from engram.learner import DamagedError, EngramError, InputError, State
 from engram.packing import pack

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.learner import DamagedError, InputError, Label
-from engram.printable import from_file_name
+from engram.learner import Label
 
 TAUGHT = "taught"
 """The kind of event that one example is; of all others the log knows the name only."""
@@ -24,12 +19,6 @@ TAUGHT_NOT = "taught not"
 
 LESSONS = (TAUGHT, TAUGHT_NOT)
 """Kinds that hold what was taught: an example, or a counterexample."""
-
-CHECKSUM_BYTES = 16
-_TEXT_LIMIT = 2**20
-
-Row = tuple[Any, ...]
-"""seq, time, kind, teacher, label, source, receipt, content, body, gone, checksum: as the database holds them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,97 +153,3 @@ class Transaction:
     inbox_remove: Sequence[int] = ()
     for_good: bool | None = None
     time: int | None = None
-
-
-def row_of(draft: Draft, seq: int, now: int) -> Row:
-    """The draft as the database holds it.
-
-    Raises:
-        InputError: a part of it cannot be kept.
-    """
-    label = None if draft.label is None else json.dumps(draft.label)
-    body = None if draft.body is None else json.dumps(draft.body, sort_keys=True, separators=(",", ":"))
-    time = now if draft.time is None else draft.time
-    row = (seq, time, draft.kind, text(draft.teacher), label, text(draft.source), draft.receipt, draft.content, body, 0)
-    return (*row, checksum(row))
-
-
-def event_of(row: Row) -> Event:
-    """The row as an event; its checksum is `check`'s to look at."""
-    seq, time, kind, teacher, label, source, receipt, content, body, gone, _ = row
-    return Event(
-        seq=seq, time=time, kind=kind, teacher=teacher, label=None if label is None else label_of(label), source=source,
-        receipt=receipt, content=content, body=None if body is None else json.loads(body), gone=bool(gone),
-    )
-
-
-def check(row: Row) -> None:
-    """Raises DamagedError where a row is not what was written."""
-    try:
-        sound = checksum(row) == row[-1]
-    except (TypeError, struct.error, AttributeError, UnicodeError):  # a value of another type than was written
-        sound = False
-    if not sound:
-        raise DamagedError(f"Event {row[0]} of the log is damaged: its checksum does not fit.")
-
-
-def checksum(row: Row) -> bytes:
-    """BLAKE2b (RFC 7693), 16 bytes, over every column: lengths and numbers first, so that no two rows read alike."""
-    seq, time, kind, teacher, label, source, receipt, content, body, gone = row[:10]
-    numbers = _NUMBERS(
-        seq, time, gone, -1 if receipt is None else len(receipt), -1 if content is None else len(content),
-        -1 if body is None else len(body),
-    )
-    parts = (numbers, _words(kind, teacher, label, source), receipt or b"", content or b"", (body or "").encode())
-    return hashlib.blake2b(b"".join(parts), digest_size=CHECKSUM_BYTES).digest()
-
-
-def parts_checksum(*parts: Any) -> bytes:
-    """The checksum of a row of another table: over its numbers, texts and bytes, or None."""
-    hashed = hashlib.blake2b(digest_size=CHECKSUM_BYTES)
-    for part in parts:
-        packed = part if isinstance(part, bytes) else json.dumps(part).encode()
-        hashed.update(b"%s%d:" % (type(part).__name__[:1].encode(), len(packed)) + packed)
-    return hashed.digest()
-
-
-def sound(table: str, row: Row) -> Row:
-    """The row of another table. Raises DamagedError where it is not what was written."""
-    if parts_checksum(table, *row[:-1]) != row[-1]:
-        raise DamagedError(f"A row of the log's {table} is damaged: its checksum does not fit.")
-    return row
-
-
-def text(value: str | None) -> str | None:
-    """A text that the database can hold: file names may hold bytes that are no characters.
-
-    Raises:
-        InputError: it is longer than a megabyte, or no text.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, str) or len(value) > _TEXT_LIMIT:
-        raise InputError("The name of a teacher or a source is a text of at most a million characters.")
-    return from_file_name(value)
-
-
-@lru_cache(maxsize=1 << 14)
-def label_of(packed: str) -> Label:
-    """Raises DamagedError where it is not a label."""
-    try:
-        label = json.loads(packed)
-    except ValueError:
-        label = None
-    if type(label) not in (str, int):
-        raise DamagedError(f"The log holds a label that is none: {packed[:80]!r}.")
-    return label  # type: ignore[no-any-return]
-
-
-_NUMBERS = struct.Struct("<qqbqqq").pack
-
-
-@lru_cache(maxsize=1 << 14)
-def _words(*words: str | None) -> bytes:
-    packed = [None if word is None else word.encode() for word in words]
-    lengths = struct.pack(f"<{len(packed)}q", *(-1 if word is None else len(word) for word in packed))
-    return lengths + b"".join(word or b"" for word in packed)

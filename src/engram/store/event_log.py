@@ -24,25 +24,28 @@ import numpy as np
 from engram.files import create, make_folder, sync_folder
 from engram.learner import DamagedError, EngramError, Label, NotTaughtError, TracesError
 from engram.store import database
-from engram.store.database import COLUMNS, Synchronous, connect, translated
-from engram.store.event import (
-    TAUGHT,
-    Event,
-    Reply,
+from engram.store.database import (
+    COLUMNS,
+    ERASING,
+    INBOX,
+    RARE,
+    TRUNCATE_DUE,
+    VACUUM_DUE,
     Row,
-    Taught,
-    Transaction,
-    Unknown,
+    Synchronous,
+    apply,
     check,
+    connect,
     event_of,
     label_of,
+    problems,
+    runs,
+    set_count,
     sound,
+    translated,
 )
-from engram.store.held import Held
-from engram.store.mark import Mark
-from engram.store.replay import runs
-from engram.store.tables import ERASING, INBOX, RARE, TRUNCATE_DUE, VACUUM_DUE, apply, set_count
-from engram.store.verification import problems
+from engram.store.event import TAUGHT, Event, Reply, Taught, Transaction, Unknown
+from engram.store.log_files import Held, Mark
 from engram.store.writer_lock import WriterLock
 
 EVENTS = COLUMNS["events"]
@@ -300,7 +303,7 @@ class EventLog:
 
     @property
     def _erasing_stage(self) -> int:
-        """What is still to be done for it; see `engram.store.tables`."""
+        """What is still to be done for it; see `engram.store.database`."""
         (found,) = self._rows(f"SELECT {_COUNTED}", ERASING, ERASING)
         return _counted(ERASING, found)
 

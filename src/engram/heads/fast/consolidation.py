@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.heads.fast.discriminant import Discriminant
-from engram.heads.fast.episodes import LOOSE, Episodes
+from engram.heads.fast.episodes import KEPT_PROTOTYPES, LOOSE, Episodes, EpisodicMemory
 from engram.heads.fast.prototypes import TOLERANCE, merge, squared_distances, typical_spread
 from engram.heads.head import Positions
 from engram.learner import FloatArray
@@ -19,6 +19,7 @@ from engram.learner import FloatArray
 _CHUNK = 1024  # prototypes merged at a time: the cost is quadratic in them
 _SEEDS = 64  # rows that make new prototypes at a time, where rows are let go
 _PORTION = 4096  # rows compared at a time
+_ROOM = 8  # beyond the budget an eighth of it is freed at once: making room is costly, and then rare
 
 
 Single = npt.NDArray[np.float32]
@@ -48,6 +49,13 @@ def consolidate(classes: Sequence[Episodes], discriminant: Discriminant) -> list
             episodes.loosen()
         done.append((before, episodes.prototype_count))
     return done
+
+
+def make_room(memory: EpisodicMemory, discriminant: Discriminant, *, all_of_it: bool = False) -> None:
+    """Let rows of the memory go until a good part of its budget is free, or all."""
+    budget = 0 if all_of_it else memory.budget - memory.budget // _ROOM
+    keep_within(memory, budget, discriminant, KEPT_PROTOTYPES)
+    memory.weigh()
 
 
 def keep_within(classes: Sequence[Episodes], budget: int, discriminant: Discriminant, most: int) -> None:

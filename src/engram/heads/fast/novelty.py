@@ -16,12 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.learner import FloatArray
+from engram.learner import FloatArray, InputError
 
 ALPHAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of known things refused at which both errors are told."""
@@ -295,3 +295,10 @@ def _normal(z: FloatArray) -> npt.NDArray[np.float64]:
     places += int(_FAR * _EACH)
     found: npt.NDArray[np.float64] = _BELOW.take(places)
     return found
+
+
+def as_alpha(alpha: Any) -> float:
+    """A share of known things that may be refused. Raises InputError where it is none between 0 and 1."""
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float | np.floating) or not 0 < alpha < 1:
+        raise InputError(f"alpha must be between 0 and 1, not {alpha!r}.")
+    return float(alpha)
