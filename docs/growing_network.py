@@ -31,7 +31,7 @@ class Life(NamedTuple):
 
 
 def growing_network(film: Mapping[str, Any]) -> str:
-    """The SVG of a film (see `engram.lab.experiments.grow_and_prune.growprune_film`)."""
+    """The SVG of a film (see `engram.lab.experiments.grow_and_prune.growprune_connectivity`)."""
     frames = film["frames"]
     times = [0.0]
     for frame in frames:

@@ -48,7 +48,7 @@ METHODS = "networks/strategies/"
 EWC, REPLAY, LWF, STRATEGY = (
     METHODS + "elastic_weight_consolidation.py", METHODS + "experience_replay.py",
     METHODS + "learning_without_forgetting.py", METHODS + "strategy.py")
-MEASURES, CONTINUAL = "lab/evaluation/measures.py", "lab/evaluation/continual.py"
+MEASURES, CONTINUAL = "lab/evaluation/measures.py", "lab/evaluation/report.py"
 
 ROOMS = (
     Room(

@@ -19,7 +19,7 @@ from engram import Brain  # noqa: E402
 from engram.brain.repair import verify  # noqa: E402
 from engram.features.backbones.bundle import Bundle  # noqa: E402
 from engram.heads.fast import FastHead  # noqa: E402
-from engram.lab.evaluation import checkpoint  # noqa: E402
+from engram.lab.evaluation.evaluate import Checkpoint  # noqa: E402
 from engram.server.tokens import read_tokens  # noqa: E402
 from engram.store.durable import Durable  # noqa: E402
 
@@ -74,7 +74,7 @@ def test_a_durable_learner_opens(told: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_an_evaluation_is_gone_on_with(told: dict[str, Any], tmp_path: Path) -> None:
-    found = checkpoint.read(tmp_path / "evaluation")
+    found = Checkpoint.read(tmp_path / "evaluation")
     assert found is not None
     assert found.report.matrix.tolist() == told["evaluation"]["matrix"]
 

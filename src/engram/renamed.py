@@ -18,8 +18,22 @@ ROOMS = {
 """The wing in which each former top-level package is now."""
 
 MERGED = {
+    "demo.softmax_layer": "demo.digits_story",
     "heads.fast.episodic_memory": "heads.fast.episodes",
     "heads.fast.fast_memory": "heads.fast.fast_head",
+    "heads.fast.judgement": "heads.fast.readout",
+    "heads.fast.regression": "heads.fast.logistic",
+    "inputs.thumbnails": "inputs.images",
+    "inputs.word_pieces": "features.backbones.sentence_encoder",
+    "lab.evaluation.checkpoint": "lab.evaluation.evaluate",
+    "lab.evaluation.continual": "lab.evaluation.report",
+    "lab.evaluation.word_error_rate": "lab.evaluation.ctc_decoding",
+    "lab.experiments.grow_and_prune.growprune_film": "lab.experiments.grow_and_prune.growprune_connectivity",
+    "lab.recipes.digits": "lab.experiments.head.digit_features",
+    "networks.memory.class_balanced": "networks.memory.buffer",
+    "networks.strategies.answering": "networks.strategies.growing_network",
+    "networks.strategies.dry_step": "networks.strategies.growing_network",
+    "networks.structure.compact": "networks.structure.masks",
     "store.held": "store.log_files",
     "store.replay": "store.database",
     "store.tables": "store.database",

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.heads.fast import FastHead
-from engram.heads.fast.judgement import Fits, holders, judge
 from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.metric import middle_of
+from engram.heads.fast.readout import Fits, holders, judge
 from engram.learner import DamagedError, InputError, LabelError, MeldError, NotTaughtError
 
 WIDTH = 6

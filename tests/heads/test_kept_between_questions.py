@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from engram.heads.fast import FastHead
-from engram.heads.fast.judgement import Fits
 from engram.heads.fast.kernel import Kernels
 from engram.heads.fast.products import KeptProducts, Products
+from engram.heads.fast.readout import Fits
 from engram.heads.fast.sample import Sampler
 
 WIDTH = 12

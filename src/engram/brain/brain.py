@@ -65,8 +65,8 @@ from engram.heads.fast.nearest_examples import nearest_examples
 from engram.heads.fast.novelty import ALPHAS, ErrorRates, as_alpha
 from engram.heads.fast.view import HeadView
 from engram.inputs.examples import Examples, gather
+from engram.inputs.images import thumbnail
 from engram.inputs.tables import few
-from engram.inputs.thumbnails import thumbnail
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import (
     Consolidation,

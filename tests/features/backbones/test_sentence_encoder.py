@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.features.backbones.bundle import Bundle
-from engram.features.backbones.sentence_encoder import SentenceEncoder
+from engram.features.backbones.sentence_encoder import SentenceEncoder, WordPieces, split_words
 from engram.heads.fast import FastHead
-from engram.inputs.word_pieces import WordPieces, split_words
 from engram.learner import DamagedError, InputError
 
 onnx = pytest.importorskip("onnx")

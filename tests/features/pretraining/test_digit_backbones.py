@@ -6,9 +6,9 @@ torch = pytest.importorskip("torch")
 
 from engram.features.pretraining.loop import Schedule
 from engram.lab.data_sets.mnist import mnist
-from engram.lab.recipes import digits as module
+from engram.lab.experiments.head import digit_features as module
+from engram.lab.experiments.head.digit_features import cached_bundle, split
 from engram.lab.recipes.digit_recipe import DigitRecipe, as_tensor, pretrain_digits
-from engram.lab.recipes.digits import cached_bundle, split
 from engram.learner import InputError
 from engram.locations import MissingDataError
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from engram.lab.evaluation.continual import (
+from engram.lab.evaluation.report import (
     average_accuracy,
     backward_transfer,
     forgetting,

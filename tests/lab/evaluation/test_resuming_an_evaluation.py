@@ -15,7 +15,7 @@ from softmax_by_descent import LEARNERS, SoftmaxByDescent, stream
 
 from engram.heads.fast import FastHead
 from engram.lab.evaluation import Report, evaluate
-from engram.lab.evaluation.checkpoint import FILE
+from engram.lab.evaluation.evaluate import FILE
 from engram.learner import DamagedError, InputError
 
 PROGRAM = softmax_by_descent.__file__

@@ -11,8 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engram.lab.evaluation.ctc_decoding import WordBigram, greedy, prefix_beam_search
-from engram.lab.evaluation.word_error_rate import character_error_rate, edit_distance, word_error_rate
+from engram.lab.evaluation.ctc_decoding import (
+    WordBigram,
+    character_error_rate,
+    edit_distance,
+    greedy,
+    prefix_beam_search,
+    word_error_rate,
+)
 from engram.learner import InputError
 
 ALPHABET = "AB "

@@ -13,9 +13,8 @@ import pytest
 
 from engram.brain.certificate import SCRIPT
 from engram.demo import digits_events as told
-from engram.demo.digits_story import story
+from engram.demo.digits_story import SoftmaxLayer, best_rate, story
 from engram.demo.report import write_report
-from engram.demo.softmax_layer import SoftmaxLayer, best_rate
 
 pytest.importorskip("sklearn", reason="the demonstration's digits are scikit-learn's")
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from engram.lab.data_sets.an4 import AN4, Utterances, an4
-from engram.lab.evaluation.ctc_decoding import greedy
-from engram.lab.evaluation.word_error_rate import word_error_rate
+from engram.lab.evaluation.ctc_decoding import greedy, word_error_rate
 from engram.lab.experiments.experiment import save_plot
 from engram.lab.experiments.grow_and_prune import growprune_deepspeech2 as experiment
 from engram.lab.experiments.grow_and_prune.deep_speech import DeepSpeech

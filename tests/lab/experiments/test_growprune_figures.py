@@ -18,7 +18,7 @@ from engram.lab.experiments.grow_and_prune import (  # noqa: E402
     growprune_recoverable,
     growprune_resnet18,
 )
-from engram.lab.experiments.grow_and_prune.growprune_film import Film  # noqa: E402
+from engram.lab.experiments.grow_and_prune.growprune_connectivity import Film  # noqa: E402
 from engram.lab.experiments.result import build  # noqa: E402
 from engram.lab.streams import channels_first, data_incremental, data_set, from_arrays  # noqa: E402
 from engram.networks.structure.masks import Masks  # noqa: E402

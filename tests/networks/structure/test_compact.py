@@ -11,7 +11,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from masked_networks import masked_at_random, networks  # noqa: E402
 
-from engram.networks.structure.compact import compact, expand  # noqa: E402
+from engram.networks.structure.masks import compact, expand  # noqa: E402
 
 FEW = settings(max_examples=25, deadline=None)
 

@@ -1,4 +1,5 @@
-"""Multinomial logistic regression over quantised rows, and its scores of each row when that one was left out.
+"""The logistic read-out of a head: multinomial logistic regression over quantised rows, and its scores of each row when
+that one was left out. It is fitted anew from the examples that are kept, where they are few enough for that.
 
 Weights W (D, C) and intercepts b (C,) minimise
 
@@ -17,14 +18,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.heads.fast.episodes import Keys, keys_of
+from engram.heads.exact_sums import ExactSums
+from engram.heads.fast.episodes import Episodes, Keys, keys_of
+from engram.heads.fast.metric import Comparison, Metric
 from engram.heads.fast.one_by_one import times
+from engram.heads.fast.sample import PER_CLASS, Sample
+from engram.heads.fast.shrinkage import coarse
 from engram.heads.head import Positions
 from engram.learner import FloatArray
 
@@ -40,6 +45,9 @@ _STEPS = 500
 _PAIRS = 10  # steps that L-BFGS remembers
 _TRIALS = 12  # lengths that are tried for one step
 _FLAT = 1e-10  # axes along which the rows spread less than this share of the first are left out
+_PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)
+_LEAST = 1e-6  # share of the variance within classes below which it is taken for all of it
+_EXAMPLES = 1024  # that it is fitted to, of those kept the ones of the smallest SHA-256
 
 Narrow = npt.NDArray[Any]  # float32 or float64
 
@@ -388,3 +396,66 @@ def _search(
             crossing = (low * at_high - high * at_low) / (at_high - at_low)
             length = float(np.clip(crossing, 0.9 * low + 0.1 * high, 0.1 * low + 0.9 * high))
     return (length, found) if found.value < value else None
+
+
+class ByRegression(NamedTuple):
+    """Scores of a multinomial logistic regression."""
+
+    logistic: Logistic
+
+    @property
+    def largest(self) -> int:
+        return self.logistic.weights.size
+
+    def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        return self.logistic.scores(rows)
+
+
+class Regression:
+    """The regression of last time, which serves until other examples are kept among those that it is fitted to."""
+
+    def __init__(self) -> None:
+        self._last: tuple[list[Keys], FloatArray, ByRegression, FloatArray] | None = None
+
+    def of(self, sums: ExactSums, episodes: Sequence[Episodes], sample: Sample) -> tuple[ByRegression, FloatArray]:
+        """The regression, and (M, C) scores of the sample by regressions that were fitted without each example."""
+        scale = _scale(sums)
+        places = [some.smallest(_share(sums)) for some in episodes]
+        keys = [some.keys()[chosen] for some, chosen in zip(episodes, places, strict=True)]
+        last = self._last
+        same = last is not None and len(last[0]) == len(keys) and all(map(np.array_equal, last[0], keys))
+        if last is None or not same or not np.array_equal(last[1], scale):
+            rows = [some.rows[chosen] for some, chosen in zip(episodes, places, strict=True)]
+            self._last = last = keys, scale, *_fitted(np.concatenate(rows) / scale, keys, scale)
+        starts = np.cumsum([0] + [len(some) for some in keys])
+        asked = np.empty(len(sample.truth), np.intp)
+        for place in np.unique(sample.truth):
+            mine = sample.truth == place
+            asked[mine] = starts[place] + np.searchsorted(keys[place], sample.keys[mine])
+        return last[2], last[3][asked]
+
+
+def _scale(sums: ExactSums) -> FloatArray:
+    """(D,) units in which each reading varies alike over all examples, and within classes by 1 in the mean; coarse."""
+    variances = np.array([coarse(value) for value in np.maximum(sums.variances(), 1.0)])
+    within = float((sums.diagonal() / variances).mean()) / max(sums.degrees, 1)
+    scale: FloatArray = np.sqrt(variances * coarse(within if within > _LEAST else 1.0))
+    return scale
+
+
+def _fitted(rows: FloatArray, keys: list[Keys], scale: FloatArray) -> tuple[ByRegression, FloatArray]:
+    """The regression for (N, D) rows that were divided by the scale, class by class, and (N, C) scores of them by
+    regressions without each."""
+    truth, names = np.repeat(np.arange(len(keys)), [len(some) for some in keys]), np.concatenate(keys)
+    left = held_out(rows, truth, len(keys), 1.0, keys=names, penalties=_PENALTIES)
+    found = fit(rows, truth, len(keys), 1.0, keys=names, penalty=left.penalty)
+    return ByRegression(replace(found, weights=found.weights / scale[:, None])), left.scores
+
+
+def cost(sums: ExactSums) -> int:
+    """Values that a fit goes through: examples times features times classes."""
+    return min(sums.total, _share(sums) * sums.classes) * sums.width * sums.classes
+
+
+def _share(sums: ExactSums) -> int:
+    return max(PER_CLASS, _EXAMPLES // max(sums.classes, 1))

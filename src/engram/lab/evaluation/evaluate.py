@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
 
-from engram.lab.evaluation import checkpoint
-from engram.lab.evaluation.checkpoint import AGAIN, Checkpoint, digest
+from engram.files import make_folder, sync_folder, write_atomically
 from engram.lab.evaluation.report import Cost, Report
 from engram.lab.streams.stream import Examples, Experience, Stream
-from engram.learner import Bounded, InputError, Label, LabelError, Learner, Saves, State
+from engram.learner import Bounded, DamagedError, InputError, Label, LabelError, Learner, Saves, State
+from engram.packing import pack
 from engram.progress import Progress
+
+FILE = "checkpoint.safetensors"
+AGAIN = "Evaluate again with resume=False (--fresh), which starts from the beginning."
 
 Rebuild = Callable[[State], Learner]
 
@@ -82,7 +88,7 @@ def evaluate(
     begun = digest(learner.state()) if folder is not None and isinstance(learner, Saves) else ""
     asked = _Asked(stream)
     report = _empty(learner, stream, asked, name or type(learner).__name__)
-    stored = checkpoint.read(folder) if folder is not None and resume and begun else None
+    stored = Checkpoint.read(folder) if folder is not None and resume and begun else None
     steps = (len(stream) + 1) * len(asked.parts) + len(stream)
 
     def told(done: int, what: str) -> None:
@@ -105,7 +111,7 @@ def evaluate(
         cost = _cost(learner, state, learning, consolidating, asked.seconds, len(stream[i].train))
         report = replace(report, right=(*report.right, _counts(right)), costs=(*report.costs, cost))
         if folder is not None and state is not None:
-            checkpoint.write(folder, Checkpoint(report, state, begun))
+            Checkpoint(report, state, begun).write(folder)
     if folder is not None:
         report.write(folder / "report.json")
     told(steps, "done")
@@ -259,3 +265,63 @@ def _check(stored: Checkpoint, fresh: Report, begun: str, folder: Path, advice: 
 
 def _counts(array: npt.NDArray[np.int64]) -> Any:
     return tuple(tuple(_counts(row)) if row.ndim else int(row) for row in array)
+
+
+class Checkpoint(NamedTuple):
+    """An evaluation under way in one file, `checkpoint.safetensors`: both the state and the report so far, or neither.
+
+    The arrays of the learner's state; in the header the report as JSON, and a SHA-256 of both, since the format itself
+    only notices a wrong length. It is written under another name, synced and renamed.
+
+    Attributes:
+        report: what was found so far.
+        state: the learner's, after the last experience that the report tells of.
+        begun: the SHA-256 of its state at the start.
+    """
+
+    report: Report
+    state: State
+    begun: str
+
+    def write(self, folder: Path) -> None:
+        """Replace the checkpoint in the folder, which is made where there is none.
+
+        Raises:
+            OSError: the disk refused; the earlier checkpoint is still there.
+        """
+        make_folder(folder)
+        arrays = {name: np.asarray(array, order="C") for name, array in self.state.items()}
+        about = json.dumps({"report": self.report.to_json(), "begun": self.begun})
+        header = {"about": about, "sha256": digest(arrays, about)}
+        write_atomically(folder / FILE, pack(arrays, header))
+        sync_folder(folder)
+
+    @classmethod
+    def read(cls, folder: Path) -> Checkpoint | None:
+        """The checkpoint in the folder, or None where there is none.
+
+        Raises:
+            DamagedError: the file is truncated, altered or foreign.
+        """
+        path = folder / FILE
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="numpy") as file:
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                header = file.metadata() or {}
+            if digest(arrays, header["about"]) != header["sha256"]:
+                raise ValueError("its SHA-256 does not fit")
+            about = json.loads(header["about"])
+            return cls(Report.from_json(about["report"]), arrays, about["begun"])
+        except (SafetensorError, DamagedError, ValueError, KeyError, TypeError) as error:
+            raise DamagedError(f"{path} is damaged or foreign ({error}). {AGAIN}") from error
+
+
+def digest(arrays: Mapping[str, Any], about: str = "") -> str:
+    """SHA-256 of arrays by name, and of a text."""
+    total = hashlib.sha256(about.encode())
+    for name, array in sorted(arrays.items()):
+        total.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()

@@ -1,18 +1,35 @@
-"""A network with an output layer that grows: a row appears when a label appears."""
+"""A network with an output layer that grows, a row for each label when it appears; how it answers while it is taught;
+and one step on a copy of it, in which what cannot be taught or asked is found before anything is learned.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import RLock
 from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from engram.learner import InputError, Label
+from engram.heads.head import columns_of, focus, nothing_known, softmax
+from engram.learner import FloatArray, InputError, Label, Predictions
+from engram.networks.module_copy import module_copy
+from engram.networks.strategies.networks import seeded
 from engram.networks.structure.evaluation_mode import evaluating
+
+AT_ONCE = 1024  # inputs in one pass, so that asking about many needs no memory for all of them
+
+TOLERANCE = 1e-3
+"""Features of an input may differ by this share of the largest when another input is asked about with it."""
+
+RATE = 1e-3
+"""Of the dry step; that it is a step matters, not its length."""
 
 
 class OutputLayer(nn.Module):
@@ -218,3 +235,136 @@ def shape_of(network: nn.Module, given: Sequence[int] | None) -> list[int] | Non
     """The shape of one input: as given, else as the network says, else None."""
     shape: Sequence[int] | None = getattr(network, "shape", None) if given is None else given
     return None if shape is None else [int(side) for side in shape]
+
+
+class Answering:
+    """The door to a network for those who ask, and for the one that changes it.
+
+    Args:
+        model: the network; whoever changes it does so within `changing`.
+    """
+
+    def __init__(self, model: GrowingNetwork) -> None:
+        self._model = model
+        self._body = module_copy(model).eval()  # lends its structure; the tensors come from what is known
+        self._before: Snapshot | None = None
+        self._lock, self._change, self._lent = RLock(), RLock(), RLock()
+
+    @contextmanager
+    def changing(self) -> Iterator[Snapshot]:
+        """The network may change here, one caller at a time; yields what it knew, which is what others are told."""
+        with self._change:
+            with self._lock:
+                self._before = before = self._model.snapshot()
+            try:
+                yield before
+            finally:
+                with self._lock:
+                    self._before = None
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Nobody changes the network here; waits for whoever does."""
+        with self._change:
+            yield
+
+    def predictions(self, inputs: Tensor, among: Iterable[Label] | None) -> Predictions:
+        """The answers to inputs (N, ...); `among` limits the candidates.
+
+        Raises:
+            LabelError: `among` names a label that was never taught.
+        """
+        labels, logits = self.logits(inputs)
+        if not labels:
+            return nothing_known(len(inputs))
+        columns = columns_of(among, {label: place for place, label in enumerate(labels)})
+        if columns is not None:
+            labels, logits = tuple(labels[i] for i in columns), logits[:, columns]
+        return Predictions(labels, logits, np.ones(len(logits), bool), softmax(logits).max(axis=1), focus(logits))
+
+    @torch.no_grad()
+    def logits(self, inputs: Tensor) -> tuple[tuple[Label, ...], FloatArray]:
+        """The labels (C) and their logits, (N, C) float64, for inputs (N, ...)."""
+        with self._lock:
+            before = self._before
+            if before is None:  # under the lock: nothing may begin to change meanwhile
+                return self._model.labels, self._asked(inputs, self._model.state_dict())
+        return before.labels, self._asked(inputs, before.tensors)
+
+    def _asked(self, inputs: Tensor, tensors: dict[str, Tensor]) -> FloatArray:
+        body = self._body
+        names = [name for kind in (body.named_parameters, body.named_buffers) for name, _ in kind()]  # tied ones once
+        tensors = {name: tensors[name] for name in names if name in tensors}
+        device = tensors["outputs.weight"].device
+        with self._lent:  # the tensors are put into the body and taken out again: one caller at a time
+            parts = [functional_call(body, tensors, (part.to(device),)) for part in torch.split(inputs, AT_ONCE)]
+        answers: FloatArray = torch.cat(parts).double().cpu().numpy()
+        return answers
+
+
+def dry_step(model: GrowingNetwork, shape: Sequence[int]) -> None:
+    """Teach copies of the network two inputs (all zeros, all ones) and one, and ask what was taught.
+
+    The network stays as it is but for `alone`, which is found out.
+
+    Raises:
+        InputError: the network fails in one of these, or its answer to an input depends on what else is asked, or on
+            chance.
+    """
+    device = model.outputs.weight.device
+    rows = torch.stack([torch.zeros(*shape), torch.ones(*shape)]).to(device)
+    with seeded(0):
+        with _refusing("be asked about several inputs at once"):
+            _require_own_answers(module_copy(model).eval(), rows)
+        model.alone = _is_taught_alone(model, rows[:1])
+        with _refusing("be taught several inputs at once"):
+            _taught(model, rows)
+        with _refusing("be taught a single input"):
+            trial = _taught(model, rows[:1])
+        with _refusing("be asked after it was taught"):
+            Answering(trial).logits(rows)
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Whatever the layers raise says what the network cannot."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"The network cannot {what}: {error}") from error
+
+
+def _taught(model: GrowingNetwork, rows: Tensor) -> GrowingNetwork:
+    """A copy after one step of descent."""
+    trial = module_copy(model).train()
+    trial.outputs.grow(range(len(rows)))
+    loss = functional.cross_entropy(trial(rows), torch.arange(len(rows), device=rows.device))
+    loss.backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        for parameter in trial.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(RATE * parameter.grad)
+    return trial
+
+
+@torch.no_grad()
+def _require_own_answers(trial: GrowingNetwork, rows: Tensor) -> None:
+    """In evaluation mode the features of an input are its own."""
+    together, single = trial.network(rows)[:1], trial.network(rows[:1])
+    largest = float(together.abs().max()) if together.numel() else 0.0
+    if not torch.allclose(together, single, rtol=TOLERANCE, atol=TOLERANCE * largest, equal_nan=True):
+        raise InputError("In evaluation mode the network's answer to an input depends on what else is asked, or on "
+                         "chance: give batch normalisation its running statistics (track_running_stats=True), and "
+                         "drop units with nn.Dropout, which does nothing in evaluation mode.")
+
+
+@torch.no_grad()
+def _is_taught_alone(model: GrowingNetwork, row: Tensor) -> bool:
+    """Whether the network in training mode takes a single input."""
+    try:
+        module_copy(model).train().network(row)
+    except (ValueError, RuntimeError):  # batch normalisation raises a ValueError
+        return False
+    return True

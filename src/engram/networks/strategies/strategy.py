@@ -30,12 +30,16 @@ from engram.inputs.vectors import as_batch, as_labels, kept_labels
 from engram.learner import Consolidation, DamagedError, InputError, Label, Predictions, State
 from engram.networks.module_copy import module_copy
 from engram.networks.strategies import optimiser as optimisers
-from engram.networks.strategies.answering import Answering
-from engram.networks.strategies.dry_step import dry_step
-from engram.networks.strategies.growing_network import GrowingNetwork, Snapshot, shape_of
+from engram.networks.strategies.growing_network import (
+    Answering,
+    GrowingNetwork,
+    Snapshot,
+    dry_step,
+    shape_of,
+)
 from engram.networks.strategies.networks import build, seeded
-from engram.networks.structure.compact import compact, expand
 from engram.networks.structure.denormals import denormals_flushed
+from engram.networks.structure.masks import compact, expand
 from engram.networks.structure.multiply_adds import multiply_adds
 
 

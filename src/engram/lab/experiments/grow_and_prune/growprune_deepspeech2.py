@@ -20,9 +20,14 @@ import torch
 from torch import Tensor
 
 from engram.lab.data_sets.an4 import AN4, COEFFICIENTS, Utterances, an4
-from engram.lab.evaluation.ctc_decoding import WordBigram, greedy, prefix_beam_search
+from engram.lab.evaluation.ctc_decoding import (
+    WordBigram,
+    character_error_rate,
+    greedy,
+    prefix_beam_search,
+    word_error_rate,
+)
 from engram.lab.evaluation.plots import canvas, draw_curves
-from engram.lab.evaluation.word_error_rate import character_error_rate, word_error_rate
 from engram.lab.experiments.experiment import Progress
 from engram.lab.experiments.grow_and_prune.deep_speech import DeepSpeech
 from engram.lab.experiments.grow_and_prune.speech_training import ALPHABET, DELTAS, Places, Teacher
