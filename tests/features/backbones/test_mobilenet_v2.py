@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 import pytest
 
-from engram.features.backbones.mobilenet_v2 import BLOCKS, WIDTH, layers, load, to_onnx
+from engram.features.backbones.inverted_residuals import WIDTH
+from engram.features.backbones.mobilenet_v2 import BLOCKS, layers, load, meta, to_onnx
 from engram.features.backbones.preprocessing import MOBILENET
 from engram.inputs.images import scan
 from engram.learner import DamagedError, InputError
@@ -31,7 +32,7 @@ def small_weights(path: Path, **changes: np.ndarray | None) -> Path:
             f"{i:02d}.w": rng.integers(-127, 128, layer.shape, dtype=np.int8),
             f"{i:02d}.scale": np.full(layer.outputs, np.sqrt(2 / fan) / 73, np.float32),
             f"{i:02d}.bias": rng.normal(0, 0.1, layer.outputs).astype(np.float32),
-            f"{i:02d}.meta": np.array(layer.meta),
+            f"{i:02d}.meta": np.array(meta(layer)),
         }
     kept = {name: array for name, array in {**arrays, **changes}.items() if array is not None}
     np.savez(path, **kept)

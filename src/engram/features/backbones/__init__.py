@@ -13,8 +13,8 @@ class Kind(Extension):
     """A row of `BACKBONES`.
 
     Attributes:
-        ready: whether its class is called without arguments: then its key is the name of a backbone
-            (`Brain("descriptor")`, `--backbone descriptor`) that needs no file.
+        ready: whether it is called without arguments and gives a backbone, or a bundle with its statistics: then its
+            key is the name of a backbone (`Brain("descriptor")`, `--backbone descriptor`) that needs no file.
     """
 
     ready: bool = False
@@ -32,6 +32,10 @@ BACKBONES = Extensions("kind of backbone", {
     "descriptor": Kind(
         path="engram.features.backbones.image_descriptor:DescriptorBackbone", takes=("pictures",), ready=True,
         summary="gradients and colours of a picture, measured by hand-made rules",
+    ),
+    "efficientnet-lite0": Kind(
+        path="engram.features.backbones.efficientnet_lite0:efficientnet_lite0", takes=("pictures",), needs=("photos",),
+        ready=True, summary="EfficientNet-Lite0 trained on ImageNet", source="Tan and Le 2019",
     ),
     "vectors": Kind(
         path="engram.features.backbones.vectors:VectorBackbone", takes=("vectors",),

@@ -194,7 +194,10 @@ def parts_from(record: dict[str, Any]) -> tuple[str, Any, dict[str, Any], float,
         step, normalise = float(record["step"]), record["normalise"]
         if not isinstance(normalise, bool) or not isinstance(record["config"], dict):
             raise TypeError("values of another type")
-        return str(record["name"]), kind.load(), record["config"], step, normalise, str(record["fingerprint"])
+        backbone = kind.load()
+        if not hasattr(backbone, "restore"):
+            raise TypeError(f"{record['kind']!r} is no kind that a bundle holds")
+        return str(record["name"]), backbone, record["config"], step, normalise, str(record["fingerprint"])
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"A bundle of a kind that this version does not know: {error}") from error
 

@@ -21,7 +21,7 @@ FUNCTION_ATTRIBUTE, TRAINING = 11, 20
 ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_INTS = 1, 3, 5, 6, 8
 ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_TYPE, ATTRIBUTE_SPARSE, ATTRIBUTE_SPARSES = 10, 11, 20, 22, 23
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_LOCATION = 1, 2, 8, 9, 13, 14
-TYPES = {"float32": 1, "int8": 3, "int64": 7}
+TYPES = {"float32": 1, "int8": 3, "int64": 7, "float16": 10}
 INT, INTS = 2, 7
 
 
@@ -143,7 +143,7 @@ def node(kind: str, inputs: Sequence[str], output: str, **attributes: int | Sequ
 
 
 def tensor(name: str, array: npt.NDArray[Any]) -> bytes:
-    """A constant of float32, int8 or int64 values."""
+    """A constant of float32, float16, int8 or int64 values."""
     dims = b"".join(put(TENSOR_DIMS, size) for size in array.shape)
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return dims + put(TENSOR_TYPE, TYPES[array.dtype.name]) + put(TENSOR_NAME, name) + put(TENSOR_RAW, little.tobytes())

@@ -1,12 +1,13 @@
-"""The weights of an ONNX network as int8, a quarter of the size, one scale for each output channel.
+"""The weights of an ONNX network as int8, a quarter of the size, one scale per output channel; or as float16, half.
 
-Only the file shrinks: each weight is turned back into float32 by a DequantizeLinear node, which ONNX Runtime carries
-out once, when it opens the file. Nothing runs slower, and activations keep all their bits (weight-only quantisation,
-per channel: Krishnamoorthi 2018, arXiv 1806.08342, section 3.1.3).
+Only the file shrinks: each weight is turned back into float32 by a node of the network, and activations keep all their
+bits (weight-only quantisation, per channel: Krishnamoorthi 2018, arXiv 1806.08342, section 3.1.3). ONNX Runtime carries
+out the Cast from float16 once, when it opens the file; DequantizeLinear it may carry out anew for every input.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -30,6 +31,36 @@ def quantised(network: bytes) -> bytes:
         InputError: there is nothing to quantise in it.
         DamagedError: not an ONNX file.
     """
+    return _stored_otherwise(network, _as_int8)
+
+
+def halved(network: bytes) -> bytes:
+    """The same network with its weights as float16: of 11 significant bits, and at most 65,504.
+
+    Raises:
+        InputError: there are no weights in it, or one is too large.
+        DamagedError: not an ONNX file.
+    """
+    return _stored_otherwise(network, _as_float16)
+
+
+def _as_int8(name: str, values: npt.NDArray[np.float32]) -> tuple[bytes, list[bytes]]:
+    whole, scale = rounded(values)
+    restored = onnx.node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], name, axis=0)
+    return restored, [onnx.tensor(f"{name}.int8", whole), onnx.tensor(f"{name}.scale", scale)]
+
+
+def _as_float16(name: str, values: npt.NDArray[np.float32]) -> tuple[bytes, list[bytes]]:
+    if np.abs(values).max() > np.finfo(np.float16).max:
+        raise InputError(f"A weight of {name} is too large for float16.")
+    restored = onnx.node("Cast", [f"{name}.float16"], name, to=onnx.TYPES["float32"])
+    return restored, [onnx.tensor(f"{name}.float16", values.astype(np.float16))]
+
+
+def _stored_otherwise(
+    network: bytes, store: Callable[[str, npt.NDArray[np.float32]], tuple[bytes, list[bytes]]]
+) -> bytes:
+    """The network with each weight as other constants, which a node turns back into it."""
     fields = list(read(network))
     graph = [field for part in within(fields, onnx.GRAPH) for field in part]
     restored: list[bytes] = []
@@ -40,10 +71,9 @@ def quantised(network: bytes) -> bytes:
         if weight is None:
             others.append(bytes(field.raw))
             continue
-        name, values = weight
-        whole, scale = rounded(values)
-        constants += [onnx.tensor(f"{name}.int8", whole), onnx.tensor(f"{name}.scale", scale)]
-        restored.append(onnx.node("DequantizeLinear", [f"{name}.int8", f"{name}.scale"], name, axis=0))
+        node, stored = store(*weight)
+        restored.append(node)
+        constants += stored
     if not restored:
         raise InputError("There are no weights to quantise in this network.")
     content = b"".join(put(onnx.NODE, node) for node in restored) + b"".join(others)

@@ -32,6 +32,8 @@ EXPERIMENTS = {
                   "a production line: six kinds of steel defects arriving one after another"),
     "photo-backbone": ("engram.lab.experiments.pretraining.photo_backbone",
                        "the photo backbone that ships: few photographs, steel defects, its speed and its size"),
+    "lite0": ("engram.lab.experiments.pretraining.lite0",
+              "the photo backbone of the extra [photos]: few photographs, what is unknown, and its speed"),
     "open-set": ("engram.lab.experiments.head.open_set",
                  "known and unknown in ordinary use, from few examples, beside simple rivals"),
     "readout": ("engram.lab.experiments.head.readout",

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engram.features.backbones.mobilenet_v2 import WIDTH, classifier, load
+from engram.features.backbones.inverted_residuals import WIDTH
+from engram.features.backbones.mobilenet_v2 import classifier, load
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.pretraining.distillation import Distillation, Target, taught
 from engram.features.pretraining.families.resnet import small_resnet

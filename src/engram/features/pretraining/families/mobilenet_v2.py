@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from engram.features.backbones.mobilenet_v2 import BLOCKS, WIDTH
+from engram.features.backbones.inverted_residuals import WIDTH
+from engram.features.backbones.mobilenet_v2 import BLOCKS
 from engram.features.pretraining.families.network import Network, initialise, linear
 
 STEM = 32

@@ -104,7 +104,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
             for shots in config.shots:
                 name = f"{prefix}{kind}{shots}"
                 values[name] = taught(bundle, features, task, shots, np.random.default_rng([seed, shots]))
-        values[f"{prefix}unknown-auroc"] = unknown(bundle, config, seed)
+        values[f"{prefix}unknown-auroc"] = unknown(bundle, tasks(config)["shots-"], max(config.shots), seed)
     progress(0.6, "the clock")
     values["teach-ms"] = teach_ms(config, seed)
     progress(0.7, "float32 and int8 against PyTorch")
@@ -159,12 +159,11 @@ def taught(bundle: Bundle, features: Array, task: Task, shots: int, rng: np.rand
     return 100 * accuracy(head.predict(features[places]).best, labels[places].tolist())
 
 
-def unknown(bundle: Bundle, config: Config, seed: int) -> float:
-    """AUROC in percent: the novel classes are taught, their other photographs known, those of other classes not."""
-    task = tasks(config)["shots-"]
+def unknown(bundle: Bundle, task: Task, shots: int, seed: int) -> float:
+    """AUROC in percent: the task's classes are taught, their other pictures known, those of other classes not."""
     features = task.features(bundle)
     labels = np.asarray(task.labels)
-    teach, ask = few_of_each(task.labels, task.classes, max(config.shots), task.ask, np.random.default_rng([seed, 0]))
+    teach, ask = few_of_each(task.labels, task.classes, shots, task.ask, np.random.default_rng([seed, 0]))
     head = fast_head(bundle)
     head.learn(features[np.concatenate(teach)], labels[np.concatenate(teach)].tolist())
     known, others = features[np.concatenate(ask)], features[~np.isin(labels, task.classes)]
