@@ -48,6 +48,8 @@ class Way:
 
 LOG, TABLES = "store/event_log.py", "store/database.py"
 DURABLE, LEDGER, BRAIN = "store/durable.py", "brain/folder_ledger.py", "brain/brain.py"
+FORGET, HISTORY = "brain/changes/forget.py", "brain/history.py"
+UNDONE_NONE = "def undone(self, label: Label) -> list[Event]:\n        return []\n"
 COMMIT = 'connection.execute("COMMIT")'
 
 WAYS = (
@@ -176,6 +178,17 @@ WAYS = (
     ),
     Way("… nor on pages", LOG, 'self._writer.execute("VACUUM")', "pass"),
     Way("… nor in the inbox", BRAIN, "        if not keys:\n", "        if keys:\n"),
+    Way("The inbox also loses", FORGET, "    rows += [loss.against.rows] if loss.against.labels else []\n", ""),
+    Way("The inbox also loses", BRAIN, "for unknown in self.unknowns if in_folder(", "for unknown in () if in_folder("),
+    Way("What was undone is forgotten", HISTORY, "def undone(self, label: Label) -> list[Event]:\n", UNDONE_NONE),
+    Way("What was undone is forgotten", HISTORY, "for seq, _ in self._log.find(teacher=teacher, kinds=LESSONS)]\n",
+        "for seq, _ in self._log.find(teacher=teacher, kinds=LESSONS) if seq in self.spans]\n"),
+    Way("What was undone is forgotten", FORGET, "rows += [rows_in(undone)] if undone else []", "pass"),
+    Way("What was undone is forgotten", FORGET, "undone_like(receipt, label, TAUGHT_NOT)",
+        "undone_like(receipt, label, TAUGHT)"),
+    Way("A name that only the history tells", HISTORY, "if not found and not self._log.names_teacher(teacher):",
+        "if not found:"),
+    Way("A name that only the history tells", FORGET, "    if not history.tells(label):\n", "    if label:\n"),
     Way(
         "… nor is it named",
         "brain/tombstones.py",

@@ -83,6 +83,20 @@ def test_what_is_forgotten_does_not_come_back_by_a_rollback(taught: Demo) -> Non
     assert (answer.status_code, counts(taught)) == (409, {"right": 2})
 
 
+def test_what_was_undone_is_forgotten_by_label_id_and_teacher(taught: Demo) -> None:
+    lesson = {"vectors": [RIGHT], "label": "Jane Q. Doe", "teacher": "Eve Example"}
+    for path, more in (("/classes", {"params": {"label": "Jane Q. Doe"}}), ("/examples/{id}", {}),
+                       ("/examples", {"params": {"teacher": "Eve Example"}})):
+        (number,) = taught.post("/examples", json=lesson).json()["ids"]
+        taught.post(":undo")
+        answer = taught.delete(path.format(id=number), **more)
+        assert (answer.status_code, answer.json()["changed"]) == (200, 0)
+        assert taught.delete(path.format(id=number), **more).status_code == 404
+    said = b"".join(file.read_bytes() for file in taught.folder.rglob("*") if file.is_file())
+    assert b"Jane" not in said + taught.get("/history").content
+    assert b"Eve" not in said + taught.get("/history").content
+
+
 def test_there_is_nothing_to_undo_in_a_new_brain(demo: Demo) -> None:
     assert demo.post(":undo").status_code == 409
 

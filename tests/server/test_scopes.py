@@ -140,6 +140,17 @@ def test_one_corrects_what_one_taught_and_nothing_of_others(doors: Doors, what: 
     assert correct(demo, who["correct"], mine).status_code == 200
 
 
+def test_what_others_taught_and_undid_is_not_forgotten_for_someone_else(doors: Doors) -> None:
+    demo, who = doors
+    (id,) = demo.post(TEACH, json={"vectors": [RIGHT], "label": "right"}, headers=who["admin"]).json()["ids"]
+    assert demo.post(":undo", headers=who["admin"]).status_code == 200
+    for what in ("forget a label", "forget an example"):
+        assert CORRECTIONS[what](demo, who["correct"], id).status_code == 403
+        (mine,) = demo.post(TEACH, json={"vectors": [UP], "label": "up"}, headers=who["correct"]).json()["ids"]
+        assert demo.post(":undo", headers=who["correct"]).status_code == 200
+    assert demo.delete(f"{TEACH}/{mine}", headers=who["correct"]).status_code == 200
+
+
 def test_a_label_that_others_taught_too_is_not_forgotten_for_one_of_them(doors: Doors) -> None:
     demo, who = doors
     for scope in ("admin", "correct"):

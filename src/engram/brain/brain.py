@@ -82,7 +82,7 @@ from engram.learner import (
     TracesError,
 )
 from engram.progress import Progress
-from engram.store.event import Reply, Taught, Transaction, Unknown
+from engram.store.event import Reply, Taught, Transaction, Unknown, in_folder
 from engram.store.folder import MANIFEST
 from engram.store.group_commit import GroupCommit
 
@@ -505,7 +505,8 @@ class Brain:
     ) -> None:
         """Forget a label or single examples permanently: the digest is then that of a brain that never saw them.
 
-        What is forgotten leaves every file of the brain, and no rollback brings it back. Melding with a brain that
+        What is forgotten leaves every file of the brain, and no rollback brings it back. What was undone can be
+        forgotten like what is known: the log holds it until then. Melding with a brain that
         still holds a forgotten label does not bring it back; if it holds forgotten examples, melding is refused.
 
         Args:
@@ -535,11 +536,12 @@ class Brain:
                 self._carry_out(forget.prepare_label(known, ledger, label))
             elif rows is not None:
                 if every_copy:
-                    rows, targets = forget.every_copy(known, rows, targets, sources)
+                    rows, targets = forget.every_copy(known, ledger, rows, targets, sources)
                 self._carry_out(forget.prepare_examples(known, ledger, rows, targets))
+            elif teacher is not None:
+                self._carry_out(forget.prepare_teacher(known, ledger, teacher))
             else:
-                chosen = History(ledger).ids_of(teacher) if teacher is not None else list(ids or ())
-                self._carry_out(forget.prepare_ids(known, ledger, chosen, teacher))
+                self._carry_out(forget.prepare_ids(known, ledger, ids or ()))
 
     def forget_not(self, inputs: Any, labels: Any) -> None:
         """Forget counterexamples permanently: the digest is then that of a brain that never saw them.
@@ -639,7 +641,8 @@ class Brain:
             standing = self._knowledge.standing_on(bundle)
             united = melding.unite(standing, parts)
             if united.news_to(standing):
-                prepared = melding.prepare(standing, self._ledger, united, self._next(first) + 1)
+                waiting = [unknown.key for unknown in self.unknowns]
+                prepared = melding.prepare(standing, self._ledger, united, self._next(first) + 1, waiting)
                 self._carry_out(*first, prepared)
             notes = tuple(note.said for note in united.notes)
             return MeldReport(united.added, united.changed, notes, tuple(conflicts))
@@ -774,12 +777,14 @@ class Brain:
     def taught_by_others(self, teacher: str, *, ids: Iterable[int] = (), label: Label | None = None) -> int:
         """How many of these examples and counterexamples were not taught by `teacher`, here or on another device.
 
+        What was undone counts where nothing known has the label, since it can be forgotten.
+
         Args:
             ids: numbers of examples.
             label: all examples that have this label now.
 
         Raises:
-            NotTaughtError: there is no example with such a number, or it was forgotten or rolled back.
+            NotTaughtError: there is no example with such a number, or it was forgotten.
             InputError: the brain is in memory only.
         """
         with self._lock:
@@ -1153,6 +1158,8 @@ class Brain:
         gone = {label for prepared in whole for label in prepared.gone}
         held = {key for label in gone for key, count in
                 zip(keys, self._knowledge.held(keys, [label] * len(keys)), strict=True) if count}
+        held |= {key for label in gone for key in receipts_of(self._knowledge.total.rows_not(label))}
+        held |= {unknown.key for label in gone for unknown in self.unknowns if in_folder(unknown.source, str(label))}
         return self.unknowns.discard(held.union(*(prepared.keys for prepared in whole)))
 
     def _show(self) -> None:

@@ -134,7 +134,7 @@ def erasing(
 
     Args:
         erase: the examples of the log that go.
-        ids: of these, those that are forgotten.
+        ids: of these, those that are known until now and forgotten.
         others: what becomes of other devices' contributions.
         losses: what a checkpoint in the log is to lose too.
         names: what leaves the records.
@@ -151,25 +151,28 @@ def erasing(
         return any([*touched, base.hide(names.hidden)])
 
     rewrite |= ledger.cut_checkpoint(lose, others, going)
+    unsourced = {seq for name in names.hidden for seq in ledger.log.sources_in(str(name))} - going
     labels = {seq: hidden for name, hidden in names.hidden.items()
               for seq, _ in ledger.log.find(label=name, kinds=LESSONS) if seq not in going}
     rewrite = {seq: what for seq, what in rewrite.items() if seq not in going}
-    return Transaction(events=events, erase=erase, rewrite=rewrite, labels=labels, unnamed=teachers, for_good=True)
+    return Transaction(events=events, erase=erase, rewrite=rewrite, labels=labels, unnamed=teachers,
+                       unsourced=sorted(unsourced), for_good=True)
 
 
 def names_leaving(
     ledger: Ledger, knowledge: Knowledge, known: set[Label], tombstones: Mapping[str, Tombstone], act: str,
-    erase: Sequence[int],
+    erase: Sequence[int], asked: Iterable[Label] = (),
 ) -> Unnamed:
     """The names that leave the records when these labels are known still, and these examples are not.
 
     Args:
         tombstones: all that are obeyed from now on.
         act: the id of the forget.
+        asked: labels that are to be forgotten though nothing that is known has them.
     """
     ended = (one for one in knowledge.tombstones.values() if one.kind != tombstones[one.id].kind)
     more = {label for one in ended for label in (one.label, one.new) if label is not None}
-    more |= ledger.log.labels_of(erase) | passed_by(ledger.timeline(), erase)
+    more |= {*asked} | ledger.log.labels_of(erase) | passed_by(ledger.timeline(), erase)
     return unnamed(set(knowledge.total.named) - known, known, tombstones, act, more)
 
 

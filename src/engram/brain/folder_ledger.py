@@ -236,7 +236,7 @@ class FolderLedger(Ledger):
             self.suspect = True
             raise
         inbox.saved(added, removed)
-        if any(change.erase or change.rewrite or change.labels or change.unnamed for change in changes):
+        if any(change.alters for change in changes):
             self.rewritten()
         return numbers[:-1]
 
@@ -344,6 +344,10 @@ class FolderLedger(Ledger):
     def slot(self, entry: Mapping[str, Any], bundle: Bundle | None) -> Slot:
         """The slot that an event describes."""
         return slot_at(entry, self.folder, bundle)
+
+    def slots_of(self, event: Event) -> Iterator[Slot]:
+        entries = (event.body or {}).get("slots", ())
+        return (self.slot(entry, self.bundle()) for entry in entries if "file" in entry)
 
     def _as_made(self, seq: int) -> Knowledge:
         """The brain as it was made, nothing learned; on the backbone that it stood on after event `seq`."""

@@ -14,7 +14,7 @@ from engram.brain.changes import CONSOLIDATED, HOUSEKEEPING, LESSONS, RELABELLED
 from engram.brain.changes.rollback import is_undo
 from engram.brain.knowledge import Rows
 from engram.brain.ledger import Ledger
-from engram.brain.pseudonyms import is_pseudonym
+from engram.brain.pseudonyms import is_pseudonym, names_in
 from engram.brain.receipts import receipts_of
 from engram.brain.timeline import Names, Spans, Timeline
 from engram.learner import InputError, Label, NotTaughtError
@@ -195,31 +195,90 @@ class History:
         Raises:
             NotTaughtError: there is no such example, or it is forgotten or rolled back.
         """
+        events = self._lessons(ids, kinds)
+        for event in events:
+            if event.seq not in self.spans:
+                raise NotTaughtError(f"Example {event.seq} was undone: return to before that first, engram rollback.")
+        return events, [self.names.now(event.seq, event.label) for event in events if event.label is not None]
+
+    def held_or_undone(self, ids: Sequence[int]) -> tuple[list[Event], list[Label], list[Event]]:
+        """The examples and counterexamples of these numbers that are known, what they are called now, and those that
+        were undone, which only the log holds.
+
+        Raises:
+            NotTaughtError: there is no such example, or it is forgotten.
+        """
+        events = self._lessons(ids, LESSONS)
+        known, called = self.live([event.seq for event in events if event.seq in self.spans], LESSONS)
+        return known, called, [event for event in events if event.seq not in self.spans]
+
+    def _lessons(self, ids: Sequence[int], kinds: Sequence[str]) -> list[Event]:
+        """The events of these numbers. Raises NotTaughtError where there is none, or its example is forgotten."""
         self._ledger.check_keeps("numbers of examples")
         events = []
         for seq in ids:
             event = self._log.event(seq) if 0 < seq <= self.timeline.last else None
-            if event is None or event.kind not in kinds or event.gone or seq not in self.spans:
+            if event is None or event.kind not in kinds or event.gone:
                 raise NotTaughtError(f"There is no example {seq}: it was forgotten, or never existed.")
             events.append(event)
-        return events, [self.names.now(event.seq, event.label) for event in events if event.label is not None]
+        return events
 
     def ids_of(self, teacher: str) -> list[int]:
-        """The numbers of all that someone taught. Raises NotTaughtError where nothing of it is known."""
+        """The numbers of all that someone taught and the log holds, what was undone since included.
+
+        Raises:
+            NotTaughtError: the log names no such teacher.
+        """
         self._ledger.check_keeps("record of teachers")
-        found = [seq for seq, _ in self._log.find(teacher=teacher, kinds=LESSONS) if seq in self.spans]
-        if not found:
-            raise NotTaughtError(f"The brain has no examples taught by {teacher!r}.")
+        found = [seq for seq, _ in self._log.find(teacher=teacher, kinds=LESSONS)]
+        if not found and not self._log.names_teacher(teacher):
+            raise NotTaughtError(f"The brain has no examples taught by {teacher!r}, and nothing in its history is by"
+                                 f" {teacher!r}.")
         return found
 
     def taught_by(self, teacher: str, ids: Iterable[int], label: Label | None) -> tuple[int, int]:
-        """How many of these examples others taught than `teacher`, and how many that go by a label this one taught."""
-        others = sum(event.teacher != teacher for event in self.live(list(ids), LESSONS)[0])
+        """How many of these examples others taught than `teacher`, and how many that go by a label this one taught.
+
+        Where nothing known has the label, the first number counts what was undone of it and the changes that name it.
+        """
+        others = sum(event.teacher != teacher for event in self._lessons(list(ids), LESSONS))
         if label is None:
             return others, 0
         own = {seq for seq, _ in self._log.find(teacher=teacher, kinds=LESSONS)}
         named = {seq for seq, _ in self.called(label, LESSONS) if seq in self.spans}
+        if not named:
+            telling = [event for event in self.timeline.rare if label in names_in(event.body or {})]
+            others += sum(event.teacher != teacher for event in (*self.undone(label), *telling))
         return others, len(own & named)
+
+    # What was undone, and what else the log tells
+
+    def undone(self, label: Label) -> list[Event]:
+        """The examples and counterexamples that were undone and had this label at any time."""
+        names = Names(self.timeline, undone=True)
+        found = {seq for taught in names.ever(label) for seq, _ in self._log.find(label=taught, kinds=LESSONS)}
+        events = self._events([seq for seq in sorted(found | names.moved_to(label)) if seq not in self.spans])
+        return [
+            event for event in events if event.label is not None and label in names.over_time(event.seq, event.label)
+        ]
+
+    def undone_like(self, receipt: bytes, label: Label | None, kind: str) -> list[Event]:
+        """The undone examples (or counterexamples, by `kind`) with this receipt that had this label, or any (None)."""
+        found = self._log.find(receipts=[receipt], kinds=(kind,))
+        events = self._events([seq for seq, _ in found if seq not in self.spans])
+        if label is None or not events:
+            return events
+        wanted = {event.seq for event in self.undone(label)}
+        return [event for event in events if event.seq in wanted]
+
+    def tells(self, label: Label) -> bool:
+        """Whether the log names a label anywhere: in what is known, was undone, renamed, corrected or melded in."""
+        if self._log.find(label=label, kinds=LESSONS):
+            return True
+        rare = self.timeline.rare
+        return any(label in names_in(event.body or {}) for event in rare) or any(
+            label in slot.head.named for event in rare for slot in self._ledger.slots_of(event)
+        )
 
     def called(self, label: Label, kinds: Sequence[str] = (TAUGHT,)) -> list[tuple[int, Label]]:
         """Number and label of the examples of the log that go by a label now; `kinds` of events in their place."""

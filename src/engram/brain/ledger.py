@@ -49,6 +49,9 @@ class EmptyLog:
     def labels_of(self, seqs: Sequence[int]) -> set[Label]:
         return set()
 
+    def sources_in(self, folder: str) -> list[int]:
+        return []
+
     def pictured(self, seqs: Sequence[int]) -> set[int]:
         return set()
 
@@ -129,6 +132,10 @@ class Ledger:
 
     def keep_slots(self, slots: Iterable[Slot]) -> None:
         """Have contributions of other devices in files of their own before a record refers to them."""
+
+    def slots_of(self, event: Event) -> Iterator[Slot]:
+        """The contributions of other devices that a meld brought and that are kept still."""
+        return iter(())
 
     def checkpoint(self, knowledge: Knowledge, covers: int, **about: Any) -> list[Draft]:
         """An event that stands for what is known after event `covers`."""

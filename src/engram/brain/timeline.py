@@ -133,10 +133,11 @@ class Names:
     Args:
         timeline: of the log.
         upto: the moment; None for now.
+        undone: count renames and corrections that were rolled back too.
     """
 
-    def __init__(self, timeline: Timeline, upto: int | None = None) -> None:
-        spans = timeline.in_force(upto)
+    def __init__(self, timeline: Timeline, upto: int | None = None, *, undone: bool = False) -> None:
+        spans = Spans([range(1, timeline.last + 1)]) if undone else timeline.in_force(upto)
         self._renames: list[tuple[int, Mapping[Label, Label]]] = []  # event, old name -> new; those of a meld at once
         self._moves: dict[int, list[tuple[int, Label]]] = {}  # example -> event, and what it was corrected to
         for event in timeline.rare:
@@ -161,6 +162,13 @@ class Names:
             label = names.get(label, label)
         return label
 
+    def over_time(self, seq: int, label: Label) -> set[Label]:
+        """All that the example taught by event `seq` under a label was called, one after the other."""
+        found = {label} | {moved for _, moved in self._moves.get(seq, ())}
+        for _, names in self._renames[bisect_right(self._when, seq) :]:
+            found |= {names[label] for label in found & names.keys()}
+        return found
+
     def ever(self, label: Label) -> set[Label]:
         """All labels under which what is now called so may have been taught."""
         found = {label}
@@ -169,9 +177,10 @@ class Names:
         return found
 
     def moved_to(self, label: Label) -> set[int]:
-        """The examples that were corrected to a label which is now called so."""
+        """The examples that were corrected to a label which is now called so, or was so later on."""
         return {
-            seq for seq, moves in self._moves.items() if any(self.now(when, moved) == label for when, moved in moves)
+            seq for seq, moves in self._moves.items()
+            if any(label in self.over_time(when, moved) for when, moved in moves)
         }
 
 

@@ -138,8 +138,8 @@ def forget(
 ) -> None:
     """Forget a label or single examples permanently.
 
-    Afterwards the brain is, bit for bit, one that was never taught them. Their data leave every file of the brain. This
-    cannot be undone.
+    Afterwards the brain is, bit for bit, one that was never taught them. Their data leave every file of the brain. What
+    was taught and then undone can be forgotten too. This cannot be undone.
     """
     if sum((label is not None or bool(example), bool(ids), teacher is not None)) != 1:
         raise typer.BadParameter(
@@ -158,7 +158,9 @@ def forget(
         found = {"forgotten": gone, "labels": labels_of(mind), "digest": mind.digest()}
     proof = ["engram", "prove", brain, "--forgotten", *(example or ()), *(("--label", label) if label else ())]
     told = f" Proof: {shlex.join(map(str, proof))}" if label or example else ""
-    done(f"Forgot {gone} example(s).{told}", found, as_json)
+    count = f"Forgot {gone} example(s)." if gone else ("Nothing that the brain knows changed. What was undone, or only"
+                                                      " named in its history, has left its files.")
+    done(f"{count}{told}", found, as_json)
 
 
 def rename(

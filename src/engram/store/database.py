@@ -362,8 +362,10 @@ def apply(connection: apsw.Connection, change: Transaction, last: int) -> range:
         _replace(connection, (*event[:4], json.dumps(label), *event[5:10]))
     for teacher in change.unnamed:
         _unname(connection, teacher)
-    erases = change.erase or change.rewrite or change.labels or change.unnamed
-    if erases if change.for_good is None else change.for_good:
+    for seq in change.unsourced:
+        event = _present(connection, seq)
+        _replace(connection, (*event[:5], None, *event[6:10]))
+    if change.alters if change.for_good is None else change.for_good:
         set_count(connection, ERASING, VACUUM_DUE)
     if change.answer is not None:
         _keep_answer(connection, change.answer, seqs, now)

@@ -136,10 +136,11 @@ class Transaction:
         rewrite: number of an event -> the body and content it has from now on.
         labels: number of an example -> the label that it is said to have been taught under from now on.
         unnamed: teachers whose names leave every event.
+        unsourced: numbers of examples that lose their source.
         answer: what the caller's request is answered.
         inbox_add: unknowns to keep.
         inbox_remove: numbers of unknowns to let go.
-        for_good: whether what leaves the log with this commit has to leave its files too; None: where it erases.
+        for_good: whether what leaves the log with this commit has to leave its files too; None: where it alters events.
         time: of its events, microseconds since 1970 UTC; None for the moment of the commit.
     """
 
@@ -148,8 +149,23 @@ class Transaction:
     rewrite: Mapping[int, tuple[Mapping[str, Any] | None, bytes | None]] = field(default_factory=dict)
     labels: Mapping[int, Label] = field(default_factory=dict)
     unnamed: Sequence[str] = ()
+    unsourced: Sequence[int] = ()
     answer: Reply | None = None
     inbox_add: Sequence[Unknown] = ()
     inbox_remove: Sequence[int] = ()
     for_good: bool | None = None
     time: int | None = None
+
+    @property
+    def alters(self) -> bool:
+        """Whether events that are in the log already are erased, or lose a part of what they say."""
+        return bool(self.erase or self.rewrite or self.labels or self.unnamed or self.unsourced)
+
+
+def in_folder(source: str | None, name: str) -> bool:
+    """Whether a source is a path that lies in a folder of this name.
+
+    >>> in_folder("people/Ada/1.png", "Ada"), in_folder("Ada.png", "Ada"), in_folder(None, "Ada")
+    (True, False, False)
+    """
+    return source is not None and name in source.replace("\\", "/").split("/")[:-1]

@@ -44,7 +44,7 @@ from engram.store.database import (
     sound,
     translated,
 )
-from engram.store.event import TAUGHT, Event, Reply, Taught, Transaction, Unknown
+from engram.store.event import TAUGHT, Event, Reply, Taught, Transaction, Unknown, in_folder
 from engram.store.log_files import Held, Mark
 from engram.store.writer_lock import WriterLock
 
@@ -248,6 +248,15 @@ class EventLog:
             json.dumps(list(seqs)),
         )
         return {label_of(packed) for (packed,) in rows}
+
+    def names_teacher(self, teacher: str) -> bool:
+        """Whether an event of any kind, an erased one too, says that it was done by this one."""
+        return bool(self._rows("SELECT 1 FROM events WHERE teacher = ? LIMIT 1", teacher))
+
+    def sources_in(self, folder: str) -> list[int]:
+        """The events whose source, a path, lies in a folder of this name."""
+        found = self._rows("SELECT seq, source FROM events WHERE instr(source, ?) > 0", folder)
+        return [seq for seq, source in found if in_folder(source, folder)]
 
     def event(self, seq: int) -> Event:
         """One event.

@@ -101,7 +101,7 @@ class Prepared:
         referred: what the item speaks of and the record does not hold: slots, say, or the rows that are forgotten.
         onto: what it is applied to, where that is not what is known now.
         keys: of the unknowns that leave the inbox by the same commit.
-        gone: labels whose unknowns leave the inbox.
+        gone: labels whose unknowns leave the inbox: what was taught under them, and what lies in folders called so.
         forgets: whether what is forgotten has to leave the files.
     """
 

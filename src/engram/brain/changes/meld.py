@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -133,11 +133,14 @@ def _latest(
     return Union(united, dict(tombstones), added, changed, tuple(notes))
 
 
-def prepare(knowledge: Knowledge, ledger: Ledger, united: Union, covers: int) -> Prepared:
+def prepare(
+    knowledge: Knowledge, ledger: Ledger, united: Union, covers: int, waiting: Collection[bytes] = ()
+) -> Prepared:
     """Take over a union.
 
     Args:
         covers: the number that the second event of this change will have.
+        waiting: keys of the unknowns in the inbox.
     """
     own = knowledge.own
     others = {device: slot for device, slot in united.slots.items() if device != own.device}
@@ -168,8 +171,17 @@ def prepare(knowledge: Knowledge, ledger: Ledger, united: Union, covers: int) ->
     if erased:
         losses = [(replace(tombstone, label=label), Loss()) for label, tombstone in lost]
         change = erasing(ledger, events, erase, ids, others, losses, names)
-    gone = set(knowledge.total.named) - known if erased else frozenset[Label]()
-    return Prepared.event(MELDED, body, changes=[change], referred=united, gone=gone, forgets=erased)
+    keys = _forgotten_since(knowledge, united).intersection(waiting)
+    change.for_good = True if keys else change.for_good
+    gone = {*(set(knowledge.total.named) - known), *names.hidden} if erased else set[Label]()
+    return Prepared.event(MELDED, body, changes=[change], referred=united, keys=keys, gone=gone,
+                          forgets=erased or bool(keys))
+
+
+def _forgotten_since(knowledge: Knowledge, united: Union) -> set[bytes]:
+    """The receipts of single examples whose forget comes with a union."""
+    fresh = (one for key, one in united.tombstones.items() if key not in knowledge.tombstones)
+    return {bytes.fromhex(receipt) for tombstone in fresh for receipt in tombstone.receipts}
 
 
 def _held_before(knowledge: Knowledge, ledger: Ledger, united: Union, rolled_back: Sequence[int]) -> bool:
@@ -180,7 +192,11 @@ def _held_before(knowledge: Knowledge, ledger: Ledger, united: Union, rolled_bac
         return True
     fresh = [tombstone for key, tombstone in united.tombstones.items() if key not in knowledge.tombstones]
     labels = ledger.log.labels_of(rolled_back)
-    return any(one.kind == "forget label" and one.found_in(labels) is not None for one in fresh)
+    if any(one.kind == "forget label" and one.found_in(labels) is not None for one in fresh):
+        return True
+    receipts = _forgotten_since(knowledge, united)
+    found = ledger.log.find(receipts=sorted(receipts), kinds=LESSONS) if receipts else []
+    return not {seq for seq, _ in found}.isdisjoint(rolled_back)
 
 
 def recall(knowledge: Knowledge, event: Event, record: Record) -> Union:

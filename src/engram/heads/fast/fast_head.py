@@ -438,6 +438,13 @@ class FastHead(Head):
         """Whether a label has examples or counterexamples."""
         return label in self._book or label in self._counterexamples
 
+    def rows_not(self, label: Label) -> npt.NDArray[np.int16]:
+        """(N, D) the quantised rows of a label's counterexamples."""
+        with self._lock:
+            if label not in self._counterexamples:
+                return np.zeros((0, 0), np.int16)
+            return self._counterexamples.rows(label)
+
     def lacks_not(self, rows: npt.NDArray[np.int16], labels: Sequence[Label]) -> Label | None:
         """A label that does not have all of these quantised rows as counterexamples, each as often; None: none."""
         with self._lock:
