@@ -17,8 +17,7 @@ ALLOWED = {
     "store/writer_lock.py": {"os.open"},  # a file that is locked
     "store/folder.py": {"os.open"},  # a file that is locked
     "features/backbones/download.py": {"open"},  # a part that a later call goes on with
-    "server/exports.py": {"open"},  # a part of a zip that is sent
-    "server/parcels.py": {"open", "mkdir"},  # in a temporary folder of its own
+    "server/parcels.py": {"open", "mkdir"},  # a part of a zip that is sent; in a temporary folder of its own
     "server/scratch.py": {"os.open", "touch"},  # a file that is locked, in that folder
 }
 WRITING_CALLS = {"write_text", "write_bytes", "mkdir", "makedirs", "savefig", "symlink_to", "hardlink_to", "touch",

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from served_things import LESSON, Demo
 
-from engram.server.content_encoding import _PORTION, Unpacked
+from engram.server.front_door import _PORTION, Unpacked
 from engram.server.problems import Refusal
 
 

@@ -20,7 +20,7 @@ import pytest
 from served_things import Demo
 
 from engram.brain import Brain
-from engram.server.exports import AT_ONCE
+from engram.server.parcels import AT_ONCE
 from engram.server.routes.events import _OF_ONE
 from engram.server.scratch import Scratch
 

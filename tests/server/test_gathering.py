@@ -19,10 +19,9 @@ from served_things import Program
 
 from engram.brain import Brain
 from engram.learner import InputError
-from engram.server.answers import answers_json
-from engram.server.gathering import Gathering
 from engram.server.problems import Refusal
-from engram.server.served_brain import ServedBrain
+from engram.server.routes.asking import answers_json
+from engram.server.served_brain import Gathering, ServedBrain
 
 
 def in_a_loop_of_its_own(work: Any) -> Any:

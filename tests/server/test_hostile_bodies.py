@@ -13,8 +13,8 @@ import pytest
 from served_things import LESSON, RIGHT, UP, Demo
 from starlette.testclient import TestClient
 
-from engram.server import json_size as counting
-from engram.server.json_size import FIELDS, VALUES, json_size
+from engram.server import bodies as counting
+from engram.server.bodies import FIELDS, VALUES, json_size
 
 JSON = {"Content-Type": "application/json"}
 MANY = VALUES // 3

@@ -12,9 +12,8 @@ import pytest
 from served_things import LESSON, RIGHT, UP, Demo, picture
 
 from engram.learner import InputError
-from engram.server.app import create_app
+from engram.server.app import ROUTERS, create_app
 from engram.server.openapi import needs
-from engram.server.routes import ROUTERS
 from engram.server.scopes import SCOPES
 from engram.server.settings import Settings
 from engram.server.tokens import add_token, read_tokens, remove_token

@@ -1,38 +1,102 @@
-"""The web application: what can be asked of a server, and by whom.
+"""The web application: what can be asked of a server, and by whom; and the page, files that lie beside this program,
+read once and given out as they are.
 
 The routes are in `engram.server.routes`; docs/http.md lists them with the scopes that each takes, made of this code.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, Route
 
 from engram import __version__
 from engram.learner import EngramError
 from engram.server import openapi
+from engram.server.conditions import unchanged
 from engram.server.context import Context
 from engram.server.front_door import FrontDoor
 from engram.server.metrics import Metrics
-from engram.server.page_files import page_routes
 from engram.server.problems import Refusal, invalid, refusal_of, refusal_of_status, respond
 from engram.server.request_log import RequestLog, trace_of
-from engram.server.routes import ROUTERS
+from engram.server.routes import asking, brains, correcting, events, inference, looking, operations, teaching
 from engram.server.settings import Settings
 from engram.server.shelf import Shelf
 
+TYPES = {
+    ".css": "text/css; charset=utf-8", ".html": "text/html; charset=utf-8", ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8", ".json": "application/json", ".mjs": "text/javascript; charset=utf-8",
+    ".png": "image/png", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8", ".webp": "image/webp",
+    ".webmanifest": "application/manifest+json", ".woff2": "font/woff2",
+}
+POLICY = "; ".join((
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob: data:",
+    "media-src 'self' blob:", "connect-src 'self'", "font-src 'self'", "manifest-src 'self'", "worker-src 'self'",
+    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+))
 _ABOUT = (
     "Teach a brain in milliseconds, ask it what things are, and correct it. What was acknowledged is on disk. "
     "Every refusal is application/problem+json (RFC 9457)."
 )
+
+ROUTERS = (
+    asking.router, inference.router, teaching.router, brains.router, correcting.router, looking.router, events.router,
+    operations.router,
+)
+"""All routes, those first that are asked for most often."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    content: bytes
+    kind: str
+    tag: str
+
+
+@cache
+def page_routes() -> list[Route]:
+    """One route for every file of the page, and `/` for its index."""
+    found = dict(_read(files("engram.server") / "page", ""))
+    if "/index.html" in found:
+        found["/"] = found["/index.html"]
+    return [Route(path, _giving(file), methods=["GET"], include_in_schema=False) for path, file in found.items()]
+
+
+def _read(folder: Traversable, prefix: str) -> list[tuple[str, _File]]:
+    if not folder.is_dir():
+        return []
+    found: list[tuple[str, _File]] = []
+    for entry in folder.iterdir():
+        path, ending = f"{prefix}/{entry.name}", "." + entry.name.rpartition(".")[2].lower()
+        if entry.is_dir():
+            found += _read(entry, path)
+        elif ending in TYPES and not entry.name.startswith("."):
+            content = entry.read_bytes()
+            found.append((path, _File(content, TYPES[ending], f'"{hashlib.sha256(content).hexdigest()[:16]}"')))
+    return found
+
+
+def _giving(file: _File) -> Callable[[Request], Awaitable[Response]]:
+    headers = {"ETag": file.tag, "Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
+
+    async def give(request: Request) -> Response:
+        if unchanged(request, file.tag):
+            return Response(status_code=304, headers=headers)
+        return Response(file.content, headers=headers, media_type=file.kind)
+
+    return give
 
 
 def create_app(folders: Mapping[str, Path], settings: Settings, log: RequestLog | None = None) -> FrontDoor:

@@ -12,15 +12,14 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from engram.server.conditions import etag, unchanged
-from engram.server.exports import Exports
-from engram.server.gathering import Gathering
 from engram.server.metrics import Metrics
+from engram.server.parcels import Exports
 from engram.server.pictures import PixelBudget
 from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
 from engram.server.scopes import Caller, Need, Scope
 from engram.server.scratch import Scratch
-from engram.server.served_brain import ServedBrain
+from engram.server.served_brain import Gathering, ServedBrain
 from engram.server.settings import Settings
 from engram.server.shelf import Shelf
 from engram.server.wire import NAME_PATTERN

@@ -3,6 +3,9 @@ turn. Refused at the door, a request has touched nothing.
 
 Host names: a page of a stranger whose name suddenly points to 127.0.0.1 (DNS rebinding) sends its own name as Host.
 Origins: a browser says which page wants to change something; only the server's own may.
+Turns: a token bucket for each client, as in ATM's generic cell rate algorithm (ITU-T I.371).
+Sizes: a body may be as large as what it is for, and all of them together as the server takes; compressed ones
+(RFC 9110, section 8.4) are unpacked in small portions, so that none grows beyond its limit.
 """
 
 from __future__ import annotations
@@ -11,23 +14,33 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Iterable
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
 from itertools import count
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engram.server.body_limits import Room, body_limit
-from engram.server.content_encoding import Unpacked, encoding_of, without_encoding
 from engram.server.metrics import Metrics
 from engram.server.problems import MEDIA_TYPE, Refusal, refusal_of
-from engram.server.rate_limit import RateLimit
 from engram.server.request_log import RequestLog, trace_of
 from engram.server.scopes import EVERYONE, Caller
 from engram.server.settings import Settings, is_loopback
 from engram.server.tokens import Tokens
 
+_CLIENTS = 4096
+ENCODINGS = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+"""Content coding -> what zlib calls its format."""
+
+_PORTION = 2**18  # bytes, of what is unpacked at once; the event loop serves others in between
+NOTE = 2**16
+"""Bytes of a body that holds no examples: names, labels, options."""
+
+_EXAMPLES = ("/predict", "/examples", "/infer")
+_AS_IT_IS = (b"application/octet-stream", b"multipart/form-data", b"image/")
+_FOLDERS = (b"application/zip", b"multipart/form-data")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _ONCE = (
     b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-length", b"content-type", b"content-encoding",
@@ -48,6 +61,144 @@ _SECURITY = [
 _STARTED, _REQUESTS = os.urandom(4).hex(), count()
 _CLOSED = b"default-src 'none'; frame-ancestors 'none'"
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
+
+
+class RateLimit:
+    """At most `rate` requests a second from one client, and `burst` at once.
+
+    Of more clients than can be remembered those are forgotten that have been silent longest.
+
+    >>> limit = RateLimit(rate=2, burst=2, clock=lambda: 10.0)
+    >>> [limit.wait("ada") for _ in range(3)], limit.wait("bob")
+    ([0.0, 0.0, 0.5], 0.0)
+    """
+
+    def __init__(self, rate: float, burst: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._spacing = 1 / rate if rate > 0 else 0.0
+        self._tolerance = self._spacing * ((max(2 * rate, 1.0) if burst is None else burst) - 1)
+        self._clock = clock
+        self._due: OrderedDict[Hashable, float] = OrderedDict()
+
+    def wait(self, client: Hashable) -> float:
+        """Seconds until this client may ask again: 0 now, and it counts as asked."""
+        if not self._spacing:
+            return 0.0
+        now = self._clock()
+        due = max(self._due.get(client, now), now)
+        if due - now > self._tolerance + 1e-9:
+            return due - now - self._tolerance
+        self._due[client] = due + self._spacing
+        self._due.move_to_end(client)
+        if len(self._due) > _CLIENTS:
+            self._due.popitem(last=False)
+        return 0.0
+
+
+def encoding_of(value: bytes) -> bytes | None:
+    """The coding of a body by its Content-Encoding; None where there is none. Raises Refusal for any other."""
+    name = value.strip().lower()
+    if name in (b"", b"identity"):
+        return None
+    if name not in ENCODINGS:
+        raise Refusal("unsupported-media-type", "This Content-Encoding is not supported: send the body"
+                                                " uncompressed, or as gzip or deflate.",
+                      headers={"Accept-Encoding": "gzip, deflate"})
+    return name
+
+
+def without_encoding(scope: Scope) -> None:
+    """Let the request be as it is once its body is unpacked, of which nobody knows how long it will be."""
+    gone = (b"content-encoding", b"content-length")
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in gone]
+
+
+class Unpacked:
+    """Receives what another receiver gives, unpacked.
+
+    Args:
+        receive: gives the body as it came.
+        encoding: one of `ENCODINGS`.
+        limit: bytes that the body may have when it is unpacked.
+
+    Raises:
+        Refusal: it is larger, or not what its coding says.
+    """
+
+    def __init__(self, receive: Receive, encoding: bytes, limit: int) -> None:
+        self._receive, self._limit, self._left = receive, limit, limit
+        self._zlib = zlib.decompressobj(ENCODINGS[encoding])
+        self._packed = b""
+        self._came = self._pending = False  # all that is packed; more of what is unpacked, without reading on
+
+    async def __call__(self) -> Message:
+        while not (self._came and self._zlib.eof):
+            if not self._pending:
+                if self._came:
+                    raise Refusal("bad-request", "The compressed body ends too soon.")
+                message = await self._receive()
+                if message["type"] != "http.request":
+                    return message
+                self._packed, self._came = message.get("body", b""), not message.get("more_body", False)
+            part = self._next()
+            last = self._came and self._zlib.eof
+            if part or last:
+                return {"type": "http.request", "body": part, "more_body": not last}
+            await asyncio.sleep(0)
+        return await self._receive()
+
+    def _next(self) -> bytes:
+        """The next portion of what is unpacked."""
+        part = b""
+        if not self._zlib.eof:
+            try:
+                part = self._zlib.decompress(self._packed, _PORTION)
+            except zlib.error:
+                raise Refusal("bad-request", "The body is not compressed as its Content-Encoding says.") from None
+            self._packed = self._zlib.unused_data or self._zlib.unconsumed_tail
+        if self._zlib.eof and self._packed:
+            raise Refusal("bad-request", "More follows the end of the compressed body.")
+        self._pending = bool(self._packed) or (len(part) == _PORTION and not self._zlib.eof)
+        self._left -= len(part)
+        if self._left < 0:
+            raise Refusal("too-large", f"The body may have at most {self._limit:,} bytes after decompression: send"
+                                       f" it in parts.")
+        return part
+
+
+def body_limit(path: str, content_type: bytes, settings: Settings) -> int:
+    """The most bytes.
+
+    >>> body_limit("/v1/brains/b/predict", b"image/png", Settings()), body_limit("/v1/brains/b:undo", b"", Settings())
+    (33554432, 65536)
+    """
+    kind = content_type.strip().lower()
+    if path.endswith(":meld") and kind.startswith(_FOLDERS):
+        return settings.brain_limit
+    if not path.endswith(_EXAMPLES):
+        return NOTE
+    return settings.body_limit if kind.startswith(_AS_IT_IS) else min(settings.json_limit, settings.body_limit)
+
+
+class Room:
+    """What the bodies of all requests take together, while they are received or worked on.
+
+    Args:
+        size: bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> None:
+        """Raises Refusal where there is not as much room."""
+        if size > self._left:
+            raise Refusal("too-many-requests", "The server is receiving too much data at this moment: try again later.",
+                          headers={"Retry-After": "2"})
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        """For others."""
+        self._left += size
 
 
 class FrontDoor:

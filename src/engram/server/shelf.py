@@ -7,8 +7,6 @@ was made over HTTP is there again when the server is.
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +14,7 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from engram.brain import Brain
-from engram.files import make_folder, sync_folder
+from engram.files import making_folder
 from engram.learner import EngramError, InputError
 from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
@@ -106,24 +104,13 @@ class Shelf:
             path = self.home / name
             if name in self._brains or path.exists():
                 raise Refusal("conflict", f"The name {name!r} is taken by a brain or another file.")
-            self._make(path, options)
+            with making_folder(path) as fresh:  # half a brain would hold its name, and never open
+                Brain.create(fresh, **options).close()
             made = self._new(name, path)
             made.open()
             self._brains[name] = made
         self._log.write("created", brain=name)
         return made
-
-    def _make(self, path: Path, options: Mapping[str, Any]) -> None:
-        """A brain's folder, whole or not at all: half of one would hold its name, and never open."""
-        make_folder(self.home)
-        making = self.home / f".{path.name}-{secrets.token_hex(4)}"
-        try:
-            Brain.create(making, **options).close()
-            making.rename(path)
-        except BaseException:
-            shutil.rmtree(making, ignore_errors=True)
-            raise
-        sync_folder(self.home)
 
     def _new(self, name: str, path: Path) -> ServedBrain:
         on_sync = self._commits_of(name) if self._commits_of else None
