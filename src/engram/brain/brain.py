@@ -51,7 +51,7 @@ from engram.brain.folder_ledger import FolderLedger, spared
 from engram.brain.history import Example, History, HistoryEntry
 from engram.brain.inbox import Group, Inbox, alike, likeness
 from engram.brain.knowledge import Knowledge, describe_slots
-from engram.brain.ledger import Ledger
+from engram.brain.ledger import Ledger, rows_in
 from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.saving import from_state, overhead_bytes, state
 from engram.brain.slots import Slot
@@ -82,7 +82,7 @@ from engram.learner import (
     TracesError,
 )
 from engram.progress import Progress
-from engram.store.event import Reply, Taught, Transaction, Unknown, in_folder
+from engram.store.event import Event, Reply, Taught, Transaction, Unknown, in_folder
 from engram.store.folder import MANIFEST
 from engram.store.group_commit import GroupCommit
 
@@ -698,7 +698,7 @@ class Brain:
         """Undo the last change and return it; call it again for the change before.
 
         A rollback can be undone, an undo cannot: the next undo goes further back. Consolidations do not change what is
-        known, so undo passes over them.
+        known, so undo passes over them. Undoing `name` puts the unknown inputs back into the inbox.
 
         Raises:
             InputError: there is nothing to undo, or something was forgotten since.
@@ -1125,11 +1125,13 @@ class Brain:
         """
         whole = [*self._opening(), *prepared] if prepared else []
         leaving = self._taken_out(whole)  # of the inbox, by the same commit
+        back, beyond = self.unknowns.put_back([unknown for one in whole for unknown in one.back])
         try:
             changes = [change for one in whole for change in one.changes]
             numbers = self._ledger.record(changes, self.unknowns, self.seq) if whole else []
         except BaseException:
-            self.unknowns.keep(leaving)
+            self.unknowns.discard(unknown.key for unknown in back)
+            self.unknowns.keep([*leaving, *beyond])
             raise
         self.seq = max((span.stop - 1 for span in numbers if span), default=self.seq)
         result, values = None, 0
@@ -1224,6 +1226,8 @@ class Brain:
             return [next(learned) if outcome is None else outcome for outcome in outcomes]
 
     def _learn_accepted(self, lessons: Sequence[Lesson]) -> list[Learned]:
+        waiting = {unknown.key: unknown.number for unknown in self.unknowns}
+        lessons = [replace(lesson, unknowns=waiting) for lesson in lessons] if waiting else lessons
         prepared = teach.prepare(self._knowledge, self._ledger, lessons, self.seq)
         numbers, _ = self._carry_out(*prepared)
         taught = prepared[-1].item
@@ -1287,10 +1291,22 @@ class Brain:
 
     def _return_to(self, seq: int, *, undoing: bool) -> None:
         """Record and take up the state after event `seq`."""
-        then = self._ledger.recover(seq)
-        self._carry_out(rollback.prepare(self._knowledge, then, seq, undoing=undoing))
+        history, then = self._past(), self._ledger.recover(seq)
+        prepared = rollback.prepare(self._knowledge, then, seq, undoing=undoing)
+        prepared.back = [self._unknown_again(event) for event in history.named_since(seq)]
+        prepared.keys = history.known_by(seq, [unknown.key for unknown in self.unknowns])
+        self._carry_out(prepared)
         with spared():
             self._ledger.snapshot(self._knowledge, self.seq)
+
+    def _unknown_again(self, event: Event) -> Unknown:
+        """An example that waited in the inbox when it was taught, as an unknown: its features to half a step."""
+        bundle, body = self.bundle, event.body or {}
+        assert bundle is not None
+        features = (bundle.mean + bundle.step * rows_in([event])).astype(np.float32)
+        (key,) = receipts_of(rows_of(bundle, features))
+        picture = self._ledger.log.thumbnail(event.seq)
+        return Unknown(int(body["unknown"]), features[0], key, event.source, picture)
 
     def _remember(
         self, bundle: Bundle, features: Any, examples: Examples, sources: Sequence[str | None],

@@ -302,6 +302,17 @@ class History:
                     chosen.append(seq)
         return chosen
 
+    def named_since(self, to: int) -> list[Event]:
+        """The examples that waited in the inbox, are known now and were not after event `to`."""
+        then = self.timeline.in_force(to)
+        return self._events([seq for seq in self._log.from_inbox() if seq in self.spans and seq not in then])
+
+    def known_by(self, to: int, receipts: Sequence[bytes]) -> set[bytes]:
+        """Those of these receipts that were taught by event `to`, and were known then."""
+        then = self.timeline.in_force(to)
+        found = self._log.find(receipts=receipts, upto=to) if receipts else []
+        return {event.receipt for event in self._events([seq for seq, _ in found if seq in then]) if event.receipt}
+
     def rolled_back(self) -> list[int]:
         """The examples that are not in force."""
         gone = []

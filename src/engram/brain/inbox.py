@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any
 
@@ -102,6 +102,29 @@ class Inbox:
         """Take back what `discard` let go."""
         with self._lock:
             self._kept = sorted([*self._kept, *unknowns], key=lambda unknown: unknown.number)
+
+    def put_back(self, unknowns: Iterable[Unknown]) -> tuple[list[Unknown], list[Unknown]]:
+        """Hold unknowns again whose naming was undone, under their old numbers where these are free.
+
+        Returns:
+            Those that were not there yet, as they are held now; and the oldest, which went to stay within the limit.
+        """
+        with self._lock:
+            keys, numbers = {one.key for one in self._kept}, {one.number for one in self._kept} | self._saved
+            added = []
+            for unknown in unknowns:
+                if unknown.key in keys:
+                    continue
+                self._next = max(self._next, unknown.number + 1)
+                if unknown.number in numbers:
+                    unknown, self._next = replace(unknown, number=self._next), self._next + 1
+                keys.add(unknown.key)
+                numbers.add(unknown.number)
+                added.append(unknown)
+            self.keep(added)
+            beyond = max(0, len(self._kept) - self.limit)
+            gone, self._kept = self._kept[:beyond], self._kept[beyond:]
+        return added, gone
 
     def groups(self, similarity: FloatArray, alike: float, kept: Sequence[Unknown] | None = None) -> list[Group]:
         """Average-linkage groups, largest first (Sokal and Michener 1958).

@@ -249,6 +249,11 @@ class EventLog:
         )
         return {label_of(packed) for (packed,) in rows}
 
+    def from_inbox(self) -> list[int]:
+        """The numbers of the examples that waited in the inbox when they were taught; they are not erased."""
+        found = self._rows("SELECT seq FROM events WHERE body LIKE '%\"unknown\":%' AND kind = ? AND gone = 0", TAUGHT)
+        return [seq for (seq,) in found]
+
     def names_teacher(self, teacher: str) -> bool:
         """Whether an event of any kind, an erased one too, says that it was done by this one."""
         return bool(self._rows("SELECT 1 FROM events WHERE teacher = ? LIMIT 1", teacher))

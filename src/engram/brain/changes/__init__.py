@@ -24,7 +24,7 @@ from engram.learner import Label
 from engram.store.event import LESSONS as LESSONS
 from engram.store.event import TAUGHT as TAUGHT
 from engram.store.event import TAUGHT_NOT as TAUGHT_NOT
-from engram.store.event import Draft, Event, Taught, Transaction
+from engram.store.event import Draft, Event, Taught, Transaction, Unknown
 from engram.store.event_log import EventLog
 
 CREATED, ADOPTED, OPENED, COLUMNS = "created", "adopted", "opened", "columns"
@@ -102,6 +102,7 @@ class Prepared:
         onto: what it is applied to, where that is not what is known now.
         keys: of the unknowns that leave the inbox by the same commit.
         gone: labels whose unknowns leave the inbox: what was taught under them, and what lies in folders called so.
+        back: unknowns that come back into the inbox by the same commit: their naming was undone.
         forgets: whether what is forgotten has to leave the files.
     """
 
@@ -111,6 +112,7 @@ class Prepared:
     onto: Knowledge | None = None
     keys: Collection[bytes] = ()
     gone: Collection[Label] = ()
+    back: Sequence[Unknown] = ()
     forgets: bool = False
 
     @classmethod

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Lesson:
         again: whether to learn what is held already.
         answer: the request that this answers, or None.
         columns: the names of its vectors' columns, in the order of the brain's, or None.
+        unknowns: key -> number, of the unknowns that wait in the inbox: an undo puts back those that are learned.
         teachers, times: for each row who taught it and when (microseconds since 1970 UTC), where that was elsewhere.
     """
 
@@ -43,6 +44,7 @@ class Lesson:
     again: bool = True
     answer: Reply | None = None
     columns: tuple[str, ...] | None = None
+    unknowns: Mapping[bytes, int] = field(default_factory=dict)
     teachers: Sequence[str | None] | None = None
     times: Sequence[int] | None = None
 
@@ -75,11 +77,14 @@ class _Drafts(Sequence[Draft]):
 
     def __getitem__(self, place: Any) -> Any:
         i, lesson = self._places[place], self._lesson
+        body: dict[str, int] = {"time": lesson.times[i]} if lesson.times else {}
+        if lesson.receipts[i] in lesson.unknowns:
+            body["unknown"] = lesson.unknowns[lesson.receipts[i]]
         return Draft(
             kind=self._kind, teacher=lesson.teachers[i] if lesson.teachers else lesson.teacher,
             label=lesson.labels[i], source=lesson.sources[i], receipt=lesson.receipts[i],
             content=lesson.rows[i].astype("<i2").tobytes(), thumbnail=lesson.pictures[i],
-            body={"time": lesson.times[i]} if lesson.times else None,
+            body=body or None,
         )  # fmt: skip
 
 
