@@ -215,6 +215,8 @@ def test_what_is_refused_leaves_no_trace(brain: Brain) -> None:
 
 
 def test_both_errors_are_told(brain: Brain) -> None:
+    for name in ("lid", "pan"):
+        brain.learn(RNG.normal(size=8) + RNG.normal(0, 0.5, (20, 8)), name)
     curve = brain.error_rates()
     assert [rates.alpha for rates in curve] == sorted(rates.alpha for rates in curve)
     taken = [rates.accepted for rates in curve]
@@ -229,10 +231,13 @@ def test_both_errors_are_told(brain: Brain) -> None:
     assert brain.info()["errors"].endswith("By its own setting, 30% of cup may be refused.")
 
 
-def test_where_there_is_one_class_nothing_is_said_of_strangers() -> None:
+def test_with_few_classes_no_share_of_strangers_is_told_but_how_many_it_needs() -> None:
     brain = Brain()
     assert (brain.error_rates(), brain.info()["errors"]) == ([], None)
-    brain.learn(POINTS["cup"], "cup")
-    assert math.isnan(brain.error_rates()[0].accepted)
-    assert brain.info()["accepted"] is None
-    assert "other classes to tell" in brain.info()["errors"]
+    for count, name in enumerate(("cup", "fern", "lid", "pan", "pot"), 1):
+        brain.learn(RNG.normal(size=8) + RNG.normal(0, 0.2, (10, 8)), name)
+        found = brain.info()
+        few = count < 5
+        assert [math.isnan(rates.accepted) for rates in brain.error_rates()] == [few] * 10
+        assert (found["accepted"] is None, found["accepted_needs"]) == (few, 5 if few else None)
+        assert (f"that needs 5 labels, and there {'is' if count == 1 else 'are'} {count}." in found["errors"]) == few

@@ -62,6 +62,14 @@ def test_nothing_taught_is_nothing_to_audit(engram: Terminal) -> None:
     assert "call learn first" in engram.refuses("why", "empty", "new.npy")
 
 
+def test_why_names_the_nearest_label_of_what_is_refused_without_a_share(engram: Terminal) -> None:
+    np.save("strange.npy", np.full((1, np.load("new.npy").shape[1]), 0.9))
+    shown = engram.says("why", "b", "strange.npy")
+    assert "Nothing I know (the nearest label, " in shown
+    assert "was refused)" in shown
+    assert "%" not in shown.splitlines()[0]
+
+
 def test_why_shows_the_nearest_examples_and_the_shares(engram: Terminal) -> None:
     shown = engram.says("why", "b", "new.npy", "--nearest", "2")
     assert "new.npy:1: ant (ant " in shown

@@ -19,6 +19,7 @@ from terminal import Terminal
 from engram.brain import Brain
 from engram.brain.changes.teach import Learned
 from engram.features.backbones.bundle import Bundle
+from engram.learner import InputError
 
 pytestmark = pytest.mark.long
 
@@ -70,8 +71,9 @@ def test_one_folder_is_taught_and_another_predicted(engram: Terminal) -> None:
     with_strangers = engram.answers("predict", "mybrain", "test", "--no-remember")
     assert (with_strangers["right"], with_strangers["never_taught"]) == (answers["right"], 4)
     shown = engram.says("predict", "mybrain", "test", "--no-remember")
-    assert f"{answers['right']} of 16 answers agree with the folders' names" in shown
-    assert "4 inputs have labels that were never taught and count as wrong; " in shown
+    assert f"{answers['right']} of 12 answers agree with the folders' names" in shown
+    refused = with_strangers["never_taught_refused"]
+    assert f'4 inputs have a label that was never taught: {refused} of them answered "Nothing I know".' in shown
     lines = engram.answers("predict", "mybrain", "test/red/0.png", "test/blue/1.png", "--top", "3")["answers"]
     assert [line["ranked"][0]["label"] for line in lines] == ["red", "blue"]
     assert all(len(line["ranked"]) == 3 for line in lines)
@@ -91,7 +93,8 @@ def test_labels_come_from_the_option_else_from_folders(engram: Terminal) -> None
     assert engram.answers("info", "b")["labels"] == [
         {"label": "rouge", "examples": 2}, {"label": "green", "examples": 12}
     ]
-    assert "--label" in engram.refuses("teach", "b", "train/blue/0.png")
+    refusal = engram.refuses("teach", "b", "train/blue/0.png")
+    assert "Pass the label: engram teach b train/blue/0.png --label blue" in refusal
 
 
 def test_what_is_not_known_waits_to_be_named(engram: Terminal, shelf: Path) -> None:
@@ -346,6 +349,36 @@ def test_the_program_itself_teaches_and_predicts(shelf: Path) -> None:
     assert lost.stderr.startswith("engram: No brain at")
 
 
+def test_rows_of_a_table_with_a_label_never_taught_are_counted_apart(engram: Terminal) -> None:
+    draw = np.random.default_rng(0)
+    levels = {"idle": (2.0, 0.0), "busy": (0.0, 2.0), "worn": (-9.0, -9.0)}
+
+    def table(name: str, *labels: str) -> None:
+        rows = [f"{x + draw.normal() / 9:.4f},{y + draw.normal() / 9:.4f},{label}"
+                for label in labels for x, y in [levels[label]] * 10]
+        Path(name).write_text("\n".join(["one,two,label", *rows]), encoding="utf-8")
+
+    table("known.csv", "idle", "busy")
+    engram.says("teach", "t", "known.csv")
+    table("asked.csv", "idle", "worn")
+    shown = engram.says("predict", "t", "asked.csv", "--no-remember")
+    assert " of 10 answers agree with the labels in the table" in shown
+    assert '10 rows have a label that was never taught: 10 of them answered "Nothing I know".' in shown
+    table("strange.csv", "worn")
+    shown = engram.says("predict", "t", "strange.csv", "--no-remember")
+    assert "agree" not in shown
+    assert '10 rows have a label that was never taught: 10 of them answered "Nothing I know".' in shown
+
+
+def test_a_text_file_among_pictures_is_told_what_to_do(engram: Terminal) -> None:
+    Path("notes.txt").write_text("Remember the milk.\n", encoding="utf-8")
+    said = engram.refuses("teach", "t", "notes.txt", "--label", "note")
+    assert "notes.txt is a text file, but this brain accepts pictures." in said
+    assert "Brain('hashed-ngrams').learn([TEXT], LABEL)" in said
+    with pytest.raises(InputError, match=r"no such file. To teach texts, .*hashed-ngrams"):
+        Brain().learn("please cancel my order", "cancel")
+
+
 def test_how_much_may_be_refused_is_shown_and_set_for_good(engram: Terminal) -> None:
     engram.says("teach", "b", "train", "--backbone", "descriptor")
     shown = engram.says("alpha", "b")
@@ -354,7 +387,8 @@ def test_how_much_may_be_refused_is_shown_and_set_for_good(engram: Terminal) -> 
     assert "5% of what I know will be refused" in engram.says("alpha", "b", "5%", "--teacher", "ada")
     engram.says("alpha", "b", "0.1", "--label", "red")
     told = engram.says("info", "b")
-    assert "5% of what I know will be refused; of strangers like your other classes, " in told
+    assert "5% of what I know will be refused; how many strangers would be taken for something cannot be" in told
+    assert "that needs 5 labels, and there are 3." in told
     assert "10% of red may be refused" in told
     document = json.loads(engram.says("info", "b", "--json"))
     assert (document["alpha"], document["alphas"]) == (0.05, [{"label": "red", "alpha": 0.1}])

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 WIDTH, HEIGHT, RATE, SECONDS = 320, 240, 10, 2
-THINGS = {"mug": (200, 60, 40), "sunflower": (245, 195, 30), "tent": (40, 90, 190)}
+THINGS = {"mug": (200, 60, 40), "sunflower": (245, 195, 30), "tent": (40, 90, 190), "ball": (40, 160, 70),
+          "box": (110, 70, 160)}
 PLACE = (0.40, 0.62)  # where in the picture each thing shows its colour, as shares of width and height
 
 
@@ -43,7 +44,17 @@ def _tent(pen: ImageDraw.ImageDraw, x: float, y: float) -> None:
     pen.polygon([(x - 50, y + 90), (x + 50, y + 90), (x, y)], fill=(235, 240, 250))
 
 
-DRAWN = {"mug": _mug, "sunflower": _sunflower, "tent": _tent}
+def _ball(pen: ImageDraw.ImageDraw, x: float, y: float) -> None:
+    pen.ellipse((x - 110, y - 110, x + 110, y + 110), fill=THINGS["ball"])
+    pen.ellipse((x - 70, y - 80, x - 30, y - 40), fill=(235, 240, 235))
+
+
+def _box(pen: ImageDraw.ImageDraw, x: float, y: float) -> None:
+    pen.rectangle((x - 140, y - 70, x + 140, y + 110), fill=THINGS["box"])
+    pen.line((x - 140, y - 10, x + 140, y - 10), fill=(30, 20, 50), width=10)
+
+
+DRAWN = {"mug": _mug, "sunflower": _sunflower, "tent": _tent, "ball": _ball, "box": _box}
 
 
 def shoot(file: Path, thing: str) -> Path:

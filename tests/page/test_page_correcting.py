@@ -204,6 +204,10 @@ def test_a_slider_moves_both_errors_and_asks_once_when_it_rests(visitor: Visitor
     asked: list[tuple[str, str]] = []
     page = visitor.visit(taught, "health")
     page.locator("#refusing").wait_for()
+    assert "cannot be estimated reliably yet: that needs 5 classes." in page.locator("#refusing-words").inner_text()
+    assert page.locator("#curve").is_hidden()
+    taught.teach("tent", "ball", "box")
+    page.locator("#curve").wait_for()
     words, slider = page.locator("#refusing-words"), page.locator("#alpha")
     assert words.inner_text().startswith("2 % of what I know will be refused; of strangers like your other classes, ")
     page.on("request", lambda request: asked.append((request.method, request.url.rpartition("/")[2])))
@@ -230,6 +234,7 @@ def test_a_slider_moves_both_errors_and_asks_once_when_it_rests(visitor: Visitor
 def test_the_curve_is_drawn_and_one_who_only_asks_cannot_move_the_slider(
     open_page: Callable[..., Visitor], taught: Brain
 ) -> None:
+    taught.teach("tent", "ball", "box")
     page = open_page().visit(taught, "health")
     page.locator("#curve").wait_for()
     points = page.locator("#curve-line").get_attribute("d").removeprefix("M").split("L")

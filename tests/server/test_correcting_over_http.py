@@ -271,7 +271,13 @@ def test_the_brain_goes_back_to_a_time_and_a_time_that_is_none_is_named(taught: 
 
 def test_how_much_may_be_refused_is_told_with_both_errors_and_changed(taught: Demo) -> None:
     found = taught.get("/alpha").json()
+    assert (found["now"]["accepted"], found["accepted_needs"]) == (None, 5)
+    assert "needs 5 labels, and there are 2" in taught.info()["errors"]
+    more = {"vectors": [[-0.9, 0.1], [0.1, -0.9], [-0.7, -0.7]] * 2, "labels": ["left", "down", "back"] * 2}
+    assert taught.post("/examples", json=more).status_code == 201
+    found = taught.get("/alpha").json()
     assert (found["alpha"], found["now"]["refused"], len(found["curve"])) == (0.02, 0.02, 10)
+    assert found["accepted_needs"] is None
     accepted = [rates["accepted"] for rates in found["curve"]]
     assert accepted == sorted(accepted, reverse=True)
     changed = taught.client.put(taught.path + "/alpha", json={"alpha": 0.2})

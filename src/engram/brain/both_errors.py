@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from engram.heads.fast.novelty import ErrorRates
 from engram.learner import Label
 
+ENOUGH = 5
+"""Labels from which on the share of strangers that are taken for something is estimated. With fewer, one label more or
+less moves the estimate from next to nothing to nearly all.
+"""
 
-def in_words(rates: ErrorRates, alphas: Mapping[Label, float]) -> str:
+
+def reliable(rates: Sequence[ErrorRates], labels: int) -> list[ErrorRates]:
+    """The same, without the share of strangers (NaN) where there are too few labels to tell it."""
+    return list(rates) if labels >= ENOUGH else [one._replace(accepted=math.nan) for one in rates]
+
+
+def in_words(rates: ErrorRates, alphas: Mapping[Label, float], labels: int) -> str:
     """What is to be expected.
 
     Args:
         alphas: labels that have an alpha of their own.
+        labels: how many labels there are.
 
-    >>> print(in_words(ErrorRates(0.02, refused=0.02, accepted=0.3), {"cup": 0.1}))
+    >>> print(in_words(ErrorRates(0.02, refused=0.02, accepted=0.3), {"cup": 0.1}, 6))
     2% of what I know will be refused; of strangers like your other classes, 30% would still be taken for something. \
 By its own setting, 10% of cup may be refused.
+    >>> print(in_words(ErrorRates(0.02, refused=0.02, accepted=math.nan), {}, 2))
+    2% of what I know will be refused; how many strangers would be taken for something cannot be estimated reliably \
+yet: that needs 5 labels, and there are 2.
     """
     strange = accepted(rates)
-    told = "with one label there are no other classes to tell what becomes of strangers"
+    told = ("how many strangers would be taken for something cannot be estimated reliably yet: that needs"
+            f" {ENOUGH} labels, and there {'is' if labels == 1 else 'are'} {labels}")
     if strange is not None:
         told = f"of strangers like your other classes, {percent(strange)} would still be taken for something"
     own = [f" By its own setting, {percent(share)} of {label} may be refused." for label, share in alphas.items()]
@@ -33,8 +48,13 @@ def as_json(rates: ErrorRates) -> dict[str, float | None]:
 
 
 def accepted(rates: ErrorRates) -> float | None:
-    """The share of strangers that are taken for something; None where one class cannot tell."""
+    """The share of strangers that are taken for something; None where it cannot be told."""
     return None if math.isnan(rates.accepted) else rates.accepted
+
+
+def needed(labels: int) -> int | None:
+    """How many labels the estimate needs; None where there are as many."""
+    return ENOUGH if labels < ENOUGH else None
 
 
 def percent(share: float) -> str:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from engram.brain import exchange
 from engram.brain.auditing import Findings, Reason, examined, reason
-from engram.brain.both_errors import accepted, in_words
+from engram.brain.both_errors import accepted, in_words, needed, reliable
 from engram.brain.bundles import as_bundle, default_bundle, quantisation_of, rows_of, rows_to_learn
 from engram.brain.changes import (
     Prepared,
@@ -942,9 +942,13 @@ class Brain:
             return self._knowledge.total.left_out()
 
     def error_rates(self, alphas: Iterable[float] = ALPHAS) -> list[ErrorRates]:
-        """The two expected error rates for each alpha, see `info`; an empty list if nothing was taught."""
+        """The two expected error rates for each alpha, see `info`; an empty list if nothing was taught.
+
+        `accepted` is NaN while there are fewer than five labels: the estimate would not be reliable.
+        """
         with self._lock:
-            return self._knowledge.total.error_rates(alphas)
+            total = self._knowledge.total
+            return reliable(total.error_rates(alphas), len(total.labels))
 
     def memory_map(self, like: Sequence[MapPoint] = ()) -> list[MapPoint]:
         """Classes, prototypes and the inbox as points in a plane, oldest first; aligned with an earlier map, `like`."""
@@ -979,7 +983,8 @@ class Brain:
                 "alphas": [{"label": label, "alpha": share} for label, share in self.alphas.items()],
                 "refused": rates[0].refused if rates else None,
                 "accepted": accepted(rates[0]) if rates else None,
-                "errors": in_words(rates[0], self.alphas) if rates else None,
+                "accepted_needs": needed(len(total.labels)),
+                "errors": in_words(rates[0], self.alphas, len(total.labels)) if rates else None,
             }
 
     @property

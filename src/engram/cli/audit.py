@@ -58,7 +58,8 @@ def why(
 ) -> None:
     """Show which taught examples an answer rests on.
 
-    For each input: the most similar taught examples, and the share of each label in the answer.
+    For each input: the most similar taught examples, and the share of each label in the answer. For "Nothing I know",
+    the nearest label, which was refused.
     """
     from engram.inputs.examples import gather
 
@@ -71,10 +72,12 @@ def why(
         emit([_reason(source, one) for source, one in told])
         return
     for source, one in told:
-        answer = one.answer.label if one.answer.known else "Nothing I know"
-        shares = ", ".join(f"{label} {share:.0%}" for label, share in one.shares[:3])
+        if one.answer.known:
+            answer = f"{one.answer.label} ({', '.join(f'{label} {share:.0%}' for label, share in one.shares[:3])})"
+        else:
+            answer = f"Nothing I know (the nearest label, {one.answer.ranked[0][0]}, was refused)"
         rows = [(f"{near.similarity:.2f}", near.label, *_about(near.example)) for near in one.nearest]
-        say(f"{source}: {answer} ({shares})")
+        say(f"{source}: {answer}")
         table(("similarity", "label", "id", "source", "teacher"), rows)
 
 

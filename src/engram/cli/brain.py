@@ -38,7 +38,7 @@ def predict(
     """Answer with the label of each input, or "Nothing I know".
 
     Unknown inputs are kept for `engram unknowns`, unless --no-remember is given. If the folders (or the column `label`)
-    name labels of the brain, the share of right answers is shown.
+    name labels of the brain, the share of right answers is shown. Inputs of a label never taught are counted apart.
     """
     from engram.inputs.examples import gather
     from engram.learner import ColumnsError
@@ -57,7 +57,8 @@ def predict(
             raise
         known, kind = set(map(str, mind.labels)), mind.bundle.takes
         trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
-    truth = examples.labels if known & set(examples.labels or ()) else None
+    named = kind == "vectors" or bool(known & set(map(str, examples.labels or ())))
+    truth = list(map(str, examples.labels)) if examples.labels and named else None
     lines = [
         {"input": source, "label": answer.label, "known": answer.known, "confidence": answer.confidence,
          "focus": answer.focus, "familiarity": answer.familiarity,
@@ -65,18 +66,20 @@ def predict(
         for source, answer in zip(examples.sources, answers, strict=True)
     ]
     strange = [line for line, name in zip(lines, truth or (), strict=False) if name not in known]
+    refused = sum(not line["known"] for line in strange)
     right = None if truth is None else sum(str(line["label"]) == name for line, name in zip(lines, truth, strict=True))
     if as_json:
-        emit({"answers": lines, "right": right, "never_taught": len(strange), "inbox": trouble})
+        emit({"answers": lines, "right": right, "never_taught": len(strange), "never_taught_refused": refused,
+              "inbox": trouble})
     else:
         _show_answers(lines, top)
-        if right is not None:
-            by = "labels in the table" if kind == "vectors" else "folders' names"
-            say(f"{right} of {len(lines)} answers agree with the {by} ({right / len(lines):.1%}).")
+        by, what = ("labels in the table", "row") if kind == "vectors" else ("folders' names", "input")
+        asked = len(lines) - len(strange)
+        if right is not None and asked:
+            say(f"{right} of {asked} answers agree with the {by} ({right / asked:.1%}).")
         if strange:
-            refused = sum(not line["known"] for line in strange)
-            say(f"{len(strange)} inputs have labels that were never taught and count as wrong; the brain refused"
-                f" {refused} of them.")
+            have = f"1 {what} has" if len(strange) == 1 else f"{len(strange)} {what}s have"
+            say(f'{have} a label that was never taught: {refused} of them answered "Nothing I know".')
     if trouble and not as_json:
         say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
 
@@ -90,7 +93,8 @@ def _nothing_known(examples: Examples, why: str) -> dict[str, Any]:
 def unknowns(brain: Folder, as_json: Json = False) -> None:
     """List the unknown inputs of a brain, grouped by similarity.
 
-    `engram name` teaches a group under a label.
+    `engram name` teaches a group under a label. A group's id is the number of its oldest input: the groups are not
+    numbered 1, 2, 3, and an id never stands for another group.
     """
     with open_brain(brain, readonly=True) as mind:
         groups = mind.unknown_groups()
@@ -100,13 +104,13 @@ def unknowns(brain: Folder, as_json: Json = False) -> None:
         say("There are no unknown inputs.")
     else:
         rows = [(g.number, len(g.members), f"{g.likeness:.2f}", few(g.sources)) for g in groups]
-        table(("group", "inputs", "similarity", "source"), rows)
+        table(("group id", "inputs", "similarity", "source"), rows)
         say(f"Name one: engram name {shlex.quote(str(brain))} {groups[0].number} LABEL")
 
 
 def name(
     brain: Folder,
-    group: Annotated[int, typer.Argument(metavar="GROUP", help="Number of the group in `engram unknowns`.")],
+    group: Annotated[int, typer.Argument(metavar="GROUP", help="Id of the group in `engram unknowns`.")],
     label: Annotated[str, typer.Argument(metavar="LABEL", help="The label to teach it under.")],
     teacher: Teacher = None,
     as_json: Json = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ def teach(
     if memory_budget is not None:
         options["memory_budget"] = int(memory_budget * 1e6)
     bundle, columns = _backbone(brain, backbone, options)
-    bundle, inputs, labels, sources = _labelled(bundle, columns, paths, label)
+    bundle, inputs, labels, sources = _labelled(brain, bundle, columns, paths, label)
     with making(brain, bundle, **options) as mind:
         lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher)
         skipped = _teach_all(mind, lessons, quiet=as_json)
@@ -105,7 +106,7 @@ def teach(
 def _teach_not(path: Path, paths: list[Path], against: str, teacher: str | None, as_json: bool) -> None:
     with open_brain(path) as mind:
         label = as_label(mind, against)
-        _, inputs, labels, sources = _labelled(mind.bundle, mind.columns, paths, against)
+        _, inputs, labels, sources = _labelled(path, mind.bundle, mind.columns, paths, against)
         learned = mind.learn_not(inputs, [label] * len(labels), teacher=teacher, sources=sources)
     count = len(learned.ids)
     done(f"Learned {count} that {'is' if count == 1 else 'are'} not {label}.",
@@ -175,7 +176,7 @@ class _Lessons:
 
 
 def _labelled(
-    bundle: Bundle | None, columns: tuple[str, ...] | None, paths: list[Path], label: str | None
+    brain: Path, bundle: Bundle | None, columns: tuple[str, ...] | None, paths: list[Path], label: str | None
 ) -> tuple[Bundle, Any, list[str], list[str | None]]:
     """The backbone, which all inputs decide together if there is none yet; the single inputs, for each a label (the one
     given, else found, else the folder's name), and its source.
@@ -205,7 +206,7 @@ def _labelled(
         elif found.labels is not None or found.folders is not None:
             labels += map(str, found.labelled(None, None))
         else:
-            raise LabelError(f"{path} has no label: pass --label LABEL, or put it into a folder named by its label.")
+            raise LabelError(_how_to_label(path, brain))
     if kind == "vectors":
         import numpy as np
 
@@ -214,6 +215,15 @@ def _labelled(
         rows = np.concatenate(items)
         return bundle, rows if columns is None else Table(rows, columns), labels, sources
     return bundle, [item for part in items for item in part], labels, sources
+
+
+def _how_to_label(path: Path, brain: Path) -> str:
+    """That a file has no label, and the command that gives it the name of its folder."""
+    folder = path.resolve().parent.name
+    command = shlex.join(map(str, ("engram", "teach", brain, path, "--label", folder or "LABEL")))
+    if path.suffix.lower() in (".csv", ".npy"):
+        return f"{path} has no label: add a column `label` to the table, or pass one label for all rows: {command}"
+    return f"{path} has no label: a single file does not take the name of its folder. Pass the label: {command}"
 
 
 def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:

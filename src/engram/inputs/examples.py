@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engram.inputs.images import each, scan
+from engram.inputs.images import each, missing, scan
 from engram.inputs.tables import LABEL, Table, check_labels, named_table
 from engram.inputs.text import as_texts
 from engram.inputs.vectors import as_labels, as_vectors
@@ -89,7 +89,7 @@ def _pictures(inputs: Any) -> Examples:
             found += labels if labels is not None else [None] * len(paths)
             folders += labels if labels is not None else [from_file_name(Path(one).resolve().name)] * len(paths)
         elif isinstance(one, str | os.PathLike) and not Path(one).exists():
-            raise InputError(f"No picture at {one}: no such file.")
+            raise InputError(f"No picture at {one}: {missing(one)}.")
         else:
             items.append(one)
             found.append(None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,7 @@ def decode(source: Any, *, peak: float = 1.0, pixel_limit: int = PIXEL_LIMIT) ->
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if not path.is_file():  # also keeps pipes and devices from being opened
-            raise InputError(f"No picture at {path}: {'a folder' if path.is_dir() else 'no such file'}.")
+            raise InputError(f"No picture at {path}: {'a folder' if path.is_dir() else missing(source)}.")
         return _from_file(path, str(path), pixel_limit)
     return _from_array(source, peak, pixel_limit)
 
@@ -174,9 +176,33 @@ def _from_file(file: Path | io.BytesIO, name: str, pixel_limit: int) -> Picture:
     try:
         opened = Image.open(file, formats=FORMATS)
     except Exception as error:  # decoders meet hostile bytes with exceptions of any kind
+        if isinstance(file, Path) and _holds_text(file):
+            raise InputError(f"{name} is a text file, but this brain accepts pictures. {_FOR_TEXT} A table of numbers"
+                             " needs the ending .csv, and a brain of its own.") from error
         raise InputError(f"Cannot read {name} as a picture: {_reason(error)}") from error
     with opened:
         return _from_pillow(opened, name, pixel_limit)
+
+
+_FOR_TEXT = "To teach texts, pass them as they are to a brain for text: Brain('hashed-ngrams').learn([TEXT], LABEL)."
+
+
+def missing(path: str | os.PathLike[str]) -> str:
+    """What to say of a path at which there is nothing; a text may have been meant.
+
+    >>> missing("cat.png")
+    'no such file'
+    """
+    meant = isinstance(path, str) and not Path(path).suffix and any(map(str.isspace, path.strip()))
+    return f"no such file. {_FOR_TEXT.rstrip('.')}" if meant else "no such file"
+
+
+def _holds_text(file: Path) -> bool:
+    """Whether a file begins as text in UTF-8 does."""
+    with suppress(OSError, UnicodeDecodeError), file.open("rb") as opened:
+        begins = codecs.getincrementaldecoder("utf-8")().decode(opened.read(4096))
+        return bool(begins) and all(sign.isprintable() or sign.isspace() for sign in begins)
+    return False
 
 
 def _from_pillow(image: Image.Image, name: str, pixel_limit: int) -> Picture:

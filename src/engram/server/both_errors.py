@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engram.brain import Brain
-from engram.brain.both_errors import as_json
+from engram.brain.both_errors import as_json, needed
 from engram.heads.fast.novelty import ALPHAS
 from engram.server.schemas import Alpha, Errors, LabelAlpha
 
@@ -12,4 +12,5 @@ def alpha_of(brain: Brain) -> Alpha:
     """The present setting, and the curve."""
     own = [LabelAlpha(label=label, alpha=share) for label, share in brain.alphas.items()]
     found = [Errors.model_validate(as_json(rates)) for rates in brain.error_rates([brain.alpha, *ALPHAS])]
-    return Alpha(alpha=brain.alpha, alphas=own, now=found[0] if found else None, curve=found[1:], seq=brain.seq)
+    return Alpha(alpha=brain.alpha, alphas=own, now=found[0] if found else None, curve=found[1:],
+                 accepted_needs=needed(len(brain.labels)), seq=brain.seq)

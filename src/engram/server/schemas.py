@@ -250,7 +250,7 @@ class Errors(BaseModel):
     alpha: float = Field(description="The setting.")
     refused: float = Field(description="Share of known things that are refused.")
     accepted: float | None = Field(
-        description="Share of strangers like the other classes that are taken for something; null with one class."
+        description="Share of strangers like the other classes that are taken for something; null with too few labels."
     )
 
 
@@ -260,13 +260,15 @@ class Alpha(BaseModel):
     model_config = about(
         {"alpha": 0.02, "alphas": [{"label": "iris", "alpha": 0.1}], "now": {"alpha": 0.02, "refused": 0.02,
          "accepted": 0.3}, "curve": [{"alpha": 0.01, "refused": 0.01, "accepted": 0.4},
-                                     {"alpha": 0.05, "refused": 0.05, "accepted": 0.2}], "seq": 42}
+                                     {"alpha": 0.05, "refused": 0.05, "accepted": 0.2}],
+         "accepted_needs": None, "seq": 42}
     )
 
     alpha: float
     alphas: list[LabelAlpha] = Field(description="The labels that have one of their own.")
     now: Errors | None = Field(description="At the present setting; null where nothing is known.")
     curve: list[Errors] = Field(description="At ten settings; empty where nothing is known.")
+    accepted_needs: int | None = Field(description="Labels that `accepted` needs; null where there are as many.")
     seq: int
 
 
@@ -278,7 +280,7 @@ class Info(BaseModel):
          "counterexamples": [],
          "digest": "9f86d081…", "backbone": "descriptor", "takes": "pictures", "width": 256,
          "columns": None, "fingerprint": "2c26b46b…", "device": "5e884898", "unknowns": 2, "memory_bytes": 1048576,
-         "gate": None, "alpha": 0.02, "alphas": [], "refused": 0.02, "accepted": 0.3,
+         "gate": None, "alpha": 0.02, "alphas": [], "refused": 0.02, "accepted": 0.3, "accepted_needs": None,
          "errors": "2% of what I know will be refused; of strangers like your other classes, 30% would still be taken"
          " for something.", "memory_budget": 268435456, "unknown_rate": 0.1}
     )
@@ -301,7 +303,10 @@ class Info(BaseModel):
     alpha: float
     alphas: list[LabelAlpha]
     refused: float | None = Field(description="Of known things, expected to be refused; null where nothing is known.")
-    accepted: float | None = Field(description="Of strangers, expected to be taken for something; null with one class.")
+    accepted: float | None = Field(
+        description="Of strangers, expected to be taken for something; null with too few labels."
+    )
+    accepted_needs: int | None = Field(description="Labels that `accepted` needs; null where there are as many.")
     errors: ShownText | None = Field(description="Both in words.")
     memory_budget: int
     unknown_rate: float | None = Field(description="Share of what was asked since the start that was not known.")

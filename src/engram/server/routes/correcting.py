@@ -44,7 +44,7 @@ class _LabelConvertor(Convertor[str]):
 register_url_convertor("label", _LabelConvertor())
 
 Id = Annotated[int, Path(ge=1, le=LARGEST, description="An example's id: its sequence number.")]
-Group = Annotated[int, Path(ge=1, le=LARGEST, description="A group's number.")]
+Group = Annotated[int, Path(ge=1, le=LARGEST, description="A group's id: the number of its oldest input.")]
 LabelPath = Annotated[str, Path(min_length=1, max_length=256, description="A label, percent-encoded.")]
 
 

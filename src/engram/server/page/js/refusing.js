@@ -85,7 +85,7 @@ function chosen() {
 
 function draw() {
   const points = known().filter(({ accepted }) => accepted != null);
-  byId("curve").hidden = !points.length;
+  for (const id of ["curve", "curve-title"]) byId(id).hidden = !points.length;
   const path = points.map(({ alpha, accepted }) => `${100 * place(alpha)} ${HEIGHT * (1 - accepted)}`).join("L");
   byId("curve-line").setAttribute("d", `M${path}`);
   byId("curve-ground").setAttribute("d", `M0 ${HEIGHT}L${path}L100 ${HEIGHT}Z`);
@@ -99,7 +99,7 @@ function show({ alpha, refused, accepted }) {
   const told = `${percent(refused)} of what I know will be refused; `;
   const words =
     accepted == null
-      ? `${told}with one class there are no others to tell what becomes of strangers.`
+      ? `${told}how many strangers would be taken for something cannot be estimated reliably yet: that needs ${store.state.alpha.accepted_needs} classes.`
       : `${told}of strangers like your other classes, ${strange} would still be taken for something.`;
   say(byId("refusing-words"), words);
   byId("alpha").setAttribute("aria-valuetext", words);
