@@ -1,4 +1,4 @@
-"""`engram demo`: the whole of it in a few seconds, on real digits; see `engram.demo.digits_story`."""
+"""`engram demo`: the whole of it in half a minute, on real digits; see `engram.demo.digits_story`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def demo(
 ) -> None:
     """Show teaching, melding and forgetting on handwritten digits.
 
-    Takes a few seconds and downloads nothing; every number is computed while it runs. Writes report.html, and two
+    Takes about half a minute and downloads nothing; every number is computed while it runs. Writes report.html, and two
     certificates that prove the meld and the forgetting.
     """
     from engram.extras import check

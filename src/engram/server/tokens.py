@@ -176,4 +176,4 @@ def remove_token(file: Path, name: str) -> None:
 def _write(file: Path, tokens: Sequence[Token]) -> None:
     content = json.dumps({"tokens": [asdict(token) for token in tokens]}, indent=1, ensure_ascii=False) + "\n"
     write_atomically(file, content.encode())
-    sync_folder(file.resolve().parent)  # a token that was taken back stays so through a power cut
+    sync_folder(file.resolve().parent)  # a revoked token stays revoked through a power cut

@@ -95,7 +95,7 @@ def too_few(parameters: int, needed: int) -> InputError:
 
 
 def while_accurate(learner: Prunable, data: Kept) -> None:
-    """A few percent of each layer at a time, each pruning taken back where the accuracy does not come back."""
+    """A few percent of each layer at a time, each undone if the accuracy does not recover."""
     recipe = learner.recipe
     wanted = learner.accuracy(data) - recipe.tolerance
     most = learner.shown + recipe.prune_epochs * recipe.repeats(len(data)) * len(data)

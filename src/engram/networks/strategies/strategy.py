@@ -130,7 +130,7 @@ class Strategy:
         """Learn (N, ...) inputs, or one, with a label for each.
 
         Raises:
-            InputError, LabelError: nothing was changed. What diverged is taken back.
+            InputError, LabelError: nothing was changed. If training diverged, the previous state was restored.
         """
         examples, labels = self.admitted(inputs, targets)
         with self.changing():
