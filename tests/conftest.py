@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("engram", deadline=None)  # a busy machine is slow, not wrong
+settings.register_profile(  # for `mutants.py`: whether a test fails, not by how small an example
+    "unshrunk", deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)
 settings.load_profile("engram")
 
 # One thread: several test processes share the cores, and results must not depend on how many there are.

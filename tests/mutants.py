@@ -1,28 +1,40 @@
 """Plants small faults in the code one by one, and shows that the tests of its room find them.
 
-    python tests/mutants.py [--out results/mutants.json] [--only WORD ...]
+    python tests/mutants.py [--out results/mutants.json] [--only WORD ...] [--so-far FILE] [--at-once 2]
 
 Each mutant changes one place in a copy of the code; the tests of its room are run in that copy until one fails. A mutant
 that no test finds survives: then a test is missing. First the tests of each room are run in the code as it is: they must
 pass. At least 95% of the mutants must be killed.
+
+With `--so-far`, each verdict is added to that file as it comes. A run that was interrupted goes on from there: what was
+killed stays so until the changed file is edited; survivors are tried again.
 """
 # ruff: noqa: E501  (code as it stands, and what takes its place)
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import importlib
+import json
+import multiprocessing
 import os
-import subprocess
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
-from promises import copied
+from promises import ROOT, copied
 
-LONGEST = 900  # seconds for the tests of one mutant
+LONGEST = 400  # seconds for the tests of one mutant
+# Imported once, not for each mutant: what the tests need beside Engram itself.
+SHARED = ("numpy", "scipy.linalg", "hypothesis", "pytest", "_pytest.assertion.rewrite", "apsw", "torch")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -202,8 +214,8 @@ ROOMS = (
     Room(
         "ledger",
         (
-            "tests/brain/test_durable_brain.py", "tests/brain/test_durable_files.py", "tests/brain/test_brain_folder.py",
-            "tests/brain/test_closed_brain.py", "tests/brain/test_traces.py", "tests/brain/test_folder_exchanged.py",
+            "tests/brain/test_durable_files.py", "tests/brain/test_closed_brain.py", "tests/brain/test_traces.py",
+            "tests/brain/test_folder_exchanged.py", "tests/brain/test_durable_brain.py", "tests/brain/test_brain_folder.py",
         ),
         (
             (LEDGER, "        if self._left is not None:\n            raise EngramError", "        if False:\n            raise EngramError"),
@@ -292,65 +304,167 @@ ROOMS = (
 )
 
 
-def suite(root: Path, tests: Sequence[str]) -> bool:
-    """Whether one of the tests fails in a copy of the code."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]
-    paths = {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
-    try:
-        done = subprocess.run(
-            command, cwd=root, env=os.environ | paths, capture_output=True, text=True, check=False, timeout=LONGEST
-        )
-    except subprocess.TimeoutExpired:
-        return True
-    if done.returncode not in (0, 1, 2):  # 2: a fault by which nothing can even be imported
-        raise SystemExit(f"{' '.join(tests)} did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.returncode != 0
+class FirstFailure:
+    """A plugin of pytest that writes down the first test that fails."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def pytest_runtest_logreport(self, report: object) -> None:
+        if getattr(report, "failed", False):
+            self.file.write_text(getattr(report, "nodeid", "") or "collection", encoding="utf-8")
+
+    pytest_collectreport = pytest_runtest_logreport
 
 
-def killed(room: Room, mutant: tuple[str, str, str] | None) -> bool:
-    """Whether the room's tests fail in a copy with this fault; None for the code as it is."""
-    with copied() as root:
-        if mutant is not None:
-            plant(root, mutant)
-        return any(suite(root, [test]) for test in room.tests)
+def run_tests(root: Path, tests: Sequence[str]) -> None:
+    """Run tests in a copy of the code until one fails, in a process of its own, which this ends."""
+    os.setsid()  # what a test starts is ended with it
+    os.chdir(root)
+    os.environ.update(PYTHONPATH=str(root / "src"), PYTEST_ADDOPTS="")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False  # the copy is used for many faults: what does not change is compiled once
+    sys.path[:] = [str(root / "src"), *(place for place in sys.path if not place.startswith(str(ROOT)))]
+    output = os.open(root / "output.txt", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    pytest = importlib.import_module("pytest")
+    plugins = [FirstFailure(root / "failure.txt")]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=short", f"--basetemp={root / 'made'}"]
+    options += ["--hypothesis-profile", "unshrunk"]
+    os._exit(pytest.main([*options, *tests], plugins=plugins))
 
 
-def plant(root: Path, mutant: tuple[str, str, str]) -> None:
-    """Change a copy of the code. Raises SystemExit where the text is not there exactly once."""
+def found_by(root: Path, tests: Sequence[str]) -> str | None:
+    """The first of these tests that fails in a copy of the code, if one does. Raises SystemExit where none can be run."""
+    failure = root / "failure.txt"
+    failure.unlink(missing_ok=True)
+    child = multiprocessing.get_context("forkserver").Process(target=run_tests, args=(root, tests))
+    child.start()
+    assert child.pid is not None
+    child.join(LONGEST)
+    late = child.is_alive()
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.join()
+    if failure.exists():
+        return failure.read_text(encoding="utf-8")
+    if late:
+        return f"not ended after {LONGEST} s"
+    if child.exitcode not in (0, 1, 2):
+        raise SystemExit(f"{' '.join(tests)} did not run: {(root / 'output.txt').read_text(encoding='utf-8')[-4000:]}")
+    return "not importable" if child.exitcode else None
+
+
+@contextmanager
+def planted(root: Path, mutant: tuple[str, str, str] | None) -> Iterator[None]:
+    """Change a copy of the code for a while. Raises SystemExit where the text is not there exactly once."""
+    if mutant is None:
+        yield
+        return
     file, old, new = mutant
     path = root / "src" / "engram" / file
-    before = path.read_text(encoding="utf-8")
-    if before.count(old) != 1:
-        raise SystemExit(f"{file} holds {before.count(old)} times: {old!r}. Adapt {Path(__file__).name}.")
-    path.write_text(before.replace(old, new), encoding="utf-8")
+    before = path.read_bytes()
+    text = before.decode()
+    if text.count(old) != 1:
+        raise SystemExit(f"{file} holds {text.count(old)} times: {old!r}. Adapt {Path(__file__).name}.")
+    try:
+        _write(path, text.replace(old, new).encode())
+        yield
+    finally:
+        _write(path, before)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write code, and remove it compiled: Python knows that by second and size of its source, which two faults may share."""
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*"):
+        compiled.unlink()
+    path.write_bytes(content)
+
+
+def killed(room: Room, mutant: tuple[str, str, str] | None) -> str | None:
+    """The first test of the room that finds this fault, if one does; None for the code as it is."""
+    with copied() as root, planted(root, mutant):
+        return found_by(root, room.tests)
+
+
+class Notes:
+    """Verdicts, as they come, in a file of one JSON object per line.
+
+    Args:
+        path: the file; None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path is not None and path.exists() else []
+        self.known = {line["fault"]: line["found by"] for line in map(json.loads, lines)}
+
+    def add(self, room: Room, mutant: tuple[str, str, str], found: str | None) -> None:
+        if self.path is not None:
+            line = {"room": room.name, "mutant": mutant, "fault": self.fault(mutant), "found by": found}
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def found(self, mutant: tuple[str, str, str]) -> str | None:
+        return self.known.get(self.fault(mutant))
+
+    @staticmethod
+    def fault(mutant: tuple[str, str, str]) -> str:
+        """A mutant and the file that it changes, as a digest."""
+        code = (ROOT / "src" / "engram" / mutant[0]).read_bytes()
+        return hashlib.sha256(json.dumps(mutant).encode() + code).hexdigest()[:32]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="write the result to this file")
     parser.add_argument("--only", nargs="*", default=[], help="rooms whose name holds one of these words")
+    parser.add_argument("--so-far", type=Path, help="add each verdict to this file, and take those that it holds")
     parser.add_argument("--at-once", type=int, default=2, help="copies whose tests run side by side")
     options = parser.parse_args()
     began = time.monotonic()
     rooms = [room for room in ROOMS if not options.only or any(word in room.name for word in options.only)]
     tasks = [(room, mutant) for room in rooms for mutant in room.mutants]
+    notes = Notes(options.so_far)
     values: dict[str, float] = {}
-    with ThreadPoolExecutor(options.at_once) as pool:
-        for room, fails in zip(rooms, pool.map(killed, rooms, [None] * len(rooms)), strict=True):
-            if fails:
-                raise SystemExit(f"The tests of {room.name} fail without any fault: mend them first.")
-        found = []
-        for (room, (file, old, new)), dead in zip(tasks, pool.map(killed, *zip(*tasks, strict=True)), strict=True):
-            found.append(dead)
-            if dead:
-                continue
-            print("survives", room.name, "|", file, "|", *old.split(), "->", *new.split() or ["nothing"], flush=True)
+    for name in THREADS:
+        os.environ.setdefault(name, "1")
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(SHARED))
+    copies = SimpleQueue[Path]()
+
+    def tried(room: Room, mutant: tuple[str, str, str] | None) -> str | None:
+        if mutant is not None and notes.found(mutant):
+            return notes.found(mutant)
+        root = copies.get()
+        try:
+            with planted(root, mutant):
+                found = found_by(root, room.tests)
+        finally:
+            copies.put(root)
+        if mutant is not None:
+            notes.add(room, mutant, found)
+        return found
+
+    with ExitStack() as stack, ThreadPoolExecutor(options.at_once) as pool:
+        for _ in range(options.at_once):
+            copies.put(stack.enter_context(copied()))
+        for room, found in zip(rooms, pool.map(tried, rooms, [None] * len(rooms)), strict=True):
+            if found is not None:
+                raise SystemExit(f"The tests of {room.name} fail without any fault: {found}")
+        verdicts = []
+        for (room, (file, old, new)), found in zip(tasks, pool.map(tried, *zip(*tasks, strict=True)), strict=True):
+            verdicts.append(found)
+            ending = [f"found by {found}"] if found else ["SURVIVES"]
+            print(room.name, "|", file, "|", *old.split(), "->", *new.split() or ["nothing"], "|", *ending, flush=True)
+    shares = []
     for room in rooms:
-        own = [dead for (other, _), dead in zip(tasks, found, strict=True) if other is room]
-        values[f"killed-{room.name}"] = 100 * sum(own) / len(own)
+        own = [found is not None for (other, _), found in zip(tasks, verdicts, strict=True) if other is room]
+        shares.append(100 * sum(own) / len(own))
+        values[f"killed-{room.name}"] = shares[-1]
         print(f"{room.name:20s} {sum(own)} of {len(own)}")
-    values["killed"] = 100 * sum(found) / len(found)
-    values["count"] = len(found)
+    values["killed"] = 100 * sum(found is not None for found in verdicts) / len(verdicts)
+    values["count"] = len(verdicts)
     if options.out:
         from engram.lab.experiments.figures import figures_of
         from engram.lab.experiments.result import build, write_json
@@ -359,7 +473,7 @@ def main() -> int:
         summary = "Faults planted in the code, and found by its tests"
         config = {"seconds": round(time.monotonic() - began)}
         write_json(options.out, build("mutants", summary, command, config, [0], [values], figures_of("mutants")))
-    return int(values["killed"] < 95)
+    return int(min(shares) < 95)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,8 @@ WAYS = (
         "What was acknowledged survives",
         LOG,
         COMMIT,
-        'connection.execute("COMMIT" if time.time_ns() // 1000 % 4 else "ROLLBACK")',
+        'lost = next(connection.execute("SELECT max(seq) > 12 FROM events"))[0]\n'
+        '                connection.execute("ROLLBACK" if lost else "COMMIT")',
     ),
     Way(
         "… and a power cut",

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from log_examples import ROWS, taught, teach
 
-from engram.learner import EngramError, InputError, NotTaughtError, TracesError
+from engram.learner import DamagedError, EngramError, InputError, NotTaughtError, TracesError
 from engram.store import database, event_log
 from engram.store.event import Draft, Event, Reply, Taught, Transaction, Unknown
 from engram.store.event_log import EventLog
@@ -274,8 +274,64 @@ def test_erasing_waits_for_a_reader_and_is_not_forgotten(log: EventLog, monkeypa
     assert not log.erasing
     assert not any(ROWS[0].tobytes() in content for content in every_byte(log.path.parent).values())
 
+def written_beside(log: EventLog) -> threading.Timer:
+    """Another program's change of the database, that is under way and will be over in a moment."""
+    other = apsw.Connection(str(log.path))
+    other.execute("BEGIN IMMEDIATE; UPDATE events SET time = time")
+    ending = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+    ending.start()
+    return ending
+
+
+def test_a_commit_waits_for_another_program_that_is_writing(log: EventLog) -> None:
+    teach(log, 3)
+    ending = written_beside(log)
+    teach(log, 1, 10)
+    ending.join()
+    assert log.last == 4
+
+
+def test_after_erasing_a_commit_waits_as_before(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "READERS_MS", 0)
+    teach(log, 3)
+    log.commit([Transaction(erase=[1])])
+    log.finish_erasing()
+    ending = written_beside(log)
+    teach(log, 1, 10)
+    ending.join()
+    assert log.last == 4
+
+
+def test_a_damaged_log_is_not_said_to_be_read_by_another_program_where_erasing_fails(log: EventLog) -> None:
+    teach(log, 2000)
+    log.commit([Transaction(erase=[1])])
+    log.close()
+    content = bytearray(log.path.read_bytes())
+    middle = len(content) // 2 // database.PAGE_BYTES * database.PAGE_BYTES
+    content[middle : middle + database.PAGE_BYTES] = bytes(database.PAGE_BYTES)
+    log.path.write_bytes(content)
+    with EventLog.open(log.path) as opened:
+        for _ in range(2):
+            with pytest.raises(DamagedError, match="restore the folder from a copy"):
+                opened.finish_erasing()
+            assert opened.erasing
+
 
 # Who may write
+
+
+def test_whoever_releases_a_log_lets_another_write_and_may_write_again_after_it(log: EventLog) -> None:
+    teach(log, 1)
+    with EventLog.open(log.path) as other:
+        with pytest.raises(EngramError):
+            teach(other, 1, 1)
+        log.release()
+        teach(other, 1, 1)
+        with pytest.raises(EngramError):
+            teach(log, 1, 2)
+        other.release()
+        teach(log, 1, 2)
+        assert log.last == other.last == 3
 
 
 def test_a_second_writer_is_told_who_the_first_is(log: EventLog) -> None:

@@ -37,6 +37,22 @@ def test_a_value_altered_in_the_database_is_noticed(log: EventLog, column: str) 
         assert len(list(opened.read(5))) == 5
 
 
+@pytest.mark.parametrize(
+    "change",
+    [Transaction(erase=[5]), Transaction(rewrite={5: (None, b"new")}), Transaction(labels={5: "c1"}),
+     Transaction(unnamed=["Ada"])],
+    ids=["erase", "rewrite", "label", "unname"],
+)  # fmt: skip
+def test_a_damaged_event_is_not_written_anew_with_a_checksum_that_fits(log: EventLog, change: Transaction) -> None:
+    teach(log, 10)
+    log.close()
+    foreign(log.path, "UPDATE events SET receipt = x'37' WHERE seq = 5")
+    with EventLog.open(log.path) as opened:
+        with pytest.raises(DamagedError, match="Event 5"):
+            opened.commit([change])
+        assert opened.verify()[:1] == ["Event 5 of the log is damaged: its checksum does not fit."]
+
+
 @pytest.mark.parametrize("lost", [
     "UPDATE meta SET value = value + 1 WHERE name = 'rare'", "DELETE FROM meta WHERE name = 'rare'",
     "DELETE FROM events WHERE seq = 3", "UPDATE events SET kind = 'taught' WHERE seq = 3",
