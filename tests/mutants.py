@@ -464,7 +464,7 @@ def main() -> int:
         values[f"killed-{room.name}"] = shares[-1]
         print(f"{room.name:20s} {sum(own)} of {len(own)}")
     values["killed"] = 100 * sum(found is not None for found in verdicts) / len(verdicts)
-    values["count"] = len(verdicts)
+    values["planted"] = len(verdicts)
     if options.out:
         from engram.lab.experiments.figures import figures_of
         from engram.lab.experiments.result import build, write_json

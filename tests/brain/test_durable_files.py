@@ -201,6 +201,31 @@ def test_the_same_request_teaches_once(folder: Path) -> None:
             brain.learn_examples(POINTS[1] + 2, "new", answer=Reply("key", b"other", None))
 
 
+def run_together(brain: Brain, threads: list[threading.Thread]) -> None:
+    """Threads that teach, begun while the brain is busy: most of their lessons wait, and are learned together."""
+    with brain._lock:
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + 2
+        while len(brain._callers._queue) < len(threads) // 2 and time.monotonic() < until:
+            time.sleep(0)
+    for thread in threads:
+        thread.join()
+
+
+def test_in_memory_lessons_that_are_learned_together_have_numbers_of_their_own() -> None:
+    brain, ids = Brain(), list[int]()
+    brain.learn(POINTS[0] * 2, "first")
+    before = brain.seq
+
+    def teach(number: int) -> None:
+        ids.extend(brain.learn_examples(POINTS[number], f"thread {number}").ids)
+
+    run_together(brain, [threading.Thread(target=teach, args=(number,)) for number in range(12)])
+    assert sorted(ids) == list(range(before + 1, before + 13))
+    assert brain.seq == before + 12
+
+
 def test_many_threads_share_commits_and_one_bad_lesson_spoils_no_other(folder: Path) -> None:
     outcomes: list[object] = []
 
@@ -216,14 +241,7 @@ def test_many_threads_share_commits_and_one_bad_lesson_spoils_no_other(folder: P
         commits: list[float] = []
         brain.on_sync = commits.append
         threads = [threading.Thread(target=teach, args=(number,)) for number in range(24)]
-        with brain._lock:  # until most of them wait: the bad lesson is learned with others
-            for thread in threads:
-                thread.start()
-            until = time.monotonic() + 2
-            while len(brain._callers._queue) < 12 and time.monotonic() < until:
-                time.sleep(0)
-        for thread in threads:
-            thread.join()
+        run_together(brain, threads)  # the bad lesson is learned with others
         assert sum(isinstance(outcome, LabelError) for outcome in outcomes) == 1
         ids = [seq for outcome in outcomes if not isinstance(outcome, LabelError) for seq in outcome.ids]  # type: ignore[attr-defined]
         assert sorted(ids) == list(range(min(ids), min(ids) + 23))
@@ -357,6 +375,26 @@ def test_the_oldest_examples_make_room_and_the_sums_stay(tmp_path: Path, monkeyp
             brain.forget(label=label)
             reference.forget(label=label)
             assert brain.digest() == reference.digest()
+
+
+def test_room_is_made_for_half_a_budget_at_once_not_anew_with_every_lesson(tmp_path: Path) -> None:
+    with Brain.create(tmp_path / "brain", memory_budget=64 * 2 * 60) as brain:
+        for part in range(24):
+            brain.learn(POINTS[:10] + part / 8, LABELS[:10])
+    with EventLog.open(tmp_path / "brain" / "log.sqlite", readonly=True) as log:
+        assert 1 <= len(list(log.read(kinds=["checkpoint"]))) <= 240 // 30
+
+
+def test_a_snapshot_from_before_examples_made_room_is_not_built_on(tmp_path: Path) -> None:
+    reference = Brain()
+    with Brain.create(tmp_path / "brain", memory_budget=64 * 2 * 60) as brain:
+        for part in range(12):
+            brain.learn(POINTS[:10] + part / 8, LABELS[:10])
+            reference.learn(POINTS[:10] + part / 8, LABELS[:10])
+            if part == 1:
+                brain.save()
+    with Brain.open(tmp_path / "brain", readonly=True) as brain:
+        assert brain.digest() == reference.digest()
 
 
 def test_a_label_is_consolidated_when_it_has_grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,13 +117,34 @@ def test_a_forget_that_a_crash_cut_short_is_finished_when_the_brain_is_opened(
         brain.forget(label="secret")
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    never = Brain()
+    never.learn(np.concatenate([POINTS[:9], POINTS[12:13]]), "other")
     with Brain.open(folder, readonly=True) as reader:
         assert "secret" not in reader.labels
+        assert reader.digest() == never.digest()
     with Brain.open(folder) as brain:
+        assert brain.digest() == never.digest()
         assert (brain.traces(), holding(folder)) == ([], [])
         with Brain.open(folder) as other:  # opening it takes nobody the right to write
             other.learn(POINTS[13], "other")
     assert verify(folder) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="fork is POSIX")
+@pytest.mark.parametrize("name", ["a label", "an example", "a teacher"])
+def test_what_was_forgotten_just_before_a_crash_is_not_known_from_an_earlier_snapshot(folder: Path, name: str) -> None:
+    child = os.fork()
+    if not child:
+        brain = Brain.open(folder)
+        FolderLedger.snapshot = lambda *_, **__: os._exit(9)  # type: ignore[method-assign]
+        FORGETS[name](brain)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    never = Brain()
+    never.learn(POINTS[:9], "other")
+    for readonly in (True, False):
+        with Brain.open(folder, readonly=readonly) as brain:
+            assert brain.digest() == never.digest()
 
 
 def test_a_reader_does_not_finish_it_and_verify_says_what_remains(folder: Path) -> None:

@@ -23,16 +23,26 @@ from engram.networks.strategies.learning_without_forgetting import LearningWitho
 METHODS = {method.__name__: method for method in
            (ExperienceReplay, ElasticWeightConsolidation, LearningWithoutForgetting)}
 
+KILLED_WHILE = {"ExperienceReplay": "learning", "ElasticWeightConsolidation": "asking",
+                "LearningWithoutForgetting": "learning"}
+ASKED = 3  # steps of the stream after which it is killed
+
+# One program imports what is needed; a process of its own for each method is killed.
 CHILD = """
 import os, signal, sys
 sys.path.insert(0, {place!r})
-from test_kill_and_resume import evaluate, made, stream
-seen = []
-def progress(done, steps, what):
-    seen.append(what)
-    if seen.count("asking") >= 5 * {asked} and what.startswith({what!r}):
-        os.kill(os.getpid(), signal.SIGKILL)
-evaluate(made({name!r}), stream(), out={folder!r}, progress=progress)
+from test_kill_and_resume import ASKED, KILLED_WHILE, evaluate, made, stream
+for name, what in KILLED_WHILE.items():
+    child = os.fork()
+    if not child:
+        seen = []
+        def progress(done, steps, doing):
+            seen.append(doing)
+            if seen.count("asking") >= 5 * ASKED and doing.startswith(what):
+                os.kill(os.getpid(), signal.SIGKILL)
+        evaluate(made(name), stream(), out=os.path.join({folder!r}, name), progress=progress)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
@@ -50,15 +60,19 @@ def finished(name: str, folder: str | None = None) -> tuple[object, State]:
     return report.right, report.trained.state()
 
 
-@pytest.mark.parametrize(("name", "asked", "what"), [
-    ("ExperienceReplay", 3, "learning"), ("ElasticWeightConsolidation", 3, "asking"),
-    ("LearningWithoutForgetting", 3, "learning"),
-])
-def test_killed_and_resumed_it_ends_the_same(name, asked, what, tmp_path):
-    folder = tmp_path / "out"
-    child = CHILD.format(place=str(Path(__file__).parent), asked=asked, what=what, name=name, folder=str(folder))
-    died = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, timeout=120)
-    assert died.returncode == -signal.SIGKILL, died.stderr
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of evaluations, one for each method, that were killed in the midst."""
+    folder = tmp_path_factory.mktemp("killed")
+    child = CHILD.format(place=str(Path(__file__).parent), folder=str(folder))
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == [str(-signal.SIGKILL)] * len(KILLED_WHILE), done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", KILLED_WHILE)
+def test_killed_and_resumed_it_ends_the_same(name, killed):
+    folder = killed / name
     assert (folder / "checkpoint.safetensors").exists()
     assert not (folder / "report.json").exists()
     (right, state), (expected, whole) = finished(name, str(folder)), finished(name)

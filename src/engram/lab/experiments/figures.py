@@ -61,6 +61,10 @@ BENCHMARK_FIGURES = {
     "sparse.gain-4096-64": Figure("gain-4096-64", "ratio", at_least=6),
     "strategies.loop-overhead-10": Figure("loop-overhead-10", "ratio", at_most=1.10),
     "strategies.loop-overhead-128": Figure("loop-overhead-128", "ratio", at_most=1.10),
+    "mutants.killed": Figure("killed", "%", at_least=95),
+    **{f"mutants.killed-{room}": Figure(f"killed-{room}", "%", at_least=95)
+       for room in ("exact-sums", "metrics", "event-log", "ledger", "strategies")},
+    "mutants.planted": Figure("planted", "cases"),
     "page.flows-driven": Figure("flows-driven", "flows", at_least=12),
 }
 
