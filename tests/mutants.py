@@ -55,7 +55,7 @@ class Room:
 SUMS = "heads/exact_sums.py"
 LOG, TABLES, HELD, LOCK, MARK = (
     "store/event_log.py", "store/database.py", "store/log_files.py", "store/writer_lock.py", "store/log_files.py")
-LEDGER, FOLDER = "brain/ledger.py", "brain/folder_ledger.py"
+LEDGER, FOLDER, BRAIN = "brain/ledger.py", "brain/folder_ledger.py", "brain/brain.py"
 METHODS = "networks/strategies/"
 EWC, REPLAY, LWF, STRATEGY = (
     METHODS + "elastic_weight_consolidation.py", METHODS + "experience_replay.py",
@@ -215,7 +215,8 @@ ROOMS = (
         "ledger",
         (
             "tests/brain/test_durable_files.py", "tests/brain/test_closed_brain.py", "tests/brain/test_traces.py",
-            "tests/brain/test_folder_exchanged.py", "tests/brain/test_durable_brain.py", "tests/brain/test_brain_folder.py",
+            "tests/brain/test_folder_exchanged.py", "tests/brain/test_columns.py", "tests/brain/test_durable_brain.py",
+            "tests/brain/test_brain_folder.py",
         ),
         (
             (LEDGER, "        if self._left is not None:\n            raise EngramError", "        if False:\n            raise EngramError"),
@@ -230,9 +231,9 @@ ROOMS = (
             (FOLDER, "max(span.start - 1, done), span.stop - 1", "span.start - 1, span.stop - 1"),
             (FOLDER, "            except (*MISFITS, EngramError):\n                continue", "            except ZeroDivisionError:\n                continue"),
             (FOLDER, "        knowledge.columns = timeline.columns\n", ""),
-            (FOLDER, "event.kind == ADOPTED and event.seq <= seq for", "event.kind == ADOPTED for"),
+            (FOLDER, 'content or b""), covers), covers', 'content or b""), covers), checkpoint.seq'),
             (FOLDER, "            if self._bundle.fingerprint != self.about[\"fingerprint\"]:\n                raise DamagedError", "            if False:\n                raise DamagedError"),
-            (FOLDER, "        self.unswept = True  # where it cannot be finished", "        pass  # where it cannot be finished"),
+            (BRAIN, "            ledger.unswept = True\n", ""),
             (FOLDER, "        self.snapshot(knowledge, seq, alone=True)\n        self.log.finish_erasing()\n        self.check_swept()\n\n    def finish_sweeping", "        self.log.finish_erasing()\n        self.check_swept()\n\n    def finish_sweeping"),
             (FOLDER, "        self.snapshot(knowledge, seq, alone=True)\n        self.log.finish_erasing()\n        self.check_swept()\n\n    def finish_sweeping", "        self.snapshot(knowledge, seq, alone=True)\n        self.check_swept()\n\n    def finish_sweeping"),
             (FOLDER, "            if any(inbox.unsaved()):\n                self.record([], inbox, seq)\n", ""),

@@ -457,7 +457,6 @@ class FolderLedger(Ledger):
     # What was forgotten
 
     def sweep(self, knowledge: Knowledge, seq: int) -> None:
-        self.unswept = True  # where it cannot be finished, the next change begins by that
         self.snapshot(knowledge, seq, alone=True)
         self.log.finish_erasing()
         self.check_swept()

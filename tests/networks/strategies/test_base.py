@@ -94,6 +94,19 @@ def test_one_call_is_steps_of_descent_on_the_cross_entropy():
     assert np.allclose(learner.predict(X).scores, twin.predict(X).scores, atol=1e-5)
 
 
+def test_examples_come_once_in_every_pass_each_time_in_another_order():
+    seen = []
+
+    class Watched(Naive):
+        def observe(self, inputs, targets):
+            seen.extend(X.tolist().index(row) for row in inputs.tolist())
+
+    Watched(NETWORK, batch=5, epochs=3).learn(X, LABELS)
+    passes = [seen[:12], seen[12:24], seen[24:]]
+    assert [sorted(one) for one in passes] == [list(range(12))] * 3
+    assert len({tuple(one) for one in [*passes, range(12)]}) == 4
+
+
 def test_only_labels_that_arrived_together_compete_where_it_is_told():
     learner = Naive(NETWORK, active="experience", optimiser="sgd", learning_rate=0.1)
     learner.learn(X[:4], ["cat", "dog"] * 2)

@@ -10,11 +10,13 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402
 
 from engram.learner import InputError  # noqa: E402
+from engram.networks.strategies.distillation import agreement  # noqa: E402
 from engram.networks.strategies.elastic_weight_consolidation import ElasticWeightConsolidation  # noqa: E402
 from engram.networks.strategies.experience_replay import ExperienceReplay  # noqa: E402
 from engram.networks.strategies.joint import Joint  # noqa: E402
 from engram.networks.strategies.learning_without_forgetting import LearningWithoutForgetting  # noqa: E402
 from engram.networks.strategies.naive import Naive  # noqa: E402
+from engram.networks.structure.evaluation_mode import evaluating  # noqa: E402
 
 NETWORK = {"name": "perceptron", "inputs": [6], "hidden": [32]}
 FAST = {"epochs": 15, "batch": 16, "learning_rate": 0.01}
@@ -244,6 +246,16 @@ def test_lwf_adds_the_distance_to_its_former_answers(active, groups):
                    for g in groups])
     expected = float(new) / 3 + 2 / 3 * 9 * old
     assert learner.loss(inputs, targets).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_lwf_is_taught_by_the_answers_that_it_gave_though_it_trains_with_dropout():
+    network = torch.nn.Sequential(torch.nn.Linear(6, 32), torch.nn.ReLU(), torch.nn.Dropout(0.5))
+    learner = through(LearningWithoutForgetting(network, shape=(6,), weight=1e-9, **FAST), 1)
+    inputs, labels = task(0)
+    former = torch.from_numpy(learner.predict(inputs).scores).float()
+    with evaluating(learner.model):
+        loss = learner.loss(torch.from_numpy(inputs), learner.places(labels))
+    assert loss.item() == pytest.approx(agreement(former, former, 2.0).item(), rel=1e-5)
 
 
 def test_before_any_boundary_lwf_and_ewc_are_naive():
