@@ -335,7 +335,7 @@ def main() -> None:
 
 
 def report(options: argparse.Namespace) -> None:
-    sizes = (64, 200, 0.5, 100) if options.quick else (WIDTH, KNOWN, 6.0, 2000)
+    sizes = (64, 200, 0.15, 64) if options.quick else (WIDTH, KNOWN, 6.0, 2000)
     bodies = (2_000_000,) if options.quick else (30_000_000, 8_000_000)
     hostile = foreign_clients.KINDS[:: len(foreign_clients.KINDS) - 1 if options.quick else 1]
     runs = []

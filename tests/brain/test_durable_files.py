@@ -168,6 +168,10 @@ def test_a_damaged_snapshot_is_made_up_for_from_the_log(folder: Path) -> None:
     assert verify(folder) == [f"{snapshot.name} is missing or altered."]
     with Brain.open(folder) as brain:
         assert brain.digest() == digest
+        brain.save(folder.parent / "copy")  # of what is sound
+    assert verify(folder.parent / "copy") == []
+    with Brain.open(folder.parent / "copy") as copy:
+        assert copy.digest() == digest
     assert repair(folder) == ["The snapshot was made anew from the log."]
     assert verify(folder) == []
     with Brain.open(folder) as brain:

@@ -9,6 +9,8 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional  # noqa: E402
 
+from engram.lab.evaluation import evaluate  # noqa: E402
+from engram.lab.streams import class_incremental, from_arrays  # noqa: E402
 from engram.learner import InputError  # noqa: E402
 from engram.networks.strategies.distillation import agreement  # noqa: E402
 from engram.networks.strategies.elastic_weight_consolidation import ElasticWeightConsolidation  # noqa: E402
@@ -256,6 +258,15 @@ def test_lwf_is_taught_by_the_answers_that_it_gave_though_it_trains_with_dropout
     with evaluating(learner.model):
         loss = learner.loss(torch.from_numpy(inputs), learner.places(labels))
     assert loss.item() == pytest.approx(agreement(former, former, 2.0).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["ewc", "lwf"])
+def test_an_evaluation_tells_ewc_and_lwf_where_an_experience_ends(method):
+    inputs, labels = task(0, 20)
+    others, theirs = task(1, 20)
+    data = from_arrays(np.concatenate([inputs, others]), np.array(labels + theirs), name="two tasks")
+    learner = evaluate(METHODS[method](), class_incremental(data, groups=((0, 1), (2, 3)))).trained
+    assert learner.consolidate().details == {"ewc": {"measured on": 0}, "lwf": {"experiences": 3}}[method]
 
 
 def test_before_any_boundary_lwf_and_ewc_are_naive():
