@@ -168,8 +168,8 @@ WAYS = (
     Way(
         "What is forgotten is in no byte",
         LEDGER,
-        "begins by that\n        self.snapshot(knowledge, seq, alone=True)",
-        "begins by that\n        self.snapshot(knowledge, seq)",
+        "seq: int) -> None:\n        self.snapshot(knowledge, seq, alone=True)",
+        "seq: int) -> None:\n        self.snapshot(knowledge, seq)",
     ),
     Way(
         "What is forgotten is in no byte",
@@ -228,8 +228,8 @@ WAYS = (
     Way(
         "One returns to any moment",
         BRAIN,
-        "        then = self._ledger.recover(seq)\n",
-        "        then = self._knowledge\n",
+        "self._past(), self._ledger.recover(seq)\n",
+        "self._past(), self._knowledge\n",
     ),
     Way(
         "An exported brain",
