@@ -27,7 +27,7 @@ from brain_story import BrainStory, frequent_snapshots
 from stories import DurableStory, FolderStory, LogStory
 from trials import files_not_synced, flipped, folders_not_synced, power_cuts, refused, synced_less
 
-from engram.lab.experiments.figures import BENCHMARK_FIGURES
+from engram.lab.experiments import BENCHMARK_FIGURES
 from engram.lab.experiments.result import build, write_json
 
 STATES = 3000  # of those that a story leads to, so many at random

@@ -33,7 +33,7 @@ import numpy as np
 
 from engram import files
 from engram.brain import Brain
-from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, write_json
 from engram.learner import EngramError
 from engram.store.event_log import EventLog

@@ -32,7 +32,7 @@ from scipy.linalg import blas
 
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import unit_length
-from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, deliver
 
 WIDTHS, CLASSES = (64, 512, 1280), (10, 100, 1000)

@@ -27,7 +27,7 @@ import numpy as np
 
 from engram.heads.fast import FastHead
 from engram.inputs.vectors import unit_length
-from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, deliver
 
 WIDTHS, COUNTS, CLASSES = (8, 512, 1280), (30, 65, 129, 201, 257, 1025), 10

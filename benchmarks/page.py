@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, write_json
 
 TESTS = Path(__file__).parent.parent / "tests" / "page"

@@ -29,7 +29,7 @@ import numpy as np
 
 from engram.brain import Brain
 from engram.inputs.vectors import unit_length
-from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, deliver
 from engram.store.event_log import EventLog
 

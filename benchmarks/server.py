@@ -40,7 +40,7 @@ import foreign_clients
 import numpy as np
 
 from engram.brain import Brain
-from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, deliver
 
 WIDTH, CLASSES, KNOWN = 1280, 100, 2000

@@ -39,7 +39,7 @@ import torch
 from torch import nn
 
 from engram.features.pretraining.onnx_network import to_onnx
-from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, deliver
 from engram.networks.structure.sparse_layers import Linear, bent
 from engram.networks.structure.sparse_network import SparseNetwork

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, deliver
 from engram.networks.strategies.experience_replay import ExperienceReplay
 from engram.networks.strategies.naive import Naive

@@ -467,7 +467,7 @@ def main() -> int:
     values["killed"] = 100 * sum(found is not None for found in verdicts) / len(verdicts)
     values["planted"] = len(verdicts)
     if options.out:
-        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments import figures_of
         from engram.lab.experiments.result import build, write_json
 
         command = "python tests/mutants.py --out results/mutants.json"

@@ -408,7 +408,7 @@ def main() -> int:
     for problem in outcome.problems:
         print(problem, file=sys.stderr)
     if options.out:
-        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments import figures_of
         from engram.lab.experiments.result import build, write_json
 
         command = "python tests/promises.py --out results/promises.json"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from engram.lab.experiments.figures import figures_of
+from engram.lab.experiments import figures_of
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 

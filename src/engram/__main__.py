@@ -1,6 +1,6 @@
 """`python -m engram` is `engram`."""
 
-from engram.cli import main
+from engram.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ import typer
 from PIL import Image
 from terminal import Terminal
 
-from engram.cli import app, learners
+from engram.cli import app, continual
 from engram.lab.evaluation import Report
 from engram.lab.streams import ARRIVALS, DATA_SETS, class_incremental, flattened, from_arrays, task_incremental
 from engram.learner import Learner, Saves
@@ -163,18 +163,19 @@ def test_a_value_that_cannot_be_is_a_refusal(terminal: Terminal) -> None:
 
 def test_the_help_names_every_data_set_arrival_and_learner(terminal: Terminal) -> None:
     shown = " ".join(terminal.says("evaluate", "--help").split()).replace("- ", "-")
-    for name in (*DATA_SETS, *ARRIVALS, *learners.table()):
+    for name in (*DATA_SETS, *ARRIVALS, *continual.learner_table()):
         assert name in shown
 
 
-@pytest.mark.parametrize("name", learners.table())
+@pytest.mark.parametrize("name", continual.learner_table())
 def test_every_learner_in_the_table_can_be_made_saved_and_taught(name: str) -> None:
-    if learners.table()[name].needs:
+    if continual.learner_table()[name].needs:
         pytest.importorskip("torch")
     pictures = np.random.default_rng(0).integers(0, 256, (8, 4, 4), np.uint8)
     stream = task_incremental(from_arrays(pictures, [0, 1, 2, 3] * 2, test=0.5).map(flattened))
-    brief = {"recipe": {"constant_budget": 0}} if "recipe" in learners.parameters(learners.table().load(name)) else {}
-    learner = learners.make(name, brief, stream, seed=1)
+    taken = continual.parameters_of(continual.learner_table().load(name))
+    brief = {"recipe": {"constant_budget": 0}} if "recipe" in taken else {}
+    learner = continual.make_learner(name, brief, stream, seed=1)
     assert isinstance(learner, Learner)
     assert isinstance(learner, Saves)
     learner.learn(stream[0].inputs, stream[0].labels)
@@ -184,14 +185,15 @@ def test_every_learner_in_the_table_can_be_made_saved_and_taught(name: str) -> N
 def test_a_network_is_made_for_the_inputs_and_lets_the_task_compete_where_it_is_told() -> None:
     pytest.importorskip("torch")
     data = from_arrays(np.random.default_rng(0).random((8, 5)), [0, 1, 2, 3] * 2, test=0.5)
-    told = learners.make("naive", {"epochs": 2}, task_incremental(data), seed=3)
-    untold = learners.make("naive", {}, class_incremental(data), seed=3)
+    told = continual.make_learner("naive", {"epochs": 2}, task_incremental(data), seed=3)
+    untold = continual.make_learner("naive", {}, class_incremental(data), seed=3)
     assert (told.active, untold.active, told.epochs, told.seed) == ("experience", "all", 2, 3)  # type: ignore[attr-defined]
     assert list(told.shape) == [5]  # type: ignore[attr-defined]
 
 
 def test_what_the_papers_call_it_will_do() -> None:
-    assert [learners.parse(name)[0] for name in ("er", "ewc", "lwf", "tfs", "nft", "grow-and-prune", "naive")] == [
+    given = ("er", "ewc", "lwf", "tfs", "nft", "grow-and-prune", "naive")
+    assert [continual.parse_learner(name)[0] for name in given] == [
         "experience_replay", "elastic_weight_consolidation", "learning_without_forgetting", "train_from_scratch",
         "network_fine_tuning", "grow_and_prune", "naive"]
 
@@ -207,7 +209,7 @@ def test_a_network_that_grows_and_prunes_stands_beside_the_others(terminal: Term
     assert fast["accuracy"]["mean"] > 0.9
 
 
-@pytest.mark.parametrize("name", [name for name, row in learners.table().items() if row.needs])
+@pytest.mark.parametrize("name", [name for name, row in continual.learner_table().items() if row.needs])
 def test_without_pytorch_a_network_says_what_to_install(
     terminal: Terminal, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,8 +220,9 @@ def test_without_pytorch_a_network_says_what_to_install(
 
 
 def test_settings_are_read_as_json_where_they_can_be() -> None:
-    assert learners.settings(["a=1", "b=true", "c=text", "d=[1,2]"]) == {"a": 1, "b": True, "c": "text", "d": [1, 2]}
-    assert learners.settings(["a.b=1", "a.c=x"]) == {"a": {"b": 1, "c": "x"}}
+    found = continual.parse_settings(["a=1", "b=true", "c=text", "d=[1,2]"])
+    assert found == {"a": 1, "b": True, "c": "text", "d": [1, 2]}
+    assert continual.parse_settings(["a.b=1", "a.c=x"]) == {"a": {"b": 1, "c": "x"}}
     for wrong in (["=1"], ["a=1", "a.b=2"]):
         with pytest.raises(typer.BadParameter):
-            learners.settings(wrong)
+            continual.parse_settings(wrong)

@@ -45,7 +45,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     module.FIGURES = {"toy.accuracy": Figure("accuracy", "%", at_least=91.0, published=88.0, source="elsewhere")}
     monkeypatch.setitem(sys.modules, "toy_experiment", module)
     monkeypatch.setattr(experiments, "EXPERIMENTS", {"toy": ("toy_experiment", "a toy")})
-    monkeypatch.setattr("engram.lab.experiments.figures.BENCHMARK_FIGURES", {})
+    monkeypatch.setattr("engram.lab.experiments.BENCHMARK_FIGURES", {})
 
 
 def test_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> None:

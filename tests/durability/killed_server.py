@@ -220,7 +220,7 @@ def main() -> int:
     for problem in verdict.problems:
         print(problem, file=sys.stderr)
     if options.out:
-        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments import figures_of
         from engram.lab.experiments.result import build, write_json
 
         command = "python tests/durability/killed_server.py --out results/kill9.json"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from engram.checks import Check, learner_checks
-from engram.checks import counts as at_counts
+from engram.checks import laws as at_counts
 from engram.heads.fast import FastHead
 
 LAWS = (at_counts.saved_at, at_counts.asked_at, at_counts.learned_at, at_counts.forgotten_at, at_counts.melded_at)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from engram.heads.fast.prototypes import merge, squared_distances, typical_spread
+from engram.heads.fast.consolidation import merge, squared_distances, typical_spread
 
 
 def partition(groups):

@@ -204,7 +204,7 @@ def main() -> int:
         print(f"{count} x {operation}: {why}", file=sys.stderr)
     print(json.dumps(values, indent=1))
     if options.out:
-        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments import figures_of
         from engram.lab.experiments.result import build, write_json
 
         command = "python tests/server/fuzzed_server.py --out results/fuzz.json"

@@ -203,7 +203,7 @@ def main() -> int:
     }
     print(json.dumps(values, indent=1))
     if options.out:
-        from engram.lab.experiments.figures import figures_of
+        from engram.lab.experiments import figures_of
         from engram.lab.experiments.result import build, write_json
 
         command = "python tests/server/hostile_server.py --out results/hostile.json"

@@ -21,7 +21,7 @@ from served_things import Demo
 
 from engram.brain import Brain
 from engram.server.parcels import AT_ONCE
-from engram.server.routes.events import _OF_ONE
+from engram.server.routes.looking import _OF_ONE
 from engram.server.scratch import Scratch
 
 _WIDTH, _EXAMPLES = 500, 7000  # together more than the buffers of a connection take in

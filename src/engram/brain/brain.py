@@ -33,9 +33,7 @@ from engram.brain.changes import (
     begin,
     checkpoint,
     consolidate,
-    counterexample,
     forget,
-    fork,
     relabel,
     rename,
     rollback,
@@ -650,7 +648,7 @@ class Brain:
     def fork(self) -> None:
         """Take a new device id. Call it on a copy of a brain before teaching both, so that they can be melded later."""
         with self._change():
-            self._carry_out(fork.prepare(self._knowledge))
+            self._carry_out(begin.forking())
 
     # The past
 
@@ -1255,7 +1253,7 @@ class Brain:
             earlier = teach.answered(self._ledger, lesson.answer)
             if earlier is not None:
                 return earlier
-            (ids,), _ = self._carry_out(counterexample.prepare(self._knowledge, lesson, self.seq))
+            (ids,), _ = self._carry_out(teach.prepare_not(self._knowledge, lesson, self.seq))
             return Learned(tuple(ids), self.seq, 0)
 
     def _import(self, portion: Sequence[Any], bundle: Bundle, header: Header, seen: Receipts) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engram.checks import conduct, counts, knowledge
+from engram.checks import laws
 from engram.checks.trial import LawBroken, Make, Rebuilds, Trial
 from engram.learner import Bounded, Forgets, Learner, Melds, Saves
 
@@ -68,30 +68,30 @@ class Check:
 
 
 CHECKS = (
-    Check(1, "a new label can arrive at any time", knowledge.new_labels),
-    Check(1, "consolidating keeps every label", knowledge.consolidating),
-    Check(2, "a batch is learned like its examples one by one", knowledge.batches, exact=True),
-    Check(2, "what is taught past any count is known as if taught at once", counts.learned_at, exact=True),
-    Check(3, "order does not matter", knowledge.order, exact=True),
-    Check(4, "what was saved and loaded answers and learns as before", knowledge.saving, (Saves,)),
-    Check(4, "a damaged state is refused", knowledge.damaged, (Saves,)),
-    Check(4, "saved at any count, it is opened as it was", counts.saved_at, (Saves,), exact=True),
-    Check(5, "melding never loses a label and leaves the other as it was", knowledge.melding, (Melds,)),
-    Check(5, "melding equals learning the union", knowledge.melding_exactly, (Melds,), exact=True),
-    Check(5, "melded past any count, it answers as one that learned all", counts.melded_at, (Melds,), exact=True),
-    Check(6, "forgetting equals never having learned", knowledge.forgetting_exactly, (Forgets,), exact=True),
-    Check(6, "what was forgotten is not answered", knowledge.forgetting, (Forgets,)),
-    Check(6, "forgotten back past any count, it answers as never taught", counts.forgotten_at, (Forgets,), exact=True),
-    Check(7, "memory stays within the stated bound", conduct.memory, (Bounded,)),
-    Check(8, "bad input is refused and leaves no trace", conduct.bad_input),
-    Check(9, "labels go out as they came in", conduct.labels),
-    Check(9, "the candidates are those asked for", conduct.among),
-    Check(9, "answers are well formed", conduct.answers),
-    Check(10, "predicting changes nothing", conduct.predicting),
-    Check(10, "the caller's arrays stay the caller's", conduct.arrays_stay),
-    Check(10, "asked while learning, it answers from before or after", conduct.threads),
-    Check(10, "how it is asked changes no answer", counts.asked_at, exact=True),
-    Check(11, "the same seed gives the same result", conduct.seeds),
+    Check(1, "a new label can arrive at any time", laws.new_labels),
+    Check(1, "consolidating keeps every label", laws.consolidating),
+    Check(2, "a batch is learned like its examples one by one", laws.batches, exact=True),
+    Check(2, "what is taught past any count is known as if taught at once", laws.learned_at, exact=True),
+    Check(3, "order does not matter", laws.order, exact=True),
+    Check(4, "what was saved and loaded answers and learns as before", laws.saving, (Saves,)),
+    Check(4, "a damaged state is refused", laws.damaged, (Saves,)),
+    Check(4, "saved at any count, it is opened as it was", laws.saved_at, (Saves,), exact=True),
+    Check(5, "melding never loses a label and leaves the other as it was", laws.melding, (Melds,)),
+    Check(5, "melding equals learning the union", laws.melding_exactly, (Melds,), exact=True),
+    Check(5, "melded past any count, it answers as one that learned all", laws.melded_at, (Melds,), exact=True),
+    Check(6, "forgetting equals never having learned", laws.forgetting_exactly, (Forgets,), exact=True),
+    Check(6, "what was forgotten is not answered", laws.forgetting, (Forgets,)),
+    Check(6, "forgotten back past any count, it answers as never taught", laws.forgotten_at, (Forgets,), exact=True),
+    Check(7, "memory stays within the stated bound", laws.memory, (Bounded,)),
+    Check(8, "bad input is refused and leaves no trace", laws.bad_input),
+    Check(9, "labels go out as they came in", laws.labels),
+    Check(9, "the candidates are those asked for", laws.among),
+    Check(9, "answers are well formed", laws.answers),
+    Check(10, "predicting changes nothing", laws.predicting),
+    Check(10, "the caller's arrays stay the caller's", laws.arrays_stay),
+    Check(10, "asked while learning, it answers from before or after", laws.threads),
+    Check(10, "how it is asked changes no answer", laws.asked_at, exact=True),
+    Check(11, "the same seed gives the same result", laws.seeds),
 )
 
 

@@ -6,24 +6,8 @@ from typing import Annotated
 
 import typer
 
-from engram.cli.brain import Folder, Teacher, as_label, open_brain
+from engram.cli.brain import Folder, Teacher, as_label, as_share, open_brain
 from engram.cli.output import Json, emit, or_dash, say, table
-
-
-def as_share(text: str) -> float:
-    """A share, as people write one.
-
-    >>> as_share("0.05"), as_share("5%")
-    (0.05, 0.05)
-    """
-    number, percent = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
-    try:
-        share = float(number) / percent
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise typer.BadParameter(f"{text!r} is not a share between 0 and 1, such as 0.05 or 5%.")
-    return share
 
 
 def alpha(

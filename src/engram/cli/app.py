@@ -140,3 +140,11 @@ def _program(
     ] = False,
 ) -> None:
     pass
+
+
+def main() -> None:
+    """The `engram` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # help texts too are printed on terminals that cannot show all of them
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))

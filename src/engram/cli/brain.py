@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from engram.printable import from_file_name
 
 if TYPE_CHECKING:
     from engram.brain import Brain
+    from engram.features.backbones.bundle import Bundle
     from engram.inputs.examples import Examples
     from engram.learner import Label
 
@@ -223,6 +226,31 @@ def open_brain(path: Path, *, readonly: bool = False) -> Brain:
     return Brain.open(path, readonly=readonly)
 
 
+def can_be_made(path: Path) -> bool:
+    """Whether a new brain may be made there: nothing is, or what the making of one left that was cut short."""
+    from engram.brain.folder_ledger import unborn
+
+    return not path.exists() or (path.is_dir() and unborn(path))
+
+
+@contextmanager
+def making(path: Path, bundle: Bundle | None, **options: Any) -> Iterator[Brain]:
+    """The brain in the folder, or a new one, which goes away again where nothing can be taught to it."""
+    import shutil
+
+    from engram.brain import Brain
+
+    new = can_be_made(path)
+    with Brain.create(path, bundle, **options) if new else Brain.open(path) as mind:
+        try:
+            yield mind
+        except BaseException:
+            if new and not mind.labels:
+                mind.close()
+                shutil.rmtree(path, ignore_errors=True)
+            raise
+
+
 def _keep_unknowns(mind: Brain) -> str | None:
     """Keep what was remembered; why that cannot be."""
     from engram.learner import EngramError
@@ -232,6 +260,22 @@ def _keep_unknowns(mind: Brain) -> str | None:
     except (EngramError, OSError) as error:
         return str(error)
     return None
+
+
+def as_share(text: str) -> float:
+    """A share, as people write one.
+
+    >>> as_share("0.05"), as_share("5%")
+    (0.05, 0.05)
+    """
+    number, percent = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+    try:
+        share = float(number) / percent
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise typer.BadParameter(f"{text!r} is not a share between 0 and 1, such as 0.05 or 5%.")
+    return share
 
 
 def as_label(mind: Brain, text: str) -> Label:

@@ -1,8 +1,10 @@
-"""`engram evaluate`: learners side by side on a stream; see `engram.lab.evaluation`."""
+"""`engram evaluate`: learners side by side on a stream, made by name with settings; see `engram.lab.evaluation`."""
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from inspect import signature
@@ -11,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engram.cli import learners
 from engram.cli.output import Json, emit, progress, resumable, say, table
+from engram.extension import Extension, Extensions
+from engram.heads import HEADS
 from engram.lab.data_sets import DATA_SETS, load, resizable
+from engram.networks.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from engram.features.backbones.bundle import Bundle
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from engram.lab.streams.stream import Stream
     from engram.learner import Learner
     from engram.progress import Progress
+
 
 LARGE = 256
 """Pixels of the pictures that a backbone is shown, where they come in many sizes."""
@@ -39,7 +44,7 @@ def evaluate(
                             " pictures per class.")
     ],
     names: Annotated[
-        list[str], typer.Argument(metavar="LEARNER...", help=f"One or more of {', '.join(learners.table())}; with"
+        list[str], typer.Argument(metavar="LEARNER...", help=f"One or more of {', '.join(learner_table())}; with"
                                   " settings as in ridge:penalty=1,step=0.01.")
     ],
     arrival: Annotated[
@@ -78,10 +83,10 @@ def evaluate(
     """
     from engram.lab.evaluation.comparison import compare
 
-    wanted = [learners.parse(name) for name in names]
+    wanted = [parse_learner(name) for name in names]
     for name, _ in wanted:
-        learners.table().load(name)
-    made_with = learners.settings(settings or [])
+        learner_table().load(name)
+    made_with = parse_settings(settings or [])
     if validation:
         made_with.setdefault("held_out", 0.1)
     goes_on = nullcontext() if out is None else resumable(fresh=fresh)
@@ -111,7 +116,7 @@ def evaluate(
 
 
 def _made(name: str, chosen: dict[str, Any], stream: Stream, bundle: Bundle | None, seed: int) -> Learner:
-    return learners.make(name, chosen, stream, seed, bundle)
+    return make_learner(name, chosen, stream, seed, bundle)
 
 
 def _inputs(
@@ -152,7 +157,7 @@ def _arriving(data: DataSet, arrival: str, settings: dict[str, Any]) -> Stream:
 
 
 def _tell_if_slow(names: list[str], numbers: int) -> None:
-    slow = [name for name in names if getattr(learners.table().load(name), "cubic", False)]
+    slow = [name for name in names if getattr(learner_table().load(name), "cubic", False)]
     if slow and numbers > LONG:
         say(f"engram: each input has {numbers:,} values, which is slow with {', '.join(slow)};"
             " for pictures, pass --backbone photos or a smaller --side.", aside=True)
@@ -175,3 +180,95 @@ def _leave(found: Comparison, out: Path) -> None:
         from engram.extras import refusal
 
         say(str(refusal(error, "The plot") or error), aside=True)
+
+
+def learner_table() -> Extensions[Extension]:
+    """The heads and the strategies, as their rooms list them now."""
+    return Extensions("learner", {**HEADS, **STRATEGIES})
+
+
+def parse_learner(text: str) -> tuple[str, dict[str, Any]]:
+    """Name and settings out of NAME or NAME:KEY=VALUE,KEY=VALUE; values are read as JSON where they can be.
+
+    A name may be a short one, and have hyphens.
+
+    Raises:
+        BadParameter: no such learner, or no settings.
+
+    >>> parse_learner("nearest_neighbors:k=3,weights=distance")
+    ('nearest_neighbors', {'k': 3, 'weights': 'distance'})
+    >>> parse_learner("grow-and-prune:parameters=9000,recipe.all_epochs=3")
+    ('grow_and_prune', {'parameters': 9000, 'recipe': {'all_epochs': 3}})
+    """
+    given, _, rest = text.partition(":")
+    try:
+        name = learner_table().name_of(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return name, parse_settings(rest.split(",") if rest else [])
+
+
+def parse_settings(texts: list[str]) -> dict[str, Any]:
+    """KEY=VALUE texts as a dictionary; values are read as JSON where they can be. KEY.KEY=VALUE is within a dictionary.
+
+    Raises:
+        BadParameter: a text without an equals sign.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"A setting must be KEY=VALUE, not {text!r}.")
+        *outer, last = key.split(".")
+        inside = found
+        for name in outer:
+            inside = inside.setdefault(name, {})
+            if not isinstance(inside, dict):
+                raise typer.BadParameter(f"{name} is set as a whole and again in part: {text!r}.")
+        try:
+            inside[last] = json.loads(value)
+        except ValueError:
+            inside[last] = value
+    return found
+
+
+def make_learner(
+    name: str, chosen: Mapping[str, Any], stream: Stream, seed: int, bundle: Bundle | None = None
+) -> Learner:
+    """A fresh learner for the inputs of a stream.
+
+    A head takes the statistics of the backbone, where one is given; a network is made for the stream's inputs, and
+    where the stream tells the task, only the outputs of the task compete.
+
+    Raises:
+        BadParameter: a setting that it does not take.
+        EngramError: a value that it refuses.
+    """
+    row, kind = learner_table()[name], learner_table().load(name)
+    offered: dict[str, Any] = {"seed": seed}
+    if (network := row.settings.get("network")) is not None:
+        offered["network"] = {**network, "inputs": list(stream.input_shape), "seed": seed}
+        offered["active"] = "experience" if all(experience.among for experience in stream) else "all"
+    elif bundle is not None:
+        offered |= {"mean": bundle.mean, "covariance": bundle.covariance, "step": bundle.step,
+                    "normalise": bundle.normalise}
+    taken = parameters_of(kind)
+    unknown = set(chosen) - taken
+    if unknown:
+        raise typer.BadParameter(f"{name} takes no {', '.join(sorted(unknown))}. It takes {', '.join(sorted(taken))}.")
+    usable = {key: value for key, value in offered.items() if key in taken}
+    learner: Learner = kind(**{**row.settings, **usable, **chosen})
+    return learner
+
+
+def parameters_of(kind: type) -> set[str]:
+    """What a constructor can be told by name; one that passes settings on takes those of the class above too."""
+    found: set[str] = set()
+    for ancestor in kind.__mro__:
+        if "__init__" in vars(ancestor) and ancestor is not object:
+            told = list(signature(vars(ancestor)["__init__"]).parameters.values())[1:]
+            found |= {parameter.name for parameter in told if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD,
+                                                                                parameter.KEYWORD_ONLY)}
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in told):
+                break
+    return found

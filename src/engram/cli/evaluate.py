@@ -1,4 +1,4 @@
-"""`engram backbone evaluate`: how well a backbone is learned upon; see `engram.lab.evaluation.backbone`."""
+"""`engram backbone evaluate`: how well a backbone is learned upon; see `engram.lab.evaluation.few_shot`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def evaluate_backbone(
     unknown inputs. Intervals are for the mean over splits. Use it to choose between backbones.
     """
     from engram.features.backbones.catalogue import bundle_of
-    from engram.lab.evaluation.backbone import evaluate_backbone as evaluate
+    from engram.lab.evaluation.few_shot import evaluate_backbone as evaluate
 
     counts = None if shots is None else _counts(shots)
     bundle = bundle_of(source)

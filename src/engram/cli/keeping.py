@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engram.cli.brain import Folder, done, labels_of, open_brain, total
+from engram.cli.brain import Folder, done, labels_of, making, open_brain, total
 from engram.cli.output import Json, emit, progress, say
 
 
@@ -74,8 +74,6 @@ def import_(
     The brain is created if it does not exist. Examples keep their time, teacher and source. Examples that the brain has
     already are skipped, so an interrupted import can be repeated. Examples that were forgotten here stay forgotten.
     """
-    from engram.cli.teach import making
-
     with making(brain, None) as mind, progress("importing", quiet=as_json) as report:
         source: Any = sys.stdin.buffer if str(file) == "-" else file
         result = mind.import_events(source, report, bundle=backbone)

@@ -14,8 +14,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engram.cli.alpha import as_share
-from engram.cli.brain import Folder, Inputs, Teacher, as_label, columns_named, done, few, labels_of, open_brain
+from engram.cli.brain import (
+    Folder,
+    Inputs,
+    Teacher,
+    as_label,
+    as_share,
+    can_be_made,
+    columns_named,
+    done,
+    few,
+    labels_of,
+    making,
+    open_brain,
+)
 from engram.cli.output import Json, emit, progress, say
 from engram.progress import Progress
 
@@ -126,7 +138,7 @@ def _backbone(
     from engram.learner import InputError
 
     wanted = None if backbone is None else as_bundle(backbone)
-    if _can_be_made(path):
+    if can_be_made(path):
         return wanted, None
     if not (path / "manifest.json").exists():
         raise InputError(f"{path} is neither a brain nor empty. The first argument is the brain's folder, the"
@@ -139,30 +151,6 @@ def _backbone(
         if wanted is not None and mind.bundle is not None and mind.bundle.fingerprint != wanted.fingerprint:
             raise InputError(f"{path} uses the backbone {mind.bundle.name!r}: another backbone needs a new brain.")
         return mind.bundle or wanted, mind.columns
-
-
-def _can_be_made(path: Path) -> bool:
-    from engram.brain.folder_ledger import unborn
-
-    return not path.exists() or (path.is_dir() and unborn(path))
-
-
-@contextmanager
-def making(path: Path, bundle: Bundle | None, **options: Any) -> Iterator[Brain]:
-    """The brain in the folder, or a new one, which goes away again where nothing can be taught to it."""
-    import shutil
-
-    from engram.brain import Brain
-
-    new = _can_be_made(path)
-    with Brain.create(path, bundle, **options) if new else Brain.open(path) as mind:
-        try:
-            yield mind
-        except BaseException:
-            if new and not mind.labels:
-                mind.close()
-                shutil.rmtree(path, ignore_errors=True)
-            raise
 
 
 @dataclass(frozen=True)

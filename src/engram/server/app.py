@@ -7,6 +7,7 @@ The routes are in `engram.server.routes`; docs/http.md lists them with the scope
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -26,12 +27,12 @@ from engram import __version__
 from engram.learner import EngramError
 from engram.server import openapi
 from engram.server.conditions import unchanged
-from engram.server.context import Context
+from engram.server.context import Asker, Context, In
 from engram.server.front_door import FrontDoor
-from engram.server.metrics import Metrics
+from engram.server.metrics import MEDIA_TYPE, Metrics
 from engram.server.problems import Refusal, invalid, refusal_of, refusal_of_status, respond
 from engram.server.request_log import RequestLog, trace_of
-from engram.server.routes import asking, brains, correcting, events, inference, looking, operations, teaching
+from engram.server.routes import asking, brains, correcting, inference, looking, teaching
 from engram.server.settings import Settings
 from engram.server.shelf import Shelf
 
@@ -51,9 +52,10 @@ _ABOUT = (
     "Every refusal is application/problem+json (RFC 9457)."
 )
 
+operations = APIRouter(tags=["operate"])
 ROUTERS = (
-    asking.router, inference.router, teaching.router, brains.router, correcting.router, looking.router, events.router,
-    operations.router,
+    asking.router, inference.router, teaching.router, brains.router, correcting.router, looking.router,
+    operations,
 )
 """All routes, those first that are asked for most often."""
 
@@ -97,6 +99,32 @@ def _giving(file: _File) -> Callable[[Request], Awaitable[Response]]:
         return Response(file.content, headers=headers, media_type=file.kind)
 
     return give
+
+
+# What whoever runs the server looks at
+
+
+@operations.get(
+    "/metrics", response_class=Response,
+    responses={200: {"description": "For Prometheus.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(caller: Asker, context: In) -> Response:
+    """Latencies, examples, labels, the share of unknowns, memory, and the time of commits: of all brains together."""
+    if caller.brains is not None:
+        raise Refusal("forbidden", "These metrics cover all brains: they require a token that is not restricted to"
+                                   " some.")
+    text = await context.workers.operate(context.metrics.text)
+    return Response(text, headers={"Content-Type": MEDIA_TYPE})
+
+
+@operations.get("/openapi.json", include_in_schema=False)
+async def document(request: Request, context: In) -> Response:
+    """All of this for machines."""
+    packed = await context.workers.look(lambda: json.dumps(request.app.openapi(), ensure_ascii=False).encode())
+    headers = {"ETag": f'"{hashlib.sha256(packed).hexdigest()[:16]}"', "Cache-Control": "no-cache"}
+    if unchanged(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(packed, headers=headers, media_type="application/json")
 
 
 def create_app(folders: Mapping[str, Path], settings: Settings, log: RequestLog | None = None) -> FrontDoor:

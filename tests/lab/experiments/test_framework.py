@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engram.lab.experiments import ExperimentError, check_figures, figures, load_experiment
+from engram.lab.experiments import ExperimentError, check_figures, collect_figures, load_experiment
 from engram.lab.experiments.experiment import configure, execute
 from engram.lab.experiments.result import Figure, build, plain
 
@@ -98,7 +98,7 @@ def test_a_run_with_other_settings_stands_apart_and_publishes_no_figure(tmp_path
     assert other["values"]["score"]["mean"] == 2.5
     assert other["command"] == "engram experiment run toy --seeds 1 --set shift=2.5"
     assert (tmp_path / "toy-shift=2.5.json").exists()
-    assert figures.collect(tmp_path)["toy.score"]["mean"] == 1.0
+    assert collect_figures(tmp_path)["toy.score"]["mean"] == 1.0
 
 
 def test_a_result_is_not_replaced_by_one_of_fewer_seeds(tmp_path):
@@ -125,11 +125,11 @@ def test_progress_runs_over_all_seeds_to_one(tmp_path):
 def test_collected_figures_are_complete_and_those_below_their_floor_are_found(tmp_path):
     experiment = toy([])
     execute("toy", experiment, 3, tmp_path)
-    found = figures.collect(tmp_path)
+    found = collect_figures(tmp_path)
     assert found == json.loads((tmp_path / "figures.json").read_text())
     assert found["toy.score"] == {"mean": 2.0, "sd": 1.0, "n": 3, "unit": "%", "published": 98.2,
                                   "source": "a paper", "command": "engram experiment run toy --seeds 3"}
-    problems = {finding.key: str(finding) for finding in figures.check(tmp_path, experiment.FIGURES)}
+    problems = {finding.key: str(finding) for finding in check_figures(tmp_path, experiment.FIGURES)}
     assert problems == {"toy.rare": "toy.rare: 4, at most 3",
                         "toy.absent": "toy.absent: not measured, report"}
 
@@ -137,10 +137,10 @@ def test_collected_figures_are_complete_and_those_below_their_floor_are_found(tm
 @pytest.mark.parametrize("name", ["toy.json", "figures.json"])
 def test_a_damaged_result_is_named_with_what_to_do(tmp_path, name):
     execute("toy", toy([]), 1, tmp_path)
-    figures.collect(tmp_path)
+    collect_figures(tmp_path)
     (tmp_path / name).write_text((tmp_path / name).read_text()[:-20])
     with pytest.raises(ExperimentError, match=rf"{name} .*engram experiment (run|figures)"):
-        figures.collect(tmp_path) if name == "toy.json" else figures.check(tmp_path, toy([]).FIGURES)
+        collect_figures(tmp_path) if name == "toy.json" else check_figures(tmp_path, toy([]).FIGURES)
 
 
 def test_every_published_figure_is_missing_from_an_empty_folder(tmp_path):

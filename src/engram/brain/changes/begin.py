@@ -1,14 +1,19 @@
-"""How a brain begins, and each program that goes on with it: made, its backbone chosen, its columns named, opened."""
+"""How a brain begins, and whoever goes on with it: made, its backbone chosen, its columns named, opened by a program,
+and as a copy under an id of its own.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
-from engram.brain.changes import ADOPTED, COLUMNS, CREATED, OPENED, Prepared, Record
+from engram.brain.changes import ADOPTED, COLUMNS, CREATED, FORKED, OPENED, Prepared, Record
 from engram.brain.knowledge import Knowledge
 from engram.brain.ledger import Ledger
+from engram.brain.receipts import Receipts
+from engram.brain.slots import Contents, Lineage, Slot
 from engram.features.backbones.bundle import Bundle
 from engram.store.event import Draft, Event, Transaction
 
@@ -40,6 +45,11 @@ def opening() -> Prepared:
     return Prepared.event(OPENED, {"mark": os.urandom(8).hex()})
 
 
+def forking() -> Prepared:
+    """A copy of the brain goes on under an id of its own."""
+    return Prepared.event(FORKED, {"device": uuid4().hex})
+
+
 def recall(knowledge: Knowledge, event: Event, record: Record) -> Bundle | None:
     """The backbone that was chosen."""
     return record.bundle() if knowledge.bundle is None else knowledge.bundle
@@ -53,3 +63,15 @@ def apply(knowledge: Knowledge, event: Event, bundle: Bundle | None) -> None:
         knowledge.columns = tuple(map(str, body["names"]))
     elif event.kind == OPENED:
         knowledge.own.begin(str(body["mark"]))
+    elif event.kind == FORKED:
+        _go_on_as(knowledge, str(body["device"]))
+
+
+def _go_on_as(knowledge: Knowledge, device: str) -> None:
+    """What was learned so far stays a contribution of the old id."""
+    old = knowledge.own
+    if not old.epoch:
+        old.device = device
+        return
+    knowledge.others[old.device] = old.copy()
+    knowledge.own = Slot(device, Lineage(), old.applied, Contents(knowledge.new_head(), Receipts()))

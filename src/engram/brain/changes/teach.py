@@ -1,4 +1,5 @@
-"""Teaching: examples that are new enough are learned, many callers' together."""
+"""Teaching: examples that are new enough are learned, many callers' together; and counterexamples, what a label that is
+known is not."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engram.brain.changes import TAUGHT, Prepared
+from engram.brain.changes import TAUGHT, TAUGHT_NOT, Prepared
 from engram.brain.changes.begin import adopting, naming
 from engram.brain.knowledge import Knowledge, Rows
 from engram.brain.ledger import Ledger
@@ -170,6 +171,23 @@ def prepare(knowledge: Knowledge, ledger: Ledger, lessons: Sequence[Lesson], seq
     return [*first, Prepared(item, changes, keys=keys)]
 
 
+def prepare_not(knowledge: Knowledge, lesson: Lesson, seq: int) -> Prepared:
+    """Learn a lesson of counterexamples; `seq` is the last event so far.
+
+    Raises:
+        NotTaughtError: a label was never taught.
+        InputError: the brain stands on another backbone.
+    """
+    for label in dict.fromkeys(lesson.labels):
+        knowledge.check_known(label)
+    bundle = knowledge.bundle
+    if bundle is None or bundle.fingerprint != lesson.bundle.fingerprint:
+        raise InputError("The backbone of this brain was changed meanwhile: teach this again.")
+    item = Taught((), lesson.labels, lesson.receipts, lesson.rows, TAUGHT_NOT)
+    drafts = _Drafts(TAUGHT_NOT, lesson, range(len(lesson.rows)))
+    return Prepared(item, [Transaction(events=drafts, answer=remembered(lesson, seq))])
+
+
 def _chosen(knowledge: Knowledge, lessons: Sequence[Lesson]) -> list[list[int]]:
     """The places of the examples in each lesson that are new enough to be learned."""
     seen: set[tuple[Label, bytes]] = set()
@@ -214,14 +232,12 @@ def remembered(lesson: Lesson, seq: int) -> Reply | None:
     return replace(lesson.answer, response=response)
 
 
-def written(kind: str, lesson: Lesson, seq: int) -> Transaction:
-    """A whole lesson as it is recorded; `kind` of events, `seq` the last so far."""
-    return Transaction(events=_Drafts(kind, lesson, range(len(lesson.rows))), answer=remembered(lesson, seq))
-
-
 def apply(knowledge: Knowledge, taught: Taught, referred: Any) -> None:
     """What was forgotten since is counted as a change, as it was then."""
-    if len(taught.rows):
+    if taught.kind == TAUGHT_NOT:
+        for head in knowledge.heads():
+            head.learn_not_rows(taught.rows, taught.labels)
+    elif len(taught.rows):
         for head in knowledge.heads():
             head.learn_rows(taught.rows, taught.labels, taught.receipts)
         knowledge.tell_alphas(knowledge.alphas.keys() & set(taught.labels))

@@ -1,8 +1,15 @@
-"""What a brain holds, and what became of it: classes, examples, history, inbox, map, health; all of it to take away."""
+"""What a brain holds, and what became of it: classes, examples, history, inbox, map, health; all of it to take away.
+
+A page that shows a brain learns at once when it has changed, by server-sent events (WHATWG HTML, section 9.2).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import json
+from collections.abc import AsyncIterator, Hashable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -15,10 +22,11 @@ from engram.learner import InputError
 from engram.server import schemas
 from engram.server.both_errors import alpha_of
 from engram.server.conditions import etag, unchanged
-from engram.server.context import Asker, Exporter, Historian, In, Served, Teacher, Viewer, look
+from engram.server.context import Asker, Context, Exporter, Historian, In, Served, Teacher, Viewer, look
 from engram.server.ownership import check_own
 from engram.server.problems import Refusal
 from engram.server.schemas import LabelCount
+from engram.server.served_brain import ServedBrain
 from engram.server.wire import LARGEST
 
 router = APIRouter(tags=["look"])
@@ -28,6 +36,13 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
 Number = Annotated[int, Path(ge=1, le=LARGEST)]
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"description": "A small picture.", "content": {"image/jpeg": {"schema": {"type": "string"}}}}
+}
+_HEARTBEAT = 15.0  # seconds
+_AT_MOST_EVERY = 0.1  # seconds: changes in between are told as one
+_LISTENERS, _OF_ONE = 256, 32  # to a brain, and of them from one client
+_EVENT = {  # each one, as OpenAPI has no stream
+    "type": "object",
+    "properties": {"event": {"const": "change"}, "data": {"type": "string", "contentMediaType": "application/json"}},
 }
 
 
@@ -265,3 +280,54 @@ def _picture(request: Request, found: bytes | None) -> Response:
     if unchanged(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(found, headers=headers, media_type="image/jpeg")
+
+
+@router.get(
+    "/v1/brains/{b}/events", response_class=Response,
+    responses={200: {"description": "A `change` whenever the brain has changed; the first at once.",
+                     "content": {"text/event-stream": {"schema": _EVENT}}}},
+)
+async def events(request: Request, caller: Asker, served: Served, context: In) -> Response:
+    """Server-sent events: `change`, with the sequence number and what the brain holds in numbers."""
+    if served.listeners >= _LISTENERS:
+        raise Refusal("too-many-requests", f"This brain has {_LISTENERS} streams of events already: try again"
+                                           f" later.", headers={"Retry-After": "5"})
+    who = caller.name or (request.client and request.client.host)
+    if served.listeners_of(who) >= _OF_ONE:
+        raise Refusal("too-many-requests", f"You have {_OF_ONE} streams of events open: close some.",
+                      headers={"Retry-After": "5"})
+    return StreamingResponse(
+        _changes(served, context, who), media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _changes(served: ServedBrain, context: Context, who: Hashable) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    changed.set()
+
+    def told_so() -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(changed.set)
+
+    if served.listeners_of(who) >= _OF_ONE:  # others came at the same moment
+        return
+    stop_listening = served.listen(told_so, who)
+    told = ""
+    try:
+        while not context.stopping.is_set():
+            try:
+                await asyncio.wait_for(changed.wait(), _HEARTBEAT)
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            changed.clear()
+            summary = served.summary()
+            news = json.dumps({key: summary[key] for key in ("seq", "examples", "classes", "unknowns", "state")})
+            if news != told:
+                told = news
+                yield f"event: change\ndata: {news}\n\n"
+            await asyncio.sleep(_AT_MOST_EVERY)
+    finally:
+        stop_listening()

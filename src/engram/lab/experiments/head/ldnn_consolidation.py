@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.heads.fast import FastHead
-from engram.heads.fast.prototypes import TOLERANCE, merge, squared_distances, typical_spread
+from engram.heads.fast.consolidation import TOLERANCE, merge, squared_distances, typical_spread
 from engram.lab.evaluation import accuracy
 from engram.lab.evaluation.plots import canvas, draw_bars, draw_curves
 from engram.lab.experiments.experiment import Progress
