@@ -2,9 +2,9 @@
 
 from engram.brain.auditing import Findings, Reason
 from engram.brain.brain import Brain, meld
+from engram.brain.changes import acting
 from engram.brain.changes.meld import MeldReport
 from engram.brain.inbox import Group
-from engram.brain.ledger import acting
 from engram.heads.fast.conflicts import Conflict
 
 __all__ = ["Brain", "Conflict", "Findings", "Group", "MeldReport", "Reason", "acting", "meld"]

@@ -90,7 +90,7 @@ def quantisation_of(bundle: Bundle) -> Quantisation:
 
 
 def rows_to_learn(bundle: Bundle, features: npt.NDArray[Any], examples: Examples) -> Rows:
-    """`rows_of` for what is to be learned: refused by row and column, in the units that were given.
+    """`rows_of` for (N, D) features to be learned: refused by row and column, in the units that were given.
 
     Raises:
         InputError: a row that is out of range, or of which nothing would be kept.

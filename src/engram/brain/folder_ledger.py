@@ -26,11 +26,11 @@ from typing import Any
 
 from safetensors.numpy import load
 
-from engram.brain.changes import ADOPTED, CHECKPOINT, CONSOLIDATED, CREATED, RARE, consolidate, replay
+from engram.brain.changes import ADOPTED, CHECKPOINT, CONSOLIDATED, CREATED, RARE, consolidate, replay, signed
 from engram.brain.erasing import told
 from engram.brain.inbox import Inbox
 from engram.brain.knowledge import Knowledge
-from engram.brain.ledger import Ledger, signed
+from engram.brain.ledger import Ledger
 from engram.brain.saving import (
     MISFITS,
     bundle_from,
@@ -297,6 +297,9 @@ class FolderLedger(Ledger):
 
         Args:
             snapshots: start from one where that helps; else from the log alone.
+
+        Raises:
+            DamagedError: the log, or a file that it speaks of, is damaged.
         """
         timeline = self.timeline()
         spans = timeline.in_force(upto)

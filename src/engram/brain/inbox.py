@@ -224,7 +224,7 @@ class Inbox:
 
 
 def linked(similarity: FloatArray, alike: float) -> list[list[int]]:
-    """Agglomeration by mean similarity: the two most similar groups join while they are `alike`.
+    """Agglomeration by mean similarity, (N, N): the two most similar groups join while they are `alike`.
 
     >>> linked(np.array([[1, 0.9, 0.1], [0.9, 1, 0.2], [0.1, 0.2, 1]]), 0.5)
     [[0, 1], [2]]

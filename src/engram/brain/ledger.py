@@ -1,4 +1,4 @@
-"""Where a brain's changes are recorded, and who makes them: the ledger of a brain in memory, which keeps nothing.
+"""Where a brain's changes are recorded: the ledger of a brain in memory, which keeps nothing.
 
 The other kind is `engram.brain.folder_ledger.FolderLedger`. A brain never asks which of them it has.
 """
@@ -8,15 +8,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engram.brain.changes import HOUSEKEEPING, TAUGHT
 from engram.brain.timeline import Timeline
 from engram.learner import EngramError, InputError, Label, NotTaughtError
 from engram.store.event import Draft, Event, Reply, Taught, Transaction
@@ -35,6 +31,7 @@ class EmptyLog:
     last = 0
 
     def event(self, seq: int) -> Event:
+        """Raises NotTaughtError: nothing is in it."""
         raise NotTaughtError(f"There is no event {seq} in the log.")
 
     def read(self, *_: Any, **__: Any) -> Iterator[Event]:
@@ -239,34 +236,3 @@ class Ledger:
 def rows_in(events: Sequence[Event]) -> Rows:
     """(N, D) what examples in the log hold: their quantised features."""
     return np.stack([np.frombuffer(event.content or b"", "<i2") for event in events]).astype(np.int16, copy=False)
-
-
-_WHO: ContextVar[str | None] = ContextVar("engram-acting", default=None)
-
-
-@contextmanager
-def acting(name: str | None) -> Iterator[None]:
-    """While this lasts, the history names this one for every change of this thread: renames, forgets, undos and so on.
-
-    What is taught names its teacher instead.
-
-    Args:
-        name: whoever acts; None for nobody, as it is outside.
-    """
-    before = _WHO.set(name)
-    try:
-        yield
-    finally:
-        _WHO.reset(before)
-
-
-def signed(change: Transaction) -> Transaction:
-    """The change with whoever makes it in its events."""
-    who = _WHO.get()
-    if who is None:
-        return change
-    events = [
-        draft if draft.teacher is not None or draft.kind in (TAUGHT, *HOUSEKEEPING) else replace(draft, teacher=who)
-        for draft in change.events
-    ]
-    return replace(change, events=events)

@@ -23,7 +23,7 @@ def receipts_of(rows: npt.NDArray[Any]) -> list[bytes]:
 
 
 def counter_receipts_of(rows: npt.NDArray[Any]) -> list[bytes]:
-    """The same for counterexamples, so that no one is taken for an example: over the row after the word "not"."""
+    """The same for (N, D) counterexamples, none taken for an example: over the row after the word "not"."""
     return [hashlib.sha256(b"not" + row.tobytes()).digest()[:SIZE] for row in np.ascontiguousarray(rows, "<i2")]
 
 

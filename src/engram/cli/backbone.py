@@ -180,7 +180,7 @@ def _from_weights(
 
 
 def free_target(name: str, overwrite: bool) -> Path:
-    """Where a backbone of that name goes; refused before any work where the name is taken."""
+    """Where a backbone of that name goes. Raises InputError, before any work, where the name is taken."""
     from engram.features.backbones.bundle_folder import checked_name, user_folder
     from engram.learner import InputError
 

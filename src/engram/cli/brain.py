@@ -263,7 +263,7 @@ def _keep_unknowns(mind: Brain) -> str | None:
 
 
 def as_share(text: str) -> float:
-    """A share, as people write one.
+    """A share, as people write one. Raises BadParameter where it is none between 0 and 1.
 
     >>> as_share("0.05"), as_share("5%")
     (0.05, 0.05)
@@ -279,7 +279,8 @@ def as_share(text: str) -> float:
 
 
 def as_label(mind: Brain, text: str) -> Label:
-    """The label as the brain's other labels are: a number where they are numbers."""
+    """The label as the brain's other labels are: a number where they are numbers. Raises BadParameter where it is none.
+    """
     if mind.labels and isinstance(mind.labels[0], int):
         try:
             return int(text)

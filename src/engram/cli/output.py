@@ -30,7 +30,11 @@ class Interrupted(typer.Abort):
 
 @contextmanager
 def resumable(*, fresh: bool = False) -> Iterator[None]:
-    """Ctrl-C within it is told with how to go on: by the same command, but for --fresh, which would begin again."""
+    """Ctrl-C within it is told with how to go on: by the same command, but for --fresh, which would begin again.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed.
+    """
     try:
         yield
     except KeyboardInterrupt as error:

@@ -116,7 +116,7 @@ def scalings(bundle: Bundle, inputs: Any) -> dict[str, FloatArray]:
 def best_rate(
     features: FloatArray, labels: Sequence[Label], seed: int, rates: Iterable[float] = RATES, splits: int = 5
 ) -> float:
-    """The learning rate that serves the layer best when the examples come shuffled, once each.
+    """The learning rate that serves the layer best when the (N, D) examples come shuffled, once each.
 
     It is judged by the mean cross-entropy on a fifth of the examples, held back, over several random splits: with few
     examples many rates share the best accuracy, those among them that hardly train at all.

@@ -46,7 +46,7 @@ Curve = tuple[Sequence[float], Sequence[float], str]
 
 
 def half_blocks(images: Sequence[npt.NDArray[np.float32]], colours: bool, scale: int = 1, gap: int = 2) -> list[Text]:
-    """Images of 0 to 16, side by side, as lines of text: a character is two pixels, one above the other.
+    """(H, W) images of 0 to 16, side by side, as lines of text: a character is two pixels, one above the other.
 
     Args:
         colours: whether shades of grey can be shown; else characters of different density stand for them.

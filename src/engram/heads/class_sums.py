@@ -24,7 +24,7 @@ class ClassSums(ExactSums):
         self._change(rows, classes, 1)
 
     def subtract(self, rows: FloatArray, classes: Positions) -> None:
-        """Take back rows that were added before."""
+        """Take back (N, D) rows of (N,) classes that were added before."""
         self._change(rows, classes, -1)
 
     def _change(self, rows: FloatArray, classes: Positions, sign: int) -> None:

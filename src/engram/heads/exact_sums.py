@@ -84,7 +84,7 @@ class ExactSums:
             self.gram()
 
     def subtract(self, rows: npt.NDArray[Any], classes: Positions) -> None:
-        """Take back rows that were added before."""
+        """Take back (N, D) rows of (N,) classes that were added before."""
         self.gram()
         self._change(rows, classes, -1)
 
@@ -108,7 +108,7 @@ class ExactSums:
             self.counts[present] += np.diagonal(product)[self.width :]
 
     def drop(self, place: int, second_moment: FloatArray) -> None:
-        """Take back a whole class, whose Σxxᵀ the caller kept; later classes move up one place."""
+        """Take back a whole class, whose Σxxᵀ, (D, D), the caller kept; later classes move up one place."""
         self.gram()
         self._add_to_gram(-second_moment)
         self.total -= int(self.counts[place])
@@ -118,7 +118,7 @@ class ExactSums:
         self._classes -= 1
 
     def merge(self, other: ExactSums, places: Positions, sign: int = 1) -> None:
-        """Add (or with sign −1 take back) another's sums; its class i is this one's `places[i]`."""
+        """Add (or with sign −1 take back) another's sums; its class i is this one's `places[i]`, (C,)."""
         if sign > 0:
             self.check_capacity(other.total)
         if len(places):
@@ -263,7 +263,8 @@ class ExactSums:
 
 
 def check_integers(counts: FloatArray, *sums: FloatArray) -> None:
-    """Raises ValueError where these are not integers in the range in which sums are exact."""
+    """Raises ValueError where (C,) counts and sums of any shape are not integers in the range in which sums are exact.
+    """
     for array in (counts, *sums):
         if not (np.abs(array) <= 2.0**53).all() or (array != np.rint(array)).any():
             raise ValueError("exact sums are integers")

@@ -186,7 +186,7 @@ class ExemplarHead(Head):
 
 
 def hashes(vectors: npt.NDArray[Any]) -> Keys:
-    """The first eight bytes of the SHA-256 of each row as little-endian float32; +0 and −0 are one."""
+    """(N,) the first eight bytes of the SHA-256 of each of (N, D) rows as little-endian float32; +0 and −0 are one."""
     rows = np.ascontiguousarray(vectors + np.zeros(1, np.float32), "<f4")
     digests = b"".join(hashlib.sha256(row.tobytes()).digest()[:8] for row in rows)
     return np.frombuffer(digests, "<u8").astype(np.uint64)

@@ -220,7 +220,7 @@ def focus(scores: FloatArray) -> FloatArray:
 
 
 def grown(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
-    """The array with zeros appended until it has `rows` rows."""
+    """An array (R, ...) with zeros appended until it has `rows` rows."""
     if len(array) >= rows:
         return array
     return np.concatenate([array, np.zeros((rows - len(array), *array.shape[1:]), array.dtype)])
@@ -232,5 +232,5 @@ def json_array(value: Any) -> npt.NDArray[np.uint8]:
 
 
 def from_json_array(array: npt.NDArray[Any]) -> Any:
-    """The JSON value that `json_array` packed."""
+    """The JSON value that `json_array` packed into an (L,) array."""
     return json.loads(np.asarray(array, np.uint8).tobytes())

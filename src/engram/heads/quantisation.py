@@ -91,7 +91,8 @@ class Quantisation:
         return centred, lost
 
     def check_kept(self, vectors: FloatArray, quantised: npt.NDArray[Any]) -> None:
-        """Raises TooSmall where a vector became zeros that was none: it would be counted, and nothing of it kept.
+        """Raises TooSmall where one of (N, D) vectors became zeros that was none: it would be counted, and nothing of
+        it kept.
 
         A reading may well be near 0 once. So it has to be no accident: the chance that so many values of vectors which
         reach about 2^10 steps are all less than half a step is below 10^-6.
@@ -112,7 +113,7 @@ class Quantisation:
                            f"a step of {self.step:.4g}. Scale the vectors, or use a smaller step.", row)
 
     def small(self, vectors: FloatArray) -> npt.NDArray[np.int16]:
-        """The same as int16: a quarter of the bytes. Raises InputError likewise."""
+        """The same, (N, D), as int16: a quarter of the bytes. Raises InputError likewise."""
         return self._fill(vectors, np.empty(vectors.shape, np.int16))
 
     def _fill(self, vectors: FloatArray, quantised: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -146,7 +147,7 @@ class Quantisation:
 
 
 def check_rows(rows: npt.NDArray[np.int16], width: int | None) -> None:
-    """Raises InputError where these cannot be rows that were quantised before."""
+    """Raises InputError where these cannot be (N, D) rows that were quantised before."""
     if rows.ndim != 2 or rows.dtype != np.int16 or width not in (None, rows.shape[1]):
         raise InputError(f"Expected int16 rows (N, {width or 'D'}), not {rows.dtype} {rows.shape}.")
     if rows.size and not -LIMIT <= rows.min() <= rows.max() <= LIMIT:

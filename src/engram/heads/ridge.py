@@ -150,7 +150,7 @@ class Spectrum(NamedTuple):
 
     @classmethod
     def of(cls, gram: FloatArray, cross: FloatArray, squares: float, count: int, fixed: int) -> Spectrum:
-        """The spectrum that belongs to these sums."""
+        """The spectrum that belongs to these sums: (D, D) of the features and (D, C) of features and targets."""
         values, vectors = np.linalg.eigh(gram)
         power = ((vectors.T @ cross) ** 2).sum(axis=1)
         return cls(np.maximum(values, 0.0), power, squares, count, fixed)

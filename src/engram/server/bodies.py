@@ -137,7 +137,9 @@ async def read_model(request: Request, model: type[Model]) -> Model:
 
 
 async def whole_body(request: Request) -> bytes | bytearray:
-    """The body. A long one is put together as it comes: what came is not kept a second time."""
+    """The body. A long one is put together as it comes: what came is not kept a second time. Raises
+    ClientDisconnect where the client left.
+    """
     message = await request.receive()
     if message["type"] == "http.request" and not message.get("more_body", False):  # as nearly all are: whole at once
         body: bytes = message.get("body", b"")

@@ -131,6 +131,7 @@ class Unpacked:
         self._came = self._pending = False  # all that is packed; more of what is unpacked, without reading on
 
     async def __call__(self) -> Message:
+        """The next part of the body, unpacked. Raises Refusal where it is damaged, ends too soon or gets too long."""
         while not (self._came and self._zlib.eof):
             if not self._pending:
                 if self._came:

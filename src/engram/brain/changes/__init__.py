@@ -1,4 +1,4 @@
-"""The kinds of change that a brain goes through, one a file, and the one table of them.
+"""The kinds of change that a brain goes through, one a file, the one table of them, and who makes them.
 
 A file of this folder has
 
@@ -11,8 +11,10 @@ A file of this folder has
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, Self
@@ -32,6 +34,8 @@ FORGOT, RENAMED, RELABELLED = "forgot", "renamed", "relabelled"
 ALPHA = "alpha set"
 MELDED, FORKED, CONSOLIDATED = "melded", "forked", "consolidated"
 ROLLED_BACK, CHECKPOINT = "rolled back", "checkpoint"
+
+_WHO: ContextVar[str | None] = ContextVar("engram-acting", default=None)
 
 
 class Kind(NamedTuple):
@@ -146,3 +150,31 @@ def describe(event: Event) -> str:
 @cache
 def _file(kind: str) -> Any:
     return import_module(f"{__name__}.{KINDS[kind].file}")
+
+
+@contextmanager
+def acting(name: str | None) -> Iterator[None]:
+    """While this lasts, the history names this one for every change of this thread: renames, forgets, undos and so on.
+
+    What is taught names its teacher instead.
+
+    Args:
+        name: whoever acts; None for nobody, as it is outside.
+    """
+    before = _WHO.set(name)
+    try:
+        yield
+    finally:
+        _WHO.reset(before)
+
+
+def signed(change: Transaction) -> Transaction:
+    """The change with whoever makes it in its events."""
+    who = _WHO.get()
+    if who is None:
+        return change
+    events = [
+        draft if draft.teacher is not None or draft.kind in (TAUGHT, *HOUSEKEEPING) else replace(draft, teacher=who)
+        for draft in change.events
+    ]
+    return replace(change, events=events)

@@ -51,7 +51,7 @@ def _check_told(knowledge: Knowledge, history: History, label: Label) -> None:
 def prepare_examples(
     knowledge: Knowledge, ledger: Ledger, rows: Rows, labels: Sequence[Label] | None
 ) -> Prepared:
-    """Forget examples by their content; without labels, where each was taught under one only.
+    """Forget (N, D) examples by their content; without labels, where each was taught under one only.
 
     Raises:
         NotTaughtError, LabelError: not taught, or not so often, or under several.
@@ -68,7 +68,7 @@ def every_copy(
     knowledge: Knowledge, ledger: Ledger, rows: Rows, labels: Sequence[Label] | None,
     sources: Sequence[str | None] | None = None,
 ) -> tuple[Rows, list[Label] | None]:
-    """Rows and labels as often as they are held, each once where it is named several times, or was undone.
+    """(N, D) rows and labels as often as they are held, each once where it is named several times, or was undone.
 
     Raises:
         NotTaughtError: one is neither; names it by its source or its place.
@@ -92,7 +92,9 @@ def every_copy(
 def prepare_counterexamples(
     knowledge: Knowledge, ledger: Ledger, rows: Rows, labels: Sequence[Label]
 ) -> Prepared:
-    """Forget counterexamples by their content. Raises NotTaughtError where one was not taught here, or not so often."""
+    """Forget (N, D) counterexamples by their content. Raises NotTaughtError where one was not taught here, or not so
+    often.
+    """
     history = History(ledger)
     against, undone = _held_against(knowledge, history, rows, labels)
     tombstone, loss, _ = _found(knowledge, history, NO_ROWS, (), against, undone)

@@ -188,7 +188,11 @@ def _check_files(record: dict[str, Any], contents: dict[str, bytes]) -> None:
 
 
 def parts_from(record: dict[str, Any]) -> tuple[str, Any, dict[str, Any], float, bool, str]:
-    """Name, backbone class, configuration, step, normalisation and fingerprint out of a record."""
+    """Name, backbone class, configuration, step, normalisation and fingerprint out of a record.
+
+    Raises:
+        DamagedError: entries are missing, or of another type.
+    """
     try:
         kind = BACKBONES[record["kind"]]
         step, normalise = float(record["step"]), record["normalise"]
@@ -203,7 +207,7 @@ def parts_from(record: dict[str, Any]) -> tuple[str, Any, dict[str, Any], float,
 
 
 def statistics_to(mean: FloatArray, covariance: FloatArray | None, measured: Sketches | None = None) -> bytes:
-    """m0, S0 and the sketches of what it was measured on, as a safetensors file."""
+    """m0 (D,), S0 (D, D) and the (N, 8) sketches of what it was measured on, as a safetensors file."""
     arrays = {"mean": mean, "covariance": covariance, "measured": measured}
     return pack({name: array for name, array in arrays.items() if array is not None})
 

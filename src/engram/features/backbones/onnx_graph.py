@@ -143,7 +143,7 @@ def node(kind: str, inputs: Sequence[str], output: str, **attributes: int | Sequ
 
 
 def tensor(name: str, array: npt.NDArray[Any]) -> bytes:
-    """A constant of float32, float16, int8 or int64 values."""
+    """A constant of float32, float16, int8 or int64 values, of any shape."""
     dims = b"".join(put(TENSOR_DIMS, size) for size in array.shape)
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return dims + put(TENSOR_TYPE, TYPES[array.dtype.name]) + put(TENSOR_NAME, name) + put(TENSOR_RAW, little.tobytes())

@@ -48,7 +48,7 @@ class Combination(Recipe):
         return images, TURNS * classes.repeat(2) + turns
 
     def forward(self, images: Tensor, joint: Tensor) -> Tensor:
-        """The loss."""
+        """The loss of (N, C, S, S) images, whose (N,) labels stand for class and rotation together."""
         embedded = self.network.embed(images)
         directions = functional.normalize(self.projection(embedded).float())
         contrast = supervised_contrastive(directions, joint, self.temperature)

@@ -105,7 +105,7 @@ class ContrastivePredictiveCoding(Recipe):
         return (patches(self.views(pictures, generator), self.grid, self.patch),)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The loss, averaged over how far down is predicted."""
+        """The loss of the (N · grid², C, P, P) patches of N pictures, averaged over how far down is predicted."""
         codes = self.reduce(self.network.embed(images)).float()
         maps = codes.reshape(-1, self.grid, self.grid, codes.shape[1]).permute(0, 3, 1, 2)
         context = self.above(maps).permute(0, 2, 3, 1)

@@ -123,7 +123,7 @@ class Distillation(Recipe):
         return self.seen(pictures, view, self.side, generator), classes, taught(self.teacher, pictures, view)
 
     def seen(self, pictures: Tensor, view: View, side: int, generator: torch.Generator) -> Tensor:
-        """The student's input: a view, recoloured."""
+        """The student's input, (N, C, side, side): a view of (N, C, H, W) pictures, recoloured."""
         return prepared(self.recolour(view.render(pictures, side), generator))
 
     def forward(self, images: Tensor, classes: Tensor, features: Tensor) -> Tensor:

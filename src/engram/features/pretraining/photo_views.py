@@ -26,7 +26,7 @@ class PhotoViews:
     recolour: Recolour = field(default_factory=lambda: Recolour(0.4, 0.4, 0.4))
 
     def __call__(self, photographs: Tensor, generator: torch.Generator) -> Tensor:
-        """The views."""
+        """(N, C, S, S) normalised views of (N, C, H, W) photographs."""
         seen = self.view(len(photographs), generator).render(photographs, self.side)
         return normalised(self.recolour(seen, generator))
 

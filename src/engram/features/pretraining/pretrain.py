@@ -143,7 +143,7 @@ def pretrain(
 
 
 def checkpoint_of(plan: Plan, pixels: npt.NDArray[np.uint8], labels: Sequence[str]) -> Path:
-    """Where a training of just these pictures by just this plan keeps its state."""
+    """Where a training of just these (N, C, H, W) pictures by just this plan keeps its state."""
     content = hashlib.sha256(pixels.tobytes())
     content.update("\0".join(labels).encode())
     folder = cache_folder() / "trained"

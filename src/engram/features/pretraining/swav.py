@@ -98,7 +98,7 @@ class SwAV(Recipe):
         return large, self.small(torch.cat([pictures] * (self.views - LARGE)), generator)
 
     def forward(self, large: Tensor, small: Tensor) -> Tensor:
-        """The loss."""
+        """The loss of (2N, C, S, S) large views and the small ones, (4N, C, S/2, S/2)."""
         embedded = torch.cat([self.network.embed(large), self.network.embed(small)])
         projected = functional.normalize(self.projection(embedded).float())
         scores = projected @ functional.normalize(self.prototypes).T

@@ -82,7 +82,7 @@ def _stored_otherwise(
 
 
 def rounded(weights: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """int8 values and the scale of each output channel.
+    """int8 values and the scale of each of the C output channels of (C, ...) weights.
 
     >>> rounded(np.array([[1.0, -0.5], [0.0, 0.0]], np.float32))[0].tolist()
     [[127, -64], [0, 0]]

@@ -69,7 +69,7 @@ def all_conflicts(brains: Sequence[tuple[str, Classes]], covariance: FloatArray 
 
     Args:
         brains: the device of each, and its classes; those of one device are not compared.
-        covariance: as in `find_conflicts`.
+        covariance: (D, D), as in `find_conflicts`.
     """
     return [conflict for (here, one), (there, two) in combinations(brains, 2) if here != there
             for conflict in find_conflicts(one, two, covariance, (here[:8], there[:8]))]
@@ -81,7 +81,7 @@ def find_conflicts(
     """Labels that two brains on one bundle use differently.
 
     Args:
-        covariance: the bundle's S0 in quantised units, or None.
+        covariance: (D, D) the bundle's S0 in quantised units, or None.
         names: what the two are called in the report.
     """
     enough = np.minimum.outer(one.sums.counts, two.sums.counts) >= FEWEST

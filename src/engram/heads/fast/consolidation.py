@@ -154,7 +154,12 @@ def keep_within(classes: Sequence[Episodes], budget: int, discriminant: Discrimi
 
 
 def let_go(episodes: Episodes, keep: int, metric: Single, discriminant: Discriminant, most: int) -> None:
-    """Let go of all rows of a class but the `keep` with the smallest SHA-256, once each belongs to a prototype."""
+    """Let go of all rows of a class but the `keep` with the smallest SHA-256, once each belongs to a prototype.
+
+    Args:
+        metric: (D, D) float32, what distances are measured in.
+        most: prototypes that the class may have.
+    """
     going = np.ones(len(episodes.rows), bool)
     going[episodes.smallest(keep)] = False
     limit = TOLERANCE * _spread(episodes, discriminant, _CHUNK // 2) if len(going) > 1 else 0.0

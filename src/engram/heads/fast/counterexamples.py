@@ -65,7 +65,7 @@ class Counterexamples:
             self._held.setdefault(label, Episodes(rows.shape[1])).append(rows[chosen])
 
     def lacking(self, rows: Rows, labels: Sequence[Label]) -> Label | None:
-        """A label that does not have all of these as counterexamples, each as often."""
+        """A label that does not have all of these (N, D) rows as counterexamples, each as often."""
         wanted = Counter((label, row.tobytes()) for label, row in zip(labels, rows, strict=True))
         for (label, row), times in wanted.items():
             found = self._held[label].find(np.frombuffer(row, np.int16)) if label in self._held else ()
@@ -74,7 +74,7 @@ class Counterexamples:
         return None
 
     def remove(self, rows: Rows, labels: Sequence[Label]) -> None:
-        """Forget rows, of which none is lacking."""
+        """Forget (N, D) rows, of which none is lacking."""
         self.version += 1
         for label, chosen in _by_label(labels).items():
             self._held[label].remove(rows[chosen])

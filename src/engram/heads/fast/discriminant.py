@@ -137,7 +137,9 @@ class Discriminant:
         return Centres.of(self.metric, self.sums.sums, self.sums.counts, self.norms)
 
     def prototypes(self, classes: Centres, sums: FloatArray, counts: FloatArray, starts: Positions) -> Centres:
-        """Prototypes as centres, about the middle of the class means; those of class c begin at `starts[c]`."""
+        """P prototypes, (P, D) sums and (P,) counts, as centres about the middle of the class means; those of class c
+        begin
+        at `starts[c]`, (C,)."""
         norms = np.einsum("kd,kd->k", self.apply(sums), sums)
         return classes.beside(self.metric, sums, counts, norms, starts)
 

@@ -84,13 +84,13 @@ class Episodes:
         return made
 
     def take(self, rows: Rows, owners: Owners, keys: Keys | None = None) -> None:
-        """Hold these rows in place of what is held; they must not change any more."""
+        """Hold these (N, D) rows and (N,) owners in place of what is held; they must not change any more."""
         self._rows, self._owners, self._size = rows, owners, len(rows)
         self._keys = np.empty(0, np.uint64) if keys is None else keys
         self._hashed = len(self._keys)
 
     def append(self, rows: npt.NDArray[np.generic], owners: Owners | int = LOOSE, keys: Keys | None = None) -> None:
-        """Keep more rows; loose unless their prototypes are given."""
+        """Keep (N, D) more rows; loose unless their prototypes are given."""
         end = self._size + len(rows)
         if end > len(self._rows):
             room = max(end, 2 * len(self._rows), 4)
@@ -161,7 +161,8 @@ class Episodes:
 
     def unite(self, groups: Positions, counts: FloatArray, sums: FloatArray, loose: Positions) -> None:
         """Merge prototypes and some loose rows: `groups`, `counts` and `sums` hold one entry for each of the merged
-        prototypes, then one for each of those rows."""
+        prototypes, then one for each of those rows: (P + K,), (P + K,) and (P + K, D); `loose` holds the (K,)
+        places."""
         size, before = int(groups.max()) + 1, len(self.counts)
         owned = self.owners != LOOSE
         self.owners[owned] = groups[:before][self.owners[owned]]
@@ -171,7 +172,7 @@ class Episodes:
         np.add.at(self.sums, groups, sums)
 
     def join(self, places: Positions, prototypes: Positions) -> None:
-        """Add loose rows to merged prototypes that there are."""
+        """Add the loose rows at (K,) places to (K,) merged prototypes that there are."""
         order = np.argsort(prototypes, kind="stable")
         present, starts = np.unique(prototypes[order], return_index=True)
         ends = [*starts[1:].tolist(), len(order)]
@@ -183,7 +184,7 @@ class Episodes:
         self.owners[places] = prototypes
 
     def fold(self, gone: npt.NDArray[np.bool_]) -> None:
-        """Let go of rows, each of which must belong to a prototype."""
+        """Let go of the rows that an (N,) mask marks, each of which must belong to a prototype."""
         if not gone.any():
             return
         if self.folded is None:
@@ -195,7 +196,7 @@ class Episodes:
         self._keep(~gone)
 
     def smallest(self, most: int, among: Positions | None = None) -> Positions:
-        """Places of up to `most` rows, those with the smallest SHA-256: a sample free of order."""
+        """(K,) places of up to `most` rows, those with the smallest SHA-256: a sample free of order."""
         keys = self.keys() if among is None else self.keys()[among]
         if most < len(keys):
             places = np.sort(np.argpartition(keys, most)[:most])
@@ -378,7 +379,7 @@ class EpisodicMemory(Sequence[Episodes]):
             self._classes[place].append(rows[start:end], keys=None if keys is None else keys[start:end])
 
     def lacking(self, rows: npt.NDArray[np.int16], classes: Positions) -> int | None:
-        """A class that does not hold all of these, each as often; of rows let go only the number tells."""
+        """A class that does not hold all of its (N, D) rows, each as often; of rows let go only the number tells."""
         wanted = Counter((place, row.tobytes()) for place, row in zip(classes.tolist(), rows, strict=True))
         missing: Counter[int] = Counter()
         for (place, row), times in wanted.items():
@@ -394,7 +395,7 @@ class EpisodicMemory(Sequence[Episodes]):
         return found
 
     def remove(self, rows: npt.NDArray[np.int16], classes: Positions) -> None:
-        """Forget rows, of which none is lacking."""
+        """Forget (N, D) rows of (N,) classes, of which none is lacking."""
         for place in np.unique(classes).tolist():
             self._bytes -= self._classes[place].rows.nbytes
             self._classes[place].remove(rows[classes == place])
@@ -406,7 +407,7 @@ class EpisodicMemory(Sequence[Episodes]):
         del self._classes[place]
 
     def meld(self, others: Sequence[Episodes], places: Positions) -> None:
-        """Take over other classes' rows and prototypes, each to its place."""
+        """Take over C other classes' rows and prototypes, each to its place, (C,)."""
         for place, episodes in zip(places.tolist(), others, strict=True):
             self._classes[place].meld(episodes)
             self._bytes += episodes.rows.nbytes

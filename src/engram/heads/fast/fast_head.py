@@ -156,7 +156,7 @@ class FastHead(Head):
             self._learn(rows, positions(labels, self._book), None if digests is None else keys_of(digests))
 
     def forget_rows(self, rows: npt.NDArray[np.int16], targets: Any) -> None:
-        """`forget` for rows that `quantise` made before."""
+        """`forget` for (N, D) rows that `quantise` made before. Raises NotTaughtError likewise."""
         with self._lock:
             self._forget(rows, self._row_labels(rows, targets))
 
@@ -198,7 +198,7 @@ class FastHead(Head):
             self._learn_not(*self._examples(inputs, labels))
 
     def learn_not_rows(self, rows: npt.NDArray[np.int16], labels: Any) -> None:
-        """`learn_not` for rows that `quantise` made before."""
+        """`learn_not` for (N, D) rows that `quantise` made before. Raises LabelError likewise."""
         with self._lock:
             self._learn_not(rows, self._row_labels(rows, labels))
 
@@ -220,7 +220,7 @@ class FastHead(Head):
             self._forget_not(rows, self._row_labels(rows, labels))
 
     def forget_not_rows(self, rows: npt.NDArray[np.int16], labels: Any) -> None:
-        """`forget_not` for rows that `quantise` made before."""
+        """`forget_not` for (N, D) rows that `quantise` made before. Raises NotTaughtError likewise."""
         with self._lock:
             self._forget_not(rows, self._row_labels(rows, labels))
 
@@ -446,7 +446,7 @@ class FastHead(Head):
             return self._counterexamples.rows(label)
 
     def lacks_not(self, rows: npt.NDArray[np.int16], labels: Sequence[Label]) -> Label | None:
-        """A label that does not have all of these quantised rows as counterexamples, each as often; None: none."""
+        """A label that does not have all of (N, D) quantised rows as counterexamples, each as often; None: none."""
         with self._lock:
             return self._counterexamples.lacking(rows, labels)
 

@@ -408,6 +408,7 @@ class ByRegression(NamedTuple):
         return self.logistic.weights.size
 
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        """(N, C) of (N, D) quantised rows."""
         return self.logistic.scores(rows)
 
 

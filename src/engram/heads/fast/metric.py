@@ -87,7 +87,9 @@ class Centres:
     def beside(
         self, metric: Metric, sums: FloatArray, counts: FloatArray, norms: FloatArray, starts: Positions
     ) -> Self:
-        """Other centres about the same middle."""
+        """K other centres, (K, D) sums, (K,) counts and norms, about the same middle; those of class c begin at
+        `starts[c]`.
+        """
         norms = _about(metric, sums, counts, norms, self.middle)
         return replace(self, sums=sums, counts=counts, norms=norms, starts=starts)
 

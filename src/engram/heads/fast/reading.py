@@ -44,6 +44,7 @@ class ByClass(NamedTuple):
         return 0
 
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        """(N, C) of (N, D) quantised rows."""
         return score(by_class, self.kind, metric.freedom)
 
 
@@ -57,6 +58,7 @@ class ByPrototype(NamedTuple):
         return self.centres.sums.size
 
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        """(N, C) of (N, D) quantised rows."""
         return self.centres.best(metric.compare(rows, self.centres).cosines)
 
 
@@ -130,7 +132,7 @@ class Reading(NamedTuple):
         self, by_class: Comparison, scores: FloatArray, columns: list[int] | None = None,
         excluded: Excluded | None = None,
     ) -> Answer:
-        """The answers for inputs that were compared with the class means, and have these scores."""
+        """The answers for N inputs that were compared with the class means, and have these (N, C) scores."""
         calibration = self.calibration
         alike = resemblance(by_class, calibration.by_distance, self.metric.freedom)
         above = alike - calibration.thresholds

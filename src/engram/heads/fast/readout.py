@@ -353,7 +353,7 @@ class ReadOut:
 
     def left_out(self, alphas: FloatArray) -> tuple[Sample, Answer, float]:
         """The sample, how it is answered, each example as if it and its near-duplicates had never been taught, and the
-        temperature of the scores."""
+        temperature of the scores; (C,) alphas, as for `reading`."""
         judged = self._judge()
         with np.errstate(invalid="ignore"):  # an example that is all there is of the only class has no score at all
             answer = self.reading(alphas).read(judged.by_class, judged.scores)

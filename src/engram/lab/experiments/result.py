@@ -117,7 +117,8 @@ def deliver(result: Mapping[str, Any], out: Path | None, *, as_json: bool) -> No
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON knows it: arrays as lists, NaN and infinity as null, floats to 7 digits.
+    """The value as JSON knows it: arrays as lists, NaN and infinity as null, floats to 7 digits. Raises TypeError for
+    others.
 
     >>> plain({"a": np.array([1.0, np.nan]), 3: (True, np.int64(2))})
     {'a': [1.0, None], '3': [True, 2]}

@@ -75,7 +75,7 @@ class CharacterNetwork(nn.Module):
         self.scaling = nn.BatchNorm1d(embedding)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The features: embedding and quarters, each of unit length (or all zeros)."""
+        """(N, D) features of (N, 1, 28, 28) images: embedding and quarters, each of unit length (or all zeros)."""
         maps = self.convolutions(images)
         quarters = self.quarters(maps).flatten(1)
         parts = [functional.normalize(self._embedded(maps)), functional.normalize(quarters)]
@@ -142,7 +142,7 @@ def compose(
 
 
 def whole_class(classes: Tensor, count: int) -> Tensor:
-    """Where whole characters stand among count² composites: both halves are of the same class.
+    """(N,) places of whole characters of (N,) classes among count² composites: both halves are of the same class.
 
     >>> whole_class(torch.tensor([0, 1, 2]), 3).tolist()
     [0, 4, 8]
@@ -198,7 +198,7 @@ class DigitObjective(nn.Module):
         self.classifier = CosineClassifier(recipe.embedding, recipe.projection, digits * digits)
 
     def forward(self, images: Tensor, classes: Tensor) -> Tensor:
-        """The loss."""
+        """The loss of (N, 1, 28, 28) images of (N,) classes."""
         projected = self.classifier.project(self.network.embed(images))
         contrast = supervised_contrastive(projected, classes, self.recipe.temperature)
         entropy = functional.cross_entropy(self.classifier.logits(projected), classes)

@@ -95,7 +95,8 @@ class ElasticWeightConsolidation(Strategy):
         return Consolidation(details={"measured on": count})
 
     def fisher(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """The diagonal of the Fisher information of each parameter, a mean over the examples; an unbiased estimate.
+        """The diagonal of the Fisher information of each parameter, a mean over (N, ...) examples; an unbiased
+        estimate.
 
         The labels are the network's own: E = Jᵀ(diag(p) − ppᵀ)J, with J the derivative of the logits. With s = √p,
         diag(p) − ppᵀ = LLᵀ for L = diag(s)(I − ssᵀ); so for random signs v the square of JᵀLv has the diagonal of E

@@ -31,12 +31,12 @@ class Kept:
         return len(self.targets)
 
     def add(self, inputs: Tensor, targets: Tensor) -> None:
-        """Keep copies of these too."""
+        """Keep copies of (N, ...) inputs and their (N,) targets too."""
         self.inputs = torch.cat([self.inputs.to(inputs.device), inputs]) if len(self) else inputs.clone()
         self.targets = torch.cat([self.targets.to(targets.device), targets])
 
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Some of them."""
+        """The inputs and targets at (K,) places."""
         return self.inputs[rows], self.targets[rows]
 
     def state(self) -> State:

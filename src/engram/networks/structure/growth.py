@@ -91,6 +91,6 @@ def grow(masks: Masks, gradients: Gradients, alpha: float, rate: float) -> int:
 
 
 def percentile(values: Tensor, percent: float) -> Tensor:
-    """The value that `percent` of the values come before in ascending order (rounded down); for 100 the largest."""
+    """The value that `percent` of (N,) values come before in ascending order (rounded down); for 100 the largest."""
     rank = min(int(percent * len(values) / 100), len(values) - 1)
     return values.kthvalue(rank + 1).values

@@ -272,7 +272,9 @@ def _connections(masks: Masks) -> int:
 
 
 def keep_ways(masks: Masks, kept: dict[str, Tensor], scores: Scores) -> None:
-    """Add to `kept`, for each neuron that would be cut off, the best of its connections that are alive."""
+    """Add to `kept` (masks, each of its tensor's shape), for each neuron that would be cut off, the best of its
+    connections
+    that are alive."""
     for name, mask in kept.items():
         alive, flat = (masks[name] != 0).flatten(1), mask.flatten(1)
         best = torch.where(alive, scores[name].flatten(1), -1.0)

@@ -209,7 +209,7 @@ class Chain:
 
 
 def bent(y: Floats, slope: float) -> Floats:
-    """The activation: y above zero, slope times y below."""
+    """The activation of y, of any shape: y above zero, slope times y below."""
     return y if slope == 1 else np.where(y > 0, y, np.float32(slope) * y)
 
 

@@ -70,6 +70,9 @@ def kept(compiler: str) -> Path:
 
     The name stands for source, flags, processor and compiler. Beside them lies their SHA-256: a library that was
     cut short could take the process down when it is loaded, so it is held to that first.
+
+    Raises:
+        BuildError: the compiler cannot build them.
     """
     folder = cache_folder() / f"sparse-{key(compiler)}"
     path, digest = folder / "kernels.so", folder / "sha256"

@@ -75,7 +75,8 @@ def aligned(shape: int | Sequence[int], dtype: Any = np.float32) -> npt.NDArray[
 
 
 def packed(struct: Any, arrays: dict[str, npt.NDArray[Any]], **numbers: float) -> Packed:
-    """A structure of that kind with these arrays, each copied to a cache line of its own, and numbers."""
+    """A structure of that kind with these arrays (of any shape), each copied to a cache line of its own, and numbers.
+    """
     own = {}
     for name, array in arrays.items():
         own[name] = aligned(array.shape, array.dtype)

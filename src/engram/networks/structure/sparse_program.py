@@ -73,7 +73,9 @@ class Program:
         return out
 
     def run(self, rows: Floats) -> Floats:
-        """Contiguous inputs that are known to fit. The place to work in is kept for the next such call."""
+        """(N, C) outputs of contiguous (N, ...) inputs that are known to fit. The place to work in is kept for the next
+        such call.
+        """
         if len(self._idle) >= KEPT:
             self._idle.clear()
         self._idle.setdefault(rows.shape, []).append(self._workspace(rows.shape))

@@ -161,7 +161,7 @@ async def predict(request: Request, caller: Asker, served: Served, context: In) 
 async def answered(
     request: Request, caller: Caller, served: ServedBrain, context: Context, given: Given
 ) -> list[bytes]:
-    """The JSON answer, in parts."""
+    """The JSON answer, in parts. Raises Refusal where too much is asked for, or what the token does not allow."""
     top, remember = count(given.about, "top", 10, 1000), flag(given.about, "remember", False)
     check_answers(len(given.items), top, served.classes)
     if remember and not caller.may("teach"):

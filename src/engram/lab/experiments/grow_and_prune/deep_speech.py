@@ -64,7 +64,9 @@ class DeepSpeech(nn.Module):
         return heard[-1], lengths
 
     def listen(self, frames: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
-        """What every recurrent layer hears, the first one first."""
+        """What every recurrent layer hears, the first one first; frames and lengths as in `forward`: their shape is
+        that
+        of (N, frames, inputs) and (N,)."""
         flow = frames.transpose(1, 2)
         for convolution in self.convolutions:
             flow = nn.functional.leaky_relu(convolution(flow), SLOPE)

@@ -106,7 +106,7 @@ def wrong_labels(config: Config, data: FeaturedSet, rng: np.random.Generator) ->
 
 
 def audited(data: FeaturedSet, labels: npt.NDArray[Any]) -> Places:
-    """Places by the audit of a brain that was taught them under these labels; its folder gives the examples numbers."""
+    """Places by the audit of a brain that was taught them under (N,) labels; its folder gives the examples numbers."""
     with TemporaryDirectory(prefix="engram-") as made, Brain.create(Path(made) / "taught", bundle_of(data)) as brain:
         learned = brain.learn_examples(data.features, labels.tolist())
         where = {number: place for place, number in enumerate(learned.ids)}
@@ -115,7 +115,9 @@ def audited(data: FeaturedSet, labels: npt.NDArray[Any]) -> Places:
 
 
 def by_margin(rows: FloatArray, labels: npt.NDArray[Any]) -> Places:
-    """Places by the cosine to the own class mean, without the example itself, less that to the best other mean."""
+    """Places of (N, D) rows by the cosine to the own class mean, without the example itself, less that to the best
+    other mean.
+    """
     means, classes = class_means(rows, labels)
     own = np.searchsorted(classes, labels)
     counts = np.bincount(own)[own][:, None]

@@ -93,19 +93,21 @@ def shipped() -> Bundle:
 
 
 def mirrored(picture: Picture) -> Picture:
-    """Left and right exchanged."""
+    """A picture (H, W, 3), left and right exchanged."""
     return np.ascontiguousarray(picture[:, ::-1])
 
 
 def resaved(picture: Picture) -> Picture:
-    """As JPEG at quality 75, and read again."""
+    """A picture (H, W, 3) as JPEG at quality 75, and read again."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=QUALITY)
     return np.asarray(Image.open(file), np.uint8)
 
 
 def jittered(picture: Picture, rng: np.random.Generator) -> Picture:
-    """One frame of a burst: moved and nearer by up to 6%, turned by up to 2°, brighter or darker by up to 8%, noisy."""
+    """A picture (H, W, 3) as one frame of a burst: moved and nearer by up to 6%, turned by up to 2°, brighter or darker
+    by up to 8%, noisy.
+    """
     height, width = picture.shape[:2]
     share = rng.uniform(0.94, 1.0)
     left, top = rng.uniform(0, 1 - share) * width, rng.uniform(0, 1 - share) * height

@@ -40,12 +40,13 @@ Rule = Callable[[FloatArray, int, int], Condensed]
 
 
 def everything(points: FloatArray) -> Condensed:
-    """All of them."""
+    """All of (N, D) points."""
     return Condensed(np.ones(len(points)), points)
 
 
 def merged(points: FloatArray, tolerance: float) -> Condensed:
-    """Ward's merging with counts up to a cost of `tolerance` times the typical spread; the recommended rule.
+    """Ward's merging of (N, D) points with counts up to a cost of `tolerance` times the typical spread; the recommended
+    rule.
 
     >>> merged(np.array([[0.0], [0.1], [0.2], [9.0]]), 8.0).counts.tolist()
     [3.0, 1.0]
@@ -56,7 +57,8 @@ def merged(points: FloatArray, tolerance: float) -> Condensed:
 
 
 def outliers_kept(points: FloatArray, count: int, seed: int) -> Condensed:
-    """Drop the redundant, keep the outliers, to the letter: in order of arrival, a vector within a radius of one
+    """Drop the redundant of (N, D) points, keep the outliers, to the letter: in order of arrival, a vector within a
+    radius of one
     that is kept is dropped. The radius is the smallest that keeps no more than `count`; all have one vote."""
     del seed
     distances = squared_distances(points, points)
@@ -73,7 +75,7 @@ def outliers_kept(points: FloatArray, count: int, seed: int) -> Condensed:
 
 
 def k_means(points: FloatArray, count: int, seed: int) -> Condensed:
-    """Lloyd's k-means from k-means++ (scikit-learn), the means with their counts."""
+    """Lloyd's k-means of (N, D) points from k-means++ (scikit-learn), the means with their counts."""
     from sklearn.cluster import KMeans
 
     groups = KMeans(count, n_init=1, random_state=seed).fit(points).labels_
@@ -81,12 +83,13 @@ def k_means(points: FloatArray, count: int, seed: int) -> Condensed:
 
 
 def at_random(points: FloatArray, count: int, seed: int) -> Condensed:
-    """Some of them."""
+    """Some of (N, D) points."""
     return everything(points[np.random.default_rng(seed).permutation(len(points))[:count]])
 
 
 def herding(points: FloatArray, count: int, seed: int) -> Condensed:
-    """One after another, the one that brings the mean of those chosen nearest to the class mean (Rebuffi et al.
+    """Of (N, D) points, one after another, the one that brings the mean of those chosen nearest to the class mean
+    (Rebuffi et al.
     2017, iCaRL)."""
     del seed
     mean, total = points.mean(axis=0), np.zeros(points.shape[1])
@@ -248,7 +251,8 @@ def whitened(digits: DigitFeatures) -> tuple[FloatArray, FloatArray]:
 
 
 def judged(classes: list[Condensed], ask: FloatArray, digits: DigitFeatures) -> Values:
-    """Share of the vectors kept, and accuracy by prototypes and by the means of what was kept, in percent."""
+    """Share of the vectors kept, and accuracy on (N, D) test images by prototypes and by the means of what was kept, in
+    percent."""
     right = {name: 100 * float((read(classes, ask) == digits.test_labels).mean())
              for name, read in (("by-prototypes", best_prototype), ("by-means", nearest_mean))}
     return {"kept": 100 * sum(len(kept.counts) for kept in classes) / len(digits.teach), **right}

@@ -201,7 +201,7 @@ def measure(config: Config, digits: DigitFeatures, questions: Questions, shots: 
 def few_of_each(
     labels: npt.NDArray[Any], unknown: tuple[int, ...], shots: int, seed: int
 ) -> npt.NDArray[np.intp]:
-    """Places of `shots` random examples of each known digit."""
+    """Places of `shots` random examples of each known digit, by (N,) labels."""
     rng = np.random.default_rng(seed)
     known = [label for label in np.unique(labels) if label not in unknown]
     return np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:shots] for label in known])

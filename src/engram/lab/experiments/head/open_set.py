@@ -209,7 +209,7 @@ def judged(config: Config, head: FastHead, data: FeaturedSet, places: Draw) -> t
 
 
 def of_rival(answers: Answers, truth: Array) -> Asked:
-    """A rival's answers to the known, then to strangers."""
+    """A rival's answers to the known, whose (K,) true labels are given, then to strangers."""
     count = len(truth)
     return Asked(100 * accuracy(answers.best[:count].tolist(), truth.tolist()),
                  answers.knownness[:count], answers.knownness[count:])
@@ -231,7 +231,7 @@ def taught_otherwise(config: Config, data: FeaturedSet, places: Draw) -> Values:
 
 
 def refused_after(config: Config, data: FeaturedSet, lesson: list[tuple[Array, list[str]]], ask: Places) -> float:
-    """Known refused, in percent, after one `learn` for each part of a lesson."""
+    """Known refused, in percent, after one `learn` for each part of a lesson: (N, D) rows and N labels."""
     head = fast_head(data.bundle, alpha=config.alpha)
     for rows, labels in lesson:
         head.learn(rows, labels)

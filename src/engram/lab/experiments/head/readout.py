@@ -86,7 +86,11 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
 
 
 def one_set(config: Config, name: str, seed: int, progress: Progress) -> Values:
-    """Accuracy in percent of the head and of every rival: examples of each class -> name -> mean over the draws."""
+    """Accuracy in percent of the head and of every rival: examples of each class -> name -> mean over the draws.
+
+    Raises:
+        ExperimentError: there is no set of that name.
+    """
     if name not in TABLES:
         raise ExperimentError(f"No set {name!r}. There are: {', '.join(TABLES)}.")
     table, found = TABLES[name](), {}
@@ -142,7 +146,7 @@ def ours(table: Table, teach: Places, ask: Places) -> list[Any]:
 
 
 def brain_for(rows: FloatArray) -> Brain:
-    """A brain that is told nothing, or, where it would refuse these readings, how large they get and no more."""
+    """A brain that is told nothing, or, where it would refuse (N, D) readings, how large they get and no more."""
     try:
         Brain().learn(rows, "any")
     except InputError:

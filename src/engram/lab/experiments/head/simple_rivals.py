@@ -82,7 +82,7 @@ def class_means(rows: FloatArray, labels: npt.NDArray[Any]) -> tuple[FloatArray,
 
 
 def by_cosine(task: Task, teach: FloatArray, ask: FloatArray) -> Answers:
-    """The cosine to the class mean."""
+    """The cosine of (M, D) features to the class means of (N, D) taught ones."""
     means, classes = class_means(teach, task.labels)
     scores = unit_length(ask) @ unit_length(means).T
     return Answers(classes[scores.argmax(axis=1)], scores.max(axis=1))
@@ -101,7 +101,8 @@ def by_neighbours(task: Task, count: int) -> Answers:
 
 
 def by_relative_distance(task: Task, root: FloatArray) -> Answers:
-    """How much nearer the nearest class mean is than the background, each in its own Gaussian's units."""
+    """How much nearer the nearest class mean is than the background, each in its own Gaussian's units; `root` (D, D)
+    whitens within classes."""
     means, classes = class_means(task.teach, task.labels)
     centre = task.teach.mean(axis=0)
     spread = ((task.ask @ root)[:, None] - (means @ root)[None]) ** 2

@@ -163,7 +163,7 @@ def few_of(pictures: SmallPictures, count: int | None = PER_CLASS) -> SmallPictu
 
 
 def head_for(features: npt.NDArray[np.float32], labels: npt.NDArray[np.str_]) -> Any:
-    """A maker of fast heads with the statistics of these features, the pre-training classes'."""
+    """A maker of fast heads with the statistics of (N, D) features, the pre-training classes'."""
     statistics = FeatureStatistics(features.shape[1], normalise=True, labelled=True)
     statistics.add(features, labels.tolist())
     return partial(FastHead, statistics.mean(), statistics.covariance())
@@ -173,7 +173,7 @@ def learned(
     features: npt.NDArray[np.float32], labels: npt.NDArray[np.str_], make_head: Any, shots: Sequence[int],
     splits: int, seed: int,
 ) -> dict[str, float]:
-    """Shots -> the fast head's accuracy in percent, the mean over splits."""
+    """Shots -> the fast head's accuracy on (N, D) features in percent, the mean over splits."""
     found = few_shot(features, labels.tolist(), make_head, shots=shots, splits=splits, seed=seed)
     return {str(count): float(100 * value) for count, value in zip(shots, found.accuracy.mean(0), strict=True)}
 

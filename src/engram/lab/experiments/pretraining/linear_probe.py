@@ -31,7 +31,7 @@ def linear_probe(
     strengths: Sequence[float] = STRENGTHS,
     refits: int = 3,
 ) -> LinearProbe:
-    """Choose C among `strengths` on a fifth of the taught data, refit on all of it, answer the test features.
+    """Choose C among `strengths` on a fifth of (N, D) taught features, refit on all, answer (M, D) test features.
 
     Features are standardised with the taught data's mean and deviation; multinomial, L2, L-BFGS
     (scikit-learn). What counts against it in time is the one refit with C known.

@@ -150,7 +150,7 @@ def _held_out() -> tuple[Any, list[str]]:
 
 
 def taught(bundle: Bundle, features: Array, task: Task, shots: int, rng: np.random.Generator) -> float:
-    """Accuracy in percent after `shots` examples of each class."""
+    """Accuracy in percent on (N, D) features after `shots` examples of each class."""
     teach, ask = few_of_each(task.labels, task.classes, shots, task.ask, rng)
     labels = np.asarray(task.labels)
     head = fast_head(bundle)
@@ -210,7 +210,7 @@ def exported(config: Config, seed: int) -> Values:
 
 
 def directions(features: Array) -> Array:
-    """Each row at unit length."""
+    """Each of (N, D) rows at unit length."""
     return unit_length(np.asarray(features, np.float64))
 
 
