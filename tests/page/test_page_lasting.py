@@ -47,7 +47,7 @@ def test_what_is_taught_while_the_server_is_away_arrives_once_when_it_is_back(
     page.set_input_files("#choose-files", [file])
     page.locator("#answer[data-kind='unknown'], #answer[data-kind='known']").wait_for()
     own_server.stop(signal.SIGKILL)
-    page.get_by_text("The server is away.").wait_for()
+    page.get_by_text("The server does not answer.").wait_for()
     page.fill("#new-name", "tent")
     page.get_by_role("button", name="Hold to teach", exact=True).click()
     page.get_by_text("1 example waiting").wait_for()

@@ -188,7 +188,7 @@ async def memory_map(request: Request, caller: Asker, served: Served, context: I
 
 @router.get("/v1/brains/{b}/health", response_model=schemas.Health)
 async def health(request: Request, caller: Asker, served: Served, context: In) -> Response:
-    """How well each class is known, on examples held back; what is taken for what; and how that was before.
+    """How well each class is recognised, measured on left-out examples: accuracy, confusions, and earlier values.
 
     Near-duplicates count once: one of them is asked, with all of them held back.
     """

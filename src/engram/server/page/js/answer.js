@@ -89,7 +89,7 @@ const article = (label) => (!/^[a-z]+$/.test(String(label)) ? "" : /^[aeiou]/.te
 function sureness(kind, answer, share) {
   if (kind === "none") return "";
   const nearest = answer.ranked[0];
-  if (kind === "unknown") return nearest ? `Nearest is ${nearest.label}, but not near enough.` : "";
+  if (kind === "unknown") return nearest ? `The nearest class is ${nearest.label}, but it is not similar enough.` : "";
   const sure = answer.confidence ?? share.get(answer.label) ?? 0;
   return sure > 0.9 ? "sure" : sure > 0.6 ? "fairly sure" : "not sure";
 }

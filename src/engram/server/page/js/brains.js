@@ -34,7 +34,7 @@ export function mountBrains() {
       one && one.state !== "ready"
         ? (one.problem ?? "This brain is being opened…")
         : one?.follower
-          ? "Read only: this page follows what is taught elsewhere."
+          ? "Read only: this brain is taught by another program, and this page shows its changes."
           : "";
     say(byId("brain-state"), problem);
     byId("brain-state").hidden = !problem;
@@ -118,7 +118,7 @@ async function createBrain() {
         h(
           "p",
           { class: "soft small" },
-          "Left empty, pictures are described by hand and numbers are taken as they are. `engram backbone list` names those on this machine.",
+          "If this is empty, the first examples decide: pictures use the photo backbone that comes with Engram, numbers are used as they are. `engram backbone list` names the backbones on this machine.",
         ),
         backbone,
       ),
@@ -157,7 +157,7 @@ async function download(format) {
 export function askToken() {
   return told({
     title: "This server asks for a token",
-    text: "Whoever runs it has one for you. It is kept until this tab is closed.",
+    text: "Ask the person who runs the server for a token. This page keeps it until the tab is closed.",
     label: "Token",
     yes: "Use it",
     secret: true,

@@ -11,7 +11,7 @@ let stream = null;
  */
 export async function openCamera(video) {
   if (!navigator.mediaDevices) {
-    throw new Error("The browser lends its camera only to pages over HTTPS or on this machine (localhost).");
+    throw new Error("The browser allows the camera only on pages over HTTPS or on this machine (localhost).");
   }
   try {
     stream = await navigator.mediaDevices.getUserMedia({

@@ -33,7 +33,7 @@ export function showClass(/** @type {import("./labels.js").Label} */ label) {
   const tools = h(
     "form",
     { class: "row chosen teaches corrects", hidden: true, on: { submit: move } },
-    h("span", {}, "These are really"),
+    h("span", {}, "The right class:"),
     target,
     h("button", { class: "primary" }, "Move"),
     h("button", { type: "button", on: { click: forget } }, icon("forget"), "Forget"),
@@ -65,7 +65,7 @@ export function showClass(/** @type {import("./labels.js").Label} */ label) {
       chosen.size
         ? `${chosen.size} chosen`
         : examples.length
-          ? "Choose those that do not belong here."
+          ? "Click examples that have the wrong class, then move or forget them."
           : "No examples any more.",
     );
   }

@@ -31,10 +31,10 @@ function inWords({ accuracy, labels, confusion }) {
     .filter(({ n, i, j }) => n && i !== j)
     .sort((a, b) => b.n - a.n);
   const whole =
-    accuracy == null ? "Not enough examples that differ yet to say." : `${percent(accuracy)} right on examples held back.`;
+    accuracy == null ? "Too few different examples to measure the accuracy." : `${percent(accuracy)} right, on left-out examples.`;
   if (!mistakes.length) return whole;
   const { n, i, j } = mistakes[0];
-  return `${whole} Most often ${labels[i]} is taken for ${labels[j]} (${n} of ${confusion[i].reduce((a, b) => a + b)}).`;
+  return `${whole} The most frequent mistake: ${labels[i]} answered as ${labels[j]} (${n} of ${confusion[i].reduce((a, b) => a + b)}).`;
 }
 
 function line({ label }) {
@@ -108,7 +108,7 @@ function matrix({ labels, confusion }) {
     );
   });
   byId("matrix").replaceChildren(
-    h("caption", { class: "unseen" }, "What is taken for what"),
+    h("caption", { class: "unseen" }, "Confusions"),
     h("thead", {}, head),
     h("tbody", {}, rows),
   );

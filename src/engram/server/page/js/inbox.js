@@ -79,7 +79,7 @@ function update(pile, one) {
   );
   const alike = members.length === 1 || likeness == null ? "" : `, likeness ${likeness.toFixed(2)}`;
   say(pile.querySelector(".alike"), `${count(members.length, "unknown")}${alike}`);
-  pile.querySelector("input").setAttribute("aria-label", `Name this pile of ${members.length}`);
+  pile.querySelector("input").setAttribute("aria-label", `Name this group of ${members.length}`);
 }
 
 function face({ number, source, thumbnail, rest }) {

@@ -21,8 +21,8 @@ export async function receive(found, label = null) {
   const zip = found.find(({ file }) => isZip(file));
   if (zip) return meldFile(zip.file);
   const pictures = found.filter(({ file }) => isPicture(file));
-  if (!pictures.length) return toast("There are no pictures in that, and no brain's file.", { problem: true });
-  if (takes() !== "pictures") return toast("This brain does not take pictures.", { problem: true });
+  if (!pictures.length) return toast("These files contain no picture and no exported brain.", { problem: true });
+  if (takes() !== "pictures") return toast("This brain does not accept pictures.", { problem: true });
   if (label !== null) return teachAll(pictures.map(({ file }) => ({ file, label })));
   if (pictures.every(({ folder }) => folder)) return teachFolders(pictures);
   if (pictures.length === 1) return show(pictures[0].file);

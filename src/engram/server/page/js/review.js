@@ -17,7 +17,7 @@ export function review() {
   /** @type {any[]} */
   let suspects = [];
   const list = h("ul", { class: "suspects", "aria-label": "Labels that are likely wrong" });
-  const said = h("p", { class: "soft", role: "status" }, "Each example is asked as if it had never been taught…");
+  const said = h("p", { class: "soft", role: "status" }, "Each example is predicted as if it had not been taught…");
 
   async function load() {
     try {
@@ -34,7 +34,7 @@ export function review() {
     say(
       said,
       suspects.length
-        ? "The most suspicious first. A hard example may be here although its label is right."
+        ? "The label most likely to be wrong comes first. A difficult example can be listed although its label is right."
         : "Nothing suspicious is left.",
     );
   }

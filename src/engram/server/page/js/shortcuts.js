@@ -14,7 +14,7 @@ const LIST = [
   ["n", "Name something new"],
   ["c", "Camera on or off"],
   ["t", "Teach"],
-  ["u", "Unknowns: name the next pile"],
+  ["u", "Unknowns: name the next group"],
   ["m", "Map"],
   ["h", "Health"],
   ["y", "History"],
