@@ -3,9 +3,9 @@
     python benchmarks/forgetting.py [--out results/forgetting.json] [--stories 60] [--quick]
 
 In each story a brain of pictures or of vectors is taught, renamed, corrected, melded, undone and asked, then forgets a
-label, examples, or a teacher; some stories are cut short by a crash at a random moment of the forget and opened again.
-Searched for are the names as text, the quantised rows and features as bytes and as base64, the small pictures. All of
-these must be found before the forget, or the search would prove nothing.
+label, examples, or a teacher, which it knows or which were undone; some stories are cut short by a crash at a random
+moment of the forget and opened again. Searched for are the names as text, the quantised rows and features as bytes and
+as base64, the small pictures. All of these must be found before the forget, or the search would prove nothing.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from engram.store.event_log import EventLog
 
 WIDTH = 48
 PART = 40  # bytes of a row or picture that count as it
+UNDONE = ("undone, by label", "undone, by examples", "undone, by ids", "undone, by teacher")
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Story:
 
     Attributes:
         needles: what each search looks for -> the bytes.
+        untaught: the last event before what is forgotten was taught.
         searched, found, before: searches after the forget, those that found something, and those before it that did.
     """
 
@@ -57,6 +59,7 @@ class Story:
     searched: int = 0
     found: int = 0
     before: int = 0
+    untaught: int = 0
     crashed: bool = False
     needles: dict[str, bytes] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -75,11 +78,11 @@ class Story:
 
     def live(self) -> None:
         """Teach, remember, forget; then search."""
-        way = self.rng.choice(["label", "label", "examples", "ids", "teacher", "meld"])
+        way = self.rng.choice(["label", "label", "examples", "ids", "teacher", "meld", *UNDONE])
         brain = Brain.create(self.folder / "brain", "descriptor" if self.pictures else None, device="here")
         brain.learn(self.inputs(4), "other", teacher=self.other)
         brain.learn(self.inputs(3), "another", teacher=self.other)
-        secret = self.inputs(3)
+        secret, self.untaught = self.inputs(3), brain.seq
         ids = brain.learn_examples(
             secret, self.names[0], teacher=self.teacher, sources=[f"{self.names[0]} {i}.png" for i in range(3)]
         ).ids
@@ -112,7 +115,7 @@ class Story:
                 self.needles |= {f"picture {i}": middle}
         self.needles |= {f"name {i}": name.encode() for i, name in enumerate(self.names)}
         self.needles |= {f"name {i}, escaped": json.dumps(name)[1:-1].encode() for i, name in enumerate(self.names)}
-        if way == "teacher":
+        if "teacher" in way:
             self.needles["teacher"] = self.teacher.encode()
 
     def _lived_on(self, brain: Brain, ids: tuple[int, ...]) -> str:
@@ -144,6 +147,9 @@ class Story:
         return brain
 
     def _carry_out(self, brain: Brain, way: str, label: str, secret: Any, ids: tuple[int, ...]) -> None:
+        if way in UNDONE:
+            brain.rollback(self.untaught)
+            way = way.removeprefix("undone, by ")
         if way == "label":
             brain.forget(label=label)
         elif way == "examples":

@@ -53,7 +53,7 @@ async def forget_class(
     request: Request, caller: Corrector, served: Served, context: In,
     label: Annotated[str, Query(min_length=1, max_length=256, description="The label that is forgotten.")],
 ) -> Response:
-    """Forget a label, for good: its examples leave the log, the snapshots and the thumbnails."""
+    """Forget a label, for good: its examples leave the log, the snapshots and the thumbnails, undone ones included."""
     if len(request.query_params.getlist("label")) > 1:
         detail = "Give one label: each is forgotten by a request of its own."
         raise Refusal("invalid", detail, faults=[("label", detail)])
@@ -82,7 +82,7 @@ async def _forget_class(
 
 @router.delete("/v1/brains/{b}/examples/{id:int}", response_model=Changed)
 async def forget_example(request: Request, caller: Corrector, served: Served, context: In, id: Id) -> Response:
-    """Forget one example, for good."""
+    """Forget one example, for good; also one that was undone. `changed` counts the examples that the brain knew."""
     own = caller.limited_to("admin")
 
     def change(brain: Brain) -> int:
@@ -97,7 +97,7 @@ async def forget_teacher(
     request: Request, caller: Corrector, served: Served, context: In,
     teacher: Annotated[str, Query(min_length=1, max_length=256, description="Whose examples are forgotten.")],
 ) -> Response:
-    """Forget all that one teacher taught, for good."""
+    """Forget all that one teacher taught, what was undone included, and the name, for good."""
     own = caller.limited_to("admin")
     if own not in (None, teacher):
         raise Refusal("forbidden", f"{own!r} may forget what {own!r} taught; to forget what others taught requires"
