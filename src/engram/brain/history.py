@@ -91,6 +91,11 @@ class History:
         """What examples are called now."""
         return Names(self.timeline)
 
+    @cached_property
+    def _ever_named(self) -> Names:
+        """What examples were called at any time, by renames and corrections that were undone too."""
+        return Names(self.timeline, undone=True)
+
     # What happened
 
     def entries(self, before: int | None = None, limit: int = 100) -> list[HistoryEntry]:
@@ -198,7 +203,7 @@ class History:
         events = self._lessons(ids, kinds)
         for event in events:
             if event.seq not in self.spans:
-                raise NotTaughtError(f"Example {event.seq} was undone: return to before that first, engram rollback.")
+                raise NotTaughtError(f"Example {event.seq} was undone: reverse the undo first (engram rollback).")
         return events, [self.names.now(event.seq, event.label) for event in events if event.label is not None]
 
     def held_or_undone(self, ids: Sequence[int]) -> tuple[list[Event], list[Label], list[Event]]:
@@ -255,21 +260,29 @@ class History:
 
     def undone(self, label: Label) -> list[Event]:
         """The examples and counterexamples that were undone and had this label at any time."""
-        names = Names(self.timeline, undone=True)
+        names = self._ever_named
         found = {seq for taught in names.ever(label) for seq, _ in self._log.find(label=taught, kinds=LESSONS)}
         events = self._events([seq for seq in sorted(found | names.moved_to(label)) if seq not in self.spans])
         return [
             event for event in events if event.label is not None and label in names.over_time(event.seq, event.label)
         ]
 
-    def undone_like(self, receipt: bytes, label: Label | None, kind: str) -> list[Event]:
-        """The undone examples (or counterexamples, by `kind`) with this receipt that had this label, or any (None)."""
-        found = self._log.find(receipts=[receipt], kinds=(kind,))
-        events = self._events([seq for seq, _ in found if seq not in self.spans])
-        if label is None or not events:
-            return events
-        wanted = {event.seq for event in self.undone(label)}
-        return [event for event in events if event.seq in wanted]
+    def undone_like(
+        self, receipts: Sequence[bytes], labels: Sequence[Label | None], kind: str = TAUGHT
+    ) -> list[list[Event]]:
+        """For each receipt the undone examples (or counterexamples, by `kind`) that had this label at any time, or any
+        (None).
+        """
+        found = self._log.find(receipts=list(dict.fromkeys(receipts)), kinds=(kind,)) if receipts else []
+        like: dict[bytes | None, list[Event]] = {}
+        for event in self._events([seq for seq, _ in found if seq not in self.spans]):
+            like.setdefault(event.receipt, []).append(event)
+        names = self._ever_named
+        return [
+            [event for event in like.get(receipt, ())
+             if label is None or (event.label is not None and label in names.over_time(event.seq, event.label))]
+            for receipt, label in zip(receipts, labels, strict=True)
+        ]
 
     def tells(self, label: Label) -> bool:
         """Whether the log names a label anywhere: in what is known, was undone, renamed, corrected or melded in."""

@@ -74,9 +74,12 @@ def every_copy(
         NotTaughtError: one is neither; names it by its source or its place.
     """
     named = [None] * len(rows) if labels is None else list(labels)
-    receipts, history = receipts_of(rows), History(ledger)
-    held = [times or int(bool(history.undone_like(*key, TAUGHT)))
-            for times, key in zip(knowledge.held(receipts, named), zip(receipts, named, strict=True), strict=True)]
+    receipts = receipts_of(rows)
+    held = knowledge.held(receipts, named)
+    gone = [place for place, times in enumerate(held) if not times]
+    undone = History(ledger).undone_like([receipts[i] for i in gone], [named[i] for i in gone])
+    for place, found in zip(gone, undone, strict=True):
+        held[place] = int(bool(found))
     if not all(held):
         sources = sources or [None] * len(rows)
         missing = [source or f"input {place}" for place, (source, times) in enumerate(zip(sources, held, strict=True))
@@ -255,16 +258,13 @@ def _held_against(
     knowledge: Knowledge, history: History, rows: Rows, labels: Sequence[Label]
 ) -> tuple[Against, list[Event]]:
     """The counterexamples of these that are held, or never were; and those that only the log holds, undone."""
-    held, undone = [], list[Event]()
-    for place, (receipt, label) in enumerate(zip(counter_receipts_of(rows), labels, strict=True)):
-        found = []
-        if knowledge.own.head.lacks_not(rows[place : place + 1], [label]) is not None:
-            found = history.undone_like(receipt, label, TAUGHT_NOT)
-        if found:
-            undone += found
-        else:
-            held.append(place)
-    return Against(rows[held], tuple(labels[place] for place in held)), undone
+    receipts, head = counter_receipts_of(rows), knowledge.own.head
+    gone = [i for i, label in enumerate(labels) if head.lacks_not(rows[i : i + 1], [label]) is not None]
+    found = history.undone_like([receipts[i] for i in gone], [labels[i] for i in gone], TAUGHT_NOT)
+    undone = {place: events for place, events in zip(gone, found, strict=True) if events}
+    held = [place for place in range(len(labels)) if place not in undone]
+    against = Against(rows[held], tuple(labels[place] for place in held))
+    return against, [event for events in undone.values() for event in events]
 
 
 def _only_labels(slots: Sequence[Slot], history: History, receipts: Sequence[bytes]) -> list[Label]:
@@ -275,10 +275,13 @@ def _only_labels(slots: Sequence[Slot], history: History, receipts: Sequence[byt
         LabelError: it was taught under several.
     """
     labels: list[Label] = []
-    for place, receipt in enumerate(receipts):
-        found = list(dict.fromkeys(label for slot in slots for label in slot.receipts.labels_of(receipt)))
-        if not found:  # of what was undone every copy goes, whatever it was called
-            found = [event.label for event in history.undone_like(receipt, None, TAUGHT) if event.label is not None][:1]
+    named = [list(dict.fromkeys(label for slot in slots for label in slot.receipts.labels_of(receipt)))
+             for receipt in receipts]
+    gone = [place for place, found in enumerate(named) if not found]
+    undone = history.undone_like([receipts[i] for i in gone], [None] * len(gone))
+    for place, events in zip(gone, undone, strict=True):  # every copy goes, whatever it was called
+        named[place] = [event.label for event in events if event.label is not None][:1]
+    for place, found in enumerate(named):
         if not found:
             raise NotTaughtError(f"Example {place} to forget was never taught, or skipped by the gate.")
         if len(found) > 1:
@@ -297,7 +300,7 @@ def _plan(
         NotTaughtError: an example is not held, or not as often, nor was it undone.
     """
     plan: dict[str, list[int]] = {}
-    aside: dict[int, list[Event]] = {}
+    gone: list[int] = []
     taken: Counter[tuple[str, bytes, Label]] = Counter()
     for place, (receipt, label) in enumerate(zip(receipts, labels, strict=True)):
         for slot in slots:
@@ -307,12 +310,13 @@ def _plan(
                 plan.setdefault(slot.device, []).append(place)
                 break
         else:
-            aside[place] = history.undone_like(receipt, label, TAUGHT)
-            if not aside[place]:
-                raise NotTaughtError(
-                    f"Example {place} to forget was never taught as {label!r}, or not so often, or a gate skipped it."
-                )
-    return plan, aside
+            gone.append(place)
+    undone = history.undone_like([receipts[i] for i in gone], [labels[i] for i in gone])
+    for place, events in zip(gone, undone, strict=True):
+        if not events:
+            raise NotTaughtError(f"Example {place} to forget was never taught as {labels[place]!r}, or not so often, or"
+                                 " a gate skipped it.")
+    return plan, dict(zip(gone, undone, strict=True))
 
 
 def _without(
