@@ -184,6 +184,8 @@ WAYS = (
     Way("What was undone is forgotten", HISTORY, "def undone(self, label: Label) -> list[Event]:\n", UNDONE_NONE),
     Way("What was undone is forgotten", HISTORY, "for seq, _ in self._log.find(teacher=teacher, kinds=LESSONS)]\n",
         "for seq, _ in self._log.find(teacher=teacher, kinds=LESSONS) if seq in self.spans]\n"),
+    Way("What was undone is forgotten", HISTORY, "        like: dict[bytes | None, list[Event]] = {}\n",
+        "        return [[] for _ in receipts]\n"),
     Way("What was undone is forgotten", FORGET, "rows += [rows_in(undone)] if undone else []", "pass"),
     Way("What was undone is forgotten", FORGET, "[labels[i] for i in gone], TAUGHT_NOT)",
         "[labels[i] for i in gone])"),
