@@ -302,9 +302,9 @@ def test_a_proof_about_examples_claims_nothing_about_a_label(engram: Terminal) -
     assert "label is not known" not in engram.says("prove", "b", "--forgotten", "train/red/0.png")
 
 
-def test_a_bad_picture_stops_the_lesson_and_the_rest_can_be_taught_later(engram: Terminal, shelf: Path) -> None:
+def test_a_bad_picture_stops_a_strict_lesson_and_the_rest_can_be_taught_later(engram: Terminal, shelf: Path) -> None:
     (shelf / "train" / "red" / "00bad.png").write_bytes(b"no")
-    said = engram.refuses("teach", "b", "train")
+    said = engram.refuses("teach", "b", "train", "--strict")
     assert "00bad.png" in said
     assert "correct the input named below" in said
     (shelf / "train" / "red" / "00bad.png").unlink()

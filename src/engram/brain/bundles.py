@@ -17,6 +17,7 @@ from engram.features.backbones.bundle import Bundle, step_for
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
 from engram.inputs.examples import Examples, is_file, is_table, vectors_of
+from engram.inputs.images import is_open_file
 from engram.inputs.vectors import as_vectors
 from engram.learner import InputError
 
@@ -28,8 +29,12 @@ _ANOTHER_RANGE = (
 )
 
 
-def as_bundle(given: Any) -> Bundle:
+def as_bundle(given: Any, first: Any = None) -> Bundle:
     """A bundle as it is, a backbone without statistics, or a bundle by its name or folder.
+
+    Args:
+        given: one of these.
+        first: the first inputs, for a backbone that is made of them.
 
     Raises:
         InputError, DamagedError: none of these, or it cannot be opened.
@@ -39,7 +44,7 @@ def as_bundle(given: Any) -> Bundle:
     if isinstance(given, str | os.PathLike):
         from engram.features.backbones.catalogue import bundle_of
 
-        return bundle_of(given)
+        return bundle_of(given, first)
     if isinstance(given, Backbone):
         return _bare(given)
     raise InputError(f"Expected a bundle, a backbone, or the name of one, not {type(given).__name__}.")
@@ -70,7 +75,7 @@ def default_bundle(inputs: Any) -> Bundle:
                          "array.astype(float).")
     if is_file(first) and not is_table(first):
         pixels = is_file(inputs) or (isinstance(inputs, list | tuple) and is_file(inputs[0]))
-    if pixels or isinstance(first, Image.Image | bytes | bytearray):
+    if pixels or isinstance(first, Image.Image | bytes | bytearray) or is_open_file(first):
         return picture_bundle()
     return Bundle.for_vectors(vectors_of(inputs).items)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engram.brain import Brain
     from engram.features.backbones.bundle import Bundle
     from engram.inputs.examples import Examples
+    from engram.inputs.images import PassedOver
     from engram.learner import Label
 
 Folder = Annotated[Path, typer.Argument(metavar="BRAIN", help="The brain's folder.")]
@@ -25,6 +26,9 @@ Inputs = Annotated[
     typer.Argument(metavar="PATH...", help="Pictures, folders of pictures, or .csv and .npy files of vectors."),
 ]
 
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop at a picture that cannot be read (default: leave it out and list it).")
+]
 Teacher = Annotated[str | None, typer.Option("--teacher", metavar="NAME", help="Name of the person who makes this"
                                                " change, for the history.")]
 
@@ -36,21 +40,25 @@ def predict(
     remember: Annotated[
         bool, typer.Option("--remember/--no-remember", help="Keep unknown inputs for `engram unknowns`.")
     ] = True,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Answer with the label of each input, or "Nothing I know".
 
     Unknown inputs are kept for `engram unknowns`, unless --no-remember is given. If the folders (or the column `label`)
     name labels of the brain, the share of right answers is shown. Inputs of a label never taught are counted apart.
+    Files that are no pictures or cannot be read are left out and listed.
     """
     from engram.inputs.examples import gather
-    from engram.learner import ColumnsError
+    from engram.inputs.images import PassedOver, unreadable
+    from engram.learner import ColumnsError, InputError
 
     with open_brain(brain) as mind:
         if not mind.labels or mind.bundle is None:
             raise typer.BadParameter(f"{brain} has not been taught yet. Teach it: engram teach {brain} PATH... --label"
                                      " LABEL")
         examples = gather(list(paths), mind.bundle.takes)
+        left_out = [*examples.passed_over]
         try:
             with progress("looking", quiet=as_json) as report:
                 answers = mind.predict(list(paths), remember=remember, progress=report)
@@ -58,6 +66,13 @@ def predict(
             if as_json:  # a program that reads the answers learns for each row why there is none
                 emit(_nothing_known(examples, str(error)))
             raise
+        except InputError:
+            bad = {} if strict or mind.bundle.takes != "pictures" else unreadable(examples.items)
+            if not 0 < len(bad) < len(examples):
+                raise
+            left_out += [PassedOver(Path(str(examples.sources[place])), why) for place, why in bad.items()]
+            examples = examples.without(bad)
+            answers = mind.predict(examples.items, remember=remember, sources=examples.sources)
         known, kind = set(map(str, mind.labels)), mind.bundle.takes
         trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
     named = kind == "vectors" or bool(known & set(map(str, examples.labels or ())))
@@ -73,7 +88,7 @@ def predict(
     right = None if truth is None else sum(str(line["label"]) == name for line, name in zip(lines, truth, strict=True))
     if as_json:
         emit({"answers": lines, "right": right, "never_taught": len(strange), "never_taught_refused": refused,
-              "inbox": trouble})
+              "inbox": trouble, "left_out": told_left_out(left_out)})
     else:
         _show_answers(lines, top)
         by, what = ("labels in the table", "row") if kind == "vectors" else ("folders' names", "input")
@@ -83,8 +98,22 @@ def predict(
         if strange:
             have = f"1 {what} has" if len(strange) == 1 else f"{len(strange)} {what}s have"
             say(f'{have} a label that was never taught: {refused} of them answered "Nothing I know".')
+        tell_left_out(left_out)
     if trouble and not as_json:
         say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
+
+
+def told_left_out(left_out: Sequence[PassedOver]) -> list[dict[str, str]]:
+    """The files that were left out, as JSON values."""
+    return [{"file": str(path), "why": why} for path, why in left_out]
+
+
+def tell_left_out(left_out: Sequence[PassedOver]) -> None:
+    """Say which files were left out, how many and why."""
+    if left_out:
+        say(f"{len(left_out)} left out:")
+    for path, why in left_out:
+        say(f"  {path}: {why}")
 
 
 def _nothing_known(examples: Examples, why: str) -> dict[str, Any]:

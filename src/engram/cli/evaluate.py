@@ -36,7 +36,7 @@ def evaluate_backbone(
     from engram.lab.evaluation.few_shot import evaluate_backbone as evaluate
 
     counts = None if shots is None else _counts(shots)
-    bundle = bundle_of(source)
+    bundle = bundle_of(source, pictures)
     with progress("looking at pictures", quiet=as_json) as report:
         found = evaluate(bundle, pictures, shots=counts, splits=splits, seed=seed, progress=report)
     aurocs = found.auroc or [None] * len(found.shots)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ import typer
 from engram.cli.brain import (
     Folder,
     Inputs,
+    Strict,
     Teacher,
     as_label,
     as_share,
@@ -27,6 +28,8 @@ from engram.cli.brain import (
     labels_of,
     making,
     open_brain,
+    tell_left_out,
+    told_left_out,
 )
 from engram.cli.output import Json, emit, progress, say
 from engram.progress import Progress
@@ -34,6 +37,7 @@ from engram.progress import Progress
 if TYPE_CHECKING:
     from engram.brain import Brain
     from engram.features.backbones.bundle import Bundle
+    from engram.inputs.images import PassedOver
     from engram.learner import Label
 
 _PICTURES, _ROWS = 64, 4096  # are learned by one commit
@@ -69,18 +73,21 @@ def teach(
                                    help="Share of known inputs that may be refused from now on: 0.05 or 5%. See"
                                    " `engram alpha`.")
     ] = None,
+    strict: Strict = False,
     teacher: Teacher = None,
     as_json: Json = False,
 ) -> None:
     """Teach examples to a brain; create it if it does not exist.
 
     A folder of folders is taught with the names of the inner folders as labels; a folder of pictures with its own name.
-    Pictures already taught under the same label are skipped, so an interrupted command can be repeated.
+    Pictures already taught under the same label are skipped, so an interrupted command can be repeated. Files that are
+    no pictures or cannot be read are left out and listed.
 
     With --not LABEL the inputs are counterexamples: inputs like them are not answered with LABEL any more, but with
     "Nothing I know", unless they are also taught under another label.
     """
     from engram.brain import acting
+    from engram.learner import InputError
 
     if against is not None:
         if any(one is not None for one in (label, backbone, gate, memory_budget, alpha)):
@@ -92,24 +99,28 @@ def teach(
     options: dict[str, Any] = {} if gate is None else {"gate": gate}
     if memory_budget is not None:
         options["memory_budget"] = int(memory_budget * 1e6)
-    bundle, columns = _backbone(brain, backbone, options)
-    bundle, inputs, labels, sources = _labelled(brain, bundle, columns, paths, label)
+    bundle, columns = _backbone(brain, backbone, options, paths)
+    bundle, inputs, labels, sources, passed_over = _labelled(brain, bundle, columns, paths, label)
     with making(brain, bundle, **options) as mind:
-        lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher)
+        lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher, strict, [*passed_over])
         skipped = _teach_all(mind, lessons, quiet=as_json)
+        if not mind.labels:
+            raise InputError(f"None of {len(labels)} pictures can be read: {_first(lessons.left_out)}.")
         if alpha is not None:
             with acting(teacher):
                 mind.set_alpha(alpha)
-        taught, known, digest = len(labels) - skipped, labels_of(mind), mind.digest()
+        unread = len(lessons.left_out) - len(passed_over)
+        taught, known, digest = len(labels) - skipped - unread, labels_of(mind), mind.digest()
         zero = mind.info()["zero_columns"]
     seconds = time.perf_counter() - started
     if as_json:
         emit({"taught": taught, "skipped": skipped, "labels": known, "seconds": seconds, "digest": digest,
-              "zero_columns": zero})
+              "zero_columns": zero, "left_out": told_left_out(lessons.left_out)})
         return
     say(f"Taught {taught} in {seconds:.1f} s. {len(known)} label{'s' * (len(known) != 1)}: {few(known, 12)}")
     if skipped:
         say(f"{skipped} skipped: taught before.")
+    tell_left_out(lessons.left_out)
     if zero:
         say(f"engram: {columns_named(zero)} carry no information: all values are 0 or too small for the range of this"
             " brain.", aside=True)
@@ -118,7 +129,7 @@ def teach(
 def _teach_not(path: Path, paths: list[Path], against: str, teacher: str | None, as_json: bool) -> None:
     with open_brain(path) as mind:
         label = as_label(mind, against)
-        _, inputs, labels, sources = _labelled(path, mind.bundle, mind.columns, paths, against)
+        _, inputs, labels, sources, _ = _labelled(path, mind.bundle, mind.columns, paths, against)
         learned = mind.learn_not(inputs, [label] * len(labels), teacher=teacher, sources=sources)
     count = len(learned.ids)
     done(f"Learned {count} that {'is' if count == 1 else 'are'} not {label}.",
@@ -126,7 +137,7 @@ def _teach_not(path: Path, paths: list[Path], against: str, teacher: str | None,
 
 
 def _backbone(
-    path: Path, backbone: str | None, options: dict[str, Any]
+    path: Path, backbone: str | None, options: dict[str, Any], inputs: list[Path]
 ) -> tuple[Bundle | None, tuple[str, ...] | None]:
     """What the brain stands on, or is to; None where its first examples decide. And the names of its columns.
 
@@ -135,15 +146,19 @@ def _backbone(
     """
     from engram.brain import Brain
     from engram.brain.bundles import as_bundle
+    from engram.features.backbones import BACKBONES
     from engram.learner import InputError
 
-    wanted = None if backbone is None else as_bundle(backbone)
     if can_be_made(path):
-        return wanted, None
+        return None if backbone is None else as_bundle(backbone, inputs), None
     if not (path / "manifest.json").exists():
         raise InputError(f"{path} is neither a brain nor empty. The first argument is the brain's folder, the"
                          " others are the inputs.")
     with Brain.open(path, readonly=True) as mind:
+        made_of_first = backbone is not None and backbone in BACKBONES and bool(BACKBONES[backbone].first)
+        if made_of_first and mind.bundle is not None and mind.bundle.name == backbone:
+            return mind.bundle, mind.columns  # an interrupted command is repeated
+        wanted = None if backbone is None else as_bundle(backbone, inputs)
         for name, value in options.items():
             if value != mind.options[name]:
                 said = f"the {name.replace('_', ' ')} {mind.options[name]}"
@@ -161,13 +176,31 @@ class _Lessons:
     labels: list[Label]
     sources: list[str | None]
     teacher: str | None
+    strict: bool = True
+    left_out: list[PassedOver] = field(default_factory=list)
+
+    def part(self, places: Sequence[int]) -> tuple[Any, list[Label], list[str | None]]:
+        """Inputs, labels and sources at these places."""
+        if isinstance(self.inputs, list):
+            inputs: Any = [self.inputs[place] for place in places]
+        else:
+            inputs = self.inputs[places[0] : places[-1] + 1]
+        return inputs, [self.labels[place] for place in places], [self.sources[place] for place in places]
+
+    def readable(self, places: Sequence[int]) -> list[int]:
+        """The places whose pictures can be read; the others are told among what was left out."""
+        from engram.inputs.images import PassedOver, unreadable
+
+        found = unreadable(self.inputs[place] for place in places)
+        self.left_out.extend(PassedOver(Path(str(self.sources[places[i]])), why) for i, why in found.items())
+        return [place for i, place in enumerate(places) if i not in found]
 
 
 def _labelled(
     brain: Path, bundle: Bundle | None, columns: tuple[str, ...] | None, paths: list[Path], label: str | None
-) -> tuple[Bundle, Any, list[str], list[str | None]]:
+) -> tuple[Bundle, Any, list[str], list[str | None], list[PassedOver]]:
     """The backbone, which all inputs decide together if there is none yet; the single inputs, for each a label (the one
-    given, else found, else the folder's name), and its source.
+    given, else found, else the folder's name), and its source; and the files that were passed over.
     """
     from engram.brain.bundles import default_bundle
     from engram.inputs.examples import TABLES, gather
@@ -182,6 +215,7 @@ def _labelled(
     items: list[Any] = []
     labels: list[str] = []
     sources: list[str | None] = []
+    passed_over: list[PassedOver] = []
     for path in paths:
         if kind == "pictures" and path.suffix.lower() in TABLES:
             raise InputError(f"{path} holds vectors, but this brain accepts pictures: teach it to a new brain.")
@@ -189,6 +223,7 @@ def _labelled(
         columns = columns or found.columns
         items.append(found.items)
         sources += found.sources
+        passed_over += found.passed_over
         if label is not None:
             labels += [label] * len(found)
         elif found.labels is not None or found.folders is not None:
@@ -201,8 +236,8 @@ def _labelled(
         if len({rows.shape[1] for rows in items}) > 1:
             raise InputError(f"Files of different width: {[rows.shape[1] for rows in items]} values per vector.")
         rows = np.concatenate(items)
-        return bundle, rows if columns is None else Table(rows, columns), labels, sources
-    return bundle, [item for part in items for item in part], labels, sources
+        return bundle, rows if columns is None else Table(rows, columns), labels, sources, []
+    return bundle, [item for part in items for item in part], labels, sources, passed_over
 
 
 def _how_to_label(path: Path, brain: Path) -> str:
@@ -230,12 +265,9 @@ def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
             while done < count:
                 if interrupted():
                     raise KeyboardInterrupt
-                some = slice(done, done + portion)
-                learned = mind.learn_examples(
-                    lessons.inputs[some], lessons.labels[some], again=tables, teacher=lessons.teacher,
-                    sources=lessons.sources[some], progress=partial(_further, report, done, count),
-                )  # fmt: skip
-                skipped += learned.skipped
+                some = range(done, min(done + portion, count))
+                told = partial(_further, report, done, count)
+                skipped += _teach_some(mind, lessons, some, again=tables, progress=told)
                 done = min(done + portion, count)
                 report(done, count)
     except EngramError:  # it would be refused again
@@ -245,6 +277,30 @@ def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
         if done < count:
             say(f"engram: {done} of {count} are taught and saved; {then}", aside=True)
     return skipped
+
+
+def _teach_some(mind: Brain, lessons: _Lessons, places: Sequence[int], *, again: bool, progress: Progress) -> int:
+    """Teach one portion, without what cannot be read unless that is to stop it; returns how many were skipped."""
+    from engram.learner import InputError
+
+    def learn(places: Sequence[int]) -> int:
+        inputs, labels, sources = lessons.part(places)
+        return mind.learn_examples(inputs, labels, again=again, teacher=lessons.teacher, sources=sources,
+                                   progress=progress).skipped
+
+    try:
+        return learn(places)
+    except InputError:
+        if lessons.strict or mind.bundle is None or mind.bundle.takes != "pictures":
+            raise
+        readable = lessons.readable(places)
+        if len(readable) == len(places):  # it is refused for something else
+            raise
+        return learn(readable) if readable else 0
+
+
+def _first(left_out: list[PassedOver]) -> str:
+    return "; ".join(f"{path.name}: {why.rstrip('.')}" for path, why in left_out[:3])
 
 
 def _further(report: Progress, before: int, count: int, done: int, _: int | None) -> None:

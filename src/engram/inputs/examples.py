@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engram.inputs.images import each, missing, scan
+from engram.inputs.images import PassedOver, each, missing, survey
 from engram.inputs.tables import LABEL, Table, check_labels, named_table
 from engram.inputs.text import as_texts
 from engram.inputs.vectors import as_labels, as_vectors
@@ -35,6 +35,7 @@ class Examples:
         labels: one for each, or None.
         columns: the names of the vectors' columns, or None.
         folders: the name of the folder that each was found in, or None where one came without.
+        passed_over: files in folders that are none of the items.
     """
 
     items: Any
@@ -42,9 +43,20 @@ class Examples:
     labels: list[Label] | None
     columns: tuple[str, ...] | None = None
     folders: list[Label] | None = None
+    passed_over: tuple[PassedOver, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def without(self, places: Collection[int]) -> Examples:
+        """The others. Only for items in a list."""
+        kept = [place for place in range(len(self)) if place not in places]
+
+        def of(values: list[Any] | None) -> Any:
+            return None if values is None else [values[place] for place in kept]
+
+        return replace(self, items=of(self.items), sources=of(self.sources), labels=of(self.labels),
+                       folders=of(self.folders))
 
     def labelled(self, targets: Any, like: Label | None) -> list[Label]:
         """The labels given, else those found, else the names of the folders.
@@ -82,10 +94,12 @@ def _pictures(inputs: Any) -> Examples:
     items: list[Any] = []
     found: list[Label | None] = []
     folders: list[Label | None] = []
+    passed_over: list[PassedOver] = []
     for one in each(inputs):
         if isinstance(one, str | os.PathLike) and Path(one).is_dir():
-            paths, labels = scan(one)
+            paths, labels, others = survey(one)
             items += paths
+            passed_over += others
             found += labels if labels is not None else [None] * len(paths)
             folders += labels if labels is not None else [from_file_name(Path(one).resolve().name)] * len(paths)
         elif isinstance(one, str | os.PathLike) and not Path(one).exists():
@@ -96,7 +110,7 @@ def _pictures(inputs: Any) -> Examples:
             folders.append(None)
     if not items:
         raise InputError("Nothing to work on: 0 pictures.")
-    return Examples(items, _sources(items), _of_all(found), folders=_of_all(folders))
+    return Examples(items, _sources(items), _of_all(found), folders=_of_all(folders), passed_over=tuple(passed_over))
 
 
 def _of_all(labels: Sequence[Label | None]) -> list[Label] | None:

@@ -7,8 +7,11 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +29,51 @@ PIXEL_LIMIT = 64_000_000
 THUMBNAIL_SIDE = 96
 """Pixels of the longer side of a small picture, at most."""
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""What is decoded. Formats that Pillow hands to other programs (EPS) are left out on purpose."""
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What is always decoded. Formats that Pillow hands to other programs (EPS) are left out on purpose."""
 
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+OPTIONAL = {"AVIF": "PIL.AvifImagePlugin", "HEIF": "pillow_heif"}
+"""What is decoded where these modules are there; pillow-heif comes with the extra [photos]."""
+
+SUFFIXES = frozenset({
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif",
+    ".tiff", ".webp",
+})
 """Files with these endings (in any case) are pictures when a folder is scanned."""
+
+
+SYSTEM = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+"""What systems and archives leave in folders. It is passed over in silence, as are names that start with a dot."""
+
+
+class PassedOver(NamedTuple):
+    """A file that was left out of a folder's pictures, and why."""
+
+    path: Path
+    why: str
+
+
+class Pictures(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+        paths: the pictures, in sorted order.
+        labels: for each the name of its class's folder, or None where pictures lie in the folder itself.
+        passed_over: every other file in it that is not hidden.
+    """
+
+    paths: list[Path]
+    labels: list[str] | None
+    passed_over: list[PassedOver]
+
+
+@lru_cache(maxsize=1)
+def formats() -> tuple[str, ...]:
+    """What is decoded on this computer, by Pillow's names."""
+    found = [name for name, module in OPTIONAL.items() if find_spec(module) is not None]
+    if "HEIF" in found:
+        import_module(OPTIONAL["HEIF"]).register_heif_opener()
+    return (*FORMATS, *found)
 
 
 def decode(source: Any, *, peak: float = 1.0, pixel_limit: int = PIXEL_LIMIT) -> Picture:
@@ -41,8 +82,8 @@ def decode(source: Any, *, peak: float = 1.0, pixel_limit: int = PIXEL_LIMIT) ->
     Upright by its EXIF orientation; transparency is laid on white; of an animation, the first frame.
 
     Args:
-        source: a path, the bytes of a file, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or
-            (H, W, 4): uint8, bool, integers 0 to 255, or floats from 0 to `peak`.
+        source: a path, the bytes of a file, a file open for reading, a Pillow image, or an array (H, W), (H, W, 1),
+            (H, W, 3) or (H, W, 4): uint8, bool, integers 0 to 255, or floats from 0 to `peak`.
         peak: the value that stands for white in arrays that are not uint8: 1 for floats in [0, 1], 16 for
             scikit-learn's 8x8 digits.
         pixel_limit: the largest height x width that is decoded.
@@ -57,6 +98,8 @@ def decode(source: Any, *, peak: float = 1.0, pixel_limit: int = PIXEL_LIMIT) ->
         return _from_pillow(source, "the picture", pixel_limit)
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_file(io.BytesIO(source), "the picture given as bytes", pixel_limit)
+    if is_open_file(source):
+        return _from_file(io.BytesIO(_content(source)), "the picture in the open file", pixel_limit)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if not path.is_file():  # also keeps pipes and devices from being opened
@@ -66,7 +109,7 @@ def decode(source: Any, *, peak: float = 1.0, pixel_limit: int = PIXEL_LIMIT) ->
 
 
 def each(inputs: Any) -> Iterator[Any]:
-    """The single pictures in whatever was given: one picture, an array of many, or any iterable.
+    """The single pictures in whatever was given: one picture, an array of many, or any iterable. Open files are read.
 
     An array of three dimensions is one picture if its last is 1, 3 or 4, else many grey ones; an array of
     two is one grey picture.
@@ -81,6 +124,8 @@ def each(inputs: Any) -> Iterator[Any]:
     """
     if isinstance(inputs, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
         yield inputs
+    elif is_open_file(inputs):
+        yield _content(inputs)
     elif isinstance(inputs, np.ndarray) or hasattr(inputs, "__array__"):
         array = as_array(inputs)
         if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4)):
@@ -107,17 +152,20 @@ def _each_item(inputs: Iterable[Any]) -> Iterator[Any]:
             except ValueError as error:
                 raise InputError(f"Nested lists are not a rectangle of pixels: {error}") from error
             return
-        yield first
+        yield _content(first) if is_open_file(first) else first
 
 
 def scan(folder: str | os.PathLike[str]) -> tuple[list[Path], list[str] | None]:
+    """The paths and labels that `survey` finds. Raises as it does."""
+    found = survey(folder)
+    return found.paths, found.labels
+
+
+def survey(folder: str | os.PathLike[str]) -> Pictures:
     """The pictures in a folder, in sorted order, with labels where it holds a folder per class.
 
-    Names that start with a dot and files of other endings are ignored; so are links that lead back.
-
-    Returns:
-        The paths, and for each the name of its class's folder (bytes of it that are not UTF-8 as `\\xe9`); or None
-        where pictures lie in `folder` itself.
+    A label is the name of the folder right below `folder`, however deep a picture lies in it (bytes of the name that
+    are not UTF-8 as `\\xe9`). Hidden files and folders, and `SYSTEM`, are ignored; so are links that lead back.
 
     Raises:
         InputError: no such folder, no pictures, a class without any, or pictures beside class folders.
@@ -125,7 +173,8 @@ def scan(folder: str | os.PathLike[str]) -> tuple[list[Path], list[str] | None]:
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"No folder at {root}.")
-    files, folders = _listing(root)
+    passed_over: list[PassedOver] = []
+    files, folders = _listing(root, passed_over)
     top = root.resolve()
     folders = [f for f in folders if f.resolve() != top and f.resolve() not in top.parents]
     if files and folders:
@@ -134,38 +183,69 @@ def scan(folder: str | os.PathLike[str]) -> tuple[list[Path], list[str] | None]:
             "into a folder named by their class, or the folders elsewhere."
         )
     if files:
-        return files, None
+        return Pictures(files, None, passed_over)
     paths: list[Path] = []
     labels: list[str] = []
     for kind in folders:
-        found = list(_below(kind, {top}))
+        found = list(_below(kind, {top}, passed_over))
         if not found:
             raise InputError(f"No pictures in {kind}: remove the folder, or add {_endings()} files to it.")
         paths += found
         labels += [from_file_name(kind.name)] * len(found)
     if not paths:
         raise InputError(f"No pictures in {root}: expected {_endings()} files, or a folder of them per class.")
-    return paths, labels
+    return Pictures(paths, labels, passed_over)
 
 
-def _listing(folder: Path) -> tuple[list[Path], list[Path]]:
+def unreadable(pictures: Iterable[Any]) -> dict[int, str]:
+    """Which of these cannot be decoded, by place, and why."""
+    found = {}
+    for place, picture in enumerate(pictures):
+        try:
+            decode(picture)
+        except InputError as error:
+            found[place] = str(error)
+    return found
+
+
+def is_open_file(value: Any) -> bool:
+    """Whether it can be read from, as what `open` returns can."""
+    return hasattr(value, "read") and not isinstance(value, np.ndarray | Image.Image)
+
+
+def _content(file: Any) -> bytes:
+    """The rest of an open file. Raises InputError where it was opened as text, or cannot be read."""
     try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        content = file.read()
+    except (OSError, ValueError) as error:
+        raise InputError(f"The open file cannot be read: {error}") from error
+    if not isinstance(content, bytes | bytearray):
+        raise InputError('The file was opened as text: open it with mode "rb".')
+    return bytes(content)
+
+
+def _listing(folder: Path, passed_over: list[PassedOver]) -> tuple[list[Path], list[Path]]:
+    try:
+        entries = sorted(e for e in folder.iterdir() if not e.name.startswith(".") and e.name not in SYSTEM)
     except OSError as error:
         raise InputError(f"Cannot read {folder}: {error.strerror or error}.") from error
+    folders = [e for e in entries if e.is_dir()]
     files = [e for e in entries if e.suffix.lower() in SUFFIXES and e.is_file()]
-    return files, [e for e in entries if e.is_dir()]
+    for entry in sorted({*entries}.difference(files, folders)):
+        named = entry.suffix.lower() in SUFFIXES
+        passed_over.append(PassedOver(entry, "no regular file" if named else "no picture by its ending"))
+    return files, folders
 
 
-def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+def _below(folder: Path, seen: set[Path], passed_over: list[PassedOver]) -> Iterator[Path]:
     real = folder.resolve()
     if real in seen:
         return
     seen.add(real)
-    files, folders = _listing(folder)
+    files, folders = _listing(folder, passed_over)
     yield from files
     for inner in folders:
-        yield from _below(inner, seen)
+        yield from _below(inner, seen, passed_over)
 
 
 def _endings() -> str:
@@ -174,8 +254,10 @@ def _endings() -> str:
 
 def _from_file(file: Path | io.BytesIO, name: str, pixel_limit: int) -> Picture:
     try:
-        opened = Image.open(file, formats=FORMATS)
+        opened = Image.open(file, formats=formats())
     except Exception as error:  # decoders meet hostile bytes with exceptions of any kind
+        if isinstance(file, Path) and file.suffix.lower() in (".heic", ".heif") and "HEIF" not in formats():
+            raise InputError(f"{name} needs the package pillow-heif, which the extra [photos] brings.") from error
         if isinstance(file, Path) and _holds_text(file):
             raise InputError(f"{name} is a text file, but this brain accepts pictures. {_FOR_TEXT} A table of numbers"
                              " needs the ending .csv, and a brain of its own.") from error
@@ -224,7 +306,7 @@ def _from_pillow(image: Image.Image, name: str, pixel_limit: int) -> Picture:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"not one of {', '.join(FORMATS)}."
+        return f"not one of {', '.join(formats())}."
     return f"{str(error).rstrip('.') or type(error).__name__}."
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from PIL import Image
 
-from engram.inputs.images import FORMATS
+from engram.inputs.images import formats
 from engram.learner import InputError
 from engram.server.problems import Refusal
 
@@ -60,7 +60,7 @@ def count_pixels(pictures: Sequence[bytes], each: int, together: int) -> int:
 
 def _size(picture: bytes, place: int) -> tuple[int, int]:
     try:
-        with Image.open(io.BytesIO(picture), formats=FORMATS) as opened:
+        with Image.open(io.BytesIO(picture), formats=formats()) as opened:
             return opened.size
     except Exception as error:  # decoders meet hostile bytes with exceptions of any kind
-        raise InputError(f"Picture {place} cannot be read: expected one of {', '.join(FORMATS)}.") from error
+        raise InputError(f"Picture {place} cannot be read: expected one of {', '.join(formats())}.") from error

@@ -13,10 +13,13 @@ class Kind(Extension):
     """A row of `BACKBONES`.
 
     Attributes:
+        first: the class method that makes it of the first pictures, where it is made of them: then its key is the name
+            of a backbone for whoever has them (`engram teach new.brain pictures --backbone random-patches`).
         ready: whether it is called without arguments and gives a backbone, or a bundle with its statistics: then its
             key is the name of a backbone (`Brain("descriptor")`, `--backbone descriptor`) that needs no file.
     """
 
+    first: str = ""
     ready: bool = False
 
 
@@ -36,6 +39,10 @@ BACKBONES = Extensions("kind of backbone", {
     "efficientnet-lite0": Kind(
         path="engram.features.backbones.efficientnet_lite0:efficientnet_lite0", takes=("pictures",), needs=("photos",),
         ready=True, summary="EfficientNet-Lite0 trained on ImageNet", source="Tan and Le 2019",
+    ),
+    "random-patches": Kind(
+        path="engram.features.backbones.random_patches:RandomPatches", takes=("pictures",), first="cut",
+        summary="filters cut from the first pictures themselves, for small grey textures", source="Coates et al. 2011",
     ),
     "vectors": Kind(
         path="engram.features.backbones.vectors:VectorBackbone", takes=("vectors",),

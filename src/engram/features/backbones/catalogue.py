@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engram.extras import installed
 from engram.features.backbones import BACKBONES, Kind
 from engram.features.backbones.backbone import Pool
@@ -21,6 +23,7 @@ from engram.features.backbones.bundle_folder import (
 )
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import Preprocessing
+from engram.inputs.examples import gather
 from engram.inputs.images import scan
 from engram.learner import DamagedError, EngramError, InputError
 from engram.progress import Progress
@@ -33,8 +36,17 @@ WORTH = {
 """Percent of photographs of ten kinds told apart, 14 of each taught and one of each: by their keys in `results/`."""
 
 
-def bundle_of(name: str | os.PathLike[str]) -> Bundle:
+FIRST = 500
+"""Of the first pictures, so many are looked at where a backbone is made of them."""
+
+
+def bundle_of(name: str | os.PathLike[str], first: Any = None) -> Bundle:
     """A backbone that needs no file, such as "descriptor"; else a bundle by its name or folder.
+
+    Args:
+        name: what `listing` calls it, or a folder.
+        first: for a backbone that is made of the first pictures, such as "random-patches": these. A folder or more, or
+            single pictures; up to `FIRST` of them are used, evenly spread.
 
     Raises:
         InputError: there is none, or the extra that brings it is not installed; says which there are, or how to
@@ -45,10 +57,25 @@ def bundle_of(name: str | os.PathLike[str]) -> Bundle:
     'pictures'
     """
     row = BACKBONES.get(name) if isinstance(name, str) else None
+    if row is not None and row.first:
+        return _of_first(str(name), row, first)
     if row is None or not row.ready:
         return Bundle.open(folder_of(name))
     made = BACKBONES.load(str(name))()
     return made if isinstance(made, Bundle) else Bundle.bare(made)
+
+
+def _of_first(name: str, row: Kind, first: Any) -> Bundle:
+    """A backbone made of the first pictures, with their mean; how they scatter within classes is not known yet."""
+    if first is None:
+        raise InputError(
+            f"{name} is made of the first pictures: `engram teach NEW.brain PICTURES --backbone {name}`, or "
+            f"Brain(bundle_of({name!r}, pictures)) with bundle_of from engram.features.backbones.catalogue."
+        )
+    parts = first if isinstance(first, list | tuple) else [first]
+    pictures = [item for part in parts for item in gather(part, "pictures").items]
+    chosen = [pictures[place] for place in np.unique(np.linspace(0, len(pictures) - 1, FIRST).astype(int))]
+    return Bundle.measure(getattr(row.load(), row.first)(chosen, name=name), chosen, None)
 
 
 def import_file(
@@ -160,8 +187,10 @@ def listing() -> list[dict[str, Any]]:
     """
     lines: list[dict[str, Any]] = [
         {"name": name, "origin": _origin(row), "folder": None, "kind": name, "takes": row.takes[0]}
-        for name, row in BACKBONES.items() if row.ready
+        for name, row in BACKBONES.items() if row.ready or row.first
     ]
+    for absent in (line for line in lines if line["origin"] != "built in"):
+        absent["problem"] = absent["origin"]
     for entry in entries():
         line: dict[str, Any] = {"name": entry.name, "origin": entry.origin, "folder": str(entry.folder)}
         try:
@@ -171,13 +200,15 @@ def listing() -> list[dict[str, Any]]:
         except (EngramError, DamagedError, KeyError) as error:
             line["problem"] = str(error)
         lines.append(line)
-    for line in lines:
-        if line["name"] in WORTH and line["origin"] != "yours":
-            line["worth"] = WORTH[line["name"]]
-    return sorted(lines, key=lambda line: str(line["name"]))
+    for told in lines:
+        if told["name"] in WORTH and told["origin"] != "yours":
+            told["worth"] = WORTH[told["name"]]
+    return sorted(lines, key=lambda told: str(told["name"]))
 
 
 def _origin(row: Kind) -> str:
     """Where a backbone that needs no file comes from."""
+    if row.first:
+        return "made of the first pictures"
     lacking = [extra for extra in row.needs if not installed(extra)]
     return f"extra [{lacking[0]}], not installed" if lacking else "built in"

@@ -45,6 +45,8 @@ EXPERIMENTS = {
                         "which training of a backbone makes the fast head good: recipes on families of networks"),
     "split-mnist": ("engram.lab.experiments.strategies.split_mnist",
                     "digits two by two, task-, domain- and class-incremental: replay, EWC, LwF and their bounds"),
+    "random-patches": ("engram.lab.experiments.strategies.random_patches",
+                       "digits two by two in one pass, nothing stored, on filters cut from the first images"),
     "growprune-deepspeech2": ("engram.lab.experiments.grow_and_prune.growprune_deepspeech2",
                               "speech that arrives in portions: a recogniser with H-LSTM layers that grows and prunes"),
     "growprune-new-data-first": ("engram.lab.experiments.grow_and_prune.growprune_new_data_first",

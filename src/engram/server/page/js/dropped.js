@@ -1,4 +1,7 @@
-/** Files out of what was dropped or chosen, with the folder that each lies in. */
+/**
+ * Files out of what was dropped or chosen, each with the folder that is its class, as in the terminal: the one right
+ * below the folder that was dropped, or that folder itself.
+ */
 
 /** @typedef {{file: File, folder: string | null}} Found */
 
@@ -6,31 +9,36 @@
 export async function fromDrop(data) {
   // The entries must be taken before the first await: afterwards the browser has let go of them.
   const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  return (await Promise.all(entries.map((entry) => walk(entry, null)))).flat();
+  return (await Promise.all(entries.map((entry) => walk(entry, [])))).flat();
 }
 
 /** @param {FileList | File[]} files @returns {Found[]} */
 export function fromFiles(files) {
   return [...files]
-    .filter(visible)
-    .map((file) => ({ file, folder: file.webkitRelativePath.split("/").at(-2) ?? null }));
+    .map((file) => ({ file, path: file.webkitRelativePath.split("/").slice(0, -1) }))
+    .filter(({ file, path }) => visible(file) && path.every((name) => visible({ name })))
+    .map(({ file, path }) => ({ file, folder: classOf(path) }));
 }
 
 export const isPicture = (/** @type {File} */ file) => file.type.startsWith("image/");
 export const isZip = (/** @type {File} */ file) => /zip/.test(file.type) || file.name.endsWith(".zip");
 
-const visible = (/** @type {{name: string}} */ { name }) => !name.startsWith(".");
+const visible = (/** @type {{name: string}} */ { name }) => !name.startsWith(".") && name !== "__MACOSX";
+
+const classOf = (/** @type {string[]} */ path) => path[1] ?? path[0] ?? null;
 
 /** @returns {Promise<Found[]>} */
-async function walk(entry, folder) {
+async function walk(entry, /** @type {string[]} */ path) {
   if (!visible(entry)) return [];
-  if (entry.isFile) return [{ file: await new Promise((give, fail) => entry.file(give, fail)), folder }];
+  if (entry.isFile) {
+    return [{ file: await new Promise((give, fail) => entry.file(give, fail)), folder: classOf(path) }];
+  }
   const reader = entry.createReader();
   const found = [];
   for (;;) {
     // a reader gives a hundred at a time
     const some = await new Promise((give, fail) => reader.readEntries(give, fail));
     if (!some.length) return found;
-    for (const one of some) found.push(...(await walk(one, entry.name)));
+    for (const one of some) found.push(...(await walk(one, [...path, entry.name])));
   }
 }
