@@ -187,6 +187,22 @@ def test_a_teacher_of_whom_only_the_name_is_left_is_forgotten_too(brain: Brain) 
     lasts(brain)
 
 
+def test_names_that_are_no_unicode_text_are_forgotten_too(brain: Brain) -> None:
+    teacher = "ad\udce9"
+    brain.learn_examples(SECRET, "cup", teacher=teacher, sources=["caf\udce9/1.png", "2.png"])
+    brain.undo()
+    brain.forget(teacher=teacher)
+    assert holders(brain, SECRET, "ad\\xe9", "caf\\xe9") == []
+    with pytest.raises(NotTaughtError):
+        brain.forget(teacher=teacher)
+    brain.learn_examples(POINTS[30:31], "cup", sources=["caf\udce9/3.png"])
+    brain.learn(SECRET, "cafe")
+    brain.rename("cafe", r"caf\xe9")
+    brain.forget(label=r"caf\xe9")
+    assert holders(brain, r"caf\xe9") == []
+    lasts(brain)
+
+
 def test_no_rollback_and_no_import_brings_it_back(brain: Brain) -> None:
     before = brain.seq
     brain.learn(SECRET, JANE, teacher=EVE)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.learner import Label
+from engram.printable import from_file_name
 
 TAUGHT = "taught"
 """The kind of event that one example is; of all others the log knows the name only."""
@@ -168,4 +169,7 @@ def in_folder(source: str | None, name: str) -> bool:
     >>> in_folder("people/Ada/1.png", "Ada"), in_folder("Ada.png", "Ada"), in_folder(None, "Ada")
     (True, False, False)
     """
-    return source is not None and name in source.replace("\\", "/").split("/")[:-1]
+    if source is None:
+        return False
+    path, folder = from_file_name(source), from_file_name(name)
+    return any(folder in path.split(between)[:-1] for between in ("/", "\\"))

@@ -42,6 +42,7 @@ from engram.store.database import (
     runs,
     set_count,
     sound,
+    text,
     translated,
 )
 from engram.store.event import TAUGHT, Event, Reply, Taught, Transaction, Unknown, in_folder
@@ -235,7 +236,7 @@ class EventLog:
         if label is not None:
             wanted, bindings = wanted + " AND label = ?", [*bindings, json.dumps(label)]
         if teacher is not None:
-            wanted, bindings = wanted + " AND teacher = ?", [*bindings, teacher]
+            wanted, bindings = wanted + " AND teacher = ?", [*bindings, text(teacher)]
         if receipts is not None:
             wanted += " AND receipt IN (SELECT unhex(value) FROM json_each(?))"
             bindings.append(json.dumps([receipt.hex() for receipt in receipts]))
@@ -256,11 +257,11 @@ class EventLog:
 
     def names_teacher(self, teacher: str) -> bool:
         """Whether an event of any kind, an erased one too, says that it was done by this one."""
-        return bool(self._rows("SELECT 1 FROM events WHERE teacher = ? LIMIT 1", teacher))
+        return bool(self._rows("SELECT 1 FROM events WHERE teacher = ? LIMIT 1", text(teacher)))
 
     def sources_in(self, folder: str) -> list[int]:
         """The events whose source, a path, lies in a folder of this name."""
-        found = self._rows("SELECT seq, source FROM events WHERE instr(source, ?) > 0", folder)
+        found = self._rows("SELECT seq, source FROM events WHERE instr(source, ?) > 0", text(folder))
         return [seq for seq, source in found if in_folder(source, folder)]
 
     def event(self, seq: int) -> Event:
