@@ -9,7 +9,9 @@ author = "the Engram authors"
 copyright = "the Engram authors"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+if not tags.has("quick"):  # noqa: F821 - given by Sphinx; a page of source code for each module takes a while
+    extensions.append("sphinx.ext.viewcode")
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 html_theme = "furo"

@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 FILES = {
     "last_seen.py": '''
@@ -96,20 +97,32 @@ DATA_SETS["corners"] = Extension(path="corners:load", takes=("vectors",), summar
 """
 
 
-@pytest.fixture
-def added(tmp_path: Path) -> Path:
-    """A folder with a file for each, and `rows`, which adds a row for each."""
+LINES = (
+    ["evaluate", "--help"],
+    ["backbone", "list", "--json"],
+    ["teach", "mind", "pictures", "--backbone", "histogram", "--json"],
+    ["predict", "mind", "pictures/light", "--json"],
+    ["evaluate", "corners", "ls", "sign-descent:epochs=5,batch=8", "--arrival", "task", "--json"],
+)
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What the terminal prints for each line, in a program that has a file and a row for each."""
+    pytest.importorskip("torch")
+    folder = tmp_path_factory.mktemp("added")
     for name, source in FILES.items():
-        (tmp_path / name).write_text(source)
-    (tmp_path / "rows.py").write_text(ROWS)
-    return tmp_path
-
-
-def answers(folder: Path, *lines: list[str]) -> list[str]:
-    """What the terminal prints for each line, in a program that has the rows."""
+        (folder / name).write_text(source)
+    (folder / "rows.py").write_text(ROWS)
+    rng = np.random.default_rng(0)
+    for label, low in (("dark", 0), ("light", 150)):
+        (folder / "pictures" / label).mkdir(parents=True)
+        for place in range(4):
+            pixels = rng.integers(low, low + 100, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(folder / "pictures" / label / f"{place}.png")
     code = (
         "import sys, rows\nfrom engram.cli.app import run\n"
-        f"for line in {[[str(word) for word in line] for line in lines]!r}:\n"
+        f"for line in {LINES!r}:\n"
         "    code = run(line)\n    assert not code, (line, code)\n    print(chr(0), flush=True)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=folder)
@@ -117,37 +130,22 @@ def answers(folder: Path, *lines: list[str]) -> list[str]:
     return done.stdout.split("\0")[:-1]
 
 
-def test_help_names_what_was_added(added: Path) -> None:
-    [shown] = answers(added, ["evaluate", "--help"])
-    told = "".join(shown.split())
+def test_help_names_what_was_added(answers: list[str]) -> None:
+    told = "".join(answers[0].split())
     assert [name for name in ("last-seen", "sign_descent", "corners") if name not in told] == []
 
 
-def test_an_added_head_and_an_added_strategy_are_evaluated_on_an_added_data_set(added: Path) -> None:
-    pytest.importorskip("torch")
-    [shown] = answers(
-        added, ["evaluate", "corners", "ls", "sign-descent:epochs=5,batch=8", "--arrival", "task", "--json"])
-    found = json.loads(shown)
+def test_an_added_head_and_an_added_strategy_are_evaluated_on_an_added_data_set(answers: list[str]) -> None:
+    found = json.loads(answers[4])
     assert found["stream"]["settings"]["data"] == "corners"
     accuracy = {name: entry["figures"]["accuracy"]["mean"] for name, entry in found["learners"].items()}
     assert list(accuracy) == ["last-seen", "sign_descent-epochs=5-batch=8"]
     assert min(accuracy.values()) > 0.8
 
 
-def test_an_added_backbone_carries_a_brain_that_lasts(added: Path) -> None:
-    import numpy as np
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    for label, low in (("dark", 0), ("light", 150)):
-        (added / "pictures" / label).mkdir(parents=True)
-        for place in range(4):
-            pixels = rng.integers(low, low + 100, (8, 8), np.uint8)
-            Image.fromarray(pixels).save(added / "pictures" / label / f"{place}.png")
-    listed, taught, asked = answers(
-        added, ["backbone", "list", "--json"], ["teach", "mind", "pictures", "--backbone", "histogram", "--json"],
-        ["predict", "mind", "pictures/light", "--json"])
+def test_an_added_backbone_carries_a_brain_that_lasts(answers: list[str]) -> None:
+    listed, taught, asked = map(json.loads, answers[1:4])
     assert {"name": "histogram", "origin": "built in", "folder": None, "kind": "histogram", "takes": "pictures"} in (
-        json.loads(listed))
-    assert json.loads(taught)["labels"] == ["dark", "light"]
-    assert {answer["label"] for answer in json.loads(asked)["answers"]} == {"light"}
+        listed)
+    assert taught["labels"] == ["dark", "light"]
+    assert {answer["label"] for answer in asked["answers"]} == {"light"}

@@ -95,7 +95,7 @@ def test_what_was_measured_is_left_and_not_measured_again(terminal: Terminal, tm
 
 def test_ctrl_c_is_told_with_how_to_go_on(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    line = [sys.executable, "-m", "engram", "evaluate", "digits", "naive:epochs=300", "--out", str(tmp_path / "out")]
+    line = [sys.executable, "-m", "engram", "evaluate", "digits", "naive:epochs=100", "--out", str(tmp_path / "out")]
     under_way = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {
         "OMP_NUM_THREADS": "1"}, start_new_session=True)
     deadline = time.monotonic() + 120

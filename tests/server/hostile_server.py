@@ -103,7 +103,7 @@ def cases(other: Path, tokens: Mapping[str, str], *, heavy: bool) -> list[Case]:
     """All of them; `heavy` ones, too, which take long or much memory. `other` is the folder of a brain."""
     found: list[Case] = []
     for some in (
-        hostile_uploads.pictures(), hostile_uploads.forms(), hostile_uploads.zips(other),
+        hostile_uploads.pictures(), hostile_uploads.forms(), hostile_uploads.zips(other, heavy=heavy),
         hostile_documents.documents(), hostile_documents.tensors(), hostile_documents.names(),
         hostile_protocol.strangers(), hostile_protocol.bent(),
         hostile_protocol.forgers(tokens), hostile_protocol.endless() if heavy else (),

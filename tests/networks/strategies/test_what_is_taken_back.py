@@ -65,7 +65,7 @@ def test_learning_that_is_interrupted_and_repeated_ends_where_it_would_have_ende
 
 
 def test_many_may_ask_while_it_learns() -> None:
-    learner = Naive(SPEC, epochs=300, batch=8)
+    learner = Naive(SPEC, epochs=60, batch=8)
     learner.learn(INPUTS[:20], LABELS[:20])
     before = learner.predict(INPUTS).scores
     wrong: list[Any] = []
