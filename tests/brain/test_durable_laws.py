@@ -14,6 +14,8 @@ from engram.checks import Check, learner_checks
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # many commits: without a disk's waits
 
+LAWS = learner_checks(counts=(30, 256))  # in memory, as `test_brain_laws` asks it, it passes those between them too
+
 
 @pytest.fixture
 def place() -> Iterator[Path]:
@@ -21,12 +23,12 @@ def place() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("check", learner_checks(), ids=str)
+@pytest.mark.parametrize("check", LAWS, ids=str)
 def test_a_durable_brain_keeps(check: Check, place: Path) -> None:
     hold(check, place, None)
 
 
-@pytest.mark.parametrize("check", [check for check in learner_checks() if "forgotten" not in check.name], ids=str)
+@pytest.mark.parametrize("check", [check for check in LAWS if "forgotten" not in check.name], ids=str)
 def test_a_durable_brain_behind_a_gate_keeps(check: Check, place: Path) -> None:
     hold(check, place, 0.3)
 
