@@ -401,6 +401,16 @@ def test_a_snapshot_from_before_examples_made_room_is_not_built_on(tmp_path: Pat
         assert brain.digest() == reference.digest()
 
 
+def test_unknowns_that_wait_are_on_disk_when_the_brain_is_closed(folder: Path) -> None:
+    with Brain.open(folder) as brain:
+        brain.learn(POINTS[0] + 1, "more")
+        brain.predict(3 + RNG.normal(size=64) / 2, remember=True)
+        kept = [unknown.number for unknown in brain.unknowns]
+        assert kept
+    with Brain.open(folder, readonly=True) as brain:
+        assert [unknown.number for unknown in brain.unknowns] == kept
+
+
 def test_a_label_is_consolidated_when_it_has_grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consolidate, "LOOSE", 40)
     with Brain.create(tmp_path / "brain") as brain:
