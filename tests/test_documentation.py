@@ -38,7 +38,7 @@ def with_blocks(*languages: str) -> list[object]:
 
 @pytest.fixture
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the examples run: two folders of pictures, `photos/KIND/` and `new-photos/`, drawn here."""
+    """Where the examples run: two folders of pictures, `photos/KIND/` and `new-photos/`, drawn here; and sentences."""
     for kind, colour in {"sunflower": (240, 200, 30), "fern": (30, 140, 50), "iris": (90, 60, 190)}.items():
         rng = np.random.default_rng(len(kind))
         for i in range(9):
@@ -48,6 +48,12 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             top, left, size = (20, 20, 52) if i == 8 else rng.integers((10, 10, 45), (30, 30, 60))
             pixels[top : top + size, left : left + size] = rng.normal(colour, 10, (size, size, 3))
             Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{kind}-{i}.png")
+    sentences = {"music": "play some jazz\nput on a song\nplay the new album\nturn the music up\n",
+                 "alarm": "wake me at seven\nset an alarm for noon\nalarm in ten minutes\ncancel my alarm\n"}
+    (tmp_path / "intents").mkdir()
+    for label, lines in sentences.items():
+        (tmp_path / "intents" / f"{label}.txt").write_text(lines)
+    (tmp_path / "questions.txt").write_text("play an old song\nset an alarm for six\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

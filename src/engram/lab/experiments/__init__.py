@@ -29,6 +29,8 @@ EXPERIMENTS = {
                            "vectors kept against accuracy for every rule; gated learning"),
     "ldnn-intents": ("engram.lab.experiments.head.ldnn_intents",
                      "150 intents of a chatbot, new ones day by day, and queries out of scope"),
+    "sentences": ("engram.lab.experiments.head.sentences",
+                  "the backbones for sentences: 150 intents from one, five and twenty sentences each"),
     "ldnn-line": ("engram.lab.experiments.head.ldnn_line",
                   "a production line: six kinds of steel defects arriving one after another"),
     "photo-backbone": ("engram.lab.experiments.pretraining.photo_backbone",

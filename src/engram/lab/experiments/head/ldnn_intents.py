@@ -19,7 +19,7 @@ import numpy.typing as npt
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.hashed_ngrams import HashedNgrams
 from engram.heads.fast import FastHead
-from engram.lab.data_sets.clinc150 import clinc150
+from engram.lab.data_sets.clinc150 import Talk, draw
 from engram.lab.evaluation import accuracy, auroc, share_accepted, share_refused
 from engram.lab.evaluation.plots import canvas, draw_bars, draw_curves
 from engram.lab.experiments.experiment import Progress
@@ -52,20 +52,6 @@ FIGURES = {
     "ldnn-intents.auroc": Figure("auroc", "%"),
 }
 
-Strings = npt.NDArray[np.str_]
-
-
-class Talk(NamedTuple):
-    """Intents in the order in which they come; what is taught of them, what is asked, and what is out of scope."""
-
-    intents: list[str]
-    teach: Strings
-    teach_intents: Strings
-    ask: Strings
-    ask_intents: Strings
-    outside: Strings
-
-
 class Vectors(NamedTuple):
     """The features of a Talk's sentences."""
 
@@ -87,19 +73,6 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     other = featured(talk, config.also, config.shots, seed)
     values[f"accuracy-{config.also}"] = end(fast_head(other.bundle), talk, other)
     return values
-
-
-def draw(shots: int, seed: int, part: str = "test") -> Talk:
-    """The sentences of one seed; `part` "val" is what settings are chosen on."""
-    data = clinc150()
-    rng = np.random.default_rng(seed)
-    texts, intents = np.array(data.train.texts), np.array(data.train.intents)
-    order = rng.permutation(np.unique(intents))
-    places = np.concatenate([rng.permutation(np.flatnonzero(intents == intent))[:shots] for intent in order])
-    asked = data.val if part == "val" else data.test
-    outside = data.outside_val if part == "val" else data.outside_test
-    return Talk(order.tolist(), texts[places], intents[places], np.array(asked.texts), np.array(asked.intents),
-                np.array(outside))
 
 
 def featured(talk: Talk, width: int, shots: int, seed: int) -> Vectors:
