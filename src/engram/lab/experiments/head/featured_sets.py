@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from PIL import Image
 
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.bundle_folder import packaged_folder
+from engram.features.backbones.english_ngrams import english_ngrams
 from engram.features.backbones.hashed_ngrams import HashedNgrams
 from engram.features.backbones.vectors import VectorBackbone
 from engram.inputs.images import decode
@@ -217,6 +218,11 @@ def intents() -> FeaturedSet:
     return FeaturedSet(bundle, features, labels, ask=np.arange(len(texts)) >= len(data.train.texts))
 
 
+def english_intents() -> FeaturedSet:
+    """The same features under the backbone that sentences are shown to by default: it brings statistics."""
+    return replace(intents(), bundle=english_ngrams())
+
+
 def spoken() -> FeaturedSet:
     """Spoken digits: log-mel loudness in 40 bands at 16 steps of time, of unit length about its own mean."""
     data = spoken_digits()
@@ -242,6 +248,7 @@ SETS: dict[str, Callable[[], FeaturedSet]] = {
     "omniglot": omniglot_digits,
     "omniglot-photos": omniglot_photos,
     "clinc": intents,
+    "clinc-english": english_intents,
     "digits-sound": spoken,
     "tiny-shipped": lambda: tiny(shipped()),
     "tiny-mobilenet": lambda: tiny(mobilenet_bundle()),

@@ -206,7 +206,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "mobilenet": partial(of_features, "photos-mobilenet"),
     "steel": partial(of_features, "steel-shipped"),
     "steel-mobilenet": partial(of_features, "steel-mobilenet"),
-    "intents": partial(of_features, "clinc"),
+    "intents": partial(of_features, "clinc-english"),
     "spoken-digits": partial(of_features, "digits-sound"),
     "iris": partial(of_scikit_learn, "iris"),
     "wine": partial(of_scikit_learn, "wine"),
