@@ -18,7 +18,7 @@ from PIL import Image
 
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.bundle_folder import packaged_folder
-from engram.features.backbones.english_ngrams import english_ngrams
+from engram.features.backbones.catalogue import bundle_of
 from engram.features.backbones.hashed_ngrams import HashedNgrams
 from engram.features.backbones.vectors import VectorBackbone
 from engram.inputs.images import decode
@@ -220,7 +220,7 @@ def intents() -> FeaturedSet:
 
 def english_intents() -> FeaturedSet:
     """The same features under the backbone that sentences are shown to by default: it brings statistics."""
-    return replace(intents(), bundle=english_ngrams())
+    return replace(intents(), bundle=bundle_of("english-ngrams"))
 
 
 def spoken() -> FeaturedSet:
