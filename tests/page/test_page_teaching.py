@@ -88,6 +88,37 @@ def test_a_folder_teaches_a_class_by_the_name_of_each_folder_inside(
     until(lambda: page.locator(".card").count() == 2)
 
 
+def test_folders_in_folders_teach_the_classes_that_the_terminal_teaches(
+    visitor: Visitor, brain: Brain, tmp_path: Path
+) -> None:
+    for place in ("mug/2020/may", "mug", "tent/2021", "__MACOSX/mug", ".git"):
+        written(tmp_path / "things" / place, "tent" if place.startswith("tent") else "mug", 2)
+    visitor.visit(brain)
+    visitor.drop([tmp_path / "things"], on="#stage")
+    dialog = visitor.page.get_by_role("dialog", name="Teach 6 pictures in 2 classes?")
+    dialog.get_by_role("button", name="Teach").click()
+    until(lambda: brain.counts == {"mug": 4, "tent": 2})
+
+
+def test_a_switch_teaches_views_of_each_picture_as_one_example(
+    visitor: Visitor, taught: Brain, tmp_path: Path
+) -> None:
+    page = visitor.visit(taught)
+    page.locator(".card", has_text="mug").wait_for()
+    page.evaluate(
+        """() => {
+          const [sent, passed] = [[], window.fetch];
+          window.sent = sent;
+          window.fetch = (where, how) => {
+            if (how?.body instanceof FormData) sent.push(how.body.get("augment"));
+            return passed(where, how); }; }"""
+    )
+    page.get_by_label("Learn pictures also mirrored").check()
+    visitor.drop(written(tmp_path, "mug", 1), on='.card[data-label="mug"]')
+    until(lambda: taught.counts["mug"] == 7)
+    assert "true" in page.evaluate("() => window.sent")
+
+
 def test_a_pasted_picture_is_answered_and_taught_by_one_click(open_page: Callable[..., Visitor], taught: Brain) -> None:
     visitor = open_page(permissions=["clipboard-read", "clipboard-write"])
     page = visitor.visit(taught)

@@ -97,6 +97,30 @@ def test_pictures_come_as_files_as_base64_and_as_they_are(demo: Demo) -> None:
                       headers={"If-None-Match": small.headers["etag"]}).status_code == 304
 
 
+def test_pictures_are_taught_with_views_of_them_in_any_body(demo: Demo) -> None:
+    one, other, third = (picture((200, 40, 40), kind="JPEG", seed=i) for i in (1, 2, 3))
+    files = [("images", ("a.jpg", one, "image/jpeg"))]
+    form = demo.post(TEACH, files=files, data={"label": "a", "augment": "true"})
+    json = demo.post(TEACH, json={"images": [base64.b64encode(other).decode()], "label": "a", "augment": True})
+    plain = demo.post(TEACH, params={"label": "a", "augment": "1"}, content=third,
+                      headers={"Content-Type": "image/jpeg"})
+    assert [answer.status_code for answer in (form, json, plain)] == [201] * 3
+    like = Brain()
+    like.learn([one, other, third], "a", augment=True)
+    with Brain.open(demo.folder, readonly=True) as brain:
+        assert brain.counts() == {"a": 3}
+        assert brain.sums_digest() == like.sums_digest()
+
+
+def test_vectors_have_no_views_and_counterexamples_are_learned_as_they_are(taught: Demo) -> None:
+    seq = taught.get("/info").json()["seq"]
+    refused = taught.post(TEACH, json={"vectors": [RIGHT], "label": "right", "augment": True})
+    assert (refused.status_code, "Only pictures" in refused.text) == (422, True)
+    refused = taught.post(TEACH, json={"vectors": [RIGHT], "label": "right", "augment": True, "not": True})
+    assert (refused.status_code, "leave 'augment' away" in refused.text) == (422, True)
+    assert taught.get("/info").json()["seq"] == seq
+
+
 def test_the_same_key_and_body_are_learned_once(demo: Demo) -> None:
     first = demo.post(TEACH, json=LESSON, headers={"Idempotency-Key": "one"})
     again = demo.post(TEACH, json=LESSON, headers={"Idempotency-Key": "one"})

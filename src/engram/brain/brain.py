@@ -26,7 +26,7 @@ import numpy.typing as npt
 from engram.brain import exchange
 from engram.brain.auditing import Findings, Reason, examined, reason
 from engram.brain.both_errors import accepted, in_words, needed, reliable
-from engram.brain.bundles import as_bundle, default_bundle, quantisation_of, rows_of, rows_to_learn
+from engram.brain.bundles import as_bundle, augmented, default_bundle, quantisation_of, rows_of, rows_to_learn
 from engram.brain.changes import (
     Prepared,
     apply,
@@ -350,8 +350,8 @@ class Brain:
     # Learning and asking
 
     def learn(
-        self, inputs: Any, targets: Any = None, *, again: bool = True, teacher: str | None = None,
-        progress: Progress | None = None,
+        self, inputs: Any, targets: Any = None, *, again: bool = True, augment: bool = False,
+        teacher: str | None = None, progress: Progress | None = None,
     ) -> None:
         """Learn one example or many; new labels may come at any time.
 
@@ -363,6 +363,8 @@ class Brain:
             targets: one label, str or int, for each input or one for all; None takes the folders' names or the column
                 `label`.
             again: also learn an example that is held under this label already; it then counts twice.
+            augment: learn each picture together with seven views of it: mirrored, shifted, turned a little, in other
+                light. They are one example: it counts once, and forgetting it forgets them. Takes eight times as long.
             teacher: the name of the teacher, for the history.
             progress: called with the number of inputs processed and their total.
 
@@ -372,16 +374,17 @@ class Brain:
             CapacityError: the sums would no longer be exact; nothing was changed.
             OSError: the disk refused the change; nothing was changed.
         """
-        self.learn_examples(inputs, targets, again=again, teacher=teacher, progress=progress)
+        self.learn_examples(inputs, targets, again=again, augment=augment, teacher=teacher, progress=progress)
 
     def learn_examples(
-        self, inputs: Any, targets: Any = None, *, again: bool = True, teacher: str | None = None,
-        sources: Sequence[str | None] | None = None, answer: Reply | None = None, progress: Progress | None = None,
+        self, inputs: Any, targets: Any = None, *, again: bool = True, augment: bool = False,
+        teacher: str | None = None, sources: Sequence[str | None] | None = None, answer: Reply | None = None,
+        progress: Progress | None = None,
     ) -> Learned:
         """`learn` that returns the numbers of the examples. Threads that call it at once share one write.
 
         Args:
-            inputs, targets, again, teacher, progress: as for `learn`.
+            inputs, targets, again, augment, teacher, progress: as for `learn`.
             sources: where each input came from, for the history; None uses the given paths.
             answer: identifies a request that is to be carried out only once; see `Reply`.
 
@@ -396,11 +399,16 @@ class Brain:
             bundle, examples = self._gather(inputs)
             named = examples.labelled(targets, None)
             origins = _sources(examples, sources)
-            features = bundle.features(examples.items, progress)
+            also = None
+            if augment:
+                plain, features = augmented(bundle, examples.items, progress)
+                also = receipts_of(rows_of(bundle, plain))
+            else:
+                features = bundle.features(examples.items, progress)
             pictures = self._pictures(bundle, examples, range(len(examples)))
             rows = rows_to_learn(bundle, features, examples)
             lesson = Lesson(bundle, rows, receipts_of(rows), named, origins, pictures, teacher, again, answer,
-                            examples.columns)  # fmt: skip
+                            examples.columns, also=also)  # fmt: skip
             try:
                 return self._callers.commit(lesson)
             except InputError:
@@ -508,7 +516,7 @@ class Brain:
         still holds a forgotten label does not bring it back; if it holds forgotten examples, melding is refused.
 
         Args:
-            inputs, examples: the examples, as they were taught.
+            inputs, examples: the examples, as they were taught; pictures with or without their further views.
             targets, labels: the labels under which they were taught; None if each was taught under one label only.
             label: forget this label with all its examples.
             ids: forget the examples with these numbers.
@@ -526,8 +534,8 @@ class Brain:
         rows, sources = None, None
         if inputs is not None:
             bundle, found = self._gather(inputs)
-            rows, sources = rows_of(bundle, bundle.features(found.items)), found.sources
             targets = None if targets is None and found.labels is None else found.labelled(targets, None)
+            rows, sources = self._rows_held(bundle, found, targets), found.sources
         with self._change():
             known, ledger = self._knowledge, self._ledger
             if label is not None:
@@ -1002,10 +1010,10 @@ class Brain:
     def holds(self, inputs: Any, targets: Any = None) -> list[int]:
         """How often the brain holds each example, under its label or, without `targets`, any; an int per input."""
         bundle, examples = self._gather(inputs)
-        receipts = receipts_of(rows_of(bundle, bundle.features(examples.items)))
-        labels = [None] * len(receipts) if targets is None else examples.labelled(targets, None)
+        named = None if targets is None else examples.labelled(targets, None)
+        receipts = receipts_of(self._rows_held(bundle, examples, named))
         with self._lock:
-            return self._knowledge.held(receipts, labels)
+            return self._knowledge.held(receipts, named or [None] * len(receipts))
 
     def quantised(self, inputs: Any) -> FloatArray:
         """The integers that are added to the sums when these inputs are learned, (N, D).
@@ -1330,6 +1338,27 @@ class Brain:
     def _gather(self, inputs: Any) -> tuple[Bundle, Examples]:
         bundle = self.bundle or default_bundle(inputs)
         return bundle, gather(inputs, bundle.takes, self.columns)
+
+    def _rows_held(self, bundle: Bundle, examples: Examples, labels: Sequence[Label] | None) -> npt.NDArray[np.int16]:
+        """The quantised features of examples as they are held: pictures that are not, but are with further views of
+        them, with these."""
+        rows = rows_of(bundle, bundle.features(examples.items))
+        if bundle.takes != "pictures":
+            return rows
+        named: list[Label | None] = [None] * len(rows) if labels is None else [*labels]
+        absent = self._not_held(rows, named)
+        if absent:
+            _, together = augmented(bundle, [examples.items[place] for place in absent])
+            others = rows_of(bundle, together)
+            missing = self._not_held(others, [named[place] for place in absent])
+            found = [place for place in range(len(absent)) if place not in missing]
+            rows[[absent[place] for place in found]] = others[found]
+        return rows
+
+    def _not_held(self, rows: npt.NDArray[np.int16], labels: Sequence[Label | None]) -> list[int]:
+        with self._lock:
+            held = self._knowledge.held(receipts_of(rows), labels)
+        return [place for place, times in enumerate(held) if not times]
 
     def _pictures(self, bundle: Bundle, examples: Examples, places: Iterable[int]) -> list[bytes | None]:
         """A small picture of each input at these places, where there is a folder to keep it in."""

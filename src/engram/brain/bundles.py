@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ from PIL import Image
 
 from engram.brain.knowledge import Rows
 from engram.extras import installed
-from engram.features.backbones.backbone import Backbone
+from engram.features.backbones.backbone import Backbone, Features
 from engram.features.backbones.bundle import Bundle, step_for
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
+from engram.inputs.augmentation import views
 from engram.inputs.examples import TABLES, Examples, is_file, is_table, vectors_of
 from engram.inputs.images import SUFFIXES, is_open_file
 from engram.inputs.text_files import LINES, holds_text
-from engram.inputs.vectors import as_vectors
+from engram.inputs.vectors import as_vectors, unit_length
 from engram.learner import InputError
+from engram.progress import Progress
 
 PHOTOS, EXTRA = "photos", "efficientnet-lite0"
 """What pictures are shown to where no other backbone is named: the packaged one, and that of the extra [photos]."""
@@ -86,6 +89,29 @@ def default_bundle(inputs: Any) -> Bundle:
     if pixels or isinstance(first, Image.Image | bytes | bytearray) or is_open_file(first):
         return picture_bundle()
     return Bundle.for_vectors(vectors_of(inputs).items)
+
+
+def augmented(bundle: Bundle, items: Sequence[Any], progress: Progress | None = None) -> tuple[Features, Features]:
+    """(N, D) features of pictures, and (N, D) features of each picture together with further views of it.
+
+    The second is half the picture's own feature and half the mean over it and seven views of it
+    (`engram.inputs.augmentation`), each of unit length where the bundle's features are. So a picture and its views are
+    one example: they are learned, forgotten and left out together, and count once.
+
+    Raises:
+        InputError: the backbone does not work on pictures, or something is none.
+    """
+    if bundle.takes != "pictures":
+        raise InputError("Only pictures have further views: leave augment away.")
+    plain, together = [], []
+    for done, item in enumerate(items, 1):
+        seen = as_vectors(bundle.features([item, *views(item)]))
+        plain.append(seen[0])
+        seen = unit_length(seen) if bundle.normalise else seen
+        together.append((seen[0] + seen.mean(axis=0)) / 2)
+        if progress is not None:
+            progress(done, len(items))
+    return np.stack(plain).astype(np.float32), np.stack(together).astype(np.float32)
 
 
 def rows_of(bundle: Bundle, features: npt.NDArray[Any]) -> Rows:

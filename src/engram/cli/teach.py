@@ -73,6 +73,10 @@ def teach(
                                    help="Share of known inputs that may be refused from now on: 0.05 or 5%. See"
                                    " `engram alpha`.")
     ] = None,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Learn each picture with views of it: mirrored, shifted, turned, in other"
+                           " light. It counts once; teaching takes eight times as long.")
+    ] = False,
     strict: Strict = False,
     teacher: Teacher = None,
     as_json: Json = False,
@@ -90,7 +94,7 @@ def teach(
     from engram.learner import InputError
 
     if against is not None:
-        if any(one is not None for one in (label, backbone, gate, memory_budget, alpha)):
+        if augment or any(one is not None for one in (label, backbone, gate, memory_budget, alpha)):
             raise typer.BadParameter("--not can be combined with --teacher only. Teach the right label in a second"
                                      " command.")
         _teach_not(brain, paths, against, teacher, as_json)
@@ -102,7 +106,8 @@ def teach(
     bundle, columns = _backbone(brain, backbone, options, paths)
     bundle, inputs, labels, sources, passed_over = _labelled(brain, bundle, columns, paths, label)
     with making(brain, bundle, **options) as mind:
-        lessons = _Lessons(inputs, [as_label(mind, one) for one in labels], sources, teacher, strict, [*passed_over])
+        named = [as_label(mind, one) for one in labels]
+        lessons = _Lessons(inputs, named, sources, teacher, augment, strict, [*passed_over])
         skipped = _teach_all(mind, lessons, quiet=as_json)
         if not mind.labels:
             raise InputError(f"None of {len(labels)} pictures can be read: {_first(lessons.left_out)}.")
@@ -176,6 +181,7 @@ class _Lessons:
     labels: list[Label]
     sources: list[str | None]
     teacher: str | None
+    augment: bool = False
     strict: bool = True
     left_out: list[PassedOver] = field(default_factory=list)
 
@@ -286,8 +292,8 @@ def _teach_some(mind: Brain, lessons: _Lessons, places: Sequence[int], *, again:
 
     def learn(places: Sequence[int]) -> int:
         inputs, labels, sources = lessons.part(places)
-        return mind.learn_examples(inputs, labels, again=again, teacher=lessons.teacher, sources=sources,
-                                   progress=progress).skipped
+        return mind.learn_examples(inputs, labels, again=again, augment=lessons.augment, teacher=lessons.teacher,
+                                   sources=sources, progress=progress).skipped
 
     try:
         return learn(places)

@@ -59,7 +59,7 @@ TEACH_BODY = {
     **json_body(requests.Teach, **{
         "multipart/form-data": _form(
             label={"type": "array", "items": _TEXT, "description": "Once for all files, or once for each."},
-            teacher=_TEXT, again=_FLAG, **{"not": _FLAG},
+            teacher=_TEXT, again=_FLAG, augment=_FLAG, **{"not": _FLAG},
         ),
         "image/*": _PICTURE, "application/octet-stream": _FLOATS,
     }),
@@ -68,6 +68,7 @@ TEACH_BODY = {
         _query("teacher", "string", "Who teaches, where there are no tokens.", maxLength=256),
         _query("source", "string", "Where a picture came from.", maxLength=1024),
         _query("again", "string", "Learn also what is held already; true where left out.", enum=_FLAG["enum"]),
+        _query("augment", "string", "Learn a picture with views of it; false where left out.", enum=_FLAG["enum"]),
         _query("not", "string", "They are not of that label; false where left out.", enum=_FLAG["enum"]), _WIDTH,
     ],
 }

@@ -35,6 +35,7 @@ class Teach(Inputs):
     ] | None = Field(None, description="Where each input came from, such as a file's name.")
     teacher: Text | None = Field(None, description="Who teaches; with tokens it is the token's name, always.")
     again: bool = Field(True, description="Learn also what is held under that label already; it counts once more.")
+    augment: bool = Field(False, description="Learn each picture with views of it, mirrored, turned: one example.")
     against: bool = Field(False, alias="not", description="They are not of that label, which the brain knows.")
 
 

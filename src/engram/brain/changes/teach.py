@@ -29,6 +29,7 @@ class Lesson:
         receipts, labels, sources, pictures: one of each for every row.
         teacher: who teaches.
         again: whether to learn what is held already.
+        also: for each row another receipt under which it may be held already, or None.
         answer: the request that this answers, or None.
         columns: the names of its vectors' columns, in the order of the brain's, or None.
         unknowns: key -> number, of the unknowns that wait in the inbox: an undo puts back those that are learned.
@@ -48,6 +49,7 @@ class Lesson:
     unknowns: Mapping[bytes, int] = field(default_factory=dict)
     teachers: Sequence[str | None] | None = None
     times: Sequence[int] | None = None
+    also: Sequence[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,8 @@ def _chosen(knowledge: Knowledge, lessons: Sequence[Lesson]) -> list[list[int]]:
         places = list(range(len(keys)))
         if not lesson.again:
             held = knowledge.held(lesson.receipts, lesson.labels)
+            if lesson.also is not None:
+                held = [sum(both) for both in zip(held, knowledge.held(lesson.also, lesson.labels), strict=True)]
             first = {key: place for place, key in reversed(list(enumerate(keys)))}
             places = [i for i in places if not held[i] and first[keys[i]] == i and keys[i] not in seen]
         worth = _worth_learning(knowledge, lesson.rows[places], [lesson.labels[i] for i in places])

@@ -41,6 +41,8 @@ EXPERIMENTS = {
                  "known and unknown in ordinary use, from few examples, beside simple rivals"),
     "readout": ("engram.lab.experiments.head.readout",
                 "the head's read-out beside scikit-learn's classifiers, from one example of each class to all"),
+    "augmentation": ("engram.lab.experiments.head.augmentation",
+                     "pictures taught with and without further views of them, from one example and from five"),
     "corrections": ("engram.lab.experiments.head.corrections",
                     "wrong labels that the audit finds, and strangers that counterexamples turn away"),
     "feature-quality": ("engram.lab.experiments.pretraining.feature_quality",

@@ -58,13 +58,16 @@ def learned(
     check_kind(served, given)
     labels, again = _labels(given, served.counts), flag(given.about, "again", True)
     against, sources = flag(given.about, "not", False), given.sources or None
-    answer = None if key is None else Reply(key, _digest(given, labels, again, against), None)
+    augment = flag(given.about, "augment", False)
+    if against and augment:
+        raise _unfit("augment", "Counterexamples are learned as they are: leave 'augment' away.")
+    answer = None if key is None else Reply(key, _digest(given, labels, again, against, augment), None)
 
     def change(brain: Brain) -> Learned:
         if against:
             return brain.learn_not(given.named, labels, teacher=teacher, sources=sources, answer=answer)
         return brain.learn_examples(
-            given.named, labels, again=again, teacher=teacher, sources=sources, answer=answer
+            given.named, labels, again=again, augment=augment, teacher=teacher, sources=sources, answer=answer
         )
 
     learned = served.change(change, wanted)
@@ -100,10 +103,11 @@ def _teacher(given: Given) -> str | None:
     return name
 
 
-def _digest(given: Given, labels: Any, again: bool, against: bool) -> bytes:
+def _digest(given: Given, labels: Any, again: bool, against: bool, augment: bool) -> bytes:
     """Of what is asked for, however it was sent: forms differ in their boundaries."""
     columns = [given.about["columns"]] if given.about.get("columns") else []
-    said = [given.kind, labels, again, given.sources, len(given.items), *columns, *(["not"] if against else [])]
+    how = [name for name, asked in (("not", against), ("augment", augment)) if asked]
+    said = [given.kind, labels, again, given.sources, len(given.items), *columns, *how]
     about = json.dumps(said)
     digest = hashlib.sha256(about.encode())
     for item in given.items:

@@ -9,7 +9,8 @@ const MOST = 8;
 const PAUSE = 1000;
 
 /**
- * @typedef {{brain: string, label: import("./labels.js").Label, taken: import("./taken.js").Taken, act: number}} Lesson
+ * @typedef {{brain: string, label: import("./labels.js").Label, taken: import("./taken.js").Taken, act: number,
+ *   augment: boolean}} Lesson
  *   `act` numbers what a person did: all that is taught while a button is held is one act
  * @param {{send: (lessons: Lesson[], key: string) => Promise<any>, onChange: (waiting: Lesson[]) => void,
  *   onTaught: (lessons: Lesson[], answer: any) => void, onRefused: (lessons: Lesson[], error: Error) => void}} call

@@ -26,8 +26,10 @@ export const unknownThumbnail = (brain, number) => of(brain, `/unknowns/${number
 export const exportPath = (brain, format) => of(brain, `/export?format=${format}`);
 
 /** @param {import("./taken.js").Taken[]} taken @param {string} key the Idempotency-Key */
-export function teach(brain, label, taken, key) {
-  return ask("POST", of(brain, "/examples"), { body: lesson(taken, label), headers: { "Idempotency-Key": key } });
+export function teach(brain, label, taken, key, augment = false) {
+  const body = lesson(taken, label);
+  if (augment && body instanceof FormData) body.append("augment", "true");
+  return ask("POST", of(brain, "/examples"), { body, headers: { "Idempotency-Key": key } });
 }
 
 /** Teach that this is not of a label. @param {import("./taken.js").Taken} taken @param {string} key */

@@ -22,6 +22,7 @@ const outbox = createOutbox({
       lessons[0].label,
       lessons.map(({ taken }) => taken),
       key,
+      lessons[0].augment,
     ),
   onChange: (waiting) => store.set({ waiting }),
   onTaught: ([{ brain, act }, ...others], { skipped, seq }) => {
@@ -49,7 +50,8 @@ export const newAct = () => ++acts;
  */
 export function teach(label, taken, act = newAct()) {
   const { brain } = store.state;
-  if (brain) outbox.add(...taken.map((one) => ({ brain, label, taken: one, act })));
+  const augment = /** @type {HTMLInputElement} */ (document.getElementById("augment")).checked;
+  if (brain) outbox.add(...taken.map((one) => ({ brain, label, taken: one, act, augment })));
 }
 
 /** Teach one thing that was answered wrongly or not at all, and offer the way back. */
