@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from engram import Brain
+from engram.brain.bundles import default_bundle
 from engram.cli import app
 from engram.inputs.examples import gather
 from engram.inputs.images import SUFFIXES, PassedOver, decode, formats, scan, survey
@@ -90,6 +91,15 @@ def test_classes_are_the_folders_below_and_what_is_left_out_is_told(folder: Path
     why = "no picture by its ending"
     assert sorted(found.passed_over) == [PassedOver(folder / "fern/notes.txt", why), PassedOver(folder / "readme", why)]
     assert gather(folder, "pictures").labels == ["fern", "fern", "iris"]
+
+
+def test_notes_beside_pictures_make_no_folder_of_texts(folder: Path, tmp_path: Path) -> None:
+    (folder / "about.txt").write_text("one\ntwo\n")
+    assert default_bundle(folder).takes == "pictures"
+    (tmp_path / "words" / ".hidden").mkdir(parents=True)
+    (tmp_path / "words" / "a.txt").write_text("one\ntwo\n")
+    (tmp_path / "words" / ".hidden" / "x.png").write_bytes(b"")
+    assert default_bundle(tmp_path / "words").takes == "text"
 
 
 def test_a_pipe_named_like_a_picture_is_left_out(folder: Path) -> None:

@@ -213,6 +213,14 @@ def is_open_file(value: Any) -> bool:
     return hasattr(value, "read") and not isinstance(value, np.ndarray | Image.Image)
 
 
+def holds_pictures(folder: Path) -> bool:
+    """Whether there is a file with a picture's ending in a folder, however deep, that is not hidden."""
+    return any(
+        not any(part.startswith(".") or part in SYSTEM for part in file.relative_to(folder).parts)
+        for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES
+    )
+
+
 def _content(file: Any) -> bytes:
     """The rest of an open file. Raises InputError where it was opened as text, or cannot be read."""
     try:
