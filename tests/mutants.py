@@ -247,8 +247,8 @@ ROOMS = (
     Room(
         "strategies",
         (
-            "tests/networks/strategies/test_what_methods_do.py", "tests/networks/strategies/test_what_is_taken_back.py",
-            "tests/networks/strategies/test_base.py", "tests/networks/strategies/test_methods_keep_the_laws.py",
+            "tests/networks/strategies/test_base.py", "tests/networks/strategies/test_what_is_taken_back.py",
+            "tests/networks/strategies/test_what_methods_do.py", "tests/networks/strategies/test_methods_keep_the_laws.py",
         ),
         (
             (EWC, "    boundaries = True\n", ""),
@@ -450,7 +450,8 @@ def main() -> int:
     with ExitStack() as stack, ThreadPoolExecutor(options.at_once) as pool:
         for _ in range(options.at_once):
             copies.put(stack.enter_context(copied()))
-        for room, found in zip(rooms, pool.map(tried, rooms, [None] * len(rooms)), strict=True):
+        open_rooms = [room for room in rooms if not all(map(notes.found, room.mutants))]
+        for room, found in zip(open_rooms, pool.map(tried, open_rooms, [None] * len(open_rooms)), strict=True):
             if found is not None:
                 raise SystemExit(f"The tests of {room.name} fail without any fault: {found}")
         verdicts = []
