@@ -140,6 +140,17 @@ def test_what_was_interrupted_is_taken_back():
     assert learner.labels == ("cat", "dog", "fox")
 
 
+def test_labels_that_met_only_while_it_was_interrupted_do_not_compete():
+    learner = Interrupted(NETWORK, active="experience", batch=2)
+    learner.learn(X[:2], ["cat", "dog"])
+    learner.learn(X[2:4], ["fox", "owl"])
+    before = learner.state()["companions"]
+    learner.armed, learner.taken = True, 0
+    with pytest.raises(KeyboardInterrupt):
+        learner.learn(X[4:10], ["cat", "fox"] * 3)
+    assert np.array_equal(learner.state()["companions"], before)
+
+
 def test_the_whole_configuration_is_saved():
     settings = {"epochs": 3, "batch": 5, "learning_rate": 0.03, "optimiser": "momentum", "active": "experience",
                 "seed": 7}
