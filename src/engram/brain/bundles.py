@@ -23,7 +23,7 @@ from engram.inputs.examples import TABLES, Examples, is_file, is_table, vectors_
 from engram.inputs.images import SUFFIXES, is_open_file
 from engram.inputs.text_files import LINES, holds_text
 from engram.inputs.vectors import as_vectors, unit_length
-from engram.learner import InputError
+from engram.learner import FloatArray, InputError
 from engram.progress import Progress
 
 PHOTOS, EXTRA = "photos", "efficientnet-lite0"
@@ -105,13 +105,19 @@ def augmented(bundle: Bundle, items: Sequence[Any], progress: Progress | None = 
         raise InputError("Only pictures have further views: leave augment away.")
     plain, together = [], []
     for done, item in enumerate(items, 1):
-        seen = as_vectors(bundle.features([item, *views(item)]))
+        seen = bundle.features([item, *views(item)])
         plain.append(seen[0])
-        seen = unit_length(seen) if bundle.normalise else seen
-        together.append((seen[0] + seen.mean(axis=0)) / 2)
+        together.append(blended(bundle, seen))
         if progress is not None:
             progress(done, len(items))
     return np.stack(plain).astype(np.float32), np.stack(together).astype(np.float32)
+
+
+def blended(bundle: Bundle, seen: Features) -> FloatArray:
+    """One feature (D,) float64 out of (V, D), a picture's own first, its views' after it; see `augmented`."""
+    rows = as_vectors(seen)
+    rows = unit_length(rows) if bundle.normalise else rows
+    return np.asarray((rows[0] + rows.mean(axis=0)) / 2)
 
 
 def rows_of(bundle: Bundle, features: npt.NDArray[Any]) -> Rows:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from engram.brain.bundles import augmented
+from engram.brain.bundles import blended
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.catalogue import bundle_of
 from engram.inputs.augmentation import views
@@ -87,24 +87,10 @@ def features() -> dict[str, Any]:
     chosen = [pictures[int(place)] for some in places for place in some]
     each = cached_features(bundle, "tiny-imagenet-held-out-val-views",
                            lambda: [view for picture in chosen for view in (picture, *views(picture))]).features
-    together = cached_features(_Together(bundle), "tiny-imagenet-held-out-val-together", lambda: chosen).features
     shape = (len(held_out), len(places[0]))
     apart = each.reshape(*shape, 8, -1)
-    return {"plain": apart[:, :, 0], "together": together.reshape(*shape, -1), "apart": apart}
-
-
-@dataclass(frozen=True)
-class _Together:
-    """A bundle by which a picture and its views are one."""
-
-    bundle: Bundle
-
-    @property
-    def fingerprint(self) -> str:
-        return self.bundle.fingerprint
-
-    def features(self, inputs: Any) -> Any:
-        return augmented(self.bundle, inputs)[1]
+    together = np.stack([blended(bundle, seen) for seen in each.reshape(-1, 8, bundle.width)]).reshape(*shape, -1)
+    return {"plain": apart[:, :, 0], "together": together, "apart": apart}
 
 
 def asked(
