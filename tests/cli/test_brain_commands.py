@@ -372,11 +372,11 @@ def test_rows_of_a_table_with_a_label_never_taught_are_counted_apart(engram: Ter
 
 def test_a_text_file_among_pictures_is_told_what_to_do(engram: Terminal) -> None:
     Path("notes.txt").write_text("Remember the milk.\n", encoding="utf-8")
-    said = engram.refuses("teach", "t", "notes.txt", "--label", "note")
+    said = engram.refuses("teach", "t", "notes.txt", "--label", "note", "--backbone", "descriptor")
     assert "notes.txt is a text file, but this brain accepts pictures." in said
-    assert "Brain('hashed-ngrams').learn([TEXT], LABEL)" in said
-    with pytest.raises(InputError, match=r"no such file. To teach texts, .*hashed-ngrams"):
-        Brain().learn("please cancel my order", "cancel")
+    assert "Brain('english-ngrams').learn([TEXT], LABEL)" in said
+    with pytest.raises(InputError, match=r"no such file. To teach texts, .*english-ngrams"):
+        Brain("descriptor").learn("please cancel my order", "cancel")
 
 
 def test_how_much_may_be_refused_is_shown_and_set_for_good(engram: Terminal) -> None:

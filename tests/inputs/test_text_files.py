@@ -21,7 +21,7 @@ def written(path: Path, content: str, encoding: str = "utf-8") -> Path:
 def test_a_text_file_holds_a_text_in_each_line_that_is_not_blank(tmp_path: Path) -> None:
     file = written(tmp_path / "a.txt", "\ufeffplay jazz\r\n\r\n  wake me  \n")
     assert [(line.text, line.label) for line in lines_of(file)] == [("play jazz", None), ("wake me", None)]
-    assert [line.source for line in lines_of(file)] == [f"{file}:1", f"{file}:3"]
+    assert [line.source for line in lines_of(file)] == [f"{file}:1 play jazz", f"{file}:3 wake me"]
 
 
 @pytest.mark.parametrize("content", [
@@ -88,6 +88,16 @@ def test_sentences_need_no_backbone_and_paths_are_files(tmp_path: Path) -> None:
     brain.learn(written(tmp_path / "more.csv", "text,label\nwake me at six,alarm\nset an alarm,alarm\n"))
     assert brain.predict("play another song").labels == ["music"]
     assert brain.predict([tmp_path / "more.csv"]).best == ["alarm", "alarm"]
+
+
+def test_the_name_of_a_file_is_no_text_and_a_text_is_seen_where_it_waits() -> None:
+    brain = Brain("english-ngrams")
+    with pytest.raises(InputError, match=r"pass Path\('musc.txt'\)"):
+        brain.learn("musc.txt", "music")
+    brain.learn(["play some jazz", "put on a song", "turn the music up"], "music")
+    brain.predict("colourless green ideas sleep furiously", remember=True)
+    assert [source for group in brain.unknown_groups() for source in group.sources] in (
+        [], ["colourless green ideas sleep furiously"])
 
 
 def test_one_word_is_no_sentence_so_a_mistyped_folder_teaches_nothing() -> None:

@@ -249,6 +249,8 @@ def _labelled(
 
 def _how_to_label(path: Path, brain: Path) -> str:
     """That a file has no label, and the command that gives it the name of its folder."""
+    if str(path) == "-":
+        return "Standard input has no label: pass --label LABEL."
     folder = path.resolve().parent.name
     command = shlex.join(map(str, ("engram", "teach", brain, path, "--label", folder or "LABEL")))
     if path.suffix.lower() in (".csv", ".npy", ".tsv"):
@@ -261,7 +263,7 @@ def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
 
     Whatever ends it, what was taught stays and is told.
     """
-    from engram.learner import EngramError
+    from engram.learner import InputError, LabelError
 
     count, tables = len(lessons.labels), not isinstance(lessons.inputs, list)
     portion = _ROWS if tables else _PICTURES
@@ -277,7 +279,7 @@ def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
                 skipped += _teach_some(mind, lessons, some, again=tables, progress=told)
                 done = min(done + portion, count)
                 report(done, count)
-    except EngramError:  # it would be refused again
+    except (InputError, LabelError):  # it would be refused again
         then = "correct the input named below, then repeat the command to teach the rest."
         raise
     finally:

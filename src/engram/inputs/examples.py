@@ -14,7 +14,7 @@ import numpy as np
 from engram.inputs.images import PassedOver, each, missing, survey
 from engram.inputs.tables import LABEL, Table, check_labels, named_table
 from engram.inputs.text import as_texts
-from engram.inputs.text_files import text_inputs
+from engram.inputs.text_files import shortened, text_inputs
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import ColumnsError, InputError, Label, LabelError
 from engram.printable import from_file_name
@@ -89,7 +89,7 @@ def gather(inputs: Any, takes: str | None, columns: Sequence[str] | None = None)
         lines = text_inputs(inputs)
         if lines is None:
             texts = as_texts(inputs)
-            return Examples(texts, [None] * len(texts), None)
+            return Examples(texts, [shortened(text) for text in texts], None)
         return Examples([line.text for line in lines], [line.source for line in lines],
                         _of_all([line.label for line in lines]))
     return _pictures(inputs) if takes == "pictures" else vectors_of(inputs, columns)

@@ -24,6 +24,7 @@ TEXTS = frozenset({"text", "sentence", "utterance", "query", "message"})
 """Columns, in any case, that hold the texts."""
 
 STDIN = "-"
+_SHOWN = 80  # characters
 _FIELD_LIMIT = 2_000_000  # characters of one cell; the csv module has 131,072, fewer than a text may have
 
 
@@ -118,7 +119,7 @@ def _of_file(file: Path, label: Label | None) -> Iterator[Line]:
 def _of_lines(lines: Sequence[str], source: str, label: Label | None) -> Iterator[Line]:
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield Line(line.strip(), f"{source}:{number}", label)
+            yield Line(line.strip(), f"{source}:{number} {shortened(line)}", label)
 
 
 def _of_table(file: Path, label: Label | None) -> Iterator[Line]:
@@ -129,7 +130,8 @@ def _of_table(file: Path, label: Label | None) -> Iterator[Line]:
         if len(row) <= max(place for place in places if place is not None):
             raise InputError(f"{file}: row {number} has {len(row)} cells, fewer than the first line.")
         if row[text].strip():
-            yield Line(row[text].strip(), f"{file}:{number}", label if mark is None else row[mark].strip() or None)
+            named = label if mark is None else row[mark].strip() or None
+            yield Line(row[text].strip(), f"{file}:{number} {shortened(row[text])}", named)
 
 
 def _columns(rows: list[list[str]], file: Path) -> tuple[list[str], tuple[int, int | None]]:
@@ -180,9 +182,23 @@ def _content(file: Path) -> str:
         raise InputError(f"{file} is not UTF-8 text: save it as UTF-8.") from error
 
 
+def shortened(text: str) -> str:
+    """The begin of a text on one line, so that people see what an example or an unknown is.
+
+    >>> shortened("play some jazz")
+    'play some jazz'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
+
+
 def text_inputs(inputs: Any) -> list[Line] | None:
     """The texts in paths, one or a list; None where what is given are no paths: a str is a text itself."""
-    given = [inputs] if isinstance(inputs, os.PathLike) else inputs
+    given = [inputs] if isinstance(inputs, os.PathLike | str) else inputs
+    for one in given if isinstance(given, list | tuple) else ():
+        if isinstance(one, str) and one.strip().lower().endswith(tuple(LINES | TABLES)) and len(one.split()) == 1:
+            raise InputError(f"{one!r} looks like the name of a file, and a str is a text: pass Path({one!r}) for what"
+                             " is in the file.")
     if not isinstance(given, list | tuple) or not given or not all(isinstance(one, os.PathLike) for one in given):
         return None
     return [line for path in given for line in lines_of(path)]

@@ -43,7 +43,7 @@ class WriterLock:
             os.close(handle)
             raise EngramError(
                 f"{self.path.parent} is being written to by process {owner or '(unknown)'}: close that one, teach "
-                "through its server, or open the brain for reading only."
+                "through its server, or open the brain for reading only: Brain.open(FOLDER, readonly=True)."
             ) from None
         except BaseException:
             os.close(handle)

@@ -78,7 +78,8 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
                 return shelf / name
     if (Path(name) / RECORD).is_file():
         return Path(name)
-    known = ", ".join(entry.name for entry in entries()) or "none yet"
+    ready = {name for name, row in BACKBONES.items() if row.ready}
+    known = ", ".join(sorted({entry.name for entry in entries()} | ready))
     raise InputError(f"No backbone {str(name)!r}. There are: {known}. `engram backbone import` adds one.")
 
 
