@@ -28,6 +28,10 @@ class InputError(EngramError, ValueError):
     """An input that cannot be learned from or asked about: its shape, its values, its type."""
 
 
+class RangeWarning(UserWarning):
+    """A reading that was asked about lies beyond what a brain can tell apart; its row is not known."""
+
+
 class ColumnsError(InputError):
     """A table has other columns than the brain was taught, or has them in another order."""
 

@@ -129,8 +129,8 @@ def test_a_frame_may_hold_the_labels() -> None:
     counted = Brain()
     counted.learn(pandas.DataFrame(ROWS), pandas.Series(LABELS))  # its columns are counted, not named
     assert counted.columns is None
-    with pytest.raises(InputError, match="Column 'load'"):
-        Brain().learn(pandas.DataFrame({"temp": [1.0], "load": ["high"]}), "a")
+    with pytest.raises(InputError, match="column 'load'"):
+        Brain().learn(pandas.DataFrame({"temp": [1.0, 2.0], "load": ["high", 3.0]}), "a")
     with pytest.raises(InputError, match="More than one column is called 'x'"):
         Brain().learn(pandas.DataFrame(ROWS, columns=["x", "x"]), "a")
 
@@ -191,21 +191,24 @@ def test_the_terminal_refuses_columns_in_another_order(
 
 
 @pytest.mark.parametrize(("content", "hint"), [
-    ("temp;load;label\n1,5;2;hot\n", "separated by semicolons: save the file with commas"),
-    ("temp\tload\tlabel\n1\t2\thot\n", "separated by tabs: save the file with commas"),
-    ("temp,load,label\n1,2,hot\n3,,hot\n", "row 2, column 'load': the value is missing: fill in missing values"),
-    ("temp,load,label\n1,2,hot\nNA,2,hot\n", "row 2, column 'temp': the value is missing"),
-    ("temp,load,state\n1,2,hot\n3,4,cold\n", "row 1, column 'state': 'hot' is text, like the whole column: if the"
-     " column holds the labels, name it 'label'"),
+    ("1,2\n3,\n", "row 2, column 2: the value is missing: fill in missing values"),
+    ("1,2\nNA,2\n", "row 2, column 1: the value is missing"),
+    ("temp,load,state\n1,2,hot\n3,4,cold\n", "that is what some rows say in column 'state'. If the column holds the"
+     " labels, name it"),
     ("temp,load,label\n1,2,hot\n3,4x,hot\n", "row 2, column 'load': '4x' is not a number"),
 ])
 def test_a_table_that_cannot_be_read_says_how_to_mend_it(tmp_path: Path, content: str, hint: str) -> None:
     (tmp_path / "t.csv").write_text(content)
-    with pytest.raises(InputError, match=hint):
+    with pytest.raises((InputError, LabelError), match=hint):
         Brain().learn(tmp_path / "t.csv", "hot")
 
 
 def test_a_frame_with_its_labels_in_another_column_says_how_to_name_them() -> None:
     frame = pytest.importorskip("pandas").DataFrame({"temp": [1.0, 2.0], "state": ["hot", "cold"]})
-    with pytest.raises(InputError, match="Column 'state' does not hold numbers: if it holds the labels"):
+    with pytest.raises(LabelError, match=r"column 'state'. If the column holds the labels, name it: brain.learn"):
         Brain().learn(frame, "hot")
+    with pytest.raises(LabelError, match=r"Column 'state' holds text; if it holds the labels: brain.learn\(table, 'st"):
+        Brain().learn(frame)
+    brain = Brain()
+    brain.learn(frame, "state")
+    assert (brain.columns, brain.counts()) == (("temp",), {"hot": 1, "cold": 1})

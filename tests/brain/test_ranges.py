@@ -13,7 +13,7 @@ from engram.cli import app
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.fast import FastHead
-from engram.learner import FloatArray, InputError
+from engram.learner import FloatArray, InputError, RangeWarning
 
 SCALES = [1e-6, 1e-4, 1e-2, 1.0, 30.0, 1e3, 1e6]
 
@@ -90,16 +90,89 @@ def test_one_reading_out_of_range_is_one_row_that_is_not_known() -> None:
         others = np.arange(len(many)) != 4321
         assert np.array_equal(answers.known[others], expected.known[others])
         np.testing.assert_array_equal(answers.scores[others], expected.scores[others])
-    brain.predict(many[4320:4322] * [[1], [1e30]], remember=True)  # cannot be learned: does not wait for a name
-    assert all(np.abs(unknown.features).max() < 1e9 for unknown in brain.unknowns)
 
 
-def test_just_out_of_range_is_not_taken_for_what_is_taught_at_its_edge() -> None:
-    brain = Brain(Bundle.of_vectors(2))
+def test_a_reading_out_of_range_is_said_counted_and_kept() -> None:
+    rows, names = readings(3)
+    brain = Brain()
+    brain.learn(rows, names)
+    far = rows[:2].copy()
+    far[1, 2] = -1e12
+    with pytest.warns(RangeWarning, match=r"Vector 1, column 2: -1e\+12 is outside .*largest=\[8, 8, 1e\+12\]"):
+        brain.predict(far, remember=True)
+    assert (brain.out_of_range, brain.info()["out_of_range"]) == (1, 1)
+    kept = [unknown for unknown in brain.unknowns if np.abs(unknown.features).max() > 30]
+    assert len(kept) == 1
+    assert isinstance(brain.bundle.backbone, VectorBackbone)  # type: ignore[union-attr]
+    raw = brain.bundle.backbone.readings(kept[0].features.astype(np.float64))  # type: ignore[union-attr]
+    assert raw[2] == pytest.approx(-1e12, rel=1e-3)
+    group = next(group for group in brain.unknown_groups() if kept[0].number in group.members)
+    with pytest.raises(InputError, match=r"column 2: -(9\.9+e\+11|1e\+12) is outside"):
+        brain.name(group.number, "broken")
+
+
+def test_a_fault_far_beyond_the_first_readings_is_taught_and_told_from_another() -> None:
+    """50 and 500 times as large as anything in the first readings, in one column of four of different units."""
+    rows, names = readings(4, count=40)
+    rows = (rows + 10) * [1e-4, 1.0, 1e3, 1e6]
+    faults = rows[:40].copy()
+    faults[:20, 2] *= 50
+    faults[20:, 2] *= 500
+    kinds = ["jammed"] * 20 + ["broken"] * 20
+    brain = Brain()
+    brain.learn(rows, names)
+    assert brain.predict(faults).labels == [None] * 40
+    brain.learn(faults[::2], kinds[::2])
+    assert brain.predict(faults[1::2]).labels == kinds[1::2]
+    assert right(brain, rows, names) > 0.95
+
+
+def test_what_is_larger_than_the_first_readings_is_told_as_finely_as_before() -> None:
+    plain, room = VectorBackbone(1), VectorBackbone.ranged(np.linspace(-8, 8, 20)[:, None])
+    near = np.linspace(-8, 8, 4001)[:, None]
+    np.testing.assert_array_equal(plain.features(near), room.features(near))
+    far = np.geomspace(8, 1e7, 200)[:, None]
+    assert (np.diff(room.features(far)[:, 0]) > 2.0**-10).all()
+    np.testing.assert_allclose(room.readings(room.features(-far).astype(np.float64)), -far, rtol=1e-4)
+
+
+def test_the_range_of_each_column_is_given(tmp_path: Path) -> None:
+    bundle = Bundle.of_vectors(3, largest=[1e-4, 1.0, 1e6])
+    bundle.save(tmp_path / "b")
+    assert Bundle.open(tmp_path / "b").fingerprint == bundle.fingerprint
+    brain = Brain(bundle)
+    brain.learn([[1e-4, 0.1, 1e6], [2e-5, 0.9, 2e5]], ["a", "b"])
+    np.testing.assert_allclose(bundle.backbone.readings(brain.exact_sums().sums * bundle.step),  # type: ignore[attr-defined]
+                               [[1e-4, 0.1, 1e6], [2e-5, 0.9, 2e5]], rtol=1e-2)
+    for bad in ([1.0, 2.0], [1.0, 2.0, 0.0], "large", True, [1.0, 2.0, "x"]):
+        with pytest.raises(InputError, match="largest"):
+            Bundle.of_vectors(3, largest=bad)  # type: ignore[arg-type]
+
+
+def test_bundles_of_earlier_versions_answer_as_they_did() -> None:
+    """Just out of range is not taken for what is taught at its edge."""
+    brain = Brain(Bundle.bare(VectorBackbone(2), step=2.0**-10, normalise=False, scaled=False))
     brain.learn([[7.99, 0.0], [7.98, 0.1], [0.0, 7.99], [0.1, 7.98]] * 5, ["a", "a", "b", "b"] * 5)
-    assert brain.predict([[7.99, 0.0], [8.01, 0.0]]).labels == ["a", None]
-    brain.publish()
-    assert brain.predict([[7.99, 0.0], [8.01, 0.0]]).labels == ["a", None]
+    for _ in range(2):
+        with pytest.warns(RangeWarning):
+            assert brain.predict([[7.99, 0.0], [8.01, 0.0]]).labels == ["a", None]
+        brain.publish()
+    assert brain._knowledge.total.read_by == "linear"
+    now = Brain(Bundle.of_vectors(2))
+    now.learn([[7.99, 0.0], [7.98, 0.1], [0.0, 7.99], [0.1, 7.98]] * 5, ["a", "a", "b", "b"] * 5)
+    assert now.predict([[7.99, 0.0], [8.01, 0.0], [80.0, 0.0]]).labels == ["a", "a", None]
+    assert now._knowledge.total.read_by == "pool"
+
+
+@pytest.mark.parametrize("scale", [np.ones(4), np.array([1e-4, 1.0, 1e3, 1e6])])
+def test_units_of_columns_change_no_answer(scale: FloatArray) -> None:
+    rows, names = readings(4, count=30)
+    fresh, _ = readings(4, count=30, seed=1)
+    one, other = Brain(Bundle.of_vectors(4)), Brain(Bundle.of_vectors(4, largest=(8 * scale).tolist()))
+    one.learn(rows, names)
+    other.learn(rows * scale, names)
+    answers = zip(one.predict(fresh).best, other.predict(fresh * scale).best, strict=True)
+    assert np.mean([mine == theirs for mine, theirs in answers]) > 0.96
 
 
 def test_when_learning_it_is_named_by_row_and_column_in_its_own_units(tmp_path: Path) -> None:
@@ -109,12 +182,12 @@ def test_when_learning_it_is_named_by_row_and_column_in_its_own_units(tmp_path: 
     brain.learn(rows, names)
     before = brain.digest()
     bad = rows.copy()
-    bad[7, 1] = 123456
-    with pytest.raises(InputError, match=r"Vector 7, column 1: 123456 is outside -3\.277e\+04 to 3\.277e\+04, .*leave"):
+    bad[7, 1] = 1e12
+    with pytest.raises(InputError, match=r"Vector 7, column 1: 1e\+12 is outside -5\.\d+e\+10 to 5\.\d+e\+10, .*leave"):
         brain.learn(bad, names)
-    lines = ["v,rpm,t,amps,label", "1,2000,1,2e-4,a", "1,1e9,1,2e-4,a"]
+    lines = ["v,rpm,t,amps,label", "1,2000,1,2e-4,a", "1,1e19,1,2e-4,a"]
     (tmp_path / "more.csv").write_text("\n".join(lines))
-    with pytest.raises(InputError, match=r"Vector 1 \(.*more\.csv:2\), column 1 \(rpm\): 1e\+09 is outside"):
+    with pytest.raises(InputError, match=r"Vector 1 \(.*more\.csv:2\), column 1 \(rpm\): 1e\+19 is outside"):
         brain.learn(tmp_path / "more.csv")
     assert brain.digest() == before
     head = FastHead(step=0.01, normalise=False)

@@ -228,7 +228,7 @@ def test_other_settings_cannot_be_melded():
 def test_values_beyond_the_exact_range_are_refused_with_the_remedy():
     head = Ridge(normalise=False)
     with pytest.raises(InputError, match="larger step"):
-        head.learn([[5.0, 0.0]], "a")
+        head.learn([[20.0, 0.0]], "a")
     assert head.labels == ()
     head.learn([[1.0, 0.0]], "a")
     head.sums.total = 2**27

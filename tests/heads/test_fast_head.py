@@ -128,7 +128,7 @@ def test_leave_one_out_in_closed_form_agrees_with_really_leaving_each_out(protot
     discriminant, sample = readout.discriminant(), readout.sample()
     leave_out = LeaveOut(discriminant.metric, discriminant.classes(), sample)
     kind = "prototypes" if prototypes else "cosine"
-    judged = judge(discriminant, readout.episodes, leave_out, Fits.none(), kind, raw=False)
+    judged = judge(discriminant, readout.episodes, leave_out, Fits.none(), kind, head._prior)
     centres = judged.reader.centres if prototypes else judged.classes
     middle = judged.classes.middle
     holder = holders(readout.episodes, sample) if prototypes else sample.truth
@@ -280,7 +280,8 @@ def test_what_cannot_be_done_says_so_and_changes_nothing():
 
 
 def test_values_beyond_the_exact_range_are_refused():
-    head = FastHead(normalise=False, step=1e-3)
-    with pytest.raises(InputError, match="step"):
-        head.learn([1.0, 9.0], "far")
-    assert head.labels == ()
+    for scaled, farthest in ((True, 33.0), (False, 9.0)):
+        head = FastHead(normalise=False, step=1e-3, scaled=scaled)
+        with pytest.raises(InputError, match="step"):
+            head.learn([1.0, farthest], "far")
+        assert head.labels == ()

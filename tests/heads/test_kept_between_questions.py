@@ -67,8 +67,8 @@ def test_kernels_and_regressions_are_those_fitted_anew():
             readout = head._readout
             sample = readout.sample()
             for mine, theirs in zip(readout._fits[:2], Fits.none()[:2], strict=True):
-                ask = "best" if isinstance(mine, Kernels) else "of"
-                (one, left), (other, anew) = (getattr(some, ask)(head.sums, readout.episodes, sample)
+                of, more = ("best", (readout.prior.units(head.sums),)) if isinstance(mine, Kernels) else ("of", ())
+                (one, left), (other, anew) = (getattr(some, of)(head.sums, readout.episodes, sample, *more)
                                               for some in (mine, theirs))
                 np.testing.assert_allclose(left, anew, atol=1e-6)
                 np.testing.assert_allclose(one.scores(sample.rows, None, None), other.scores(sample.rows, None, None),

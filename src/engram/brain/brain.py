@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -26,7 +27,15 @@ import numpy.typing as npt
 from engram.brain import exchange
 from engram.brain.auditing import Findings, Reason, examined, reason
 from engram.brain.both_errors import accepted, in_words, needed, reliable
-from engram.brain.bundles import as_bundle, augmented, default_bundle, quantisation_of, rows_of, rows_to_learn
+from engram.brain.bundles import (
+    as_bundle,
+    augmented,
+    default_bundle,
+    out_of_range,
+    quantisation_of,
+    rows_of,
+    rows_to_learn,
+)
 from engram.brain.changes import (
     Prepared,
     apply,
@@ -55,6 +64,7 @@ from engram.brain.saving import from_state, overhead_bytes, state
 from engram.brain.slots import Slot
 from engram.brain.tombstones import Tombstone
 from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast.conflicts import Classes, all_conflicts
 from engram.heads.fast.left_out import LeftOut
@@ -62,9 +72,9 @@ from engram.heads.fast.memory_map import MapPoint, memory_map
 from engram.heads.fast.nearest_examples import nearest_examples
 from engram.heads.fast.novelty import ALPHAS, ErrorRates, as_alpha
 from engram.heads.fast.view import HeadView
+from engram.inputs.encoding import few
 from engram.inputs.examples import Examples, gather
 from engram.inputs.images import thumbnail
-from engram.inputs.tables import few
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import (
     Consolidation,
@@ -76,6 +86,7 @@ from engram.learner import (
     MeldError,
     NotTaughtError,
     Predictions,
+    RangeWarning,
     State,
     TracesError,
 )
@@ -102,6 +113,7 @@ class Brain:
 
     Attributes:
         unknowns: the inbox.
+        out_of_range: how many rows that `predict` was given since the brain was opened are beyond its range.
         seq: the number of the last event.
         settled: the number of the last event that answers take into account.
 
@@ -132,6 +144,7 @@ class Brain:
         self._published = False
         self._view: HeadView | None = None
         self.unknowns = Inbox(unknowns)
+        self.out_of_range = 0
         self.seq = 0
         self.settled = 0  # not an event that is on disk, but not known yet
         if bundle is not None:
@@ -396,7 +409,9 @@ class Brain:
         """
         with self._callers.announced():
             decided = self.bundle is not None
-            bundle, examples = self._gather(inputs)
+            bundle, examples = self._gather(inputs, targets if isinstance(targets, str) else None)
+            if examples.strange is not None:
+                raise InputError(examples.strange)
             named = examples.labelled(targets, None)
             origins = _sources(examples, sources)
             also = None
@@ -474,6 +489,10 @@ class Brain:
         features = bundle.features(examples.items, progress)
         view = self._view
         answers = (self._knowledge.total if view is None else view).predict(features, among)
+        outside = out_of_range(bundle, features, examples)
+        if outside is not None:
+            self.out_of_range += outside.rows
+            warnings.warn(RangeWarning(outside.words), stacklevel=2)
         if remember and not answers.known.all():
             origins = _sources(examples, sources)
             self._remember(bundle, features, examples, origins, np.flatnonzero(~answers.known))
@@ -977,6 +996,7 @@ class Brain:
                 "takes": bundle and bundle.takes,
                 "width": bundle and bundle.width,
                 "columns": self.columns and list(self.columns),
+                "out_of_range": self.out_of_range,
                 "zero_columns": self._knowledge.zero_columns() if vectors else [],
                 "fingerprint": bundle and bundle.fingerprint,
                 "device": self.device,
@@ -1088,7 +1108,10 @@ class Brain:
                 raise NotTaughtError(f"There is no group {group} of unknown inputs. Groups: {sorted(groups)}.")
             members = self.unknowns.take(groups[group].members)
             assert self.bundle is not None
-            rows = rows_of(self.bundle, np.stack([member.features for member in members]))
+            features, backbone = np.stack([member.features for member in members]), self.bundle.backbone
+            given = backbone.readings(features.astype(np.float64)) if isinstance(backbone, VectorBackbone) else features
+            rows = rows_to_learn(self.bundle, features, Examples(given, [one.source for one in members], None,
+                                                                 self.columns))
             labels = as_labels(label, len(members), self._knowledge.like)
             sources, pictures = [one.source for one in members], [one.thumbnail for one in members]
             self._learn_now(Lesson(self.bundle, rows, receipts_of(rows), labels, sources, pictures, teacher))
@@ -1323,8 +1346,10 @@ class Brain:
         self, bundle: Bundle, features: Any, examples: Examples, sources: Sequence[str | None],
         places: npt.NDArray[np.intp],
     ) -> None:
-        places = places[~quantisation_of(bundle).asked(as_vectors(features[places], bundle.width))[1]]
-        if not len(places):  # what is out of range cannot be learned, so it need not be named
+        rows, lost = quantisation_of(bundle).asked(as_vectors(features[places], bundle.width))
+        if bundle.normalise:  # zeros have no direction: nothing could be learned of them
+            places, rows = places[~lost], rows[~lost]
+        if not len(places):
             return
         if self.bundle is None:
             with self._change():
@@ -1332,12 +1357,12 @@ class Brain:
                 self._knowledge.standing_on(bundle)
         chosen = places.tolist()
         pictures = self._pictures(bundle, examples, chosen)
-        keys = receipts_of(rows_of(bundle, features[places]))
+        keys = receipts_of(rows.astype(np.int16))
         self.unknowns.add(features[places], [sources[i] for i in chosen], keys, pictures)
 
-    def _gather(self, inputs: Any) -> tuple[Bundle, Examples]:
-        bundle = self.bundle or default_bundle(inputs)
-        return bundle, gather(inputs, bundle.takes, self.columns)
+    def _gather(self, inputs: Any, target: str | None = None) -> tuple[Bundle, Examples]:
+        bundle = self.bundle or default_bundle(inputs, target)
+        return bundle, gather(inputs, bundle.takes, self.columns, target)
 
     def _rows_held(self, bundle: Bundle, examples: Examples, labels: Sequence[Label] | None) -> npt.NDArray[np.int16]:
         """The quantised features of examples as they are held: pictures that are not, but are with further views of

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from engram.extras import installed
 from engram.features.backbones.backbone import Backbone, Features
 from engram.features.backbones.bundle import Bundle, step_for
 from engram.features.backbones.vectors import VectorBackbone
-from engram.heads.quantisation import LIMIT, BeyondRange, Quantisation, TooSmall
+from engram.heads.quantisation import FARTHEST, LIMIT, BeyondRange, Quantisation, TooSmall
 from engram.inputs.augmentation import views
 from engram.inputs.examples import TABLES, Examples, is_file, is_table, vectors_of
 from engram.inputs.images import SUFFIXES, is_open_file
@@ -32,9 +32,7 @@ PHOTOS, EXTRA = "photos", "efficientnet-lite0"
 SENTENCES, TEXT_EXTRA = "english-ngrams", "minilm"
 """What texts are shown to where no other backbone is named: the packaged one, and that of the extra [text]."""
 
-_ANOTHER_RANGE = (
-    "The range follows the first examples that a brain is taught; Brain(Bundle.of_vectors(D, largest=...)) sets it."
-)
+_MOST_COLUMNS = 12  # of which a command is written out
 
 
 def as_bundle(given: Any, first: Any = None) -> Bundle:
@@ -64,11 +62,14 @@ def _bare(backbone: Backbone) -> Bundle:
     return Bundle.bare(backbone)
 
 
-def default_bundle(inputs: Any) -> Bundle:
+def default_bundle(inputs: Any, target: str | None = None) -> Bundle:
     """What a brain stands on that was given no backbone: for pictures that of the extra [photos] where it is
     installed, else the photo backbone that comes with the program; for texts likewise that of the extra [text], else
     `english-ngrams`; for vectors their numbers, columns of another scale than about 1 scaled by what these first ones
     show. A str of several words that is no file's name is a text.
+
+    Args:
+        target: the column of a table that holds the labels, if it has one of that name.
 
     Raises:
         InputError: neither pictures nor texts nor vectors.
@@ -88,7 +89,7 @@ def default_bundle(inputs: Any) -> Bundle:
         pixels = is_file(inputs) or (isinstance(inputs, list | tuple) and is_file(inputs[0]))
     if pixels or isinstance(first, Image.Image | bytes | bytearray) or is_open_file(first):
         return picture_bundle()
-    return Bundle.for_vectors(vectors_of(inputs).items)
+    return Bundle.for_vectors(vectors_of(inputs, None, target).items)
 
 
 def augmented(bundle: Bundle, items: Sequence[Any], progress: Progress | None = None) -> tuple[Features, Features]:
@@ -131,7 +132,7 @@ def rows_of(bundle: Bundle, features: npt.NDArray[Any]) -> Rows:
 
 def quantisation_of(bundle: Bundle) -> Quantisation:
     """How features of a bundle become integers."""
-    return Quantisation(bundle.step, bundle.normalise, bundle.mean)
+    return Quantisation(bundle.step, bundle.normalise, bundle.mean, FARTHEST if bundle.scaled else LIMIT)
 
 
 def rows_to_learn(bundle: Bundle, features: npt.NDArray[Any], examples: Examples) -> Rows:
@@ -151,17 +152,67 @@ def rows_to_learn(bundle: Bundle, features: npt.NDArray[Any], examples: Examples
     except TooSmall as error:
         value = np.abs(np.asarray(examples.items[error.row], np.float64)).max()
         raise InputError(f"{_where(error.row, examples)}: the largest reading, {value:.4g}, is too small for the range "
-                         f"of this brain, which would keep nothing but zeros of it. {_ANOTHER_RANGE}") from error
+                         "of this brain, which would keep nothing but zeros of it. The range follows the first "
+                         "examples that a brain is taught; a new brain, "
+                         f"Brain(Bundle.of_vectors({bundle.width}, largest={value:.3g})), keeps it.") from error
     return rows
 
 
+class OutOfRange(NamedTuple):
+    """How many rows hold readings beyond the range, and what to say about the first of them."""
+
+    rows: int
+    words: str
+
+
+def out_of_range(bundle: Bundle, features: npt.NDArray[Any], examples: Examples) -> OutOfRange | None:
+    """The rows that were asked about and hold what cannot be told from the limit of the range; None: none.
+
+    They are not known, whatever they are.
+    """
+    if bundle.normalise or not isinstance(bundle.backbone, VectorBackbone):
+        return None
+    most = quantisation_of(bundle).most
+    if np.abs(features).max() + np.abs(bundle.mean).max() <= most * bundle.step:
+        return None
+    lost = np.abs(np.rint((features - bundle.mean) / bundle.step)) > most
+    if not lost.any():
+        return None
+    rows = int(lost.any(axis=1).sum())
+    row, column = map(int, np.argwhere(lost)[0])
+    words = _described(row, column, bundle, bundle.backbone, examples)
+    more = f" {rows} rows are out of range." if rows > 1 else ""
+    return OutOfRange(rows, f"{words}, so it is not known.{more} {_another_range(bundle, column, row, examples)}")
+
+
 def _out_of_range(error: BeyondRange, bundle: Bundle, backbone: VectorBackbone, examples: Examples) -> str:
-    reach = np.full((1, bundle.width), LIMIT * bundle.step)
-    low, high = (float(backbone.readings(bundle.mean + sign * reach)[0, error.column]) for sign in (-1, 1))
-    value = float(np.asarray(examples.items[error.row], np.float64)[error.column])
-    name = f" ({examples.columns[error.column]})" if examples.columns else ""
-    return (f"{_where(error.row, examples)}, column {error.column}{name}: {value:.6g} is outside {low:.4g} to "
-            f"{high:.4g}, the range of this brain. Correct the reading or leave the row out. {_ANOTHER_RANGE}")
+    words = _described(error.row, error.column, bundle, backbone, examples)
+    return (f"{words}. Correct the reading or leave the row out. "
+            f"{_another_range(bundle, error.column, error.row, examples)}")
+
+
+def _described(row: int, column: int, bundle: Bundle, backbone: VectorBackbone, examples: Examples) -> str:
+    reach = np.full((1, bundle.width), quantisation_of(bundle).most * bundle.step)
+    low, high = (float(backbone.readings(bundle.mean + sign * reach)[0, column]) for sign in (-1, 1))
+    name = f" ({examples.columns[column]})" if examples.columns else ""
+    return (f"{_where(row, examples)}, column {column}{name}: {_reading(examples, row, column):.6g} is outside "
+            f"{low:.4g} to {high:.4g}, the range of this brain")
+
+
+def _another_range(bundle: Bundle, column: int, row: int, examples: Examples) -> str:
+    """How to make a brain that takes this reading too."""
+    largest = "[...]"
+    if bundle.width <= _MOST_COLUMNS and isinstance(bundle.backbone, VectorBackbone):
+        near = np.full((1, bundle.width), LIMIT * bundle.step)
+        each = np.abs(bundle.backbone.readings(bundle.mean + near)[0])
+        each[column] = max(each[column], abs(_reading(examples, row, column)))
+        largest = "[" + ", ".join(f"{value:.3g}" for value in each) + "]"
+    return ("The range follows the first examples that a brain is taught; a new brain, "
+            f"Brain(Bundle.of_vectors({bundle.width}, largest={largest})), takes this one.")
+
+
+def _reading(examples: Examples, row: int, column: int) -> float:
+    return float(np.asarray(examples.items[row], np.float64)[column])
 
 
 def _where(row: int, examples: Examples) -> str:

@@ -42,10 +42,10 @@ from engram.brain.pseudonyms import stands_for
 from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.timeline import Names, Timeline
 from engram.brain.tombstones import Tombstone, in_order, tombstones_in
-from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.bundle import Bundle, step_for
 from engram.features.backbones.vectors import VectorBackbone
 from engram.files import writing
-from engram.inputs.tables import few
+from engram.inputs.encoding import few
 from engram.inputs.vectors import as_labels
 from engram.learner import DamagedError, EngramError, InputError, Label
 from engram.progress import Progress
@@ -271,11 +271,15 @@ class Lines:
 
 def _bundle_for(header: Header) -> Bundle | None:
     """The backbone that a file speaks of, where it can be found."""
-    found = [Bundle.of_vectors(header.width)] if header.width < 2**20 else []
+    found = []
+    if header.width < 2**20:
+        plain = VectorBackbone(header.width)  # what earlier versions made of vectors
+        found.append(Bundle.of_vectors(header.width))
+        found.append(Bundle.bare(plain, step=step_for(8.0), normalise=False, scaled=False))
     if header.readings is not None and header.step > 0:
         with suppress(DamagedError):
             backbone = VectorBackbone.restore(header.backbone, dict(header.readings), None)
-            found.append(Bundle.bare(backbone, step=header.step, normalise=False))
+            found += [Bundle.bare(backbone, step=header.step, normalise=False, scaled=it) for it in (True, False)]
     for name in dict.fromkeys((header.backbone, PHOTOS)):
         try:
             found.append(as_bundle(name))

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.brain.changes import HOUSEKEEPING, LESSONS, RARE, TAUGHT, TAUGHT_NOT
-from engram.heads.quantisation import LIMIT
+from engram.heads.quantisation import FARTHEST
 from engram.learner import InputError, Label
 from engram.printable import from_file_name
 
@@ -193,8 +193,8 @@ class Reader:
         if len(content) != 2 * self.header.width:
             raise self._wrong(f"{len(content)} bytes of features where {2 * self.header.width} belong")
         row = np.frombuffer(content, "<i2").astype(np.int16)
-        if row.min() < -LIMIT or row.max() > LIMIT:
-            raise self._wrong(f"features beyond ±{LIMIT}")
+        if row.min() < -FARTHEST:
+            raise self._wrong(f"features beyond ±{FARTHEST}")
         return row
 
     def _bytes(self, values: Mapping[str, Any], name: str) -> bytes:

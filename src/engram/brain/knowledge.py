@@ -129,7 +129,8 @@ class Knowledge:
         if bundle is None:
             return FastHead(**self.options)
         return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
-                        freedom=bundle.freedom, measured=bundle.measured, **self.options)
+                        freedom=bundle.freedom, measured=bundle.measured, scaled=bundle.scaled, units=bundle.units,
+                        **self.options)
 
     def adopt(self, bundle: Bundle) -> None:
         """Stand on this bundle from now on, if on none yet: nothing was taught before.

@@ -251,7 +251,7 @@ def make_learner(
         offered["active"] = "experience" if all(experience.among for experience in stream) else "all"
     elif bundle is not None:
         offered |= {"mean": bundle.mean, "covariance": bundle.covariance, "step": bundle.step,
-                    "normalise": bundle.normalise}
+                    "normalise": bundle.normalise, "scaled": bundle.scaled, "units": bundle.units}
     taken = parameters_of(kind)
     unknown = set(chosen) - taken
     if unknown:

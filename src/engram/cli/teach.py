@@ -47,8 +47,9 @@ def teach(
     brain: Folder,
     paths: Inputs,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="LABEL", help="The label of all inputs (default: the name of"
-                                 " each input's folder, or the column `label` of a table).")
+        str | None, typer.Option("--label", metavar="LABEL", help="The label of all inputs, or the column of a table"
+                                 " that holds the labels (default: the name of each input's folder, or the column"
+                                 " `label`).")
     ] = None,
     against: Annotated[
         str | None, typer.Option("--not", metavar="LABEL", help="Teach the inputs as counterexamples of this label.")
@@ -217,7 +218,7 @@ def _labelled(
     for path in paths:
         if not path.exists() and str(path) != STDIN:
             raise InputError(f"{path} does not exist: check the path.")
-    bundle = bundle or default_bundle(paths)
+    bundle = bundle or default_bundle(paths, label)
     kind = bundle.takes
     items: list[Any] = []
     labels: list[str] = []
@@ -226,17 +227,19 @@ def _labelled(
     for path in paths:
         if kind == "pictures" and path.suffix.lower() in TABLES:
             raise InputError(f"{path} holds vectors, but this brain accepts pictures: teach it to a new brain.")
-        found = gather(path, kind, columns)
+        found = gather(path, kind, columns, label)
+        if found.strange is not None:
+            raise InputError(found.strange)
         columns = columns or found.columns
         items.append(found.items)
         sources += found.sources
         passed_over += found.passed_over
         if label is not None:
-            labels += [label] * len(found)
+            labels += map(str, found.labelled([label] * len(found), None))
         elif found.labels is not None or found.folders is not None:
             labels += map(str, found.labelled(None, None))
         else:
-            raise LabelError(_how_to_label(path, brain))
+            raise LabelError(_how_to_label(path, brain, found.columns))
     if kind == "vectors":
         import numpy as np
 
@@ -247,13 +250,17 @@ def _labelled(
     return bundle, [item for part in items for item in part], labels, sources, passed_over
 
 
-def _how_to_label(path: Path, brain: Path) -> str:
-    """That a file has no label, and the command that gives it the name of its folder."""
+def _how_to_label(path: Path, brain: Path, columns: tuple[str, ...] | None) -> str:
+    """That a file has no label, and the command that gives it the name of its folder, or that of a column of texts."""
     if str(path) == "-":
         return "Standard input has no label: pass --label LABEL."
+    texts = [name.partition("=")[0] for name in columns or () if "=" in name]
+    if texts:
+        command = shlex.join(map(str, ("engram", "teach", brain, path, "--label", texts[-1])))
+        return f"{path} has no label: no column is called `label`. If {texts[-1]!r} holds the labels: {command}"
     folder = path.resolve().parent.name
     command = shlex.join(map(str, ("engram", "teach", brain, path, "--label", folder or "LABEL")))
-    if path.suffix.lower() in (".csv", ".npy", ".tsv"):
+    if path.suffix.lower() in (".csv", ".npy", ".tsv", ".parquet", ".feather", ".arrow"):
         return f"{path} has no label: add a column `label` to the table, or pass one label for all rows: {command}"
     return f"{path} has no label: a single file does not take the name of its folder. Pass the label: {command}"
 

@@ -15,17 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.heads.head import Positions, grown
-from engram.heads.quantisation import LIMIT
+from engram.heads.quantisation import FARTHEST, LIMIT
 from engram.learner import CapacityError, FloatArray, Label, State
 
 _PENDING = 256
 _PORTION = 8192  # rows of a batch that are multiplied at a time
 _FEW = 64  # classes of a batch up to which a matrix product sums them faster than one by one
 _EXACT_EXAMPLES = 2**53 // LIMIT**2
+_SURELY_EXACT = 2**53 // FARTHEST**2  # whatever their values
 
 
 class ExactSums:
-    """n_c and s_c = Σx for each class, and G = Σxxᵀ over all, for integer vectors x with |x| ≤ 2¹³.
+    """n_c and s_c = Σx for each class, and G = Σxxᵀ over all, for integer vectors x with |x| ≤ 2¹³, or fewer to 2¹⁵.
 
     >>> sums = ExactSums(2)
     >>> sums.add(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0, 0]))
@@ -64,6 +65,27 @@ class ExactSums:
         """Raises CapacityError where `more` examples would leave the exact range."""
         if self.total + more > _EXACT_EXAMPLES:
             raise CapacityError(f"More than {_EXACT_EXAMPLES} examples: their sums would no longer be exact.")
+
+    def check_rows(self, *batches: npt.NDArray[Any]) -> None:
+        """`check_capacity` for these (N, D) rows together: of values beyond 2^13 fewer are exact."""
+        self.check_capacity(sum(map(len, batches)))
+        if self.total + sum(map(len, batches)) > _SURELY_EXACT:
+            self._check_moment(sum(len(rows) * float(max(rows.max(), -int(rows.min()))) ** 2 for rows in batches))
+
+    def check_meld(self, other: ExactSums) -> None:
+        """`check_capacity` for all that another holds."""
+        self.check_capacity(other.total)
+        if self.total + other.total > _SURELY_EXACT:
+            self._check_moment(other._moment())
+
+    def _check_moment(self, more: float) -> None:
+        if self._moment() + more > 2.0**53:
+            raise CapacityError("These readings lie so far beyond the range of the first ones that the sums of so many "
+                                "would no longer be exact: Bundle.of_vectors(D, largest=[...]) sets a wider range.")
+
+    def _moment(self) -> float:
+        """The largest Σx² of a feature: no entry of G is larger."""
+        return float(np.diagonal(self.gram()).max(initial=0.0))
 
     def add(self, rows: npt.NDArray[Any], classes: Positions) -> None:
         """Add (N, D) integer rows, of any dtype, to the sums of their classes; new classes appear as needed."""

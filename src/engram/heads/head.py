@@ -110,13 +110,18 @@ class Head(ABC):
         """
         try:
             book = from_json_array(state["head"])
-            head = cls(**book["config"])
+            head = cls(**cls.made_with(book["config"]))
             head.width = book["width"]
             head._book = {label: i for i, label in enumerate(book["labels"])}
             head._restore(dict(state))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
             raise DamagedError(f"Not a saved {cls.__name__}: {error}") from error
         return head
+
+    @classmethod
+    def made_with(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a head that was saved with this configuration, maybe by an earlier version."""
+        return config
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copied, and pickled by libraries that do so, as its state: a head holds a lock, which cannot be."""

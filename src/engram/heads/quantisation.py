@@ -14,6 +14,10 @@ from engram.learner import FloatArray, InputError, State
 LIMIT = 2**13
 """Largest magnitude of a quantised value: products stay below 2^26, so 2^27 of them below 2^53."""
 
+FARTHEST = 2**15 - 1
+"""Largest magnitude that int16 holds, for raw readings: up to `LIMIT` they are told as they are, the rest is room."""
+
+
 class BeyondRange(InputError):
     """A value that is too far from the mean to be told exactly.
 
@@ -50,6 +54,7 @@ class Quantisation:
             length within the limit, whatever the mean.
         normalise: divide each vector by its Euclidean norm first.
         mean: (D,) float64, the bundle's m0; None for zeros.
+        limit: largest magnitude of a quantised value; None: `LIMIT` for unit length, else `FARTHEST`.
 
     >>> Quantisation(step=0.5, normalise=False)(np.array([[1.0, -2.0]]))
     array([[ 2., -4.]])
@@ -58,17 +63,23 @@ class Quantisation:
     step: float = 2.0**-12
     normalise: bool = True
     mean: FloatArray | None = None
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.step) and self.step > 0):
             raise InputError(f"step must be a positive number, not {self.step!r}.")
+
+    @property
+    def most(self) -> int:
+        """The largest magnitude of a quantised value."""
+        return self.limit or (LIMIT if self.normalise else FARTHEST)
 
     def __call__(self, vectors: FloatArray) -> FloatArray:
         """(N, D) float64 holding integers.
 
         Raises:
             InputError: a vector of zeros where lengths are normalised.
-            BeyondRange: a value beyond `LIMIT` steps from the mean.
+            BeyondRange: a value beyond `limit` steps from the mean.
         """
         return self._fill(vectors, np.empty(vectors.shape))
 
@@ -79,14 +90,14 @@ class Quantisation:
         lost: npt.NDArray[np.bool_] = np.zeros(len(vectors), bool)
         if not self.normalise or vectors.any(axis=1).all():
             centred = self._centred(vectors)
-            if max(centred.max(), -centred.min()) <= LIMIT:
+            if max(centred.max(), -centred.min()) <= self.most:
                 centred += 0.0  # no negative zeros
                 return centred, lost
         if self.normalise:  # zeros have no direction
             lost |= ~vectors.any(axis=1)
         centred = self._centred(np.where(lost[:, None], 1.0, vectors) if lost.any() else vectors)
-        lost |= (np.abs(centred) > LIMIT).any(axis=1)
-        np.clip(centred, -LIMIT, LIMIT, out=centred)
+        lost |= (np.abs(centred) > self.most).any(axis=1)
+        np.clip(centred, -self.most, self.most, out=centred)
         centred += 0.0  # no negative zeros
         return centred, lost
 
@@ -120,11 +131,11 @@ class Quantisation:
         some = max(1, _VALUES // vectors.shape[1])
         for start in range(0, len(vectors), some):
             rows = self._centred(vectors[start : start + some])
-            if max(rows.max(), -rows.min()) > LIMIT:
-                row, column = map(int, np.argwhere(np.abs(rows) > LIMIT)[0])
+            if max(rows.max(), -rows.min()) > self.most:
+                row, column = map(int, np.argwhere(np.abs(rows) > self.most)[0])
                 raise BeyondRange(
                     f"Vector {start + row}, column {column}: the value lies {abs(rows[row, column]) * self.step:.4g} "
-                    f"from the mean; with step {self.step:.4g} at most {LIMIT * self.step:.4g} is exact. "
+                    f"from the mean; with step {self.step:.4g} at most {self.most * self.step:.4g} is exact. "
                     "Scale the vectors, or use a larger step.", start + row, column,
                 )  # fmt: skip
             np.add(rows, 0.0, out=quantised[start : start + some], casting="unsafe")  # no negative zeros
@@ -150,5 +161,6 @@ def check_rows(rows: npt.NDArray[np.int16], width: int | None) -> None:
     """Raises InputError where these cannot be (N, D) rows that were quantised before."""
     if rows.ndim != 2 or rows.dtype != np.int16 or width not in (None, rows.shape[1]):
         raise InputError(f"Expected int16 rows (N, {width or 'D'}), not {rows.dtype} {rows.shape}.")
-    if rows.size and not -LIMIT <= rows.min() <= rows.max() <= LIMIT:
-        raise InputError(f"Rows hold integers from {-LIMIT} to {LIMIT}; these reach {rows.min()} to {rows.max()}.")
+    if rows.size and not -FARTHEST <= rows.min() <= rows.max() <= FARTHEST:
+        raise InputError(f"Rows hold integers from {-FARTHEST} to {FARTHEST}; these reach {rows.min()} to"
+                         f" {rows.max()}.")

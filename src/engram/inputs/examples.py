@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,19 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from engram.inputs.encoding import MISSING
 from engram.inputs.images import PassedOver, each, missing, survey
-from engram.inputs.tables import LABEL, Table, check_labels, named_table
+from engram.inputs.tables import LABEL, Table, named_table
 from engram.inputs.text import as_texts
 from engram.inputs.text_files import shortened, text_inputs
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import ColumnsError, InputError, Label, LabelError
 from engram.printable import from_file_name
 
-TABLES = frozenset({".csv", ".npy"})
-"""Endings of files that hold raw vectors, one per row."""
+ARROW = frozenset({".parquet", ".feather", ".arrow"})
+"""Endings of files that need pyarrow."""
 
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?"})
-"""What stands in a table for a missing value, in small letters."""
+TABLES = frozenset({".csv", ".npy", *ARROW})
+"""Endings of files that hold raw vectors, one per row."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Examples:
         columns: the names of the vectors' columns, or None.
         folders: the name of the folder that each was found in, or None where one came without.
         passed_over: files in folders that are none of the items.
+        strange: what stands in a table that cannot be learned, since the brain's columns do not have it; None: nothing.
+        target: the column that was asked for the labels, where there is one.
     """
 
     items: Any
@@ -45,6 +49,8 @@ class Examples:
     columns: tuple[str, ...] | None = None
     folders: list[Label] | None = None
     passed_over: tuple[PassedOver, ...] = ()
+    strange: str | None = None
+    target: str | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -66,18 +72,40 @@ class Examples:
             LabelError: there are none, or not one for each, or of another type than `like`.
         """
         found = self.folders if self.labels is None else self.labels
+        if self.target is not None:
+            targets = None
+        for name in self.columns or ():
+            if isinstance(targets, str) and name.endswith(f"={targets}"):
+                column = name.removesuffix(f"={targets}")
+                raise LabelError(f"All rows would be labelled {targets!r}, but that is what some rows say in column "
+                                 f"{column!r}. If the column holds the labels, name it: brain.learn(table, "
+                                 f"{column!r}).")
         if targets is None and found is None:
-            raise LabelError("There are no labels: pass one per input, or one for all, or put the inputs into a folder "
-                             "named by their label.")
+            raise LabelError(self._no_labels())
         return as_labels(found if targets is None else targets, len(self), like)
 
 
-def gather(inputs: Any, takes: str | None, columns: Sequence[str] | None = None) -> Examples:
+    def _no_labels(self) -> str:
+        texts = list(dict.fromkeys(name.partition("=")[0] for name in self.columns or () if "=" in name))
+        if self.columns and texts:
+            return (f"There are no labels: no column is called {LABEL!r}. Column {texts[-1]!r} holds text; if it holds "
+                    f"the labels: brain.learn(table, {texts[-1]!r}), or engram teach BRAIN FILE --label {texts[-1]}.")
+        if self.columns:
+            return (f"There are no labels: no column is called {LABEL!r}. Name the one that holds them, "
+                    f"brain.learn(table, {self.columns[-1]!r}), or pass one label per row, or one for all.")
+        return ("There are no labels: pass one per input, or one for all, or put the inputs into a folder named by "
+                "their label.")
+
+
+def gather(
+    inputs: Any, takes: str | None, columns: Sequence[str] | None = None, target: str | None = None
+) -> Examples:
     """The single examples in whatever was given.
 
     Args:
         takes: what the backbone works on: "pictures", "vectors" or "text"; None hands on what there is, one by one.
         columns: what named columns have to be called, in their order; None is content with any.
+        target: the column of a table that holds the labels, if it has one of that name.
 
     Raises:
         InputError: nothing there, not what the backbone takes, or other columns.
@@ -92,7 +120,7 @@ def gather(inputs: Any, takes: str | None, columns: Sequence[str] | None = None)
             return Examples(texts, [shortened(text) for text in texts], None)
         return Examples([line.text for line in lines], [line.source for line in lines],
                         _of_all([line.label for line in lines]))
-    return _pictures(inputs) if takes == "pictures" else vectors_of(inputs, columns)
+    return _pictures(inputs) if takes == "pictures" else vectors_of(inputs, columns, target)
 
 
 def _pictures(inputs: Any) -> Examples:
@@ -124,122 +152,131 @@ def _of_all(labels: Sequence[Label | None]) -> list[Label] | None:
     return known if len(known) == len(labels) else None
 
 
-def vectors_of(inputs: Any, columns: Sequence[str] | None = None) -> Examples:
-    """Raw vectors, in an array, a table with named columns or files; `columns` as for `gather`."""
+def vectors_of(inputs: Any, columns: Sequence[str] | None = None, target: str | None = None) -> Examples:
+    """Raw vectors, in an array, a table with named columns or files; `columns` and `target` as for `gather`."""
     files = [inputs] if is_file(inputs) else inputs
     if isinstance(files, list | tuple) and len(files) and all(is_file(one) for one in files):
-        return _of_files(files, columns)
-    table = named_table(inputs)
+        return _of_files(files, columns, target)
+    table = named_table(inputs, columns, target)
     if table is not None:
-        return Examples(as_vectors(table.taught_as(columns)), [None] * len(table), table.labels, table.columns)
+        return _of_table(table, columns)
     vectors = as_vectors(inputs)
     return Examples(vectors, [None] * len(vectors), None)
 
 
-def _of_files(files: Sequence[Any], columns: Sequence[str] | None) -> Examples:
+def _of_table(table: Table, columns: Sequence[str] | None) -> Examples:
+    return Examples(as_vectors(table.taught_as(columns)), [None] * len(table), table.labels, table.columns,
+                    strange=table.strange, target=table.target)
+
+
+def _of_files(files: Sequence[Any], columns: Sequence[str] | None, target: str | None) -> Examples:
     """All rows of all files; where columns are named, as these or else as in the first file that names them."""
-    tables = [read_table(file) for file in files]
+    named = None if columns is None else tuple(columns)
+    tables: list[Examples] = []
+    for file in files:
+        try:
+            tables.append(read_table(file, named, target))
+        except ColumnsError as error:
+            raise ColumnsError(str(error)) from error
+        named = named or tables[-1].columns
     widths = [table.items.shape[1] for table in tables]
     if len(set(widths)) > 1:
         raise InputError(f"The files have different numbers of columns: {widths} values per vector.")
-    named = next((table.columns for table in tables if table.columns), None)
-    order = named if columns is None else tuple(columns)
-    rows = []
-    for file, table in zip(files, tables, strict=True):
-        try:
-            rows.append(Table(table.items, table.columns).taught_as(order) if table.columns else table.items)
-        except ColumnsError as error:
-            raise ColumnsError(f"{file}: {error}") from error
     labels = [label for table in tables for label in table.labels or ()]
     sources = [source for table in tables for source in table.sources]
-    items = np.concatenate(rows)
-    return Examples(items, sources, labels if len(labels) == len(items) else None, order)
+    items = np.concatenate([table.items for table in tables])
+    strange = next((table.strange for table in tables if table.strange), None)
+    of_column = target if all(table.target for table in tables) else None
+    return Examples(items, sources, labels if len(labels) == len(items) else None, named,
+                    strange=strange, target=of_column)
 
 
-def read_table(file: str | os.PathLike[str]) -> Examples:
-    """The vectors in a .npy file, or in a .csv file; a first line names the columns, a column `label` gives labels.
+def read_table(
+    file: str | os.PathLike[str], columns: Sequence[str] | None = None, target: str | None = None
+) -> Examples:
+    """The vectors in a .npy, .csv or .parquet file; a first line names the columns of a .csv file.
 
     A .npy file may hold a structured array: its fields are columns.
+
+    Args:
+        columns: the names of the columns that a brain was taught; None: these are the first.
+        target: the column that gives the labels, if there is one of that name; else it is `label`.
 
     Raises:
         InputError: no such file, another ending, or not a rectangle of numbers.
     """
     path = Path(file)
     if path.is_dir() or path.suffix.lower() not in TABLES:
-        raise InputError(f"{path} is not a table: this brain accepts vectors, as .npy and .csv files.")
+        raise InputError(f"{path} is not a table: this brain accepts vectors, as .npy, .csv and .parquet files.")
     try:
         if path.suffix.lower() == ".npy":
-            loaded = np.load(path, allow_pickle=False)
-            named = named_table(loaded)
-            found = vectors_of(loaded if named is None else named)
-            vectors, labels, columns = found.items, found.labels, found.columns
+            found = vectors_of(np.load(path, allow_pickle=False), columns, target)
+        elif path.suffix.lower() in ARROW:
+            found = vectors_of(_read_arrow(path), columns, target)
         else:
-            vectors, labels, columns = _read_csv(path)
+            found = _read_csv(path, columns, target)
     except (InputError, LabelError) as error:
-        raise type(error)(f"{path}: {error}") from error
+        words = str(error)
+        words = words[0].lower() + words[1:] if words.startswith("Row ") else words
+        raise type(error)(f"{path}: {words}") from error
     except (OSError, ValueError, EOFError, MemoryError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"Cannot read vectors from {path}: {reason}.") from error
-    return Examples(vectors, [f"{path}:{row}" for row in range(1, len(vectors) + 1)], labels, columns)
+    strange = None if found.strange is None else f"{path}: {found.strange}"
+    return replace(found, sources=[f"{path}:{row}" for row in range(1, len(found) + 1)], strange=strange)
 
 
-def _read_csv(path: Path) -> tuple[Any, list[Label] | None, tuple[str, ...] | None]:
+def _read_arrow(path: Path) -> Any:
+    try:
+        from pyarrow import feather, parquet
+    except ImportError as error:
+        raise InputError(f"reading a {path.suffix} file needs the package pyarrow: pip install pyarrow.") from error
+    return parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
+
+
+def _read_csv(path: Path, columns: Sequence[str] | None, target: str | None) -> Examples:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file) if line]
-    if lines:
-        _check_separator(lines[0])
-    names = [name.strip() for name in lines[0]] if lines and not _numeric(lines[0]) else []
+        first = file.readline()
+        file.seek(0)
+        separator = next((mark for mark in (";", "\t") if mark in first), ",")
+        lines = [line for line in csv.reader(file, delimiter=separator) if line]
+    comma = separator != ","
+    names = [name.strip() for name in lines[0]] if lines and not _numeric(lines[0], comma) else []
     rows = lines[1:] if names else lines
-    places = [i for i, name in enumerate(names) if name.lower() == LABEL]
-    if not places:
-        return _named_numbers(rows, names), None, tuple(names) or None
-    if any(len(row) <= places[0] for row in rows):
-        raise InputError("a row is too short to hold its label.")
-    labels = check_labels([row[places[0]] for row in rows])
-    without = [row[: places[0]] + row[places[0] + 1 :] for row in (names, *rows)]
-    return _named_numbers(without[1:], without[0]), labels, tuple(without[0])
-
-
-def _check_separator(line: list[str]) -> None:
-    """Raises InputError where a file's first line is not separated by commas."""
-    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
-        if any(separator in cell for cell in line):
-            raise InputError(f"the values are separated by {name}: save the file with commas between the values and "
-                             "points in decimals.")
-
-
-def _named_numbers(rows: list[list[str]], names: list[str]) -> Any:
-    """(N, D) vectors of N rows of cells.
-
-    Raises:
-        InputError: a row of another length, or a cell that is not a number; names its row and column.
-    """
     if rows and names and len(names) != len(rows[0]):
         raise InputError(f"the first line has {len(names)} names, but row 1 has {len(rows[0])} values.")
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
             raise InputError(f"row {number} has {len(row)} values, but row 1 has {len(rows[0])}.")
-        for place, cell in enumerate(row):
-            if not _numeric([cell]):
-                where = f"column {names[place]!r}" if names else f"column {place + 1}"
-                column = [one[place] for one in rows if place < len(one)]
-                raise InputError(f"row {number}, {where}: {_hint(cell, column)}")
-    return as_vectors(rows)
+    if not names:
+        return _without_names(rows, comma)
+    if not rows:
+        raise InputError("Nothing to work on: the table has no rows.")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"More than one column is called {twice[0]!r}: give each column another name.")
+    table = named_table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)), columns, target, comma=comma)
+    assert table is not None
+    return _of_table(table, columns)
 
 
-def _hint(cell: str, column: list[str]) -> str:
-    """What a cell is that is no number, and what to do about it."""
-    if cell.strip().lower() in MISSING:
-        return "the value is missing: fill in missing values, or remove these rows."
-    if not any(_numeric([one]) for one in column):
-        return (f"{cell!r} is text, like the whole column: if the column holds the labels, name it {LABEL!r} in the"
-                " first line, else remove it.")
-    return f"{cell!r} is not a number."
+def _without_names(rows: list[list[str]], comma: bool) -> Examples:
+    """Raises InputError where a cell is not a number; names its row and column."""
+    for number, row in enumerate(rows, 1):
+        for place, cell in enumerate(row, 1):
+            if not _numeric([cell], comma):
+                hint = ("the value is missing: fill in missing values, or remove these rows, or name the columns in "
+                        "the first line.") if cell.strip().lower() in MISSING else (
+                    f"{cell!r} is not a number: if the column holds categories, dates or the labels, name the columns "
+                    "in the first line.")
+                raise InputError(f"row {number}, column {place}: {hint}")
+    vectors = as_vectors([[cell.replace(",", ".") if comma else cell for cell in row] for row in rows])
+    return Examples(vectors, [None] * len(vectors), None)
 
 
-def _numeric(cells: Sequence[str]) -> bool:
+def _numeric(cells: Sequence[str], comma: bool) -> bool:
     try:
-        return bool([float(cell) for cell in cells])
+        return bool([float(cell.replace(",", ".") if comma else cell) for cell in cells])
     except ValueError:
         return False
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from engram.inputs.vectors import as_array, as_vectors
+from engram.inputs.encoding import encoded, few, gone, listed
 from engram.learner import ColumnsError, FloatArray, InputError, Label, LabelError
 
 LABEL = "label"
@@ -24,6 +24,8 @@ class Table:
         rows: (N, D) float64.
         columns: D names.
         labels: one for each row, or None.
+        strange: what stands in it that a brain was never taught, and so cannot be learned; None: nothing.
+        target: the column that was named as that of the labels, where it is one.
 
     >>> Table(np.array([[1.0, 2.0]]), ("temp", "load")).taught_as(("load", "temp"))
     Traceback (most recent call last):
@@ -33,6 +35,8 @@ class Table:
     rows: FloatArray
     columns: tuple[str, ...]
     labels: list[Label] | None = None
+    strange: str | None = None
+    target: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.columns) != self.rows.shape[1]:
@@ -42,7 +46,7 @@ class Table:
         return len(self.rows)
 
     def __getitem__(self, some: slice) -> Table:
-        return Table(self.rows[some], self.columns, self.labels and self.labels[some])
+        return Table(self.rows[some], self.columns, self.labels and self.labels[some], self.strange, self.target)
 
     def taught_as(self, columns: Sequence[str] | None) -> FloatArray:
         """The rows, if these are the columns in their order; None is content with any.
@@ -61,53 +65,67 @@ class Table:
                            "them into that order, such as frame[list(brain.columns)].")
 
 
-def few(names: Sequence[str]) -> str:
-    """The first names of a list, to be shown."""
-    return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+def named_table(
+    given: Any, taught: Sequence[str] | None = None, target: str | None = None, *, comma: bool = False
+) -> Table | None:
+    """What is given, if its columns have names: a data frame (pandas, polars), an Arrow table, a structured array, or a
+    mapping of names to cells; else None.
 
+    The column called `target`, or else "label", gives the labels.
 
-def named_table(given: Any) -> Table | None:
-    """What is given, if its columns have names: a data frame (pandas, polars) or a structured array; else None.
-
-    A column called "label" gives the labels.
+    Args:
+        taught: the names of the columns that a brain was taught; None: these are the first.
+        comma: whether texts such as "1,5" are numbers.
 
     Raises:
-        InputError: a column of something else than numbers, or two of one name.
+        InputError: a column that cannot be told as numbers, or two of one name.
+        ColumnsError: other columns than were taught.
     """
     if isinstance(given, Table):
         return given
     if isinstance(given, np.ndarray) and given.dtype.names:
         names: list[Any] = list(given.dtype.names)
+    elif hasattr(given, "column_names") and hasattr(given, "column"):  # Arrow
+        names = list(given.column_names)
+        given = dict(zip(names, given.columns, strict=True))
     elif hasattr(given, "columns") and hasattr(given, "to_numpy"):
         names = list(given.columns)
         if not any(isinstance(name, str) for name in names):  # counted, not named
             return None
+    elif isinstance(given, Mapping):
+        names = list(given)
     else:
         return None
     texts = [str(name).strip() for name in names]
     twice = [name for name, count in Counter(texts).items() if count > 1]
     if twice:
         raise InputError(f"More than one column is called {twice[0]!r}: give each column another name.")
-    places = [i for i, name in enumerate(texts) if name.lower() != LABEL]
-    labels = next((check_labels(given[name].tolist() if hasattr(given[name], "tolist") else given[name].to_list())
-                   for i, name in enumerate(names) if i not in places), None)
-    if not places or not len(given):
-        raise InputError("Nothing to work on: the table has no rows, or no columns of numbers.")
-    return Table(np.stack([_numbers(given[names[i]], texts[i]) for i in places], axis=1),
-                 tuple(texts[i] for i in places), labels)
+    chosen = target if target in texts else next((text for text in texts if text.lower() == LABEL), None)
+    cells = {text: given[name] for text, name in zip(texts, names, strict=True) if text != chosen}
+    if not cells or not len(next(iter(cells.values()))):
+        raise InputError("Nothing to work on: the table has no rows, or no columns beside the labels.")
+    labels = None
+    if chosen is not None and chosen not in (taught or ()):
+        labels = check_labels(listed(given[names[texts.index(chosen)]]), chosen)
+    found = encoded(cells, taught, comma=comma)
+    return Table(found.rows, found.names, labels, found.strange, chosen if chosen == target else None)
 
 
-def check_labels(labels: list[Any]) -> list[Label]:
-    """Labels of a table, whole numbers as such.
+def check_labels(labels: list[Any], name: str = LABEL) -> list[Label]:
+    """Labels of the column of this name, whole numbers as such, truth values as text.
 
     Raises:
         LabelError: they are measurements, numbers with fractions: each would become a class of its own.
     """
+    empty = next((row for row, label in enumerate(labels, 1) if gone(label)), None)
+    if empty is not None and name != LABEL:
+        raise LabelError(f"Row {empty} has no label in column {name!r}: fill it in, or leave the row out.")
+    labels = [str(label) if isinstance(label, bool | np.bool_) else label for label in labels]
     numbers = [_number(label) for label in labels]
     if all(number is not None for number in numbers):
         broken = [label for label, number in zip(labels, numbers, strict=True) if number is not None and number % 1]
         if broken:
-            raise LabelError(f"The column {LABEL!r} holds numbers with fractions, such as {broken[0]!s}. Labels are "
+            raise LabelError(f"The column {name!r} holds numbers with fractions, such as {broken[0]!s}. Labels are "
                              "classes, not measurements: give each class a name or a whole number.")
     return [int(label) if isinstance(label, float) and label.is_integer() else label for label in labels]
 
@@ -118,14 +136,3 @@ def _number(label: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if np.isfinite(number) else None
-
-
-def _numbers(column: Any, name: str) -> FloatArray:
-    try:
-        values: FloatArray = as_vectors(as_array(column))[0]
-        return values
-    except InputError as error:
-        if _number(next(iter(column), None)) is None:
-            raise InputError(f"Column {name!r} does not hold numbers: if it holds the labels, name it {LABEL!r}, else "
-                             "leave it out.") from error
-        raise InputError(f"Column {name!r}: {str(error).replace('Vector 0 contains', 'it contains')}") from error

@@ -139,8 +139,7 @@ def _check(knowledge: Knowledge, lesson: Lesson, accepted: Sequence[Lesson]) -> 
                          "teach this again.")
     like = next((one.labels[0] for one in accepted), knowledge.like)
     as_labels(list(lesson.labels), len(lesson.rows), like)
-    waiting = sum(len(one.rows) for one in accepted)
-    knowledge.total.sums.check_capacity(waiting + len(lesson.rows))
+    knowledge.total.sums.check_rows(*(one.rows for one in accepted), lesson.rows)
 
 
 def prepare(knowledge: Knowledge, ledger: Ledger, lessons: Sequence[Lesson], seq: int) -> list[Prepared]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,8 @@ class Bundle:
         normalise: whether features are brought to unit length first.
         freedom: how many examples less classes S0 was measured on, or None where nothing says it.
         measured: (N, 8) uint8 sketches of those examples, or None: S0 must not judge the examples it was measured on.
+        scaled: whether these are raw readings that a head asks in units of their own deviations. Bundles of earlier
+            versions are not: their brains answer as they did.
         fingerprint: SHA-256 over the backbone's fingerprint (network, cut, preprocessing), m0, S0, on what S0 was
             measured, step and normalisation. Brains meld exactly when these agree.
 
@@ -69,6 +71,7 @@ class Bundle:
     normalise: bool = True
     freedom: int | None = None
     measured: Sketches | None = None
+    scaled: bool = False
 
     def __post_init__(self) -> None:
         width = self.backbone.width
@@ -104,21 +107,56 @@ class Bundle:
         """What its backbone works on; None where it does not say: it is given inputs as they are."""
         return getattr(self.backbone, "takes", None)
 
+    @property
+    def units(self) -> FloatArray | None:
+        """(D,) what each feature is multiplied by to be in the unit that its reading came in; None where it is."""
+        units: FloatArray | None = getattr(self.backbone, "units", None) if self.scaled else None
+        return units
+
     def features(self, inputs: Any, progress: Progress | None = None) -> Features:
         """The backbone's features, (N, D) float32, not yet normalised."""
         return self.backbone.features(inputs, progress)
 
     @classmethod
-    def bare(cls, backbone: Backbone, *, step: float = STEP, normalise: bool = True) -> Self:
-        """A bundle that was never measured: mean zero, no covariance."""
-        return cls(backbone, np.zeros(backbone.width), None, step, normalise)
+    def bare(
+        cls, backbone: Backbone, *, step: float = STEP, normalise: bool = True, scaled: bool | None = None
+    ) -> Self:
+        """A bundle that was never measured: mean zero, no covariance. `scaled`: None for raw readings alone."""
+        readings = _readings(backbone, normalise) if scaled is None else scaled
+        return cls(backbone, np.zeros(backbone.width), None, step, normalise, scaled=readings)
 
     @classmethod
-    def of_vectors(cls, width: int, *, largest: float = 8.0) -> Self:
-        """Raw vectors of this width with values to about ±`largest`; the finest power-of-two step for them."""
+    def of_vectors(cls, width: int, *, largest: float | Sequence[float] = 8.0) -> Self:
+        """Raw vectors of this width with values to about ±`largest`; the finest power-of-two step for them.
+
+        Args:
+            largest: one number for all columns, or one for each. Larger readings are taken as well, up to a million
+                times as large: the farther beyond, the more coarsely they are told apart.
+
+        Raises:
+            InputError: not one positive number, or not one for each column.
+
+        >>> Bundle.of_vectors(2, largest=[1e-4, 1e6]).backbone.config()["scale"]
+        [65536.0, 7.62939453125e-06]
+        """
         from engram.features.backbones.vectors import VectorBackbone
 
-        return cls.bare(VectorBackbone(width), step=step_for(largest), normalise=False)
+        if isinstance(largest, int | float) and not isinstance(largest, bool):
+            step = step_for(largest)
+            return cls.bare(VectorBackbone(width, reach=step * STEPS), step=step, normalise=False)
+        try:
+            if isinstance(largest, bool):
+                raise TypeError("neither number nor numbers")
+            each = [step_for(float(value)) for value in largest]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"largest is one number above 0, or one for each of the {width} columns, not "
+                             f"{largest!r}.") from error
+        if len(each) != width:
+            raise InputError(f"largest holds {len(each)} numbers for {width} columns: give one for each, or a single "
+                             "one for all.")
+        step = step_for(8.0)
+        return cls.bare(VectorBackbone(width, None, [step / own for own in each], reach=step * STEPS), step=step,
+                        normalise=False)
 
     @classmethod
     def for_vectors(cls, examples: Any) -> Self:
@@ -169,7 +207,7 @@ class Bundle:
         if covariance is not None:
             check_varies(covariance)
         return cls(backbone, statistics.mean(), covariance, step, statistics.normalise, statistics.freedom,
-                   statistics.measured())
+                   statistics.measured(), _readings(backbone, statistics.normalise))
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> Self:
         """The same network and statistics for other pictures (say, dark ink on paper): another fingerprint.
@@ -205,6 +243,8 @@ class Bundle:
         }
         if self.freedom is not None:
             record["freedom"] = self.freedom
+        if self.scaled:
+            record["scaled"] = True
         files = {"statistics.safetensors": statistics_to(self.mean, self.covariance, self.measured)}
         network = self.backbone.network()
         if network is not None and self.backbone.network_file is not None:
@@ -237,7 +277,8 @@ class Bundle:
         backbone = kind.restore(name, config, network, **parts)
         try:
             mean, covariance, measured = statistics_from(files)
-            bundle = cls(backbone, mean, covariance, step, normalise, record.get("freedom"), measured)
+            bundle = cls(backbone, mean, covariance, step, normalise, record.get("freedom"), measured,
+                         record.get("scaled") is True)
         except InputError as error:
             raise DamagedError(f"The parts of bundle {name!r} do not fit: {error}") from error
         if bundle.fingerprint != fingerprint:
@@ -265,7 +306,14 @@ class Bundle:
             digest.update(f"freedom {self.freedom}".encode())
         if self.measured is not None:
             digest.update(b"measured " + self.measured.tobytes())
+        if self.scaled:
+            digest.update(b"scaled")
         return digest.hexdigest()
+
+
+def _readings(backbone: Backbone, normalise: bool) -> bool:
+    """Whether the features are raw readings."""
+    return not normalise and getattr(backbone, "kind", None) == "vectors"
 
 
 def step_for(largest: float) -> float:

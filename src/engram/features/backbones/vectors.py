@@ -15,6 +15,9 @@ from engram.progress import Progress
 _CHANCE, _LIKELY = 1e-6, 1e-3
 """Chances of an accident by which a column is told from the others: where all could stay as they are, and where not."""
 
+_TAIL = 3.0 / 16.0
+"""Of the reach: what e times as much adds beyond it. So the room of a head, 4 reach, ends at e^16 times as much."""
+
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -28,6 +31,8 @@ class VectorBackbone:
     Args:
         width: D, how many readings make a vector.
         offset, scale: one value per reading, or None for the identity.
+        reach: up to where scaled readings are told as they are; beyond, v becomes reach + c ln(1 + (v − reach)/c) with
+            c = 3/16 reach, so a reading a million times as large is still one, at 4 reach. None: all as they are.
         name: what people call it.
 
     >>> VectorBackbone(2).features([[1, 2], [3, 4]]).shape
@@ -44,6 +49,7 @@ class VectorBackbone:
         offset: Sequence[float] | None = None,
         scale: Sequence[float] | None = None,
         *,
+        reach: float | None = None,
         name: str = "vectors",
     ) -> None:
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
@@ -52,6 +58,9 @@ class VectorBackbone:
         self.width = width
         self._offset = _per_reading("offset", offset, width, 0.0)
         self._scale = _per_reading("scale", scale, width, 1.0)
+        if reach is not None and not (np.isfinite(reach) and reach > 0):
+            raise InputError(f"reach is a finite number above 0, or None, not {reach!r}.")
+        self._reach = None if reach is None else float(reach)
         self.fingerprint = fingerprint_of(self.kind, self.config(), None)
 
     @classmethod
@@ -85,7 +94,7 @@ class VectorBackbone:
         vectors[vectors < noise * vectors.max()] = 0.0  # what rounding leaves of a zero
         largest, count, most = vectors.max(axis=0), np.count_nonzero(vectors, axis=0), float(vectors.max())
         if not most:
-            return cls(vectors.shape[1], name=name)
+            return cls(vectors.shape[1], reach=reach, name=name)
         told = 8 * resolution <= most or _accident(most, count.sum()) >= _CHANCE  # a few small values decide nothing
         fits = told and most <= reach
         alone = (largest > 0) & (_accident(largest / most, count) * len(largest) < (_CHANCE if fits else _LIKELY))
@@ -93,10 +102,20 @@ class VectorBackbone:
             alone &= largest < resolution
         shared = 1.0 if fits else _to(np.array(most), _room(count.sum()))
         scale = np.where(alone, _to(largest, _room(count)), shared)
-        return cls(vectors.shape[1], None, scale.tolist(), name=name)
+        return cls(vectors.shape[1], None, scale.tolist(), reach=reach, name=name)
+
+    @property
+    def units(self) -> FloatArray:
+        """(D,) what each feature is multiplied by to be in the unit that its reading came in."""
+        units: FloatArray = 1.0 / np.where(self._scale == 0, 1.0, np.abs(self._scale))
+        return units
 
     def readings(self, features: FloatArray) -> FloatArray:
         """The inputs that give these (N, D) features, about: the other way round."""
+        if self._reach is not None:
+            size, tail = np.abs(features), _TAIL * self._reach
+            far = self._reach + tail * np.expm1(np.maximum(size - self._reach, 0.0) / tail)
+            features = np.where(size > self._reach, np.sign(features) * far, features)
         return features / np.where(self._scale == 0, 1.0, self._scale) + self._offset
 
     def features(self, inputs: Any, progress: Progress | None = None) -> Features:
@@ -106,14 +125,19 @@ class VectorBackbone:
             InputError: another width, NaN or infinity. Values beyond 3e38 count as 3e38, far beyond what is learned.
         """
         vectors = (as_vectors(inputs, self.width) - self._offset) * self._scale
+        if self._reach is not None and np.abs(vectors).max() > self._reach:
+            size, tail = np.abs(vectors), _TAIL * self._reach
+            far = self._reach + tail * np.log1p(np.maximum(size - self._reach, 0.0) / tail)
+            vectors = np.where(size > self._reach, np.sign(vectors) * far, vectors)
         features = np.maximum(np.minimum(vectors, _LARGEST), -_LARGEST).astype(np.float32)
         if progress is not None:
             progress(len(features), len(features))
         return features
 
     def config(self) -> dict[str, Any]:
-        """Width, offset and scale as JSON values."""
-        return {"width": self.width, "offset": self._offset.tolist(), "scale": self._scale.tolist()}
+        """Width, offset, scale and reach as JSON values."""
+        found = {"width": self.width, "offset": self._offset.tolist(), "scale": self._scale.tolist()}
+        return found if self._reach is None else {**found, "reach": self._reach}
 
     def network(self) -> None:
         """There is none."""
@@ -126,7 +150,7 @@ class VectorBackbone:
             DamagedError: the configuration cannot be used.
         """
         try:
-            return cls(config["width"], config["offset"], config["scale"], name=name)
+            return cls(config["width"], config["offset"], config["scale"], reach=config.get("reach"), name=name)
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"The description of backbone {name!r} cannot be used: {error}") from error
 

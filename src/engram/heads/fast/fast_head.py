@@ -8,6 +8,7 @@ a frozen backbone below, a fast, exact, melding memory on top.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from threading import Lock, get_ident
 from typing import Any, Self, get_args
 
@@ -26,7 +27,7 @@ from engram.heads.fast.readout import ReadOut
 from engram.heads.fast.shrinkage import Prior
 from engram.heads.fast.view import HeadView, cosines
 from engram.heads.head import Head, Positions
-from engram.heads.quantisation import Quantisation, check_rows
+from engram.heads.quantisation import FARTHEST, LIMIT, Quantisation, check_rows
 from engram.inputs.vectors import (
     as_covariance,
     as_labels,
@@ -63,13 +64,16 @@ class FastHead(Head):
             next label's by this much. None learns everything. A gated head depends on the order of teaching.
         readout: "auto" takes what does best on left-out examples: cosines with class means, a linear discriminant with
             or without the classes' shares as priors, prototypes, and for raw readings a kernel or a logistic
-            regression; "class" the class means alone, however they do best; "cosine", "linear", "priors",
-            "prototypes", "kernel" and "logistic" fix it.
+            regression; where `scaled`, all of them as a "pool"; "class" the class means alone, however they do best;
+            "cosine", "linear", "priors", "prototypes", "kernel", "logistic" and "pool" fix it.
         memory_budget: bytes for single examples; beyond it they are consolidated, and the least of them,
             by SHA-256, let go. Their class can still be forgotten exactly.
         freedom: how many examples less classes the covariance was measured on; None where nothing says it.
         measured: (N, 8) uint8 sketches of those examples: where they are taught, the covariance is trusted less.
         alphas: labels with an alpha of their own.
+        scaled: where `normalise` is off: ask in units of the readings' own deviations, which follow from the sums, pool
+            the read-outs, and take values up to 2^15 − 1 steps. Off, a head answers as before version 0.3.
+        units: (D,) what each reading is multiplied by to be in the unit that it came in, where a backbone scaled it.
 
     >>> head = FastHead(step=0.01, normalise=False)
     >>> head.learn([[1.0, 0.1], [0.0, 1.0], [0.9, 0.0]], ["right", "up", "right"])
@@ -98,6 +102,8 @@ class FastHead(Head):
         freedom: int | None = None,
         measured: npt.ArrayLike | None = None,
         alphas: Iterable[tuple[Label, float]] = (),
+        scaled: bool = True,
+        units: npt.ArrayLike | None = None,
     ) -> None:
         super().__init__()
         if readout not in get_args(ReadOutKind):
@@ -108,7 +114,9 @@ class FastHead(Head):
         self._freedom = freedom
         self._measured = None if measured is None else np.asarray(measured, np.uint8)
         self.readout: ReadOutKind = readout
-        self._quantise = Quantisation(step, normalise)
+        self._scaled = scaled and not normalise
+        self._units = None if units is None or not self._scaled else as_vectors(units)[0]
+        self._quantise = Quantisation(step, normalise, limit=FARTHEST if self._scaled else LIMIT)
         self._covariance: FloatArray | None = None
         self._making = Lock()  # held by the thread that makes a view
         self._seen: tuple[tuple[Any, ...], HeadView] | None = None  # the last view, and the state it is of
@@ -276,7 +284,7 @@ class FastHead(Head):
                 return
             if self.like is not None and type(self.like) is not type(other.like):
                 raise MeldError("The labels of one head are str, those of the other int.")
-            self.sums.check_capacity(other.sums.total)
+            self.sums.check_meld(other.sums)
             if self.width is None:
                 self._start(other.sums.width)
             places = positions(other.labels, self._book)
@@ -365,7 +373,7 @@ class FastHead(Head):
     def similarity(self, inputs: Any) -> FloatArray:
         """(N, N) cosines between features in the metric of the read-out: what is alike, by what was learned."""
         with self._lock:
-            rows = self._prepare(np.atleast_2d(np.asarray(inputs, np.float64)))
+            rows, _ = self._asked(np.atleast_2d(np.asarray(inputs, np.float64)))
             return cosines(rows, self._readout.discriminant().apply(rows) if self._book else rows)
 
     @property
@@ -512,7 +520,7 @@ class FastHead(Head):
             made = type(self)(**self.config())
             made.width, made._book = self.width, dict(self._book)
             made._quantise, made._covariance, made._prior = self._quantise, self._covariance, self._prior
-            made._measured = self._measured
+            made._measured, made._units = self._measured, self._units
             made.sums, made._episodes = self.sums.copy(), self._episodes.copy()
             made._counterexamples = self._counterexamples.copy()
             made._readout = self._readout.copy(made.sums, made._episodes)
@@ -520,7 +528,13 @@ class FastHead(Head):
 
     def config(self) -> dict[str, Any]:
         return {**self._quantise.config(), "alpha": self.alpha, "gate": self.gate, "readout": self.readout,
-                "memory_budget": self.memory_budget, "freedom": self._freedom, "alphas": list(self._alphas.items())}
+                "memory_budget": self.memory_budget, "freedom": self._freedom, "alphas": list(self._alphas.items()),
+                "scaled": self._scaled}
+
+    @classmethod
+    def made_with(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """What was saved by earlier versions is asked as it was then."""
+        return {"scaled": False, **config}
 
     # What the base class asks for
 
@@ -542,7 +556,7 @@ class FastHead(Head):
         return kept_labels(targets, len(rows), self.like)
 
     def _check(self, vectors: npt.NDArray[Any], labels: list[Label]) -> None:
-        self.sums.check_capacity(len(vectors))
+        self.sums.check_rows(vectors)
 
     def _arrays(self) -> State:
         return {**self._small_arrays(), **self._episodes.state()}
@@ -552,10 +566,12 @@ class FastHead(Head):
         spread: State = {} if self._covariance is None else {"covariance": self._covariance}
         if self._measured is not None:
             spread["measured"] = self._measured
+        if self._units is not None:
+            spread["units"] = self._units
         return {**self._quantise.arrays(), **spread, **self.sums.state(), **self._counterexamples.state()}
 
     def _restore(self, state: State) -> None:
-        self._measured = state.get("measured")
+        self._measured, self._units = state.get("measured"), state.get("units")
         self._set_statistics(state.get("mean"), state.get("covariance"))
         sums = ExactSums.from_state(state)
         self._start(sums.width)
@@ -588,7 +604,7 @@ class FastHead(Head):
         spread = None if covariance is None else _own(as_covariance(covariance, width))
         if spread is not None:
             check_varies(spread)
-        self._quantise = Quantisation(self._quantise.step, self._quantise.normalise, centre)
+        self._quantise = replace(self._quantise, mean=centre)
         self._covariance = spread
         known = centre if centre is not None else spread
         self.width = None if known is None else known.shape[-1]
@@ -599,7 +615,8 @@ class FastHead(Head):
         self.sums = ExactSums(width)
         self._episodes = EpisodicMemory(width, self.memory_budget)
         covariance = None if self._covariance is None else self._covariance / self._quantise.step**2
-        self._prior = Prior(width, covariance, self._freedom, self._measured, not self._quantise.normalise)
+        self._prior = Prior(width, covariance, self._freedom, self._measured, not self._quantise.normalise,
+                            self._scaled, self._units)
         self._readout = self._new_readout()
 
     def _new_readout(self) -> ReadOut:
@@ -608,8 +625,9 @@ class FastHead(Head):
     def _same_space(self, other: FastHead) -> bool:
         mine, theirs = self._quantise, other._quantise
         same = (mine.step, mine.normalise, self._freedom) == (theirs.step, theirs.normalise, other._freedom)
+        same &= self._scaled == other._scaled
         same &= not self.sums.width or not other.sums.width or self.sums.width == other.sums.width
-        pairs = ((mine.mean, theirs.mean), (self._covariance, other._covariance))
+        pairs = ((mine.mean, theirs.mean), (self._covariance, other._covariance), (self._units, other._units))
         return same and all(np.array_equal(a, b) if a is not None and b is not None else a is b for a, b in pairs)
 
     def _state(self) -> tuple[Any, ...]:

@@ -23,7 +23,7 @@ from engram.heads.fast.one_by_one import times
 from engram.heads.fast.products import KeptProducts
 from engram.heads.fast.reading import score
 from engram.heads.fast.sample import Sample
-from engram.heads.fast.shrinkage import Prior, coarse, units
+from engram.heads.fast.shrinkage import Prior, coarse
 from engram.heads.fast.temperature import temper
 from engram.heads.head import Positions
 from engram.learner import FloatArray
@@ -77,10 +77,15 @@ class Kernels:
         made._lifted = {width: lifted.copy() for width, lifted in self._lifted.items()}
         return made
 
-    def best(self, sums: ExactSums, episodes: Sequence[Episodes], sample: Sample) -> tuple[Kernel, FloatArray]:
-        """The kernel that is likeliest on the sample, and its (M, C) scores of it, each example left out."""
+    def best(
+        self, sums: ExactSums, episodes: Sequence[Episodes], sample: Sample, unit: FloatArray
+    ) -> tuple[Kernel, FloatArray]:
+        """The kernel that is likeliest on the sample, and its (M, C) scores of it, each example left out.
+
+        Args:
+            unit: (D,) squared units of the features.
+        """
         variances = sums.variances()
-        unit = units(variances)
         scale = np.sqrt(unit * coarse(float((variances / unit).mean())))
         share = max(1, _EXAMPLES // max(sums.classes, 1))
         places = [some.smallest(share) for some in episodes]

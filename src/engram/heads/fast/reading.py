@@ -17,7 +17,7 @@ from engram.learner import FloatArray
 if TYPE_CHECKING:
     from engram.heads.fast.exclusion import Excluded, Exclusion
 
-ReadOutKind = Literal["auto", "class", "cosine", "linear", "priors", "prototypes", "kernel", "logistic"]
+ReadOutKind = Literal["auto", "class", "cosine", "linear", "priors", "prototypes", "kernel", "logistic", "pool"]
 
 
 class Reader(Protocol):

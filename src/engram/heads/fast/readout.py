@@ -21,11 +21,15 @@ from engram.heads.exact_sums import ExactSums
 from engram.heads.fast.discriminant import Change, Discriminant
 from engram.heads.fast.episodes import Episodes, Rows
 from engram.heads.fast.exclusion import Exclusion
+from engram.heads.fast.in_units import InUnits
 from engram.heads.fast.kernel import MOST_FEATURES, Kernels
 from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.logistic import Regression, cost
 from engram.heads.fast.metric import Centres, Comparison, Metric
+from engram.heads.fast.nearest import nearest
 from engram.heads.fast.novelty import Novelty, Scores
+from engram.heads.fast.pool import ENOUGH as POOLED
+from engram.heads.fast.pool import Member, pooled
 from engram.heads.fast.products import KeptProducts
 from engram.heads.fast.reading import (
     Answer,
@@ -85,7 +89,7 @@ class Fits(NamedTuple):
 
     kernels: Kernels
     regression: Regression
-    temperatures: dict[ReadOutKind, float]
+    temperatures: dict[str, float]
 
     @classmethod
     def none(cls) -> Fits:
@@ -98,7 +102,7 @@ class Fits(NamedTuple):
 
 def judge(
     discriminant: Discriminant, episodes: Sequence[Episodes], leave_out: LeaveOut, fits: Fits, kind: ReadOutKind,
-    raw: bool,
+    prior: Prior,
 ) -> Judgement:
     """Find out.
 
@@ -106,24 +110,25 @@ def judge(
         leave_out: the sample beside the class means.
         fits: what was fitted before, which is brought up to date.
         kind: "auto" or "class" to choose; else it is given.
-        raw: whether the features are raw readings.
+        prior: what the discriminant is shrunk to; whether the features are raw readings, and in which units.
     """
     classes, sample = leave_out.classes, leave_out.sample
     by_class = leave_out.compare_with_classes()
     left = np.isfinite(by_class.products[np.arange(len(sample.truth)), sample.truth])
-    kinds = _kinds(kind, discriminant, episodes, left, raw)
+    case = _Case(discriminant, episodes, leave_out, by_class, fits, prior)
+    kinds = _kinds(kind, case)
     chosen: tuple[ReadOutKind, Reader, FloatArray, Tempered] | None = None
     some = slice(None) if left.all() else np.flatnonzero(left)
     for candidate in kinds if left.sum() >= _ENOUGH else kinds[:1]:
-        reader, scores = _candidate(candidate, discriminant, episodes, leave_out, by_class, fits)
-        found = Tempered(0.1, np.zeros(0))
+        reader, scores = _candidate(candidate, case)
+        found = Tempered(1.0 if candidate == "pool" else 0.1, np.zeros(0))
         if left.sum() >= _ENOUGH:
             found = temper(scores[some], sample.truth[some], fits.temperatures.get(candidate, 1.0))
             fits.temperatures[candidate] = found.temperature
         if chosen is None or found.better_than(chosen[3], _errors(candidate, int(left.sum()))):
             chosen = candidate, reader, scores, found
     assert chosen is not None
-    novelty = _novelty(discriminant, leave_out, by_class, raw)
+    novelty = _novelty(discriminant, leave_out, by_class, prior.raw)
     name, reader, scores, found = chosen
     return Judgement(leave_out.metric, classes, name, reader, found.temperature, novelty, sample, by_class, scores)
 
@@ -133,37 +138,82 @@ def _errors(kind: ReadOutKind, examples: int) -> float:
     return 1.0 if kind == "kernel" and examples >= _SETTLED else _FLEXIBLE.get(kind, 1.0)
 
 
-def _kinds(
-    kind: ReadOutKind, discriminant: Discriminant, episodes: Sequence[Episodes], left: npt.NDArray[np.bool_], raw: bool
-) -> list[ReadOutKind]:
+class _Case(NamedTuple):
+    """What is judged, and what it is judged by."""
+
+    discriminant: Discriminant
+    episodes: Sequence[Episodes]
+    leave_out: LeaveOut
+    by_class: Comparison
+    fits: Fits
+    prior: Prior
+
+    @property
+    def left(self) -> npt.NDArray[np.bool_]:
+        """(M,) whether each example's class has others."""
+        truth = self.leave_out.sample.truth
+        found: npt.NDArray[np.bool_] = np.isfinite(self.by_class.products[np.arange(len(truth)), truth])
+        return found
+
+    @property
+    def merged(self) -> bool:
+        """Whether a consolidation has made prototypes, and not too many."""
+        some = any(len(some.counts) for some in self.episodes)
+        return some and sum(some.prototype_count for some in self.episodes) <= _MANY_PROTOTYPES
+
+
+def _kinds(kind: ReadOutKind, case: _Case) -> list[ReadOutKind]:
     """The kinds in question, the one to be beaten first; prototypes compete once a consolidation has made some."""
     if kind not in ("auto", "class"):
         return [kind]
+    width, classes, raw = case.discriminant.sums.width, case.discriminant.sums.classes, case.prior.raw
+    if kind == "auto" and case.prior.scaled and classes > 1:
+        return ["pool"]
     kinds: list[ReadOutKind] = ["linear", "priors"] if raw else ["cosine", "linear", "priors"]
-    merged = kind == "auto" and any(len(some.counts) for some in episodes)
-    if merged and sum(some.prototype_count for some in episodes) <= _MANY_PROTOTYPES:
+    if kind == "auto" and case.merged:
         kinds.append("prototypes")
-    width, classes = discriminant.sums.width, discriminant.sums.classes
     if kind == "auto" and raw and classes > 1:
         kinds += ["kernel"] if width <= MOST_FEATURES else []
-        kinds += ["logistic"] if cost(discriminant.sums) <= _QUICK else []
+        kinds += ["logistic"] if cost(case.discriminant.sums) <= _QUICK else []
     return kinds
 
 
-def _candidate(
-    kind: ReadOutKind, discriminant: Discriminant, episodes: Sequence[Episodes], leave_out: LeaveOut,
-    by_class: Comparison, fits: Fits,
-) -> tuple[Reader, FloatArray]:
+def _candidate(kind: ReadOutKind, case: _Case) -> tuple[Reader, FloatArray]:
     """A read-out, and the scores that it gives the sample, each example left out."""
+    discriminant, episodes, leave_out = case.discriminant, case.episodes, case.leave_out
+    if kind == "pool":
+        usual = float(np.sqrt(discriminant.sums.width))
+        return pooled(_members(case), leave_out.sample.truth, case.left, usual, case.fits.temperatures)
     if kind == "prototypes":
         centres = _prototypes(discriminant, leave_out.classes, episodes)
         comparison = leave_out.compare(centres, holders(episodes, leave_out.sample))
         return ByPrototype(centres), centres.best(comparison.cosines)
     if kind == "kernel":
-        return fits.kernels.best(discriminant.sums, episodes, leave_out.sample)
+        unit = case.prior.units(discriminant.sums)
+        return case.fits.kernels.best(discriminant.sums, episodes, leave_out.sample, unit)
     if kind == "logistic":
-        return fits.regression.of(discriminant.sums, episodes, leave_out.sample)
-    return ByClass(kind), score(by_class, kind, discriminant.freedom)
+        return case.fits.regression.of(discriminant.sums, episodes, leave_out.sample)
+    return ByClass(kind), score(case.by_class, kind, discriminant.freedom)
+
+
+def _members(case: _Case) -> list[Member]:
+    """The read-outs of a pool: the more examples are left out, the more of them can be judged."""
+    sums, sample = case.discriminant.sums, case.leave_out.sample
+    unit, left = case.prior.units(sums), int(np.count_nonzero(case.left))
+    found = []
+    for name, squares in (("shared unit", case.prior.shared(sums)), ("own units", unit)):
+        reader = InUnits.of(sums, squares)
+        found.append(Member(name, reader, reader.left_out(sums, squares, sample)))
+    kinds: list[ReadOutKind] = ["linear"]
+    if left >= POOLED:
+        kinds += ["priors"]
+        kinds += ["prototypes"] if case.merged else []
+        if all(len(some.rows) for some in case.episodes):
+            kinds += ["logistic"] if cost(sums) <= _QUICK else []
+            if sums.width <= MOST_FEATURES:
+                found.append(Member("nearest", *nearest(case.episodes, unit, sample)))
+                kinds += ["kernel"] if left >= _ENOUGH else []
+    return found + [Member(kind, *_candidate(kind, case)) for kind in kinds]
 
 
 def _novelty(discriminant: Discriminant, leave_out: LeaveOut, by_class: Comparison, raw: bool) -> Novelty:
@@ -375,5 +425,5 @@ class ReadOut:
             classes = discriminant.classes()
             products = self._products.of(discriminant, classes, sample)
             leave_out = LeaveOut(discriminant.metric, classes, sample, products)
-            self._judgement = judge(discriminant, self.episodes, leave_out, self._fits, self.kind, self.raw)
+            self._judgement = judge(discriminant, self.episodes, leave_out, self._fits, self.kind, self.prior)
         return self._judgement

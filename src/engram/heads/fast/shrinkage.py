@@ -54,13 +54,17 @@ class Prior:
         freedom: examples less classes that S0 was measured on; None where the bundle does not say.
         measured: (N, 8) sketches of those examples, or None where they are too many for one to matter.
         raw: whether features are raw readings, each in units of its own.
+        scaled: whether these are asked in units of their deviations; else only where they differ very much.
+        given: (D,) what each reading is multiplied by to be in the unit that it came in; None: all by the same.
     """
 
     def __init__(
         self, width: int, covariance: FloatArray | None = None, freedom: int | None = None,
-        measured: Sketches | None = None, raw: bool = False,
+        measured: Sketches | None = None, raw: bool = False, scaled: bool = False,
+        given: FloatArray | None = None,
     ) -> None:
         self.width, self.covariance, self.freedom, self.measured, self.raw = width, covariance, freedom, measured, raw
+        self.scaled, self._given = scaled and raw, given
         self._within: dict[float, float] = {}
 
     @property
@@ -81,7 +85,7 @@ class Prior:
             scale = float(np.clip(scale, 1.0 / _FARTHEST, _FARTHEST))  # the same example twice has no scatter at all
             return Shrinkage(KAPPA, coarse(scale), self._share(overlap))
         variances = sums.variances()
-        scales = units(variances) if self.raw else np.ones(self.width)
+        scales = self.units(sums) if self.raw else np.ones(self.width)
         kept = tuple(scales.tolist()) if self.raw else None
         relative = float((sums.diagonal() / scales).sum())
         spread = 0.5 * float((variances / scales).mean())
@@ -89,6 +93,16 @@ class Prior:
             return Shrinkage(KAPPA, coarse(spread), variances=kept)
         kappa = coarse(_oracle(sums, np.sqrt(scales), relative))
         return Shrinkage(kappa, coarse(relative / (degrees * self.width)), variances=kept)
+
+    def units(self, sums: ExactSums) -> FloatArray:
+        """(D,) the squared units in which raw readings are asked."""
+        return deviations(sums.variances(), sums.total) if self.scaled else units(sums.variances())
+
+    def shared(self, sums: ExactSums) -> FloatArray:
+        """(D,) squared units in which raw readings are as they were given: all in one."""
+        found = np.ones(self.width) if self._given is None else np.square(self._given.max() / self._given)
+        spread = float((sums.variances() / found).mean())
+        return found * (spread if spread > 0 else 1.0)
 
     def overlap(self, rows: FloatArray) -> float:
         """Share of (N, D) quantised examples that S0 was measured on."""
@@ -117,7 +131,8 @@ class Prior:
         return self._within[share]
 
     def matrix(self, shrinkage: Shrinkage) -> FloatArray:
-        """B, (D, D): S0 mixed with the identity of its trace; without S0 the identity, or the variances."""
+        """B, (D, D): S0 mixed with the identity of its trace, or its own diagonal; without S0 the identity, or the
+        variances."""
         if self.covariance is None:
             return np.eye(self.width) if shrinkage.variances is None else np.diag(shrinkage.variances)
         return self._mixed(shrinkage.share)
@@ -125,7 +140,9 @@ class Prior:
     def _mixed(self, share: float) -> FloatArray:
         assert self.covariance is not None
         mixed: FloatArray = share * self.covariance
-        mixed.flat[:: self.width + 1] += (1.0 - share) * self._trace / self.width
+        even = self._trace / self.width
+        own = np.maximum(np.diagonal(self.covariance), _LEAST * even) if self.scaled else even
+        mixed.flat[:: self.width + 1] += (1.0 - share) * own
         return mixed
 
     def _share(self, overlap: float) -> float:
@@ -156,6 +173,27 @@ def units(variances: FloatArray) -> FloatArray:
     middle = float(np.median(positive)) if len(positive) else 1.0
     there = np.maximum(variances, _LEAST * middle)
     return np.array([coarse(value) for value in there / np.clip(there, middle / _ALIKE, middle * _ALIKE)])
+
+
+def deviations(variances: FloatArray, examples: int) -> FloatArray:
+    """(D,) squared units in which readings vary alike, in coarse steps: their variances, as far as these can be known.
+
+    The logarithm of a variance of ν degrees of freedom has itself the variance ψ'(ν/2). As much as the logarithms of
+    all readings vary by no more than that, they are shrunk to their mean (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3).
+    So two examples leave readings of one kind about as they are, and still bring amperes and pascals together. A
+    reading that has not varied yet gets the middle unit.
+    """
+    varies = variances > 0
+    if not varies.any():
+        return np.ones(len(variances))
+    logs = np.log(variances[varies])
+    middle, spread = float(logs.mean()), float(logs.var())
+    half = max(examples - 1, 1) / 2.0
+    noise = 1.0 / half + 0.5 / half**2 + 1.0 / (6.0 * half**3)  # ψ'(x) for x ≥ ½, to a tenth
+    share = max(spread - noise, 0.0) / spread if spread > 0 else 0.0
+    found = np.full(len(variances), middle)
+    found[varies] += share * (logs - middle)
+    return np.array([coarse(value) for value in np.exp(found)])
 
 
 def coarse(value: float) -> float:

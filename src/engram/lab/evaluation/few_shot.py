@@ -180,7 +180,8 @@ def evaluate_backbone(
     classes = len(set(labels))
     found = few_shot(
         features, labels,
-        partial(FastHead, bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise),
+        partial(FastHead, bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
+                scaled=bundle.scaled),
         shots=chosen, splits=splits, unknown=UNKNOWN if classes > 2 else 0.0, seed=seed,
         progress=stage(told, "teaching and asking"),
     )

@@ -17,7 +17,8 @@ RECOMMENDED = "fast"
 def fast_head(bundle: Bundle, **options: Any) -> FastHead:
     """The recommended head with the bundle's own statistics."""
     return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
-                    freedom=bundle.freedom, measured=bundle.measured, **options)
+                    scaled=bundle.scaled, units=bundle.units, freedom=bundle.freedom, measured=bundle.measured,
+                    **options)
 
 
 def contenders(bundle: Bundle, without: tuple[str, ...] = ()) -> dict[str, Callable[[], Head]]:
@@ -29,7 +30,7 @@ def contenders(bundle: Bundle, without: tuple[str, ...] = ()) -> dict[str, Calla
     made: dict[str, Callable[[], Head]] = {
         RECOMMENDED: lambda: fast_head(bundle),
         "fast, by prototypes": lambda: fast_head(bundle, readout="prototypes"),
-        "fast, no statistics": lambda: FastHead(step=bundle.step, normalise=bundle.normalise),
+        "fast, no statistics": lambda: FastHead(step=bundle.step, normalise=bundle.normalise, scaled=bundle.scaled),
     }
     made |= {name: partial(make, name, normalise=bundle.normalise) for name in HEADS if name != RECOMMENDED}
     return {name: maker for name, maker in made.items() if name not in without}
