@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +63,7 @@ def predict(
         left_out = [*examples.passed_over]
         given = examples.items if mind.bundle.takes == "text" else list(paths)  # standard input is read once
         try:
-            with progress("looking", quiet=as_json) as report:
+            with progress("looking", quiet=as_json) as report, _saying_warnings():
                 answers = mind.predict(given, remember=remember, sources=examples.sources, progress=report)
         except ColumnsError as error:
             if as_json:  # a program that reads the answers learns for each row why there is none
@@ -105,6 +106,16 @@ def predict(
         tell_left_out(left_out)
     if trouble and not as_json:
         say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
+
+
+@contextmanager
+def _saying_warnings() -> Iterator[None]:
+    """Say on the error stream what is warned of meanwhile."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        yield
+    for one in found:
+        say(f"engram: {one.message}", aside=True)
 
 
 def told_left_out(left_out: Sequence[PassedOver]) -> list[dict[str, str]]:

@@ -72,7 +72,7 @@ class FastHead(Head):
         measured: (N, 8) uint8 sketches of those examples: where they are taught, the covariance is trusted less.
         alphas: labels with an alpha of their own.
         scaled: where `normalise` is off: ask in units of the readings' own deviations, which follow from the sums, pool
-            the read-outs, and take values up to 2^15 − 1 steps. Off, a head answers as before version 0.3.
+            the read-outs, and take values up to 2^15 − 1 steps. Off for what bundles without that mark taught.
         units: (D,) what each reading is multiplied by to be in the unit that it came in, where a backbone scaled it.
 
     >>> head = FastHead(step=0.01, normalise=False)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from engram.heads.exact_sums import ExactSums
+from engram.heads.fast.episodes import Episodes
 from engram.heads.fast.metric import Centres, Comparison, Metric
 from engram.heads.fast.novelty import Novelty
-from engram.heads.fast.one_by_one import together
-from engram.heads.head import focus
+from engram.heads.fast.one_by_one import times, together
+from engram.heads.fast.sample import Sample
+from engram.heads.fast.temperature import Tempered, temper
+from engram.heads.head import Positions, focus
 from engram.learner import FloatArray
 
 if TYPE_CHECKING:
     from engram.heads.fast.exclusion import Excluded, Exclusion
+
+POOLED = 4
+"""Left-out examples without which all read-outs of a pool weigh the same."""
+
+_POWER = 0.3  # of the likelihood; chosen on generated tables: 0.2 to 0.5 do as well
+_EXAMPLES = 1024  # that are compared with, of those kept the ones of the smallest SHA-256
 
 ReadOutKind = Literal["auto", "class", "cosine", "linear", "priors", "prototypes", "kernel", "logistic", "pool"]
 
@@ -60,6 +71,165 @@ class ByPrototype(NamedTuple):
     def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
         """(N, C) of (N, D) quantised rows."""
         return self.centres.best(metric.compare(rows, self.centres).cosines)
+
+
+class InUnits(NamedTuple):
+    """Minus half the squared distance to each class mean, each feature in a unit of its own, but for what is the same
+    for all classes. There is no covariance in it, so it holds from the first examples.
+
+    Attributes:
+        middle: (D,) the mean of all examples.
+        means: (D, C) the class means from the middle, divided by the squared units.
+        norms: (C,) their squared lengths in these units.
+    """
+
+    middle: FloatArray
+    means: FloatArray
+    norms: FloatArray
+
+    @classmethod
+    def of(cls, sums: ExactSums, squares: FloatArray) -> InUnits:
+        """The class means in units whose squares are (D,)."""
+        middle = sums.sums.sum(axis=0) / max(sums.total, 1)
+        means = sums.means() - middle
+        return cls(middle, (means / squares).T, (np.square(means) / squares).sum(axis=1))
+
+    @property
+    def largest(self) -> int:
+        return self.means.size
+
+    def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        """(N, C) of (N, D) quantised rows."""
+        found: FloatArray = times(rows - self.middle, self.means) - 0.5 * self.norms
+        return found
+
+    def left_out(self, sums: ExactSums, squares: FloatArray, sample: Sample) -> FloatArray:
+        """(M, C) scores of the sample, each example as if it and its duplicates had never been taught.
+
+        Without g equal ones of n the class mean lies n/(n − g) times as far from them; −inf where it was all there was.
+        """
+        rows = sample.rows - self.middle
+        own = np.arange(len(rows)), sample.truth
+        scores = rows @ self.means - 0.5 * self.norms
+        half = 0.5 * (np.square(rows) / squares).sum(axis=1)
+        count = sums.counts[sample.truth]
+        rest = count - sample.sizes
+        away = count / np.maximum(rest, 1e-9)
+        scores[own] = np.where(rest < 0.5, -np.inf, half - np.square(away) * (half - scores[own]))
+        return scores
+
+
+class ByNearest(NamedTuple):
+    """Minus half the squared distance to the nearest example of each class, but for what is the same for all classes: a
+    boundary of any shape, from few examples. Random features of a kernel tell far too little of ten.
+
+    Attributes:
+        rows: (D, R) examples, class by class, divided by the squared units.
+        norms: (R,) their squared lengths in these units.
+        starts: (C,) where those of each class begin.
+    """
+
+    rows: FloatArray
+    norms: FloatArray
+    starts: Positions
+
+    @property
+    def largest(self) -> int:
+        return self.rows.size
+
+    def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        """(N, C) of (N, D) quantised rows."""
+        return self._of_classes(times(rows, self.rows) - 0.5 * self.norms)
+
+    def _of_classes(self, each: FloatArray) -> FloatArray:
+        found: FloatArray = np.maximum.reduceat(each, self.starts, axis=1)
+        return found
+
+
+def nearest(episodes: Sequence[Episodes], squares: FloatArray, sample: Sample) -> tuple[ByNearest, FloatArray]:
+    """The read-out, and (M, C) scores of the sample, each example as if it and its duplicates had never been taught.
+
+    Args:
+        episodes: of each class; every one keeps examples.
+        squares: (D,) the squared units.
+    """
+    share = max(1, _EXAMPLES // len(episodes))
+    places = [some.smallest(share) for some in episodes]
+    kept = np.concatenate([some.rows[chosen] for some, chosen in zip(episodes, places, strict=True)])
+    keys = np.concatenate([some.keys()[chosen] for some, chosen in zip(episodes, places, strict=True)])
+    lengths = [len(chosen) for chosen in places]
+    rows = kept.astype(np.float64)
+    found = ByNearest((rows / squares).T, (np.square(rows) / squares).sum(axis=1), np.cumsum([0, *lengths[:-1]]))
+    each = sample.rows @ found.rows - 0.5 * found.norms
+    classes = np.repeat(np.arange(len(lengths)), lengths)
+    each[(sample.keys[:, None] == keys) & (sample.truth[:, None] == classes)] = -np.inf
+    return found, found._of_classes(each)
+
+
+class Member(NamedTuple):
+    """A read-out, and the (M, C) scores that it gives the sample, each example left out."""
+
+    name: str
+    reader: Reader
+    left_out: FloatArray
+
+
+class Pool(NamedTuple):
+    """Several read-outs as one: their probabilities added up (a linear opinion pool: Stone 1961).
+
+    To choose one takes evidence that few examples cannot give, and each is wrong in its own way. A weight is the
+    likelihood of the left-out examples to a power below 1: examples that are alike count for less than they are many.
+
+    Attributes:
+        readers: the read-outs.
+        temperatures: of each.
+        weights: of each; they add up to 1.
+    """
+
+    readers: tuple[Reader, ...]
+    temperatures: tuple[float, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def largest(self) -> int:
+        return max(reader.largest for reader in self.readers)
+
+    def scores(self, rows: FloatArray, by_class: Comparison, metric: Metric) -> FloatArray:
+        """(N, C) logarithms of the pooled probabilities."""
+        return self._pooled([reader.scores(rows, by_class, metric) for reader in self.readers])
+
+    def _pooled(self, scores: list[FloatArray]) -> FloatArray:
+        total = np.zeros(scores[0].shape)
+        for some, temperature, weight in zip(scores, self.temperatures, self.weights, strict=True):
+            chances = np.exp((some - some.max(axis=1, keepdims=True)) / temperature)
+            total += chances * (weight / chances.sum(axis=1, keepdims=True))
+        found: FloatArray = np.log(np.maximum(total, 1e-300))
+        return found
+
+
+def pooled(
+    members: list[Member], truth: npt.NDArray[np.intp], left: npt.NDArray[np.bool_], usual: float,
+    near: dict[str, float],
+) -> tuple[Pool, FloatArray]:
+    """The pool, and the (M, C) scores that it gives the sample.
+
+    Args:
+        truth: (M,) the classes of the sample.
+        left: (M,) whether its class has other examples.
+        usual: the temperature where too few are left to fit one.
+        near: name -> where the temperature is to be looked for first; brought up to date.
+    """
+    found = [Tempered(usual, np.zeros(1)) for _ in members]
+    if np.count_nonzero(left) >= POOLED:
+        found = [temper(one.left_out[left], truth[left], near.get(one.name, 1.0)) for one in members]
+        near.update({one.name: fit.temperature for one, fit in zip(members, found, strict=True)})
+    merits = np.array([-_POWER * fit.losses.sum() for fit in found])
+    weights = np.exp(merits - merits.max())
+    weights /= weights.sum()
+    pool = Pool(tuple(one.reader for one in members), tuple(fit.temperature for fit in found), tuple(weights.tolist()))
+    scores = pool._pooled([one.left_out for one in members])
+    scores[np.flatnonzero(~left), truth[~left]] = -np.inf
+    return pool, scores
 
 
 class Answer(NamedTuple):

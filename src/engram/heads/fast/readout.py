@@ -21,24 +21,25 @@ from engram.heads.exact_sums import ExactSums
 from engram.heads.fast.discriminant import Change, Discriminant
 from engram.heads.fast.episodes import Episodes, Rows
 from engram.heads.fast.exclusion import Exclusion
-from engram.heads.fast.in_units import InUnits
 from engram.heads.fast.kernel import MOST_FEATURES, Kernels
 from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.logistic import Regression, cost
 from engram.heads.fast.metric import Centres, Comparison, Metric
-from engram.heads.fast.nearest import nearest
 from engram.heads.fast.novelty import Novelty, Scores
-from engram.heads.fast.pool import ENOUGH as POOLED
-from engram.heads.fast.pool import Member, pooled
 from engram.heads.fast.products import KeptProducts
 from engram.heads.fast.reading import (
+    POOLED,
     Answer,
     ByClass,
     ByPrototype,
     Calibration,
+    InUnits,
+    Member,
     Reader,
     Reading,
     ReadOutKind,
+    nearest,
+    pooled,
     resemblance,
     score,
 )
