@@ -281,7 +281,7 @@ def test_a_new_brain_that_could_be_taught_nothing_is_not_there_afterwards(engram
     Bundle.of_vectors(2).save(shelf / "raw")
     said = engram.refuses("teach", "b", "far.npy", "--label", "red", "--backbone", "./raw")
     assert "0 of 1 are taught" in said
-    assert "column 0: 1e+09 is outside -8 to 8" in said
+    assert "column 0: 1e+09 is outside -1.332e+07 to 1.332e+07" in said
     assert not (shelf / "b").exists()
 
 

@@ -446,11 +446,14 @@ def _scale(sums: ExactSums) -> FloatArray:
 
 def _fitted(rows: FloatArray, keys: list[Keys], scale: FloatArray) -> tuple[ByRegression, FloatArray]:
     """The regression for (N, D) rows that were divided by the scale, class by class, and (N, C) scores of them by
-    regressions without each."""
-    truth, names = np.repeat(np.arange(len(keys)), [len(some) for some in keys]), np.concatenate(keys)
+    regressions without each; fitted with the classes in the order of their keys, lest it round by who came first."""
+    order = sorted(range(len(keys)), key=lambda place: keys[place].tobytes())
+    rank = np.argsort(order)
+    truth, names = np.repeat(rank, [len(some) for some in keys]), np.concatenate(keys)
     left = held_out(rows, truth, len(keys), 1.0, keys=names, penalties=_PENALTIES)
     found = fit(rows, truth, len(keys), 1.0, keys=names, penalty=left.penalty)
-    return ByRegression(replace(found, weights=found.weights / scale[:, None])), left.scores
+    weights = found.weights[:, rank] / scale[:, None]
+    return ByRegression(replace(found, weights=weights, bias=found.bias[rank])), left.scores[:, rank]
 
 
 def cost(sums: ExactSums) -> int:
