@@ -3,7 +3,8 @@
 The twenty classes of Tiny-ImageNet that the packaged photo backbone never saw; ten are taught, drawn by the seed, and
 their other pictures asked. A picture and its views are one example (`--augment`). Beside it stands what is not done:
 each view as an example of its own. Views and weights were chosen on training pictures of these classes; here, only
-their validation pictures are used.
+their validation pictures are used. Beside the network, which has seen mirrored and recoloured pictures in training,
+stands the hand-made descriptor, which has not.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Config:
 
 
 PUBLISHED: dict[str, Any] = {}
+BACKBONES = {"": "photos", "descriptor-": "descriptor"}
 FIGURES = {
+    **{f"augment.descriptor-gain-{shots}": Figure(f"descriptor-gain-{shots}", "points") for shots in (1, 5)},
     **{f"augment.{name}-{shots}": Figure(f"{name}-{shots}", "%")
        for shots in (1, 5) for name in ("plain", "together", "apart")},
     **{f"augment.gain-{shots}": Figure(f"gain-{shots}", "points", at_least=0.0) for shots in (1, 5)},
@@ -56,12 +59,19 @@ FIGURES = {
 
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """All values of one seed: means over its draws."""
-    progress(0.0, "features of the views")
-    bundle = bundle_of("photos")
-    shown = features()
+    values: Values = {}
+    for i, (prefix, name) in enumerate(BACKBONES.items()):
+        progress(i / 2, name)
+        found = measured(config, seed, name)
+        values |= {f"{prefix}{key}": value for key, value in found.items()}
+    return values
+
+
+def measured(config: Config, seed: int, backbone: str) -> Values:
+    """What `run` gives for one backbone."""
+    bundle, shown = bundle_of(backbone), features(backbone)
     drawn: dict[str, list[float]] = {}
     for draw in range(config.draws):
-        progress(draw / config.draws, f"draw {draw}")
         rng = np.random.default_rng([seed, draw])
         classes = rng.permutation(len(shown["plain"]))[: config.classes]
         order = rng.permutation(shown["plain"].shape[1])
@@ -74,12 +84,12 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     return values | {f"gain-{shots}": values[f"together-{shots}"] - values[f"plain-{shots}"] for shots in config.shots}
 
 
-@lru_cache(maxsize=1)
-def features() -> dict[str, Any]:
+@lru_cache(maxsize=2)
+def features(backbone: str) -> dict[str, Any]:
     """(C, N, D) of the pictures as they are and with their views, and (C, N, 8, D) of each view."""
     from engram.lab.recipes.photo_recipe import trained_on
 
-    pictures, bundle = tiny_imagenet("val"), bundle_of("photos")
+    pictures, bundle = tiny_imagenet("val"), bundle_of(backbone)
     labels = np.asarray(pictures.labels)
     names = tuple(sorted(set(pictures.labels)))
     held_out = sorted(set(names) - set(trained_on(names)))
