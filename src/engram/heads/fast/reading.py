@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 POOLED = 4
 """Left-out examples without which all read-outs of a pool weigh the same."""
 
+_SPARE = 64  # left-out examples from which on read-outs are left out that make no answer better
+_WORSE = 1e-3  # nats of an example that this may cost
 _POWER = 0.3  # of the likelihood; chosen on generated tables: 0.2 to 0.5 do as well
 _EXAMPLES = 1024  # that are compared with, of those kept the ones of the smallest SHA-256
 
@@ -199,10 +201,14 @@ class Pool(NamedTuple):
         return self._pooled([reader.scores(rows, by_class, metric) for reader in self.readers])
 
     def _pooled(self, scores: list[FloatArray]) -> FloatArray:
-        total = np.zeros(scores[0].shape)
+        total: FloatArray | None = None
         for some, temperature, weight in zip(scores, self.temperatures, self.weights, strict=True):
-            chances = np.exp((some - some.max(axis=1, keepdims=True)) / temperature)
-            total += chances * (weight / chances.sum(axis=1, keepdims=True))
+            chances = some - some.max(axis=1, keepdims=True)
+            chances /= temperature
+            np.exp(chances, out=chances)
+            chances *= weight / chances.sum(axis=1, keepdims=True)
+            total = chances if total is None else np.add(total, chances, out=total)
+        assert total is not None
         found: FloatArray = np.log(np.maximum(total, 1e-300))
         return found
 
@@ -225,11 +231,35 @@ def pooled(
         near.update({one.name: fit.temperature for one, fit in zip(members, found, strict=True)})
     merits = np.array([-_POWER * fit.losses.sum() for fit in found])
     weights = np.exp(merits - merits.max())
+    if np.count_nonzero(left) >= _SPARE:
+        heard = _needed(members, np.stack([np.exp(-fit.losses) for fit in found]), weights)
+        members, found, weights = [members[i] for i in heard], [found[i] for i in heard], weights[heard]
     weights /= weights.sum()
     pool = Pool(tuple(one.reader for one in members), tuple(fit.temperature for fit in found), tuple(weights.tolist()))
     scores = pool._pooled([one.left_out for one in members])
     scores[np.flatnonzero(~left), truth[~left]] = -np.inf
     return pool, scores
+
+
+def _needed(members: list[Member], chances: FloatArray, weights: FloatArray) -> list[int]:
+    """The read-outs without which the left-out labels are less likely; each takes time, so the dearest go first.
+
+    Args:
+        chances: (R, M) what each gives the true labels.
+        weights: (R,).
+    """
+    kept = list(range(len(members)))
+    for dearest in sorted(kept, key=lambda i: -members[i].reader.largest):
+        rest = [i for i in kept if i != dearest]
+        if rest and _likelihood(chances, weights, rest) >= _likelihood(chances, weights, kept) - _WORSE:
+            kept = rest
+    return kept
+
+
+def _likelihood(chances: FloatArray, weights: FloatArray, kept: list[int]) -> float:
+    """Mean logarithm of what a pool of these gives the true labels, in nats."""
+    pooled_chances = weights[kept] @ chances[kept] / weights[kept].sum()
+    return float(np.log(np.maximum(pooled_chances, 1e-300)).mean())
 
 
 class Answer(NamedTuple):
