@@ -206,6 +206,8 @@ def read_table(
         InputError: no such file, another ending, or not a rectangle of numbers.
     """
     path = Path(file)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the path.")
     if path.is_dir() or path.suffix.lower() not in TABLES:
         raise InputError(f"{path} is not a table: this brain accepts vectors, as .npy, .csv and .parquet files.")
     try:
