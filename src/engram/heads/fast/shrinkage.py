@@ -30,6 +30,9 @@ SHARE = 0.5
 _FARTHEST = 20.0  # by which the scatter of what is taught may differ from S0
 _FIT_FROM = 10  # degrees of freedom from which the scale of the scatter is taken from the sums
 _LEAST = 1e-6  # of the median variance of a reading, below which one is taken to be this large
+_COLUMNS = 128
+"""Up to here readings are the columns of a table, which come in units of their own; wider ones are mostly embeddings,
+whose readings are of one kind, and with so many some unit would take a step, and cost an inverse, with every lesson."""
 _ALIKE = 10.0  # by which variances may differ from their median before the units are taken to differ
 _PROBES = 32  # directions that estimate the norm of the scatter, where there are more features
 _EIGHTHS = 8.0
@@ -96,7 +99,13 @@ class Prior:
 
     def units(self, sums: ExactSums) -> FloatArray:
         """(D,) the squared units in which raw readings are asked."""
-        return deviations(sums.variances(), sums.total) if self.scaled else units(sums.variances())
+        variances = sums.variances()
+        if not self.scaled:
+            return units(variances)
+        if self.width <= _COLUMNS:
+            return deviations(variances, sums.total)
+        found = units(variances)
+        return found * coarse(float((variances / found).mean()))
 
     def shared(self, sums: ExactSums) -> FloatArray:
         """(D,) squared units in which raw readings are as they were given: all in one."""
