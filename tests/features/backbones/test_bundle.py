@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from sklearn.covariance import empirical_covariance
 from small_network import small_network
 
+from engram import Brain
 from engram.features.backbones import bundle_folder
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.onnx import OnnxBackbone
@@ -77,6 +78,19 @@ def test_what_cannot_be_measured_is_refused() -> None:
         Bundle.measure(VectorBackbone(5), np.zeros((4, 5)), [0, 0, 1, 1])
     with pytest.raises(LabelError):
         Bundle.measure(VectorBackbone(5), ROWS[:2], [1, "b"])
+
+
+def test_columns_that_one_step_would_round_away_are_refused_and_measured_where_each_has_a_scale() -> None:
+    rng = np.random.default_rng(0)
+    states = ["idle"] * 30 + ["busy"] * 30
+    middles = np.repeat([[1e-4, 1.0, 1e6], [2e-4, 1.5, 1.2e6]], 30, axis=0)
+    recorded = middles * rng.normal(1.0, 0.05, middles.shape)
+    with pytest.raises(InputError, match=r"Columns \[0, 1\].*VectorBackbone.ranged"):
+        Bundle.measure(VectorBackbone(3), recorded, states, normalise=False)
+    brain = Brain(Bundle.measure(VectorBackbone.ranged(recorded), recorded, states, normalise=False))
+    brain.learn(recorded, states)
+    assert brain.info()["zero_columns"] == []
+    assert brain.predict([[5e-2, 1.0, 1e6], [1e-4, 80.0, 1e6], [1e-4, 1.0, 1e6]]).labels == [None, None, "idle"]
 
 
 def test_a_saved_bundle_opens_as_the_same(bundle: Bundle, tmp_path: Path) -> None:

@@ -191,13 +191,18 @@ class Bundle:
             progress: called with how many inputs are done.
 
         Raises:
-            InputError: no inputs, as many labels as inputs are not there, no class has two examples, or within classes
-                nothing varies.
+            InputError: no inputs, as many labels as inputs are not there, no class has two examples, within classes
+                nothing varies, or a step that suits the largest readings would round others away.
         """
         statistics = FeatureStatistics(backbone.width, normalise, labelled=labels is not None)
         statistics.add_all(backbone, inputs, labels, chunk, progress)
         if step is None:
             step = STEP if normalise else step_for(2 * statistics.reach())
+            lost = statistics.lost(step) if _readings(backbone, normalise) else []
+            if lost:
+                raise InputError(f"Columns {lost[:8]} are so small beside the largest readings that one step for all, "
+                                 f"{step:.3g}, would round them away. Give each column a scale of its own: "
+                                 "Bundle.measure(VectorBackbone.ranged(inputs), inputs, ...).")
         return cls.of_statistics(backbone, statistics, step)
 
     @classmethod

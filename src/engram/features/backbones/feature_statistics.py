@@ -16,6 +16,7 @@ from engram.progress import Progress
 
 MISSING = object()
 
+_KEPT = 8  # steps, as for columns that a brain scales by itself
 _MATTER = 8  # examples for each feature from which on one more or less does not change the covariance
 
 
@@ -37,7 +38,7 @@ class FeatureStatistics:
         self._origin: FloatArray | None = None
         self._classes: dict[Label, tuple[int, FloatArray]] = {}
         self._gram = np.zeros((width, width))
-        self._largest = 0.0
+        self._largest = np.zeros(width)
         self._kept: list[Features] | None = [] if labelled else None
 
     def add_all(
@@ -67,7 +68,7 @@ class FeatureStatistics:
         names: list[Label] = [0] * len(vectors)
         if self._labelled:
             names = as_labels(labels, len(vectors), next(iter(self._classes), None))
-        self._largest = max(self._largest, float(np.abs(vectors).max()))
+        self._largest = np.maximum(self._largest, np.abs(vectors).max(axis=0))
         vectors = vectors - self._origin
         self._keep(vectors)
         if self._labelled:
@@ -128,7 +129,11 @@ class FeatureStatistics:
 
     def reach(self) -> float:
         """The largest absolute value seen, at least the smallest normal number."""
-        return max(self._largest, float(np.finfo(np.float64).tiny))
+        return max(float(self._largest.max()), float(np.finfo(np.float64).tiny))
+
+    def lost(self, step: float) -> list[int]:
+        """The features that hold values, and none of `_KEPT` steps: hardly anything of them would be kept."""
+        return np.flatnonzero((self._largest > 0) & (self._largest < _KEPT * step)).tolist()
 
 
 def _pairs(inputs: Iterable[Any], labels: Iterable[Any] | None) -> Iterator[tuple[Any, Any]]:
