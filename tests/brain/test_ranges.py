@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from engram.cli import app
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.fast import FastHead
+from engram.inputs.tables import Table
 from engram.learner import FloatArray, InputError, RangeWarning
 
 SCALES = [1e-6, 1e-4, 1e-2, 1.0, 30.0, 1e3, 1e6]
@@ -111,6 +113,20 @@ def test_a_reading_out_of_range_is_said_counted_and_kept() -> None:
         brain.name(group.number, "broken")
 
 
+def test_a_column_is_warned_of_once_without_control_characters_and_nothing_is_kept_of_further_ones() -> None:
+    brain = Brain()
+    names = ("temp", "lo\x1b[2Jad")
+    brain.learn(Table(np.random.default_rng(0).normal(size=(20, 2)), names), "idle")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        for reading in range(1, 51):
+            brain.predict(Table(np.array([[0.0, reading * 1e12]]), names))
+        brain.predict(Table(np.array([[1e12, 0.0]]), names))
+    assert [one.category for one in said] == [RangeWarning] * 2
+    assert not any("\x1b" in str(one.message) for one in said)
+    assert brain.out_of_range == 51
+
+
 def test_a_fault_far_beyond_the_first_readings_is_taught_and_told_from_another() -> None:
     """50 and 500 times as large as anything in the first readings, in one column of four of different units."""
     rows, names = readings(4, count=40)
@@ -153,9 +169,9 @@ def test_bundles_of_earlier_versions_answer_as_they_did() -> None:
     """Just out of range is not taken for what is taught at its edge."""
     brain = Brain(Bundle.bare(VectorBackbone(2), step=2.0**-10, normalise=False, scaled=False))
     brain.learn([[7.99, 0.0], [7.98, 0.1], [0.0, 7.99], [0.1, 7.98]] * 5, ["a", "a", "b", "b"] * 5)
-    for _ in range(2):
+    for beyond in ([8.01, 0.0], [0.0, 8.01]):  # asked as it is, and by its view
         with pytest.warns(RangeWarning):
-            assert brain.predict([[7.99, 0.0], [8.01, 0.0]]).labels == ["a", None]
+            assert brain.predict([[7.99, 0.0], beyond]).labels == ["a", None]
         brain.publish()
     assert brain._knowledge.total.read_by == "linear"
     now = Brain(Bundle.of_vectors(2))

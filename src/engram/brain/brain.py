@@ -90,6 +90,7 @@ from engram.learner import (
     State,
     TracesError,
 )
+from engram.printable import printable
 from engram.progress import Progress
 from engram.store.event import Event, Reply, Taught, Transaction, Unknown, in_folder
 from engram.store.folder import MANIFEST
@@ -145,6 +146,7 @@ class Brain:
         self._view: HeadView | None = None
         self.unknowns = Inbox(unknowns)
         self.out_of_range = 0
+        self._warned: set[int] = set()
         self.seq = 0
         self.settled = 0  # not an event that is on disk, but not known yet
         if bundle is not None:
@@ -492,7 +494,9 @@ class Brain:
         outside = out_of_range(bundle, features, examples)
         if outside is not None:
             self.out_of_range += outside.rows
-            warnings.warn(RangeWarning(outside.words), stacklevel=2)
+            if outside.column not in self._warned:  # Python keeps every different warning as long as it runs
+                self._warned.add(outside.column)
+                warnings.warn(RangeWarning(printable(outside.words)), stacklevel=2)
         if remember and not answers.known.all():
             origins = _sources(examples, sources)
             self._remember(bundle, features, examples, origins, np.flatnonzero(~answers.known))

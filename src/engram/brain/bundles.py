@@ -159,9 +159,10 @@ def rows_to_learn(bundle: Bundle, features: npt.NDArray[Any], examples: Examples
 
 
 class OutOfRange(NamedTuple):
-    """How many rows hold readings beyond the range, and what to say about the first of them."""
+    """How many rows hold readings beyond the range, and the column of the first of them, with what to say about it."""
 
     rows: int
+    column: int
     words: str
 
 
@@ -172,8 +173,8 @@ def out_of_range(bundle: Bundle, features: npt.NDArray[Any], examples: Examples)
     """
     if bundle.normalise or not isinstance(bundle.backbone, VectorBackbone):
         return None
-    most = quantisation_of(bundle).most
-    if np.abs(features).max() + np.abs(bundle.mean).max() <= most * bundle.step:
+    most = FARTHEST if bundle.scaled else LIMIT
+    if np.abs(features).max() <= most * bundle.step - bundle.largest_mean:
         return None
     lost = np.abs(np.rint((features - bundle.mean) / bundle.step)) > most
     if not lost.any():
@@ -182,7 +183,8 @@ def out_of_range(bundle: Bundle, features: npt.NDArray[Any], examples: Examples)
     row, column = map(int, np.argwhere(lost)[0])
     words = _described(row, column, bundle, bundle.backbone, examples)
     more = f" {rows} rows are out of range." if rows > 1 else ""
-    return OutOfRange(rows, f"{words}, so it is not known.{more} {_another_range(bundle, column, row, examples)}")
+    mend = _another_range(bundle, column, row, examples)
+    return OutOfRange(rows, column, f"{words}, so it is not known.{more} {mend}")
 
 
 def _out_of_range(error: BeyondRange, bundle: Bundle, backbone: VectorBackbone, examples: Examples) -> str:

@@ -225,3 +225,4 @@ def _forward_logs(log: RequestLog) -> None:
     root = logging.getLogger()
     root.handlers[:] = [Forwarded(log)]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)

@@ -113,6 +113,11 @@ class Bundle:
         units: FloatArray | None = getattr(self.backbone, "units", None) if self.scaled else None
         return units
 
+    @cached_property
+    def largest_mean(self) -> float:
+        """The largest absolute value of m0."""
+        return float(np.abs(self.mean).max())
+
     def features(self, inputs: Any, progress: Progress | None = None) -> Features:
         """The backbone's features, (N, D) float32, not yet normalised."""
         return self.backbone.features(inputs, progress)
