@@ -54,7 +54,7 @@ def test_the_command_named_for_a_clone_installs_the_clone() -> None:
 
 @pytest.mark.parametrize(("record", "requirement"), [
     (None, "engram[demo]"),
-    ({"url": "file:///tmp/engram-1.whl", "archive_info": {}}, "engram[demo] @ file:///tmp/engram-1.whl"),
+    ({"url": "file:///wheels/engram-1.whl", "archive_info": {}}, "engram[demo] @ file:///wheels/engram-1.whl"),
     ({"url": "https://a.example/e", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
      "engram[demo] @ git+https://a.example/e@abc"),
 ])  # fmt: skip

@@ -49,6 +49,13 @@ def check(what: str, *extras: str) -> None:
         raise InputError(_told(what, lacking, extras))
 
 
+def file_of(module: str, name: str) -> Path:
+    """Where an installed package keeps a file, found without running any code of it; no such file where it is not."""
+    spec = find_spec(module)
+    folder = next(iter(spec.submodule_search_locations or ()), "") if spec else ""
+    return Path(folder) / name
+
+
 def refusal(error: ImportError, what: str = "This") -> InputError | None:
     """The refusal that tells which extra is missing; None where something else could not be imported."""
     module = (error.name or "").split(".")[0]

@@ -92,9 +92,11 @@ def test_sentences_need_no_backbone_and_paths_are_files(tmp_path: Path) -> None:
 
 def test_the_name_of_a_file_is_no_text_and_a_text_is_seen_where_it_waits() -> None:
     brain = Brain("english-ngrams")
-    with pytest.raises(InputError, match=r"pass Path\('musc.txt'\)"):
-        brain.learn("musc.txt", "music")
+    with pytest.raises(InputError, match=r"Path\('musc.txt'\) stands for what is in the file"):
+        brain.learn(["put on a song", "musc.txt"], "music")
+    assert not brain.labels
     brain.learn(["play some jazz", "put on a song", "turn the music up"], "music")
+    assert brain.predict("invoice.csv").best == ["music"]  # whoever only asks may send what people wrote
     brain.predict("colourless green ideas sleep furiously", remember=True)
     assert [source for group in brain.unknown_groups() for source in group.sources] in (
         [], ["colourless green ideas sleep furiously"])

@@ -75,6 +75,7 @@ from engram.heads.fast.view import HeadView
 from engram.inputs.encoding import few
 from engram.inputs.examples import Examples, gather
 from engram.inputs.images import thumbnail
+from engram.inputs.text_files import check_no_names
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import (
     Consolidation,
@@ -414,6 +415,8 @@ class Brain:
             bundle, examples = self._gather(inputs, targets if isinstance(targets, str) else None)
             if examples.strange is not None:
                 raise InputError(examples.strange)
+            if bundle.takes == "text":
+                check_no_names(examples.items)
             named = examples.labelled(targets, None)
             origins = _sources(examples, sources)
             also = None

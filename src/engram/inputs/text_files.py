@@ -192,13 +192,17 @@ def shortened(text: str) -> str:
     return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
 
 
+def check_no_names(texts: Sequence[str]) -> None:
+    """Raises InputError for a text that is only the name of a file: taught, it would be an example of nothing."""
+    for text in texts:
+        if Path(text.strip()).suffix.lower() in LINES | TABLES and len(text.split()) == 1:
+            raise InputError(f"{text!r} is the name of a file, and a str is a text. In Python, Path({text!r}) stands"
+                             " for what is in the file.")
+
+
 def text_inputs(inputs: Any) -> list[Line] | None:
     """The texts in paths, one or a list; None where what is given are no paths: a str is a text itself."""
-    given = [inputs] if isinstance(inputs, os.PathLike | str) else inputs
-    for one in given if isinstance(given, list | tuple) else ():
-        if isinstance(one, str) and one.strip().lower().endswith(tuple(LINES | TABLES)) and len(one.split()) == 1:
-            raise InputError(f"{one!r} looks like the name of a file, and a str is a text: pass Path({one!r}) for what"
-                             " is in the file.")
+    given = [inputs] if isinstance(inputs, os.PathLike) else inputs
     if not isinstance(given, list | tuple) or not given or not all(isinstance(one, os.PathLike) for one in given):
         return None
     return [line for path in given for line in lines_of(path)]

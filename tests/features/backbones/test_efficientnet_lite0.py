@@ -76,7 +76,8 @@ def package(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setattr("engram.extras.installed", lambda extra: True)
     for module in (catalogue, sys.modules["engram.brain.bundles"]):
         monkeypatch.setattr(module, "installed", lambda extra: True)
-    monkeypatch.setattr("engram.extras.check", lambda *_: None)
+    for place in ("engram.extras", "engram.features.backbones.efficientnet_lite0"):
+        monkeypatch.setattr(f"{place}.check", lambda *_: None)
     monkeypatch.setattr(efficientnet_lite0, "weights_file", lambda: weights)
     if not installed("photos"):
         data = tmp_path / "data"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from engram import Brain
-from engram.extras import installed
+from engram.extras import EXTRAS, installed
 from engram.features.backbones import sentence_encoder
 from engram.features.backbones.catalogue import bundle_of, listing
 from engram.learner import DamagedError, InputError
@@ -16,11 +17,14 @@ from engram.learner import DamagedError, InputError
 with_extra = pytest.mark.skipif(not installed("text"), reason="the extra [text] is not installed")
 
 
+def cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
 @with_extra
 def test_sentences_that_mean_the_same_are_near() -> None:
     bundle = bundle_of("minilm")
     song, tune, bank = bundle.features(["put on a song", "play me a tune", "how much money do I have"])
-    cosine = lambda a, b: float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))  # noqa: E731
     assert cosine(song, tune) > cosine(song, bank) + 0.3
 
 
@@ -43,7 +47,7 @@ def test_a_brain_opens_without_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engram.extras.EXTRAS", {**__import__("engram.extras").extras.EXTRAS, "text": ("no_such",)})
+    monkeypatch.setitem(EXTRAS, "text", ("no_such",))
     with pytest.raises(InputError, match=r"\[text\]"):
         sentence_encoder.minilm()
     assert next(line for line in listing() if line["name"] == "minilm")["origin"] == "extra [text], not installed"

@@ -14,11 +14,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from engram.extras import check, file_of
 from engram.features.backbones import inverted_residuals
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.compact_statistics import read_statistics
@@ -56,17 +56,13 @@ def efficientnet_lite0() -> Bundle:
         InputError: the extra is not installed.
         DamagedError: the package's weights are other ones than those that the statistics belong to.
     """
-    from engram.extras import check
-
     check(f"The backbone {NAME}", "photos")
     return _bundle(weights_file())
 
 
 def weights_file() -> Path:
-    """Where the installed package keeps its weights, found without running any code of it."""
-    spec = find_spec(PACKAGE)
-    folder = next(iter(spec.submodule_search_locations or ()), "") if spec else ""
-    return Path(folder) / FILE
+    """Where the installed package keeps its weights."""
+    return file_of(PACKAGE, FILE)
 
 
 @lru_cache(maxsize=1)
