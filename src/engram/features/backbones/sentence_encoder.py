@@ -234,7 +234,7 @@ class SentenceEncoder:
 
 
 def minilm() -> Bundle:
-    """The encoder as `Brain("minilm")` opens it: 384 features of a text, about 5 ms each.
+    """The encoder as `Brain("minilm")` opens it: 384 features of a text.
 
     It has no statistics: with those of spoken requests, one example of each class was worth less. The bundle holds the
     network, so that a brain upon it opens where the extra is not installed.
