@@ -9,7 +9,8 @@ The floors are bare BLAS calls that move the bytes, or do the products, that the
   beside asking  `learn` alone, without a thread that asks in a loop.
 Peers: a plain numpy streaming LDA, river's KNN and Gaussian naive Bayes, scikit-learn's partial_fit and LDA refit.
 One thread; each ratio against a floor measured beside it. The first question after a lesson brings the calibration
-up to date, which looks at up to 640 examples: `over-river-knn` holds that cost, `predict-one` does not.
+to date, which looks at up to 640 examples: `over-river-knn` holds that cost, and `raw-step-ms` that of a question
+and a lesson where vectors are raw readings; `predict-one` does not.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,23 +144,26 @@ def peers(width: int, classes: int, seed: int, known: int) -> dict[str, float]:
 
     rows, labels = examples(2 * known, width, classes, seed + 3)
     head, plain = FastHead(covariance=np.eye(width) / width), PlainLDA(width)
-    head.learn(rows[:known], labels[:known])
-    head.settle()
+    raw = FastHead(normalise=False)
+    for each in (head, raw):
+        each.learn(rows[:known], labels[:known])
+        each.settle()
     sgd, names = SGDClassifier(loss="log_loss"), [f"c{i}" for i in range(classes)]
     sgd.partial_fit(rows[:2], labels[:2], classes=names)
     for row, label in zip(rows[:known], labels[:known], strict=True):
         plain.learn(row, label)
 
-    def engram(row: np.ndarray, label: str) -> None:
-        head.predict(row)
-        head.learn(row, label)
+    def asked_and_taught(one: FastHead, row: np.ndarray, label: str) -> None:
+        one.predict(row)
+        one.learn(row, label)
 
     def sklearn(row: np.ndarray, label: str) -> None:
         sgd.predict(row[None])
         sgd.partial_fit(row[None], [label])
 
     steps: dict[str, Callable[[np.ndarray, str], object]] = {
-        "engram": engram, "plain-lda-learn": plain.learn, "sklearn-sgd": sklearn,
+        "engram": partial(asked_and_taught, head), "engram-raw": partial(asked_and_taught, raw),
+        "plain-lda-learn": plain.learn, "sklearn-sgd": sklearn,
     }
     taken = {name: _stream(step, rows[known:], labels[known:]) for name, step in steps.items()}
     for name, model in (("river-knn", KNNClassifier()), ("river-nb", GaussianNB())):
@@ -262,7 +267,7 @@ def measure(seed: int, widths: tuple[int, ...], classes: tuple[int, ...], many: 
         taken = peers(width, classes[0], seed, known)
         for name, spent in taken.items():
             values[f"peer-us/{name}/{width}"] = 1e6 * spent
-            if name != "engram":
+            if name not in ("engram", "engram-raw"):
                 values[f"over-{name}/{width}"] = spent / taken["engram"]
     return values
 
@@ -279,6 +284,8 @@ def headlines(values: dict[str, Any], widths: tuple[int, ...], classes: tuple[in
                                    for width in widths for asked in ASKED),
         "teach-one-over-floor": values[f"teach-one-over-floor/{widest}-{most}"],
         "teach-many-share": values[f"teach-many-share/{widest}"],
+        **{f"raw-step-ms-{width}": values[f"peer-us/engram-raw/{width}"] / 1000 for width in (64, 1280)
+           if width in widths},
         "over-river-knn": values[f"over-river-knn/{512 if 512 in widths else widest}"],
     }
 

@@ -10,6 +10,7 @@ import pytest
 
 from engram import Brain
 from engram.cli import app
+from engram.extras import EXTRAS
 from engram.learner import ColumnsError, InputError, LabelError
 
 COUNT = 60
@@ -112,16 +113,23 @@ def test_a_file_of_semicolons_and_decimal_commas(tmp_path: Path, monkeypatch: py
         assert brain.predict({"temp": [25.0], "colour": ["blue"], "day": ["2026-03-05"]}).best == ["busy"]
 
 
-def test_parquet(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
-    table, brain = machine(), Brain()
+def test_parquet_feather_and_arrow_are_read_as_the_data_frame_is(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    feather = pytest.importorskip("pyarrow.feather")
+    table = machine()
     table.to_parquet(tmp_path / "t.parquet")
-    brain.learn(tmp_path / "t.parquet", "state")
-    assert brain.counts() == {"idle": 30, "busy": 30}
+    feather.write_feather(arrow.Table.from_pandas(table), str(tmp_path / "t.feather"))
+    digests = set()
+    for given in (table, arrow.Table.from_pandas(table), tmp_path / "t.parquet", tmp_path / "t.feather"):
+        brain = Brain()
+        brain.learn(given, "state")
+        assert brain.counts() == {"idle": 30, "busy": 30}
+        digests.add(brain.digest())
+    assert len(digests) == 1
 
 
 def test_without_pyarrow_a_parquet_file_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(InputError, match="needs the package pyarrow: pip install pyarrow"):
+    monkeypatch.setitem(EXTRAS, "tables", ("no_such_package",))
+    with pytest.raises(InputError, match=r"\[tables\]"):
         Brain().learn(tmp_path / "t.parquet", "state")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from engram.extras import check
 from engram.inputs.encoding import MISSING
 from engram.inputs.images import PassedOver, each, missing, survey
 from engram.inputs.tables import LABEL, Table, named_table
@@ -229,10 +230,9 @@ def read_table(
 
 
 def _read_arrow(path: Path) -> Any:
-    try:
-        from pyarrow import feather, parquet
-    except ImportError as error:
-        raise InputError(f"reading a {path.suffix} file needs the package pyarrow: pip install pyarrow.") from error
+    check(f"Reading a {path.suffix} file", "tables")
+    from pyarrow import feather, parquet
+
     return parquet.read_table(path) if path.suffix.lower() == ".parquet" else feather.read_table(path)
 
 

@@ -85,6 +85,7 @@ BENCHMARK_FIGURES = {
     "heads.teach-one-over-floor": Figure("teach-one-over-floor", "ratio", at_most=1.5),
     "heads.teach-many-share": Figure("teach-many-share", "ratio", at_least=0.8),
     "heads.over-river-knn": Figure("over-river-knn", "ratio", at_least=10.0),
+    **{f"heads.raw-step-ms-{width}": Figure(f"raw-step-ms-{width}", "ms") for width in (64, 1280)},
     "heads.share-of-photo": Figure("share-of-photo", "%", at_most=5.0),
     "heads.learn-beside-asking": Figure("learn-beside-asking", "ratio", at_most=2.0),
     **{f"heads.{task}-us-{width}": Figure(f"{task}-us-{width}", "µs") for width in (64, 512)
