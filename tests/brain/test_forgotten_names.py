@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lasting import lasts
 
 from engram.brain import Brain
 from engram.brain.erasing import Unnamed
@@ -41,17 +42,6 @@ def named(brain: Brain, *names: Label) -> list[str]:
     brain.export(export)
     said |= {"export": export.getvalue().encode(), "history": repr(brain.history()).encode()}
     return sorted(where for where, content in said.items() if any(str(name).encode() in content for name in names))
-
-
-def lasts(brain: Brain) -> None:
-    """What it knows is what its log alone tells."""
-    home, digest = brain._ledger.path, brain.digest()
-    brain.close()
-    assert verify(home) == []
-    for snapshot in home.glob("snapshot-*"):
-        snapshot.unlink()
-    with Brain.open(home) as again:
-        assert again.digest() == digest
 
 
 @pytest.mark.parametrize("label", [JANE, "Zoë \"quoted\" \\ name"])

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lasting import lasts
 
 from engram.brain import Brain
-from engram.brain.repair import verify
 from engram.features.backbones.bundle import Bundle
 from engram.learner import EngramError, NotTaughtError
 
@@ -59,17 +59,6 @@ def holders(brain: Brain, *needles: Any) -> list[str]:
             parts += [row.astype("<i2").tobytes() for row in rows] + [row.astype("<f8").tobytes() for row in rows]
             parts += [np.asarray(row, "<f4").tobytes() for row in features]
     return sorted(where for where, content in contents(brain).items() if any(part in content for part in parts))
-
-
-def lasts(brain: Brain) -> None:
-    """What it knows is what its log alone tells, and every file is sound."""
-    home, digest = brain._ledger.path, brain.digest()
-    brain.close()
-    assert verify(home) == []
-    for snapshot in home.glob("snapshot-*"):
-        snapshot.unlink()
-    with Brain.open(home) as again:
-        assert again.digest() == digest
 
 
 def taught_and_undone(brain: Brain, undo: str) -> tuple[int, ...]:

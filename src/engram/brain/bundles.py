@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from engram.heads.quantisation import FARTHEST, LIMIT, BeyondRange, Quantisation
 from engram.inputs.augmentation import views
 from engram.inputs.examples import TABLES, Examples, is_file, is_table, vectors_of
 from engram.inputs.images import SUFFIXES, is_open_file
+from engram.inputs.text import is_sentence
 from engram.inputs.text_files import LINES, holds_text
 from engram.inputs.vectors import as_vectors, unit_length
 from engram.learner import FloatArray, InputError
@@ -83,7 +83,8 @@ def default_bundle(inputs: Any, target: str | None = None) -> Bundle:
         raise InputError(f"A {first.shape} array of bytes is ambiguous, one grey picture or {len(first)} vectors: for "
                          "a picture pass [array], or make the brain with Brain('photos'); for vectors pass "
                          "array.astype(float).")
-    if is_file(first) and (_is_sentence(first) or (isinstance(first, os.PathLike) and holds_text(first))):
+    text_file = isinstance(first, os.PathLike) and holds_text(first)
+    if text_file or is_sentence(first, SUFFIXES | TABLES | LINES):
         return text_bundle()
     if is_file(first) and not is_table(first):
         pixels = is_file(inputs) or (isinstance(inputs, list | tuple) and is_file(inputs[0]))
@@ -220,18 +221,6 @@ def _reading(examples: Examples, row: int, column: int) -> float:
 def _where(row: int, examples: Examples) -> str:
     source = examples.sources[row]
     return f"Vector {row}" + (f" ({source})" if source else "")
-
-
-def _is_sentence(given: Any) -> bool:
-    """Whether a str is a text: words, and not the name of a file that is there or was to be."""
-    if not isinstance(given, str) or not any(map(str.isspace, given.strip())):
-        return False
-    if Path(given).suffix.lower() in SUFFIXES | TABLES | LINES:
-        return False
-    try:
-        return not Path(given).exists()
-    except (OSError, ValueError):  # too long for a name, or with a null character
-        return True
 
 
 def text_bundle() -> Bundle:

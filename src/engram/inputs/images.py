@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engram.inputs.text import is_sentence
 from engram.inputs.vectors import as_array
 from engram.learner import InputError
 from engram.printable import from_file_name
@@ -283,8 +284,7 @@ def missing(path: str | os.PathLike[str]) -> str:
     >>> missing("cat.png")
     'no such file'
     """
-    meant = isinstance(path, str) and not Path(path).suffix and any(map(str.isspace, path.strip()))
-    return f"no such file. {_FOR_TEXT.rstrip('.')}" if meant else "no such file"
+    return f"no such file. {_FOR_TEXT.rstrip('.')}" if is_sentence(path, SUFFIXES) else "no such file"
 
 
 def _holds_text(file: Path) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 from engram.learner import InputError
@@ -29,6 +30,23 @@ def as_texts(inputs: Any) -> list[str]:
     if not texts:
         raise InputError("Nothing to work on: 0 texts.")
     return texts
+
+
+def is_sentence(given: Any, endings: Collection[str] = ()) -> bool:
+    """Whether a str is words, and not the name of a file that is there or was meant.
+
+    Args:
+        endings: of files that could be meant, in small letters.
+
+    >>> is_sentence("play some jazz"), is_sentence("jazz"), is_sentence("my cat.png", {".png"})
+    (True, False, False)
+    """
+    if not isinstance(given, str) or len(given.split()) < 2 or Path(given).suffix.lower() in endings:
+        return False
+    try:
+        return not Path(given).exists()
+    except (OSError, ValueError):  # too long for a name, or with a null character
+        return True
 
 
 def _as_text(place: int, text: Any) -> str:
