@@ -225,7 +225,8 @@ def test_both_errors_are_told(brain: Brain) -> None:
     assert (found["alpha"], found["refused"]) == (0.02, 0.02)
     assert found["errors"] == (
         f"2% of what I know will be refused; of strangers like your other classes, {percent(found['accepted'])} would "
-        "still be taken for something."
+        "still be taken for something (judged by 5 labels: between "
+        f"{percent(found['accepted_between'][0])} and {percent(found['accepted_between'][1])})."
     )
     brain.set_alpha(0.3, "cup")
     assert brain.info()["errors"].endswith("By its own setting, 30% of cup may be refused.")
@@ -240,4 +241,15 @@ def test_with_few_classes_no_share_of_strangers_is_told_but_how_many_it_needs() 
         few = count < 5
         assert [math.isnan(rates.accepted) for rates in brain.error_rates()] == [few] * 10
         assert (found["accepted"] is None, found["accepted_needs"]) == (few, 5 if few else None)
+        assert (found["accepted_between"] is None) == few
         assert (f"that needs 5 labels, and there {'is' if count == 1 else 'are'} {count}." in found["errors"]) == few
+
+
+def test_each_class_counts_as_one_stranger_in_how_sure_the_share_of_strangers_is(brain: Brain) -> None:
+    """Wilson's interval is where a share lies from which what was seen deviates by no more than 1.645 deviations."""
+    for name in ("lid", "pan"):
+        brain.learn(RNG.normal(size=8) + RNG.normal(0, 0.5, (20, 8)), name)
+    for rates in brain.error_rates():
+        for end in (rates.least, rates.most):
+            deviation = math.sqrt(end * (1 - end) / len(brain.labels))
+            assert abs(rates.accepted - end) == pytest.approx(1.6449 * deviation, rel=1e-3, abs=1e-9)

@@ -16,7 +16,9 @@ less moves the estimate from next to nothing to nearly all.
 
 def reliable(rates: Sequence[ErrorRates], labels: int) -> list[ErrorRates]:
     """The same, without the share of strangers (NaN) where there are too few labels to tell it."""
-    return list(rates) if labels >= ENOUGH else [one._replace(accepted=math.nan) for one in rates]
+    if labels >= ENOUGH:
+        return list(rates)
+    return [one._replace(accepted=math.nan, least=math.nan, most=math.nan) for one in rates]
 
 
 def in_words(rates: ErrorRates, alphas: Mapping[Label, float], labels: int) -> str:
@@ -26,9 +28,9 @@ def in_words(rates: ErrorRates, alphas: Mapping[Label, float], labels: int) -> s
         alphas: labels that have an alpha of their own.
         labels: how many labels there are.
 
-    >>> print(in_words(ErrorRates(0.02, refused=0.02, accepted=0.3), {"cup": 0.1}, 6))
-    2% of what I know will be refused; of strangers like your other classes, 30% would still be taken for something. \
-By its own setting, 10% of cup may be refused.
+    >>> print(in_words(ErrorRates(0.02, refused=0.02, accepted=0.3, least=0.1, most=0.63), {"cup": 0.1}, 6))
+    2% of what I know will be refused; of strangers like your other classes, 30% would still be taken for something \
+(judged by 6 labels: between 10% and 63%). By its own setting, 10% of cup may be refused.
     >>> print(in_words(ErrorRates(0.02, refused=0.02, accepted=math.nan), {}, 2))
     2% of what I know will be refused; how many strangers would be taken for something cannot be estimated reliably \
 yet: that needs 5 labels, and there are 2.
@@ -37,19 +39,26 @@ yet: that needs 5 labels, and there are 2.
     told = ("how many strangers would be taken for something cannot be estimated reliably yet: that needs"
             f" {ENOUGH} labels, and there {'is' if labels == 1 else 'are'} {labels}")
     if strange is not None:
-        told = f"of strangers like your other classes, {percent(strange)} would still be taken for something"
+        told = (f"of strangers like your other classes, {percent(strange)} would still be taken for something"
+                f" (judged by {labels} labels: between {percent(rates.least)} and {percent(rates.most)})")
     own = [f" By its own setting, {percent(share)} of {label} may be refused." for label, share in alphas.items()]
     return f"{percent(rates.refused)} of what I know will be refused; {told}.{''.join(own)}"
 
 
-def as_json(rates: ErrorRates) -> dict[str, float | None]:
+def as_json(rates: ErrorRates) -> dict[str, float | list[float] | None]:
     """The same as JSON values."""
-    return {"alpha": rates.alpha, "refused": rates.refused, "accepted": accepted(rates)}
+    return {"alpha": rates.alpha, "refused": rates.refused, "accepted": accepted(rates),
+            "accepted_between": between(rates)}
 
 
 def accepted(rates: ErrorRates) -> float | None:
     """The share of strangers that are taken for something; None where it cannot be told."""
     return None if math.isnan(rates.accepted) else rates.accepted
+
+
+def between(rates: ErrorRates) -> list[float] | None:
+    """Between which that share lies, by nine chances in ten; None where it cannot be told."""
+    return None if math.isnan(rates.accepted) else [rates.least, rates.most]
 
 
 def needed(labels: int) -> int | None:

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from engram.brain import exchange
 from engram.brain.auditing import Findings, Reason, examined, reason
-from engram.brain.both_errors import accepted, in_words, needed, reliable
+from engram.brain.both_errors import accepted, between, in_words, needed, reliable
 from engram.brain.bundles import (
     as_bundle,
     augmented,
@@ -1016,6 +1016,7 @@ class Brain:
                 "alphas": [{"label": label, "alpha": share} for label, share in self.alphas.items()],
                 "refused": rates[0].refused if rates else None,
                 "accepted": accepted(rates[0]) if rates else None,
+                "accepted_between": between(rates[0]) if rates else None,
                 "accepted_needs": needed(len(total.labels)),
                 "errors": in_words(rates[0], self.alphas, len(total.labels)) if rates else None,
             }

@@ -44,7 +44,9 @@ def alpha(
         emit({"alpha": found["alpha"], "alphas": found["alphas"], "errors": found["errors"], "error_rates": curve})
         return
     if share is None and curve:
-        shown = [[or_dash(None) if one is None else percent(one) for one in rates.values()] for rates in curve]
-        table(("alpha", "known refused", "unknown accepted"), shown)
+        shown = [[or_dash(None) if share is None else percent(share) for share in
+                  (rates["alpha"], rates["refused"], rates["accepted"], *(rates["accepted_between"] or (None, None)))]
+                 for rates in curve]
+        table(("alpha", "known refused", "unknown accepted", "at least", "at most"), shown)
     say(found["errors"] or f"{percent(found['alpha'])} of known inputs may be refused; the brain has not been taught"
         " yet.")

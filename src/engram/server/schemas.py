@@ -252,6 +252,9 @@ class Errors(BaseModel):
     accepted: float | None = Field(
         description="Share of strangers like the other classes that are taken for something; null with too few labels."
     )
+    accepted_between: list[float] | None = Field(
+        description="Between which two shares `accepted` lies, by nine chances in ten: few labels tell it only roughly."
+    )
 
 
 class Alpha(BaseModel):
@@ -259,8 +262,9 @@ class Alpha(BaseModel):
 
     model_config = about(
         {"alpha": 0.02, "alphas": [{"label": "iris", "alpha": 0.1}], "now": {"alpha": 0.02, "refused": 0.02,
-         "accepted": 0.3}, "curve": [{"alpha": 0.01, "refused": 0.01, "accepted": 0.4},
-                                     {"alpha": 0.05, "refused": 0.05, "accepted": 0.2}],
+         "accepted": 0.3, "accepted_between": [0.13, 0.55]},
+         "curve": [{"alpha": 0.01, "refused": 0.01, "accepted": 0.4, "accepted_between": [0.19, 0.65]},
+                   {"alpha": 0.05, "refused": 0.05, "accepted": 0.2, "accepted_between": [0.07, 0.45]}],
          "accepted_needs": None, "seq": 42}
     )
 
@@ -280,9 +284,10 @@ class Info(BaseModel):
          "counterexamples": [],
          "digest": "9f86d081…", "backbone": "descriptor", "takes": "pictures", "width": 256,
          "columns": None, "fingerprint": "2c26b46b…", "device": "5e884898", "unknowns": 2, "memory_bytes": 1048576,
-         "gate": None, "alpha": 0.02, "alphas": [], "refused": 0.02, "accepted": 0.3, "accepted_needs": None,
+         "gate": None, "alpha": 0.02, "alphas": [], "refused": 0.02, "accepted": 0.3,
+         "accepted_between": [0.13, 0.55], "accepted_needs": None,
          "errors": "2% of what I know will be refused; of strangers like your other classes, 30% would still be taken"
-         " for something.", "memory_budget": 268435456, "unknown_rate": 0.1}
+         " for something (judged by 10 labels: between 13% and 55%).", "memory_budget": 268435456, "unknown_rate": 0.1}
     )
 
     name: str
@@ -306,6 +311,7 @@ class Info(BaseModel):
     accepted: float | None = Field(
         description="Of strangers, expected to be taken for something; null with too few labels."
     )
+    accepted_between: list[float] | None = Field(description="Between which two shares it lies, by nine chances in ten.")
     accepted_needs: int | None = Field(description="Labels that `accepted` needs; null where there are as many.")
     errors: ShownText | None = Field(description="Both in words.")
     memory_budget: int

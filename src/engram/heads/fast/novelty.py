@@ -89,11 +89,15 @@ class ErrorRates(NamedTuple):
         alpha: the setting.
         refused: of known things, that are refused.
         accepted: of strangers like the other classes, that are taken for something; NaN with one class.
+        least: what `accepted` is at least, and
+        most: at most, each but for one chance in twenty: few classes tell little of all strangers.
     """
 
     alpha: float
     refused: float
     accepted: float
+    least: float = float("nan")
+    most: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +162,7 @@ class Novelty:
         classes = len(self.expected)
         below = float(_Smoothed.of(strange).below(np.array([self.threshold(alpha)]))[0])
         below **= classes / max(classes - 1, 1)
-        return ErrorRates(alpha, alpha, 1.0 - below)
+        return ErrorRates(alpha, alpha, 1.0 - below, *_possible(1.0 - below, classes))
 
     def _modelled(self, alpha: float) -> float:
         """The threshold at which the two factors have refused this share."""
@@ -196,6 +200,17 @@ class Novelty:
             own += len(self.residuals) * residuals.below(away)
         refused: FloatArray = (own / (weight + len(self.residuals))).reshape(len(at), len(expected)) @ parts
         return refused if others is None else refused * others.below(at)
+
+
+def _possible(share: float, classes: int) -> tuple[float, float]:
+    """Between which the share of all strangers lies: Wilson's interval of 90% (1927), each class taken as one stranger.
+
+    Examples of one class are much alike, so that however many there are they tell little more than one.
+    """
+    squared = NormalDist().inv_cdf(0.95) ** 2
+    middle = share + squared / (2 * classes)
+    half = float(np.sqrt(squared * (share * (1.0 - share) / classes + squared / (4 * classes**2))))
+    return max((middle - half) / (1 + squared / classes), 0.0), min((middle + half) / (1 + squared / classes), 1.0)
 
 
 class _Growth:

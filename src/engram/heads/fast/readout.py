@@ -200,9 +200,10 @@ def _candidate(kind: ReadOutKind, case: _Case) -> tuple[Reader, FloatArray]:
 def _members(case: _Case) -> list[Member]:
     """The read-outs of a pool: the more examples are left out, the more of them can be judged."""
     sums, sample = case.discriminant.sums, case.leave_out.sample
-    unit, left = case.prior.units(sums), int(np.count_nonzero(case.left))
+    left = int(np.count_nonzero(case.left))
+    units = {"a shared unit": case.prior.shared(sums), "own units": case.prior.units(sums)}
     found = []
-    for name, squares in (("shared unit", case.prior.shared(sums)), ("own units", unit)):
+    for name, squares in units.items():
         reader = InUnits.of(sums, squares)
         found.append(Member(name, reader, reader.left_out(sums, squares, sample)))
     kinds: list[ReadOutKind] = ["linear"]
@@ -212,7 +213,8 @@ def _members(case: _Case) -> list[Member]:
         if all(len(some.rows) for some in case.episodes):
             kinds += ["logistic"] if cost(sums) <= _QUICK else []
             if sums.width <= MOST_FEATURES:
-                found.append(Member("nearest", *nearest(case.episodes, unit, sample)))
+                found += [Member(f"nearest in {name}", *nearest(case.episodes, squares, sample))
+                          for name, squares in units.items()]
                 kinds += ["kernel"] if left >= _ENOUGH else []
     return found + [Member(kind, *_candidate(kind, case)) for kind in kinds]
 

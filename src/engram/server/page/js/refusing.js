@@ -4,7 +4,7 @@ import { byId, say } from "./dom.js";
 import { current, may, store } from "./state.js";
 import { setAlpha } from "./teaching.js";
 
-/** @typedef {{alpha: number, refused: number, accepted: number | null}} Errors */
+/** @typedef {{alpha: number, refused: number, accepted: number | null, accepted_between: number[] | null}} Errors */
 
 const RESTS = 300;
 const HEIGHT = 100;
@@ -60,7 +60,9 @@ function at(share) {
   const part = Math.log(share / before.alpha) / Math.log(after.alpha / before.alpha);
   const between = (/** @type {(one: Errors) => number} */ what) => what(before) + part * (what(after) - what(before));
   const accepted = before.accepted == null ? null : between((one) => one.accepted ?? 0);
-  return { alpha: share, refused: share * between(({ alpha, refused }) => refused / alpha), accepted };
+  const range = before.accepted_between && [0, 1].map((end) => between((one) => one.accepted_between?.[end] ?? end));
+  const refused = share * between(({ alpha, refused }) => refused / alpha);
+  return { alpha: share, refused, accepted, accepted_between: range };
 }
 
 /** The points that the server gave, the present setting among them. */
@@ -92,15 +94,16 @@ function draw() {
 }
 
 /** @param {Errors} errors */
-function show({ alpha, refused, accepted }) {
+function show({ alpha, refused, accepted, accepted_between }) {
   const strange = accepted == null ? "–" : percent(accepted);
+  const [least, most] = (accepted_between ?? [0, 1]).map(percent);
   say(byId("refused"), percent(refused));
   say(byId("accepted"), strange);
   const told = `${percent(refused)} of what I know will be refused; `;
   const words =
     accepted == null
       ? `${told}how many strangers would be taken for something cannot be estimated reliably yet: that needs ${store.state.alpha.accepted_needs} classes.`
-      : `${told}of strangers like your other classes, ${strange} would still be taken for something.`;
+      : `${told}of strangers like your other classes, ${strange} would still be taken for something (judged by ${store.state.classes.length} classes: between ${least} and ${most}).`;
   say(byId("refusing-words"), words);
   byId("alpha").setAttribute("aria-valuetext", words);
   byId("curve").style.setProperty("--x", String(place(alpha)));
