@@ -278,7 +278,7 @@ def test_how_much_may_be_refused_is_told_with_both_errors_and_changed(taught: De
     found = taught.get("/alpha").json()
     assert (found["alpha"], found["now"]["refused"], len(found["curve"])) == (0.02, 0.02, 10)
     assert found["accepted_needs"] is None
-    assert all(low <= rates["accepted"] <= high for rates in found["curve"] for low, high in [rates["accepted_between"]])
+    assert all(one["accepted_between"][0] <= one["accepted"] <= one["accepted_between"][1] for one in found["curve"])
     accepted = [rates["accepted"] for rates in found["curve"]]
     assert accepted == sorted(accepted, reverse=True)
     changed = taught.client.put(taught.path + "/alpha", json={"alpha": 0.2})

@@ -311,7 +311,7 @@ class Info(BaseModel):
     accepted: float | None = Field(
         description="Of strangers, expected to be taken for something; null with too few labels."
     )
-    accepted_between: list[float] | None = Field(description="Between which two shares it lies, by nine chances in ten.")
+    accepted_between: list[float] | None = Field(description="Between which two shares it lies, in nine of ten cases.")
     accepted_needs: int | None = Field(description="Labels that `accepted` needs; null where there are as many.")
     errors: ShownText | None = Field(description="Both in words.")
     memory_budget: int
