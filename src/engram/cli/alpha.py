@@ -30,8 +30,9 @@ def alpha(
     effect at once, without teaching anything again.
     """
     from engram.brain import acting
+    from engram.brain.both_errors import accepted as taken
     from engram.brain.both_errors import as_json as as_document
-    from engram.brain.both_errors import percent
+    from engram.brain.both_errors import between, percent
 
     if share is None and label is not None:
         raise typer.BadParameter("--label needs a share: engram alpha BRAIN 5% --label LABEL.")
@@ -39,14 +40,14 @@ def alpha(
         if share is not None:
             with acting(teacher):
                 mind.set_alpha(share, None if label is None else as_label(mind, label))
-        found, curve = mind.info(), [as_document(rates) for rates in mind.error_rates()]
+        found, curve = mind.info(), mind.error_rates()
     if as_json:
-        emit({"alpha": found["alpha"], "alphas": found["alphas"], "errors": found["errors"], "error_rates": curve})
+        told = {name: found[name] for name in ("alpha", "alphas", "errors")}
+        emit({**told, "error_rates": [as_document(rates) for rates in curve]})
         return
     if share is None and curve:
-        shown = [[or_dash(None) if share is None else percent(share) for share in
-                  (rates["alpha"], rates["refused"], rates["accepted"], *(rates["accepted_between"] or (None, None)))]
-                 for rates in curve]
+        shown = [[or_dash(None) if one is None else percent(one) for one in
+                  (rates.alpha, rates.refused, taken(rates), *(between(rates) or (None, None)))] for rates in curve]
         table(("alpha", "known refused", "unknown accepted", "at least", "at most"), shown)
     say(found["errors"] or f"{percent(found['alpha'])} of known inputs may be refused; the brain has not been taught"
         " yet.")
