@@ -57,7 +57,7 @@ def accepted(rates: ErrorRates) -> float | None:
 
 
 def between(rates: ErrorRates) -> list[float] | None:
-    """Between which that share lies, by nine chances in ten; None where it cannot be told."""
+    """Between which that share lies in nine of ten cases; None where it cannot be told."""
     return None if math.isnan(rates.accepted) else [rates.least, rates.most]
 
 

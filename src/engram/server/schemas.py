@@ -253,7 +253,7 @@ class Errors(BaseModel):
         description="Share of strangers like the other classes that are taken for something; null with too few labels."
     )
     accepted_between: list[float] | None = Field(
-        description="Between which two shares `accepted` lies, by nine chances in ten: few labels tell it only roughly."
+        description="Between which two shares `accepted` lies in nine of ten cases: few labels tell it only roughly."
     )
 
 

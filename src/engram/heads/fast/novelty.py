@@ -89,8 +89,8 @@ class ErrorRates(NamedTuple):
         alpha: the setting.
         refused: of known things, that are refused.
         accepted: of strangers like the other classes, that are taken for something; NaN with one class.
-        least: what `accepted` is at least, and
-        most: at most, each but for one chance in twenty: few classes tell little of all strangers.
+        least, most: between which `accepted` lies in nine of ten cases, for as many kinds of strangers as there are
+            classes; NaN with one class.
     """
 
     alpha: float
@@ -203,14 +203,15 @@ class Novelty:
 
 
 def _possible(share: float, classes: int) -> tuple[float, float]:
-    """Between which the share of all strangers lies: Wilson's interval of 90% (1927), each class taken as one stranger.
+    """Between which the share lies for as many kinds of strangers as there are classes: by Wilson (1927), for 90%.
 
-    Examples of one class are much alike, so that however many there are they tell little more than one.
+    Each class counts as one stranger: its examples are much alike, so that many tell little more than one. And it
+    counts half, since the kinds of strangers that are met are drawn by chance like the classes.
     """
-    squared = NormalDist().inv_cdf(0.95) ** 2
-    middle = share + squared / (2 * classes)
-    half = float(np.sqrt(squared * (share * (1.0 - share) / classes + squared / (4 * classes**2))))
-    return max((middle - half) / (1 + squared / classes), 0.0), min((middle + half) / (1 + squared / classes), 1.0)
+    squared, trials = NormalDist().inv_cdf(0.95) ** 2, classes / 2
+    middle = share + squared / (2 * trials)
+    half = float(np.sqrt(squared * (share * (1.0 - share) / trials + squared / (4 * trials**2))))
+    return max((middle - half) / (1 + squared / trials), 0.0), min((middle + half) / (1 + squared / trials), 1.0)
 
 
 class _Growth:
