@@ -14,6 +14,7 @@ from engram.heads.k_winners_take_all import KWinnersTakeAll
 from engram.heads.nearest_class_mean import NearestClassMean
 from engram.heads.nearest_neighbors import NearestNeighbors
 from engram.heads.online_prototypes import OnlinePrototypes
+from engram.heads.parts import GoodParts
 from engram.heads.ranpac import RanPAC
 from engram.heads.ridge import Ridge
 from engram.heads.streaming_lda import StreamingLDA
@@ -21,6 +22,7 @@ from engram.heads.streaming_lda import StreamingLDA
 MAKERS = {
     "fast": FastHead,
     "fast raw": lambda: FastHead(normalise=False),
+    "good_parts": lambda: GoodParts(normalise=False),
     "nearest_class_mean": NearestClassMean,
     "streaming_lda": StreamingLDA,
     "streaming_lda oas": lambda: StreamingLDA("oas", normalise=False),

@@ -21,12 +21,13 @@ def reliable(rates: Sequence[ErrorRates], labels: int) -> list[ErrorRates]:
     return [one._replace(accepted=math.nan, least=math.nan, most=math.nan) for one in rates]
 
 
-def in_words(rates: ErrorRates, alphas: Mapping[Label, float], labels: int) -> str:
+def in_words(rates: ErrorRates, alphas: Mapping[Label, float], labels: int, *, good_parts: bool = False) -> str:
     """What is to be expected.
 
     Args:
         alphas: labels that have an alpha of their own.
         labels: how many labels there are.
+        good_parts: whether strangers are faults of what was taught, of which other labels tell nothing.
 
     >>> print(in_words(ErrorRates(0.02, refused=0.02, accepted=0.3, least=0.1, most=0.63), {"cup": 0.1}, 6))
     2% of what I know will be refused; of strangers like your other classes, 30% would still be taken for something \
@@ -35,13 +36,16 @@ def in_words(rates: ErrorRates, alphas: Mapping[Label, float], labels: int) -> s
     2% of what I know will be refused; how many strangers would be taken for something cannot be estimated reliably \
 yet: that needs 5 labels, and there are 2.
     """
+    own = [f" By its own setting, {percent(share)} of {label} may be refused." for label, share in alphas.items()]
+    if good_parts:
+        return (f"{percent(rates.refused)} of good pictures will be refused; what share of faults would pass cannot be "
+                f"told from good ones.{''.join(own)}")
     strange = accepted(rates)
     told = ("how many strangers would be taken for something cannot be estimated reliably yet: that needs"
             f" {ENOUGH} labels, and there {'is' if labels == 1 else 'are'} {labels}")
     if strange is not None:
         told = (f"of strangers like your other classes, {percent(strange)} would still be taken for something"
                 f" (judged by {labels} labels: between {percent(rates.least)} and {percent(rates.most)})")
-    own = [f" By its own setting, {percent(share)} of {label} may be refused." for label, share in alphas.items()]
     return f"{percent(rates.refused)} of what I know will be refused; {told}.{''.join(own)}"
 
 

@@ -30,6 +30,7 @@ from engram.brain.both_errors import accepted, between, in_words, needed, reliab
 from engram.brain.bundles import (
     as_bundle,
     augmented,
+    check_sees_places,
     default_bundle,
     out_of_range,
     quantisation_of,
@@ -72,6 +73,7 @@ from engram.heads.fast.memory_map import MapPoint, memory_map
 from engram.heads.fast.nearest_examples import nearest_examples
 from engram.heads.fast.novelty import ALPHAS, ErrorRates, as_alpha
 from engram.heads.fast.view import HeadView
+from engram.heads.parts.parts_view import PartsView
 from engram.inputs.encoding import few
 from engram.inputs.examples import Examples, gather
 from engram.inputs.images import thumbnail
@@ -463,6 +465,8 @@ class Brain:
             InputError, LabelError, OSError: as for `learn`; nothing was changed.
         """
         bundle, examples = self._gather(inputs)
+        if bundle.grid is not None:
+            raise InputError("A brain of good parts is taught good ones alone: a fault needs no counterexample.")
         named = examples.labelled(labels, None)
         rows = rows_to_learn(bundle, bundle.features(examples.items), examples)
         pictures = self._pictures(bundle, examples, range(len(examples)))
@@ -504,6 +508,24 @@ class Brain:
             origins = _sources(examples, sources)
             self._remember(bundle, features, examples, origins, np.flatnonzero(~answers.known))
         return answers
+
+    def heat(self, inputs: Any) -> FloatArray:
+        """Where pictures are not like the good ones that were taught.
+
+        Args:
+            inputs: as for `learn`.
+
+        Returns:
+            (N, rows, columns): above 0 where a place is stranger than good ones are, and the picture refused for it.
+
+        Raises:
+            InputError: the brain's backbone gives no maps, or does not accept the inputs.
+        """
+        bundle, examples = self._gather(inputs)
+        check_sees_places(bundle)
+        view = self.view
+        assert isinstance(view, PartsView)
+        return view.heat(bundle.features(examples.items))
 
     def keep_unknowns(self) -> None:
         """Write the inbox to disk now.
@@ -1017,8 +1039,9 @@ class Brain:
                 "refused": rates[0].refused if rates else None,
                 "accepted": accepted(rates[0]) if rates else None,
                 "accepted_between": between(rates[0]) if rates else None,
-                "accepted_needs": needed(len(total.labels)),
-                "errors": in_words(rates[0], self.alphas, len(total.labels)) if rates else None,
+                "accepted_needs": None if self._sees_places else needed(len(total.labels)),
+                "errors": in_words(rates[0], self.alphas, len(total.labels), good_parts=self._sees_places) if rates
+                else None,
             }
 
     @property
@@ -1066,6 +1089,7 @@ class Brain:
         """
         if limit < 1:
             raise InputError(f"limit must be 1 or more, not {limit!r}.")
+        self.check_sees_wholes("The audit")
         with self._lock:
             total, ledger = self._knowledge.total, self._ledger
         return examined(total, ledger, self._lock, limit, teacher)
@@ -1082,6 +1106,7 @@ class Brain:
         """
         if nearest < 1:
             raise InputError(f"nearest must be 1 or more, not {nearest!r}.")
+        self.check_sees_wholes("`why`")
         bundle, examples = self._gather(inputs)
         features = bundle.features(examples.items)
         with self._lock:
@@ -1408,8 +1433,20 @@ class Brain:
         with self._lock:
             return melding.parts_of(self._knowledge)
 
+    @property
+    def _sees_places(self) -> bool:
+        return self.bundle is not None and self.bundle.grid is not None
+
+    def check_sees_wholes(self, what: str) -> None:
+        """Raises InputError where maps were taught, which `what` does not read."""
+        if self._sees_places:
+            raise InputError(f"{what} works on features of whole inputs; this brain has maps of places. "
+                             "brain.heat(picture) shows where it finds a picture strange.")
+
     def _classes(self) -> Classes:
         with self._lock:
+            if self._sees_places:  # maps are not compared label by label
+                return Classes((), ExactSums(1))
             return Classes(self.labels, self.exact_sums())
 
 

@@ -103,8 +103,8 @@ def augmented(bundle: Bundle, items: Sequence[Any], progress: Progress | None = 
     Raises:
         InputError: the backbone does not work on pictures, or something is none.
     """
-    if bundle.takes != "pictures":
-        raise InputError("Only pictures have further views: leave augment away.")
+    if bundle.takes != "pictures" or bundle.grid is not None:
+        raise InputError("Only pictures seen as a whole have further views: leave augment away.")
     plain, together = [], []
     for done, item in enumerate(items, 1):
         seen = bundle.features([item, *views(item)])
@@ -113,6 +113,13 @@ def augmented(bundle: Bundle, items: Sequence[Any], progress: Progress | None = 
         if progress is not None:
             progress(done, len(items))
     return np.stack(plain).astype(np.float32), np.stack(together).astype(np.float32)
+
+
+def check_sees_places(bundle: Bundle) -> None:
+    """Raises InputError where its backbone sees pictures as a whole: then nothing says where something is."""
+    if bundle.grid is None:
+        raise InputError(f"A brain on {bundle.name!r} sees pictures as a whole. Make one that sees places: "
+                         "`engram teach NEW.brain GOOD-PICTURES --backbone good-parts`, or Brain('good-parts').")
 
 
 def blended(bundle: Bundle, seen: Features) -> FloatArray:

@@ -75,7 +75,7 @@ def prove_meld(brain: Brain, parts: Mapping[str, Brain], folder: str | os.PathLi
     states = {device: (slot.head.labels, slot.head.sums) for device, slot in slots.items()}
     epochs = {device: slot.epoch for device, slot in slots.items()}
     about = {"claim": "meld", "epochs": epochs, "sums": sums, "forgotten": None}
-    return _write(_make_room(folder), brain, about, states)
+    return _write(_make_room(folder, brain), brain, about, states)
 
 
 def prove_forgotten(
@@ -131,7 +131,7 @@ def prove_forgotten(
             )
         _keep(Path(keep), Path(folder), rows)
     about = {"claim": "forgotten", "epochs": {}, "sums": sums, "forgotten": forgotten}
-    return _write(_make_room(folder), brain, about, {"now": (brain.labels, total)})
+    return _write(_make_room(folder, brain), brain, about, {"now": (brain.labels, total)})
 
 
 def prove_log(brain: Brain, folder: str | os.PathLike[str], progress: Progress | None = None) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def prove_log(brain: Brain, folder: str | os.PathLike[str], progress: Progress |
     if ledger.recover(brain.seq, snapshots=False).total.digest() != brain.digest():
         raise DamagedError(f"{ledger.path}: replaying the log gives another state than the opened one: run engram"
                            f" verify.")
-    target = _make_room(folder)
+    target = _make_room(folder, brain)
     log, sums = _log(brain, target, bundle.width, progress)
     rest = brain.exact_sums()
     rest.merge(sums, np.arange(len(sums.counts)), -1)
@@ -200,12 +200,13 @@ def _before(brain: Brain, gone: Sequence[str]) -> str | None:
     return None
 
 
-def _make_room(folder: str | os.PathLike[str]) -> Path:
+def _make_room(folder: str | os.PathLike[str], brain: Brain) -> Path:
     """The folder of a certificate, made where it is not there.
 
     Raises:
-        InputError: it holds something else.
+        InputError: it holds something else, or the brain's sums are of another kind than certificates hold.
     """
+    brain.check_sees_wholes("A certificate")
     target = Path(folder)
     if target.exists() and not (target / "certificate.json").is_file() and any(target.iterdir()):
         raise InputError(f"{target} holds something else: choose a new folder for the certificate.")

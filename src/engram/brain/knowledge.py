@@ -18,6 +18,7 @@ from engram.brain.slots import Contents, Lineage, Slot
 from engram.brain.tombstones import Tombstone, effect, obey
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
+from engram.heads.parts import GoodParts
 from engram.learner import InputError, Label, NotTaughtError
 
 Rows = npt.NDArray[np.int16]
@@ -128,6 +129,9 @@ class Knowledge:
         bundle = self.bundle
         if bundle is None:
             return FastHead(**self.options)
+        if bundle.grid is not None:
+            return GoodParts(bundle.mean, step=bundle.step, normalise=bundle.normalise, grid=bundle.grid,
+                             **self.options)
         return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
                         freedom=bundle.freedom, measured=bundle.measured, scaled=bundle.scaled, units=bundle.units,
                         **self.options)

@@ -26,6 +26,7 @@ from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
 from engram.heads.fast.novelty import as_alpha
 from engram.heads.head import from_json_array, json_array
+from engram.heads.parts import GoodParts
 from engram.learner import DamagedError, EngramError, InputError, State
 from engram.packing import pack
 from engram.store.folder import Folder, entry_of, short_hash
@@ -184,7 +185,8 @@ def _head_from(arrays: Mapping[str, npt.NDArray[Any]], bundle: Bundle | None) ->
         statistics["mean"] = bundle.mean
         if bundle.covariance is not None:
             statistics["covariance"] = bundle.covariance
-    return FastHead.from_state({**arrays, **statistics})
+    kind = FastHead if bundle is None or bundle.grid is None else GoodParts
+    return kind.from_state({**arrays, **statistics})
 
 
 def _prefixed(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> State:

@@ -42,6 +42,11 @@ def predict(
     remember: Annotated[
         bool, typer.Option("--remember/--no-remember", help="Keep unknown inputs for `engram unknowns`.")
     ] = True,
+    heat: Annotated[
+        Path | None, typer.Option("--heat", metavar="OUT", help="For a brain of good parts (--backbone good-parts):"
+                                  " write each picture with a map of what is not like good ones into this folder, or"
+                                  " the one picture into this .png file.")
+    ] = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +56,7 @@ def predict(
     name labels of the brain, the share of right answers is shown. Inputs of a label never taught are counted apart.
     Files that are no pictures or cannot be read are left out and listed.
     """
+    from engram.brain.bundles import check_sees_places
     from engram.inputs.examples import gather
     from engram.inputs.images import PassedOver, unreadable
     from engram.learner import ColumnsError, InputError
@@ -59,6 +65,8 @@ def predict(
         if not mind.labels or mind.bundle is None:
             raise typer.BadParameter(f"{brain} has not been taught yet. Teach it: engram teach {brain} PATH... --label"
                                      " LABEL")
+        if heat is not None:
+            check_sees_places(mind.bundle)
         examples = gather(list(paths), mind.bundle.takes)
         left_out = [*examples.passed_over]
         given = examples.items if mind.bundle.takes == "text" else list(paths)  # standard input is read once
@@ -77,6 +85,7 @@ def predict(
             examples = examples.without(bad)
             answers = mind.predict(examples.items, remember=remember, sources=examples.sources)
         known, kind = set(map(str, mind.labels)), mind.bundle.takes
+        written = [] if heat is None else _write_heat(mind, examples, heat)
         trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
     named = kind == "vectors" or bool(known & set(map(str, examples.labels or ())))
     truth = list(map(str, examples.labels)) if examples.labels and named else None
@@ -90,6 +99,8 @@ def predict(
     refused = sum(not line["known"] for line in strange)
     right = None if truth is None else sum(str(line["label"]) == name for line, name in zip(lines, truth, strict=True))
     if as_json:
+        if heat is not None:
+            lines = [{**line, "heat": str(file)} for line, file in zip(lines, written, strict=True)]
         emit({"answers": lines, "right": right, "never_taught": len(strange), "never_taught_refused": refused,
               "inbox": trouble, "left_out": told_left_out(left_out)})
     else:
@@ -103,9 +114,33 @@ def predict(
         if strange:
             have = f"1 {what} has" if len(strange) == 1 else f"{len(strange)} {what}s have"
             say(f'{have} a label that was never taught: {refused} of them answered "Nothing I know".')
+        if written:
+            say(f"{len(written)} picture{'s' * (len(written) != 1)} with heat maps: {heat}")
         tell_left_out(left_out)
     if trouble and not as_json:
         say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
+
+
+def _write_heat(mind: Brain, examples: Examples, out: Path) -> list[Path]:
+    """Write each picture with its heat map; the files, in the order of the examples."""
+    from engram.files import make_folder, write_atomically
+    from engram.inputs.overlay import heat_overlay
+
+    files: list[Path] = []
+    if len(examples) == 1 and out.suffix.lower() == ".png":
+        make_folder(out.parent)
+        files.append(out)
+    else:
+        make_folder(out)
+        taken: set[str] = set()
+        for place, source in enumerate(examples.sources):
+            stem = Path(str(source)).stem if source else f"picture-{place}"
+            name = stem if stem not in taken else f"{stem}-{place}"
+            taken.add(name)
+            files.append(out / f"{name}.png")
+    for item, file in zip(examples.items, files, strict=True):
+        write_atomically(file, heat_overlay(item, mind.heat([item])[0]))
+    return files
 
 
 @contextmanager

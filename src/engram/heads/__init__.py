@@ -14,6 +14,11 @@ HEADS = Extensions("head", {
         path="engram.heads.fast:FastHead", takes=("vectors",),
         summary="exact sums and single examples: good from one example on, exact in forgetting; the recommended one",
     ),
+    "good_parts": Extension(
+        path="engram.heads.parts:GoodParts", takes=("vectors",),
+        summary="a Gaussian for each label and place of a map: taught good parts alone, it finds what is not one",
+        source="Defard et al. 2021",
+    ),
     "nearest_class_mean": Extension(
         path="engram.heads.nearest_class_mean:NearestClassMean", takes=("vectors",), short=("ncm",),
         summary="the nearest class mean answers", source="Mensink et al. 2013",

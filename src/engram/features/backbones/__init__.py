@@ -44,6 +44,14 @@ BACKBONES = Extensions("kind of backbone", {
         path="engram.features.backbones.random_patches:RandomPatches", takes=("pictures",), first="cut",
         summary="filters cut from the first pictures themselves, for small grey textures", source="Coates et al. 2011",
     ),
+    "patch-maps": Kind(
+        path="engram.features.backbones.patch_maps:PatchMaps", takes=("pictures",),
+        summary="what the early layers of a network see at each place of a picture", source="Roth et al. 2022",
+    ),
+    "good-parts": Kind(
+        path="engram.features.backbones.patch_maps:good_parts", takes=("pictures",), ready=True,
+        summary="patch maps of the packaged photo backbone: taught good parts alone, it shows where one is not",
+    ),
     "vectors": Kind(
         path="engram.features.backbones.vectors:VectorBackbone", takes=("vectors",),
         summary="the vectors themselves, scaled",

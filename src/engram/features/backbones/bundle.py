@@ -108,6 +108,11 @@ class Bundle:
         return getattr(self.backbone, "takes", None)
 
     @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of a map, where the backbone gives one instead of a feature of the whole input."""
+        return getattr(self.backbone, "grid", None)
+
+    @property
     def units(self) -> FloatArray | None:
         """(D,) what each feature is multiplied by to be in the unit that its reading came in; None where it is."""
         units: FloatArray | None = getattr(self.backbone, "units", None) if self.scaled else None

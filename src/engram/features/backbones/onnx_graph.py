@@ -25,8 +25,12 @@ TYPES = {"float32": 1, "int8": 3, "int64": 7, "float16": 10}
 INT, INTS = 2, 7
 
 
-def cut(model: bytes, output: str) -> bytes:
-    """The model that ends at the named value: everything that value does not need is left out.
+def cut(model: bytes, *outputs: str, entry: Port | None = None) -> bytes:
+    """The model that ends at the named values: everything that they do not need is left out.
+
+    Args:
+        outputs: one name or more.
+        entry: what the model's input becomes, such as one of another size; None: it stays as it is.
 
     Raises:
         InputError: no node gives a value of that name.
@@ -38,15 +42,18 @@ def cut(model: bytes, output: str) -> bytes:
     if not nodes:
         raise DamagedError("Not an ONNX network: there are no nodes in it.")
     given = [name for node in nodes for name in texts(node, NODE_OUTPUT)]
-    if output not in given:
-        raise InputError(f"No value named {output!r} in this network. The last ones are {given[-12:]}.")
-    wanted, kept = {output}, [False] * len(nodes)
+    missing = [output for output in outputs if output not in given]
+    if missing:
+        raise InputError(f"No value named {missing[0]!r} in this network. The last ones are {given[-12:]}.")
+    wanted, kept = set(outputs), [False] * len(nodes)
     for place in range(len(nodes) - 1, -1, -1):  # nodes stand in topological order
         if wanted.intersection(texts(nodes[place], NODE_OUTPUT)):
             kept[place] = True
             wanted.update(_needed(nodes[place]))
-    parts = b"".join(field.raw for field in _remaining(graph, kept, wanted))
-    smaller = parts + put(GRAPH_OUTPUT, put(1, output))
+    replaced = GRAPH_INPUT if entry is not None else None
+    parts = b"".join(field.raw for field in _remaining(graph, kept, wanted) if field.number != replaced)
+    parts += b"" if entry is None else put(GRAPH_INPUT, _port(*entry))
+    smaller = parts + b"".join(put(GRAPH_OUTPUT, put(1, output)) for output in outputs)
     return b"".join(field.raw for field in fields if field.number != GRAPH) + put(GRAPH, smaller)
 
 

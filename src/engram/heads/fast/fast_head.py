@@ -7,7 +7,7 @@ a frozen backbone below, a fast, exact, melding memory on top.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock, get_ident
 from typing import Any, Self, get_args
@@ -191,7 +191,7 @@ class FastHead(Head):
         self._learned_by = get_ident()
         for label in set(labels):
             if not self.sums.counts[self._book[label]]:
-                self._drop(label, np.zeros((self.sums.width, self.sums.width)))
+                self._drop(label, np.zeros(()))
 
     def learn_not(self, inputs: Any, labels: Any) -> None:
         """Learn that (N, D) features, or one (D,), are not of these labels, one for each or one for all.
@@ -247,7 +247,7 @@ class FastHead(Head):
         """
         with self._lock:
             if label in self._book or label not in self._counterexamples:
-                self._drop(label, self._episodes[self._place(label)].second_moment())
+                self._drop(label, self._second_moment(self._place(label)))
             self._counterexamples.drop(label)
 
     def rename(self, old: Label, new: Label) -> None:
@@ -573,7 +573,7 @@ class FastHead(Head):
     def _restore(self, state: State) -> None:
         self._measured, self._units = state.get("measured"), state.get("units")
         self._set_statistics(state.get("mean"), state.get("covariance"))
-        sums = ExactSums.from_state(state)
+        sums = self._sums_from(state)
         self._start(sums.width)
         self.sums = sums
         self._episodes.restore(state)
@@ -612,12 +612,23 @@ class FastHead(Head):
 
     def _start(self, width: int) -> None:
         """Nothing taught yet; the width is known now, or 0."""
-        self.sums = ExactSums(width)
+        self.sums = self._new_sums(width)
         self._episodes = EpisodicMemory(width, self.memory_budget)
         covariance = None if self._covariance is None else self._covariance / self._quantise.step**2
         self._prior = Prior(width, covariance, self._freedom, self._measured, not self._quantise.normalise,
                             self._scaled, self._units)
         self._readout = self._new_readout()
+
+    def _new_sums(self, width: int) -> ExactSums:
+        return ExactSums(width)
+
+    def _sums_from(self, state: Mapping[str, npt.NDArray[Any]]) -> ExactSums:
+        """Raises ValueError where the arrays do not fit."""
+        return ExactSums.from_state(dict(state))
+
+    def _second_moment(self, place: int) -> FloatArray:
+        """Σxxᵀ over the examples of the class at this place, (D, D)."""
+        return self._episodes[place].second_moment()
 
     def _new_readout(self) -> ReadOut:
         return ReadOut(self.sums, self._episodes, self._prior, not self._quantise.normalise, self.readout)

@@ -33,6 +33,8 @@ EXPERIMENTS = {
                   "the backbones for sentences: 150 intents from one, five and twenty sentences each"),
     "ldnn-line": ("engram.lab.experiments.head.ldnn_line",
                   "a production line: six kinds of steel defects arriving one after another"),
+    "anomaly": ("engram.lab.experiments.parts.anomaly",
+                "good parts alone: surfaces and steel with faults, beside the nearest patches"),
     "photo-backbone": ("engram.lab.experiments.pretraining.photo_backbone",
                        "the photo backbone that ships: few photographs, steel defects, its speed and its size"),
     "lite0": ("engram.lab.experiments.pretraining.lite0",
