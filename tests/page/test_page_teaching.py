@@ -228,3 +228,19 @@ def written(folder: Path, thing: str, count: int) -> list[Path]:
     for i, file in enumerate(files):
         file.write_bytes(jpeg(thing, 0.1 + 0.17 * i))
     return files
+
+
+def test_a_brain_of_good_parts_shows_over_the_camera_where_a_part_is_not_like_them(
+    visitor: Visitor, server: Server
+) -> None:
+    server.ask("POST", "brains", {"name": "parts", "backbone": "good-parts"})
+    parts = Brain(server, "parts")
+    parts.teach("mug", count=8)
+    page = visitor.visit(parts)
+    visitor.camera_on()
+    verdict, heat = page.locator("#verdict-label"), page.locator("#heat")
+    visitor.show("tent")
+    until(lambda: verdict.inner_text() == "Nothing I know")
+    until(lambda: heat.is_visible() and heat.evaluate("image => image.naturalWidth > 0"))
+    page.click("#camera-off")
+    until(lambda: not heat.is_visible())

@@ -45,7 +45,7 @@ Problem.model_rebuild()
 class Brain(BaseModel):
     model_config = about(
         {"name": "flowers", "state": "ready", "problem": None, "follower": False, "seq": 42, "examples": 30,
-         "classes": 3, "unknowns": 2, "takes": "pictures"}
+         "classes": 3, "unknowns": 2, "takes": "pictures", "sees_places": False}
     )
 
     name: str
@@ -57,6 +57,7 @@ class Brain(BaseModel):
     classes: int
     unknowns: int
     takes: Literal["pictures", "vectors", "text"] | None = Field(description="null until the first inputs decide.")
+    sees_places: bool = Field(description="Whether `heat` shows where a picture is not like those that were taught.")
 
 
 class Brains(BaseModel):

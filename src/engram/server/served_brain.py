@@ -363,6 +363,12 @@ class ServedBrain:
         return bundle.takes if bundle is not None else None
 
     @property
+    def sees_places(self) -> bool:
+        """Whether it is taught good parts, and shows where a picture is not one."""
+        bundle = self._brain.bundle if self._brain is not None else None
+        return bundle is not None and bundle.grid is not None
+
+    @property
     def width(self) -> int | None:
         """How many values its vectors have, where it takes vectors."""
         bundle = self._brain.bundle if self._brain is not None else None
@@ -388,5 +394,5 @@ class ServedBrain:
         return {
             "name": self.name, "state": self.state, "problem": self.problem, "follower": self.follower,
             "seq": self.seq, "examples": self.examples, "classes": self.classes, "unknowns": self.unknowns,
-            "takes": self.takes,
+            "takes": self.takes, "sees_places": self.sees_places,
         }

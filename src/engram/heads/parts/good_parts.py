@@ -93,7 +93,7 @@ class GoodParts(FastHead):
             others[:, place] = part.score(part.left_out)
             scores.append(others)
             truth += [place] * len(others)
-            known.append(part.strangeness(part.left_out).max(axis=(1, 2)) <= threshold)
+            known.append(part.worst_left_out <= threshold)
             rows.append(part.sample.reshape(len(others), -1))
         if not scores:
             return LeftOut.none()

@@ -83,7 +83,10 @@ class PlaceGaussians:
 
     def strangeness(self, squares: FloatArray) -> FloatArray:
         """(N, rows, columns) ln of squared distance over what is usual there, averaged over 3 × 3 places."""
-        found: FloatArray = np.log(np.maximum(averaged((squares / self._fit[2]).reshape(-1, *self.grid)), 1e-12))
+        return self._strangeness(squares / self._fit[2])
+
+    def _strangeness(self, relative: FloatArray) -> FloatArray:
+        found: FloatArray = np.log(np.maximum(averaged(relative.reshape(-1, *self.grid)), 1e-12))
         return found
 
     @cached_property
@@ -98,12 +101,20 @@ class PlaceGaussians:
         squares: FloatArray = (SPREAD_COUNTS + n - 1) * factor**2 * inside / (1 - factor * np.minimum(inside, 0.99))
         return squares
 
+    @cached_property
+    def worst_left_out(self) -> FloatArray:
+        """(M,) strangeness of the strangest place of each map of the sample; what is usual there is without it too."""
+        weight = USUAL_COUNTS + self.count
+        usual = (weight * self._fit[2] - self.squares(self.sample)) / (weight - 1)
+        worst: FloatArray = self._strangeness(self.left_out / np.maximum(usual, 1e-6)).max(axis=(1, 2))
+        return worst
+
     def threshold(self, alpha: float) -> float | None:
         """How strange the strangest place of a good picture is with probability `alpha` at most; None with one picture.
 
         The logarithms of left-out pictures are taken to be normal; with few of them the prediction interval is wider.
         """
-        worst = self.strangeness(self.left_out).max(axis=(1, 2))
+        worst = self.worst_left_out
         if len(worst) < 2:
             return None
         spread = float(worst.std(ddof=1) * np.sqrt(1 + 1 / len(worst)))

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from engram.brain import Brain
 from engram.inputs.examples import gather
+from engram.inputs.overlay import heat_overlay
 from engram.inputs.tables import Table
 from engram.learner import FloatArray, InputError, Label, Predictions
 from engram.server.bodies import LIGHT, Given, count, flag, read_inputs
@@ -24,7 +25,7 @@ from engram.server.conditions import etag
 from engram.server.context import Asker, Context, In, Served
 from engram.server.direct_route import DirectRoute
 from engram.server.http_protocol import UNDER_WAY
-from engram.server.openapi import ASK_BODY
+from engram.server.openapi import ASK_BODY, PICTURE_BODY
 from engram.server.pictures import count_pixels
 from engram.server.problems import Refusal
 from engram.server.requests import Ask
@@ -44,6 +45,9 @@ RANKED_AT_ONCE = 2**20
 _FEW = 256  # scores that Python sorts sooner than numpy
 _value = itemgetter(1)
 router = APIRouter(tags=["ask"], route_class=DirectRoute)
+_HEAT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The picture with its heat map.", "content": {"image/png": {"schema": {"type": "string"}}}}
+}
 Result = TypeVar("Result")
 KINDS = {"vectors": "vectors", "texts": "text", "pictures": "pictures"}
 
@@ -156,6 +160,22 @@ async def predict(request: Request, caller: Asker, served: Served, context: In) 
     if len(parts) > 1:
         return PartsResponse(parts, headers, "application/json")
     return Response(parts[0], headers=headers, media_type="application/json")
+
+
+@router.post("/v1/brains/{b}/heat", response_class=Response, responses=_HEAT, openapi_extra=PICTURE_BODY)
+async def heat(request: Request, caller: Asker, served: Served, context: In) -> Response:
+    """Where is it not like good ones? One picture with a map over it, for a brain of good parts."""
+    make = await read_inputs(request, Ask, served.width)
+    given = await made(request, make, context)
+
+    def draw() -> bytes:
+        check_kind(served, given)
+        if given.kind != "pictures" or len(given.items) != 1:
+            raise InputError(f"A heat map is drawn over one picture, not over {len(given.items)} {given.kind}.")
+        return heat_overlay(given.items[0], served.brain.heat(given.items)[0])
+
+    drawn = await with_pictures(context, given, lambda: context.workers.answer(draw))
+    return Response(drawn, headers={"ETag": etag(served.seq)}, media_type="image/png")
 
 
 async def answered(

@@ -3,7 +3,7 @@
 import { Away } from "./api.js";
 import { frame } from "./camera.js";
 import { byId } from "./dom.js";
-import { predict } from "./routes.js";
+import { heat, predict } from "./routes.js";
 import { current, mayTeach, store } from "./state.js";
 
 const SPACING = 120;
@@ -45,11 +45,12 @@ async function look() {
   try {
     const remember = mayTeach() && store.state.classes.length > 0 && toRemember(live);
     const [answer] = await predict(brain, [taken], remember);
+    const over = current()?.sees_places && taken.kind === "picture" ? await heat(brain, taken) : null;
     last = question;
     noteUnknown(answer, remember);
     const now = store.state;
     if (now.brain === brain && now.shown === shown && !now.paused)
-      store.set({ answer: { answer, taken }, question: null });
+      store.set({ answer: { answer, taken, heat: over }, question: null });
   } catch (error) {
     if (error instanceof Away) return;
     last = question;

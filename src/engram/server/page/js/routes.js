@@ -1,6 +1,6 @@
 /** The server's routes as functions. Shapes of what they give are in its OpenAPI (`/openapi.json`). */
 
-import { ask } from "./api.js";
+import { ask, send } from "./api.js";
 
 const seg = (/** @type {string | number} */ part) => encodeURIComponent(String(part));
 const of = (/** @type {string} */ brain, path = "") => `brains/${seg(brain)}${path}`;
@@ -43,6 +43,11 @@ export function teachNot(brain, label, taken, key) {
 /** @param {import("./taken.js").Taken[]} taken */
 export async function predict(brain, taken, remember = false) {
   return (await ask("POST", of(brain, "/predict"), { body: question(taken, remember) })).answers;
+}
+
+/** A picture with a map over it of what is not like good ones. @param {import("./taken.js").Taken} taken @returns {Promise<Blob>} */
+export async function heat(brain, taken) {
+  return (await send("POST", of(brain, "/heat"), { body: pictures([taken]) })).blob();
 }
 
 export const rename = (brain, old, to) => ask("POST", of(brain, ":rename"), { body: { old, new: to } });

@@ -38,7 +38,20 @@ export function mountStage() {
     button.addEventListener("click", () => byId(opens).click());
   });
   store.on(["camera", "shown", "paused", "brains", "brain"], renderStage);
+  store.on(["answer"], ({ answer }) => hot(answer?.heat ?? null));
   mountTyped();
+}
+
+let heatUrl = "";
+
+/** Over what is before the brain, where it is not like good ones. @param {Blob | null} blob */
+function hot(blob) {
+  const image = byId("heat");
+  image.hidden = !blob;
+  URL.revokeObjectURL(heatUrl);
+  heatUrl = blob ? URL.createObjectURL(blob) : "";
+  if (blob) image.src = heatUrl;
+  else image.removeAttribute("src");
 }
 
 let pictureUrl = "";

@@ -13,7 +13,8 @@ import { createStore } from "./store.js";
  * @typedef {{label: Label | null, known: boolean, confidence: number | null,
  *   ranked: {label: Label, score: number | null}[]}} Answer
  * @typedef {{name: string, state: string, problem: string | null, follower: boolean, seq: number, examples: number,
- *   classes: number, unknowns: number, takes: "pictures" | "vectors" | "text" | null}} Brain
+ *   classes: number, unknowns: number, takes: "pictures" | "vectors" | "text" | null,
+ *   sees_places: boolean}} Brain
  */
 
 export const store = createStore({
@@ -39,7 +40,7 @@ export const store = createStore({
   holding: /** @type {Label | null} */ (null),
   shown: /** @type {Taken | null} */ (null),
   paused: /** @type {Taken | null} */ (null),
-  answer: /** @type {{answer: Answer, taken: Taken} | null} */ (null),
+  answer: /** @type {{answer: Answer, taken: Taken, heat?: Blob | null} | null} */ (null),
   question: /** @type {string | null} */ (null),
 });
 

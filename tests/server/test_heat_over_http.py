@@ -1,0 +1,35 @@
+"""A picture with a map of what is not like good ones, over HTTP."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from served_things import Demo, picture
+from starlette.testclient import TestClient
+
+pytest.importorskip("fastapi")
+
+
+def test_a_picture_comes_back_with_its_heat_map_and_other_brains_say_why_not(web: TestClient) -> None:
+    for name, backbone in (("parts", "good-parts"), ("whole", "descriptor")):
+        web.post("/v1/brains", json={"name": name, "backbone": backbone})
+        good = [("images", (f"{i}.png", picture((90, 160, 90), seed=i))) for i in range(5)]
+        assert Demo(web, name).post("/examples", files=good, data={"label": "plate"}).status_code == 201
+    summaries = {one["name"]: one["sees_places"] for one in web.get("/v1/brains").json()["brains"]}
+    assert summaries["parts"]
+    assert not summaries["whole"]
+    marred = np.asarray(Image.open(io.BytesIO(picture((90, 160, 90), seed=9)))).copy()
+    marred[10:20, 10:20] = 0
+    file = io.BytesIO()
+    Image.fromarray(marred).save(file, "PNG")
+    asked = {"content": file.getvalue(), "headers": {"Content-Type": "image/png"}}
+    answer = Demo(web, "parts").post("/heat", **asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    hot = np.asarray(Image.open(io.BytesIO(answer.content))).astype(int)
+    assert hot[12:18, 12:18, 0].mean() > marred[12:18, 12:18, 0].mean() + 50
+    refused = Demo(web, "whole").post("/heat", **asked)
+    assert refused.status_code == 422
+    assert "good-parts" in refused.json()["detail"]
+    two = [("images", ("1.png", file.getvalue()))] * 2
+    assert "one picture" in Demo(web, "parts").post("/heat", files=two).json()["detail"]
