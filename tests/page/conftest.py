@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from driving import Brain, Server, Visitor
 from film import shoot
+from tape import record
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -22,12 +23,18 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def chromium(film: Path) -> Iterator[Any]:
+def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the fake microphone hears from the next time on that it is turned on."""
+    return record(tmp_path_factory.mktemp("tape") / "sound.wav", "low")
+
+
+@pytest.fixture(scope="session")
+def chromium(film: Path, tape: Path) -> Iterator[Any]:
     driver = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
     if CHROMIUM is None:
         pytest.skip("There is no Chromium on this machine.")
     with driver.sync_playwright() as playwright:
-        flags = [*FLAGS, f"--use-file-for-fake-video-capture={film}"]
+        flags = [*FLAGS, f"--use-file-for-fake-video-capture={film}", f"--use-file-for-fake-audio-capture={tape}"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()

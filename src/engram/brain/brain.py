@@ -76,7 +76,7 @@ from engram.heads.fast.view import HeadView
 from engram.heads.parts.parts_view import PartsView
 from engram.inputs.encoding import few
 from engram.inputs.examples import Examples, gather
-from engram.inputs.images import thumbnail
+from engram.inputs.media import MEDIA
 from engram.inputs.text_files import check_no_names
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import (
@@ -1420,9 +1420,10 @@ class Brain:
 
     def _pictures(self, bundle: Bundle, examples: Examples, places: Iterable[int]) -> list[bytes | None]:
         """A small picture of each input at these places, where there is a folder to keep it in."""
-        if bundle.takes != "pictures":
+        if bundle.takes not in MEDIA:
             return [None for _ in places]
-        return [self._ledger.picture(thumbnail, examples.items[place]) for place in places]
+        small = MEDIA[bundle.takes].thumbnail
+        return [self._ledger.picture(small, examples.items[place]) for place in places]
 
     def _past(self) -> History:
         """Raises InputError where the brain lives in memory only, EngramError where it was closed."""

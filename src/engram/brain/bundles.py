@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +18,10 @@ from engram.features.backbones.backbone import Backbone, Features
 from engram.features.backbones.bundle import Bundle, step_for
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.quantisation import FARTHEST, LIMIT, BeyondRange, Quantisation, TooSmall
+from engram.inputs import sounds
 from engram.inputs.augmentation import views
 from engram.inputs.examples import TABLES, Examples, is_file, is_table, vectors_of
+from engram.inputs.folders import holds
 from engram.inputs.images import SUFFIXES, is_open_file
 from engram.inputs.text import is_sentence
 from engram.inputs.text_files import LINES, holds_text
@@ -28,6 +31,9 @@ from engram.progress import Progress
 
 PHOTOS, EXTRA = "photos", "efficientnet-lite0"
 """What pictures are shown to where no other backbone is named: the packaged one, and that of the extra [photos]."""
+
+SOUNDS = "log-mel"
+"""What sounds are shown to where no other backbone is named."""
 
 SENTENCES, TEXT_EXTRA = "english-ngrams", "minilm"
 """What texts are shown to where no other backbone is named: the packaged one, and that of the extra [text]."""
@@ -65,26 +71,28 @@ def _bare(backbone: Backbone) -> Bundle:
 def default_bundle(inputs: Any, target: str | None = None) -> Bundle:
     """What a brain stands on that was given no backbone: for pictures that of the extra [photos] where it is
     installed, else the photo backbone that comes with the program; for texts likewise that of the extra [text], else
-    `english-ngrams`; for vectors their numbers, columns of another scale than about 1 scaled by what these first ones
-    show. A str of several words that is no file's name is a text.
+    `english-ngrams`; for sounds `log-mel`; for vectors their numbers, columns of another scale than about 1 scaled by
+    what these first ones show. A str of several words that is no file's name is a text.
 
     Args:
         target: the column of a table that holds the labels, if it has one of that name.
 
     Raises:
-        InputError: neither pictures nor texts nor vectors.
+        InputError: neither pictures nor sounds nor texts nor vectors.
         DamagedError: the extra's weights are damaged.
     """
     first = inputs
-    while isinstance(first, list | tuple) and len(first):
+    while isinstance(first, list | tuple) and len(first) and sounds.as_pair(first) is None:
         first = first[0]
+    if _is_sound(first):
+        return sound_bundle()
     pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim >= 2
     if pixels and first is inputs and first.ndim == 2:
         raise InputError(f"A {first.shape} array of bytes is ambiguous, one grey picture or {len(first)} vectors: for "
                          "a picture pass [array], or make the brain with Brain('photos'); for vectors pass "
                          "array.astype(float).")
     text_file = isinstance(first, os.PathLike) and holds_text(first)
-    if text_file or is_sentence(first, SUFFIXES | TABLES | LINES):
+    if text_file or is_sentence(first, SUFFIXES | sounds.SUFFIXES | TABLES | LINES):
         return text_bundle()
     if is_file(first) and not is_table(first):
         pixels = is_file(inputs) or (isinstance(inputs, list | tuple) and is_file(inputs[0]))
@@ -235,6 +243,37 @@ def text_bundle() -> Bundle:
     from engram.features.backbones.catalogue import bundle_of
 
     return bundle_of(TEXT_EXTRA if installed("text") else SENTENCES)
+
+
+def sound_bundle() -> Bundle:
+    """What a new brain lets hear sounds."""
+    from engram.features.backbones.catalogue import bundle_of
+
+    return bundle_of(SOUNDS)
+
+
+def _is_sound(first: Any) -> bool:
+    """Whether it is samples with their rate, a file of sound, or a folder with sounds and no pictures."""
+    if is_file(first):
+        path = Path(first)
+        sound = path.suffix.lower() in sounds.SUFFIXES
+        return sound or (path.is_dir() and not holds(path, SUFFIXES) and holds(path, sounds.SUFFIXES))
+    if is_open_file(first):
+        return sounds.begins_as_sound(_beginning(first))
+    if isinstance(first, bytes | bytearray):
+        return sounds.begins_as_sound(bytes(first[:16]))
+    return sounds.as_pair(first) is not None
+
+
+def _beginning(file: Any) -> bytes:
+    """The first bytes of an open file that can be read again from where it was; none of another."""
+    try:
+        place = file.tell()
+        begins = file.read(16)
+        file.seek(place)
+    except (AttributeError, OSError, ValueError):
+        return b""
+    return begins if isinstance(begins, bytes) else b""
 
 
 def picture_bundle() -> Bundle:

@@ -22,7 +22,7 @@ Source = Annotated[str, typer.Argument(metavar="NAME", help="Name or folder of a
 
 def list_backbones(as_json: Json = False) -> None:
     """List the backbones on this machine."""
-    from engram.brain.bundles import EXTRA, PHOTOS
+    from engram.brain.bundles import EXTRA, PHOTOS, SOUNDS
     from engram.extras import command, installed
     from engram.features.backbones import catalogue
 
@@ -35,7 +35,8 @@ def list_backbones(as_json: Json = False) -> None:
         [(line["name"], line["origin"], line.get("kind", line.get("problem")), _worth(line),
           line.get("fingerprint", "")[:12], line["folder"] or "") for line in lines],
     )
-    say("14 / 1 taught: percent of photographs of ten new kinds recognised, after 14 of each and after one of each.")
+    say("14 / 1 taught: percent of photographs of ten new kinds recognised, after 14 of each and after one of each; for"
+        f" `{SOUNDS}`, of ten spoken digits after 20 and one.")
     say(f"A new brain for pictures uses `{EXTRA if installed('photos') else PHOTOS}`, unless --backbone names another.")
     if not installed("photos"):
         say(f"`{EXTRA}` recognises more of them: {command('photos')}")

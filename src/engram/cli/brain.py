@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from engram.brain import Brain
     from engram.features.backbones.bundle import Bundle
     from engram.inputs.examples import Examples
-    from engram.inputs.images import PassedOver
+    from engram.inputs.folders import PassedOver
     from engram.learner import Label
 
 Folder = Annotated[Path, typer.Argument(metavar="BRAIN", help="The brain's folder.")]
 Inputs = Annotated[
     list[Path],
-    typer.Argument(metavar="PATH...", help="Pictures, folders of pictures, .csv and .npy files of vectors, or .txt and"
-                   " .csv files of text; - reads text from standard input."),
+    typer.Argument(metavar="PATH...", help="Pictures or sounds, folders of them, .csv and .npy files of vectors, or"
+                   " .txt and .csv files of text; - reads text from standard input."),
 ]
 
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Stop at a picture that cannot be read (default: leave it out and list it).")
+    bool, typer.Option("--strict", help="Stop at a file that cannot be read (default: leave it out and list it).")
 ]
 Teacher = Annotated[str | None, typer.Option("--teacher", metavar="NAME", help="Name of the person who makes this"
                                                " change, for the history.")]
@@ -54,11 +54,12 @@ def predict(
 
     Unknown inputs are kept for `engram unknowns`, unless --no-remember is given. If the folders (or the column `label`)
     name labels of the brain, the share of right answers is shown. Inputs of a label never taught are counted apart.
-    Files that are no pictures or cannot be read are left out and listed.
+    Files of another kind, or that cannot be read, are left out and listed.
     """
     from engram.brain.bundles import check_sees_places
     from engram.inputs.examples import gather
-    from engram.inputs.images import PassedOver, unreadable
+    from engram.inputs.folders import PassedOver
+    from engram.inputs.media import MEDIA
     from engram.learner import ColumnsError, InputError
 
     with open_brain(brain) as mind:
@@ -78,7 +79,8 @@ def predict(
                 emit(_nothing_known(examples, str(error)))
             raise
         except InputError:
-            bad = {} if strict or mind.bundle.takes != "pictures" else unreadable(examples.items)
+            medium = None if strict else MEDIA.get(mind.bundle.takes)
+            bad = {} if medium is None else medium.unreadable(examples.items)
             if not 0 < len(bad) < len(examples):
                 raise
             left_out += [PassedOver(Path(str(examples.sources[place])), why) for place, why in bad.items()]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def evaluate_backbone(
     source: Source,
     pictures: Annotated[
-        Path, typer.Argument(metavar="PICTURES", help="A folder with one folder of pictures per class.")
+        Path, typer.Argument(metavar="PICTURES", help="A folder with one folder of pictures, or of sounds, per class.")
     ],
     shots: Annotated[
         str | None, typer.Option("--shots", metavar="N,N", help="Numbers of pictures to teach per class (default: those"
@@ -33,11 +33,13 @@ def evaluate_backbone(
     unknown inputs. Intervals are for the mean over splits. Use it to choose between backbones.
     """
     from engram.features.backbones.catalogue import bundle_of
+    from engram.inputs.media import MEDIA
     from engram.lab.evaluation.few_shot import evaluate_backbone as evaluate
 
     counts = None if shots is None else _counts(shots)
     bundle = bundle_of(source, pictures)
-    with progress("looking at pictures", quiet=as_json) as report:
+    what = MEDIA.get(bundle.takes, MEDIA["pictures"]).one
+    with progress(f"taking in {what}s", quiet=as_json) as report:
         found = evaluate(bundle, pictures, shots=counts, splits=splits, seed=seed, progress=report)
     aurocs = found.auroc or [None] * len(found.shots)
     rows = list(zip(found.shots, found.accuracy, aurocs, strict=True))
@@ -49,9 +51,9 @@ def evaluate_backbone(
         return
     table(("shots", "accuracy", "95% interval", "unknown inputs (AUROC)", "95% interval"),
           [(count, *_percent(right), *_percent(apart)) for count, right, apart in rows],
-          title=f"{bundle.name}: {found.classes} classes, {found.pictures} pictures, {splits} splits")
+          title=f"{bundle.name}: {found.classes} classes, {found.pictures} {what}s, {splits} splits")
     if found.left_away:
-        say(f"Too few pictures for {', '.join(map(str, found.left_away))} shots.")
+        say(f"Too few {what}s for {', '.join(map(str, found.left_away))} shots.")
 
 
 def _counts(text: str) -> tuple[int, ...]:

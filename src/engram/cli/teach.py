@@ -37,7 +37,8 @@ from engram.progress import Progress
 if TYPE_CHECKING:
     from engram.brain import Brain
     from engram.features.backbones.bundle import Bundle
-    from engram.inputs.images import PassedOver
+    from engram.inputs.folders import PassedOver
+    from engram.inputs.media import Medium
     from engram.learner import Label
 
 _PICTURES, _ROWS = 64, 4096  # are learned by one commit
@@ -57,7 +58,7 @@ def teach(
     backbone: Annotated[
         str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the name or folder of its"
                                  " backbone (default: for pictures `efficientnet-lite0` where the extra [photos] is"
-                                 " installed, else the packaged `photos`; none for vectors).")
+                                 " installed, else the packaged `photos`; for sounds `log-mel`; none for vectors).")
     ] = None,
     gate: Annotated[
         float | None, typer.Option("--gate", metavar="G", min=0.0,
@@ -84,14 +85,15 @@ def teach(
 ) -> None:
     """Teach examples to a brain; create it if it does not exist.
 
-    A folder of folders is taught with the names of the inner folders as labels; a folder of pictures with its own name.
-    Pictures already taught under the same label are skipped, so an interrupted command can be repeated. Files that are
-    no pictures or cannot be read are left out and listed.
+    A folder of folders is taught with the names of the inner folders as labels; a folder of pictures or sounds with its
+    own name. Inputs already taught under the same label are skipped, so an interrupted command can be repeated. Files
+    of another kind, or that cannot be read, are left out and listed.
 
     With --not LABEL the inputs are counterexamples: inputs like them are not answered with LABEL any more, but with
     "Nothing I know", unless they are also taught under another label.
     """
     from engram.brain import acting
+    from engram.inputs.media import MEDIA
     from engram.learner import InputError
 
     if against is not None:
@@ -111,7 +113,8 @@ def teach(
         lessons = _Lessons(inputs, named, sources, teacher, augment, strict, [*passed_over])
         skipped = _teach_all(mind, lessons, quiet=as_json)
         if not mind.labels:
-            raise InputError(f"None of {len(labels)} pictures can be read: {_first(lessons.left_out)}.")
+            what = f"None of {len(labels)} {MEDIA[bundle.takes].one}s can be read"
+            raise InputError(f"{what}: {_first(lessons.left_out)}.")
         if alpha is not None:
             with acting(teacher):
                 mind.set_alpha(alpha)
@@ -176,7 +179,7 @@ def _backbone(
 
 @dataclass(frozen=True)
 class _Lessons:
-    """What is to be taught: an array of vectors, or pictures; a label and a source for each; and who teaches."""
+    """What is to be taught: an array of vectors, or a list; a label and a source for each; and who teaches."""
 
     inputs: Any
     labels: list[Label]
@@ -194,11 +197,11 @@ class _Lessons:
             inputs = self.inputs[places[0] : places[-1] + 1]
         return inputs, [self.labels[place] for place in places], [self.sources[place] for place in places]
 
-    def readable(self, places: Sequence[int]) -> list[int]:
-        """The places whose pictures can be read; the others are told among what was left out."""
-        from engram.inputs.images import PassedOver, unreadable
+    def readable(self, places: Sequence[int], medium: Medium) -> list[int]:
+        """The places whose files can be read; the others are told among what was left out."""
+        from engram.inputs.folders import PassedOver
 
-        found = unreadable(self.inputs[place] for place in places)
+        found = medium.unreadable(self.inputs[place] for place in places)
         self.left_out.extend(PassedOver(Path(str(self.sources[places[i]])), why) for i, why in found.items())
         return [place for i, place in enumerate(places) if i not in found]
 
@@ -211,6 +214,7 @@ def _labelled(
     """
     from engram.brain.bundles import default_bundle
     from engram.inputs.examples import TABLES, gather
+    from engram.inputs.media import MEDIA
     from engram.inputs.tables import Table
     from engram.inputs.text_files import STDIN
     from engram.learner import InputError, LabelError
@@ -225,8 +229,9 @@ def _labelled(
     sources: list[str | None] = []
     passed_over: list[PassedOver] = []
     for path in paths:
-        if kind == "pictures" and path.suffix.lower() in TABLES:
-            raise InputError(f"{path} holds vectors, but this brain accepts pictures: teach it to a new brain.")
+        if kind in MEDIA and path.suffix.lower() in TABLES:
+            raise InputError(f"{path} holds vectors, but this brain accepts {MEDIA[kind].one}s: teach it to a new "
+                             "brain.")
         found = gather(path, kind, columns, label)
         if found.strange is not None:
             raise InputError(found.strange)
@@ -297,6 +302,7 @@ def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
 
 def _teach_some(mind: Brain, lessons: _Lessons, places: Sequence[int], *, again: bool, progress: Progress) -> int:
     """Teach one portion, without what cannot be read unless that is to stop it; returns how many were skipped."""
+    from engram.inputs.media import MEDIA
     from engram.learner import InputError
 
     def learn(places: Sequence[int]) -> int:
@@ -307,9 +313,10 @@ def _teach_some(mind: Brain, lessons: _Lessons, places: Sequence[int], *, again:
     try:
         return learn(places)
     except InputError:
-        if lessons.strict or mind.bundle is None or mind.bundle.takes != "pictures":
+        medium = None if lessons.strict or mind.bundle is None else MEDIA.get(mind.bundle.takes)
+        if medium is None:
             raise
-        readable = lessons.readable(places)
+        readable = lessons.readable(places, medium)
         if len(readable) == len(places):  # it is refused for something else
             raise
         return learn(readable) if readable else 0

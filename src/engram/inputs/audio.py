@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import wave
+import struct
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,6 +17,9 @@ Frames = npt.NDArray[np.float32]
 SILENCE = 1e-10
 """Power below which nothing is told apart: that of a sample's last bit, about."""
 
+_ROUNDED = 1 + 1e-9
+_PORTION = 512  # frames that are transformed at once: bounds the memory that a long sound takes
+
 
 class Sound(NamedTuple):
     """Samples (N,) float32 in [-1, 1] of one channel, and how many a second has."""
@@ -26,22 +28,90 @@ class Sound(NamedTuple):
     rate: int
 
 
-def read_wav(content: bytes) -> Sound:
-    """The sound in a WAV file of 8, 16, 24 or 32 bit integers; several channels are averaged.
+class Wav(NamedTuple):
+    """What the chunks of a WAV file say.
+
+    Attributes:
+        tag: how samples are coded: `WHOLE`, `FLOAT`, or another number for something compressed.
+        channels, rate: how many there are, and samples a second of each.
+        width: bytes of one sample.
+        data: the samples of all channels in turn.
+    """
+
+    tag: int
+    channels: int
+    rate: int
+    width: int
+    data: memoryview
+
+    @property
+    def plain(self) -> bool:
+        """Whether `read_wav` reads it: whole numbers or floats, not compressed."""
+        return (self.tag == WHOLE and 1 <= self.width <= 4) or (self.tag == FLOAT and self.width in (4, 8))
+
+
+WHOLE, FLOAT = 1, 3
+"""Tags of formats: integers, and floats of IEEE 754."""
+
+_EXTENSIBLE = 0xFFFE  # the tag stands in the first two bytes of the sub-format
+_STREAMED = 0xFFFFFFFF  # a length that was not known when the file was begun
+
+
+def is_wav(content: bytes) -> bool:
+    """Whether a file begins as a WAV file does."""
+    return content[:4] == b"RIFF" and content[8:12] == b"WAVE"
+
+
+def parse_wav(content: bytes) -> Wav:
+    """The format and the samples' bytes of a WAV file, extensible ones included (Microsoft, "Multiple channel audio
+    data and WAVE files", 2007).
 
     Raises:
-        InputError: not such a file, or no samples in it.
+        InputError: not such a file, empty, or cut off.
     """
-    try:
-        with wave.open(io.BytesIO(content)) as file:
-            channels, width, rate, count = file.getparams()[:4]
-            raw = np.frombuffer(file.readframes(count), np.uint8)
-    except (wave.Error, EOFError) as error:
-        raise InputError(f"Not a readable WAV file of whole numbers: {error or 'it ends too early'}.") from error
-    if not len(raw) or width > 4 or len(raw) % (width * channels):
-        raise InputError(f"A WAV file with {len(raw)} bytes of {8 * width} bit samples in {channels} channels is empty "
-                         "or cut off.")
-    return Sound(_integers(raw.reshape(-1, width)).reshape(-1, channels).mean(1).astype(np.float32), rate)
+    if not is_wav(content):
+        raise InputError("Not a WAV file: it does not begin with RIFF and WAVE.")
+    found, place = None, 12
+    while place + 8 <= len(content):
+        name, size = struct.unpack_from("<4sI", content, place)
+        place += 8
+        if name == b"fmt " and size >= 16 and place + 16 <= len(content):
+            tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", content, place)
+            if tag == _EXTENSIBLE and size >= 40 and place + 26 <= len(content):
+                (tag,) = struct.unpack_from("<H", content, place + 24)
+            found = tag, channels, rate, (bits + 7) // 8
+        if name == b"data":
+            if found is None or not found[1] or not found[2]:
+                raise InputError("A damaged WAV file: its format is missing.")
+            if size != _STREAMED and place + size > len(content):
+                raise InputError(f"A WAV file that is cut off: {place + size - len(content):,} bytes of sound are "
+                                 "missing at its end. Record or copy it again.")
+            wav = Wav(*found, memoryview(content)[place : len(content) if size == _STREAMED else place + size])
+            if not len(wav.data) or (wav.plain and len(wav.data) % (wav.width * wav.channels)):
+                raise InputError(f"A WAV file with {len(wav.data)} bytes of {8 * wav.width} bit samples in "
+                                 f"{wav.channels} channels is empty or cut off.")
+            return wav
+        place += size + size % 2
+    raise InputError("A WAV file that is cut off: there is no sound in it.")
+
+
+def read_wav(content: bytes) -> Sound:
+    """The sound in a WAV file of 8, 16, 24 or 32 bit integers or of 32 or 64 bit floats; several channels are averaged.
+
+    Raises:
+        InputError: not such a file, compressed, cut off, or no samples in it.
+    """
+    wav = parse_wav(content)
+    if not wav.plain:
+        raise InputError(f"A WAV file of another format ({wav.tag}, {8 * wav.width} bits) than whole numbers or "
+                         "floats.")
+    if wav.tag == FLOAT:
+        values = np.frombuffer(wav.data, f"<f{wav.width}").astype(np.float64)
+        if not np.isfinite(values).all():
+            raise InputError("A WAV file with samples that are not finite: record it again.")
+    else:
+        values = _integers(np.frombuffer(wav.data, np.uint8).reshape(-1, wav.width))
+    return Sound(values.reshape(-1, wav.channels).mean(1).astype(np.float32), wav.rate)
 
 
 def log_mel(
@@ -69,30 +139,51 @@ def log_mel(
     >>> frames.shape, set(frames.argmax(1).tolist())
     ((98, 40), {18})
     """
+    high = sound.rate / 2 if high is None else high
+    if high > sound.rate / 2:
+        raise InputError(f"At {sound.rate} samples a second, bands up to {high} Hz are not possible: nothing above "
+                         f"{sound.rate / 2:g} Hz is recorded.")
+    power = mel_power(sound, bands, window=window, step=step, low=low, high=high)
+    return np.asarray(np.log(power + SILENCE), np.float32)
+
+
+def mel_power(
+    sound: Sound, bands: int, *, window: float = 0.025, step: float = 0.01, low: float, high: float
+) -> npt.NDArray[np.float64]:
+    """The power in mel bands, frame by frame, (T, B) float64, as `log_mel` describes it.
+
+    Where the last bands lie above half the sampling rate, B is less than `bands`: those are left out.
+
+    Raises:
+        InputError: as `log_mel`.
+    """
     samples, rate = sound
-    high = rate / 2 if high is None else high
     size, hop = round(window * rate), round(step * rate)
     if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
         raise InputError(f"Samples must be (N,) finite numbers, at least one; given: shape {samples.shape}.")
-    if size < 2 or hop < 1 or bands < 1 or not 0 <= low < high <= rate / 2:
+    if size < 2 or hop < 1 or bands < 1 or not 0 <= low < min(high, rate / 2):
         raise InputError(f"At {rate} samples a second, frames of {window} s every {step} s with {bands} bands from "
                          f"{low} to {high} Hz are not possible.")
     padded = np.pad(samples, (0, max(0, size - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
     points = 1 << (size - 1).bit_length()
-    spectrum = np.fft.rfft(frames * np.hanning(size + 1)[:-1], points)
-    power = np.square(np.abs(spectrum)) / size
-    energies: Frames = np.log(power @ mel_bands(bands, points, rate, low, high) + SILENCE).astype(np.float32)
-    return energies
+    shares, taper = mel_bands(bands, points, rate, low, high), np.hanning(size + 1)[:-1]
+    power = np.empty((len(frames), shares.shape[1]))
+    for start in range(0, len(frames), _PORTION):
+        spectrum = np.fft.rfft(frames[start : start + _PORTION] * taper, points)
+        power[start : start + _PORTION] = np.square(np.abs(spectrum)) / size @ shares
+    return power
 
 
 @lru_cache(maxsize=16)
 def mel_bands(bands: int, points: int, rate: int, low: float, high: float) -> npt.NDArray[np.float64]:
     """Weights of each frequency of a Fourier transform in each mel band: (points // 2 + 1, bands) float64.
 
-    A band whose triangle falls between two frequencies listens to the nearest one.
+    A band whose triangle falls between two frequencies listens to the nearest one. Bands that reach above half the
+    sampling rate are left out.
     """
     edges = _hertz(np.linspace(_mel(low), _mel(high), bands + 2))
+    edges = edges[: 2 + max(1, int((edges[2:] <= rate / 2 * _ROUNDED).sum()))]
     places = np.linspace(0, rate / 2, points // 2 + 1)[:, None]
     rising = (places - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - places) / (edges[2:] - edges[1:-1])

@@ -14,7 +14,8 @@ import numpy as np
 
 from engram.extras import check
 from engram.inputs.encoding import MISSING
-from engram.inputs.images import PassedOver, each, missing, survey
+from engram.inputs.folders import PassedOver, survey
+from engram.inputs.media import MEDIA, Medium
 from engram.inputs.tables import LABEL, Table, named_table
 from engram.inputs.text import as_texts
 from engram.inputs.text_files import shortened, text_inputs
@@ -34,7 +35,7 @@ class Examples:
     """Single inputs that a backbone takes, where each came from, and their labels if any were found.
 
     Attributes:
-        items: an (N, D) array of vectors, or N pictures or texts.
+        items: an (N, D) array of vectors, or N pictures, sounds or texts.
         sources: the path of each, or None.
         labels: one for each, or None.
         columns: the names of the vectors' columns, or None.
@@ -104,7 +105,8 @@ def gather(
     """The single examples in whatever was given.
 
     Args:
-        takes: what the backbone works on: "pictures", "vectors" or "text"; None hands on what there is, one by one.
+        takes: what the backbone works on: "pictures", "sound", "vectors" or "text"; None hands on what there is, one
+            by one.
         columns: what named columns have to be called, in their order; None is content with any.
         target: the column of a table that holds the labels, if it has one of that name.
 
@@ -121,29 +123,29 @@ def gather(
             return Examples(texts, [shortened(text) for text in texts], None)
         return Examples([line.text for line in lines], [line.source for line in lines],
                         _of_all([line.label for line in lines]))
-    return _pictures(inputs) if takes == "pictures" else vectors_of(inputs, columns, target)
+    return _files(inputs, MEDIA[takes]) if takes in MEDIA else vectors_of(inputs, columns, target)
 
 
-def _pictures(inputs: Any) -> Examples:
+def _files(inputs: Any, medium: Medium) -> Examples:
     items: list[Any] = []
     found: list[Label | None] = []
     folders: list[Label | None] = []
     passed_over: list[PassedOver] = []
-    for one in each(inputs):
+    for one in medium.each(inputs):
         if isinstance(one, str | os.PathLike) and Path(one).is_dir():
-            paths, labels, others = survey(one)
+            paths, labels, others = survey(one, medium.suffixes, medium.one)
             items += paths
             passed_over += others
             found += labels if labels is not None else [None] * len(paths)
             folders += labels if labels is not None else [from_file_name(Path(one).resolve().name)] * len(paths)
         elif isinstance(one, str | os.PathLike) and not Path(one).exists():
-            raise InputError(f"No picture at {one}: {missing(one)}.")
+            raise InputError(f"No {medium.one} at {one}: {medium.missing(one)}.")
         else:
             items.append(one)
             found.append(None)
             folders.append(None)
     if not items:
-        raise InputError("Nothing to work on: 0 pictures.")
+        raise InputError(f"Nothing to work on: 0 {medium.one}s.")
     return Examples(items, _sources(items), _of_all(found), folders=_of_all(folders), passed_over=tuple(passed_over))
 
 

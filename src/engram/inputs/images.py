@@ -11,16 +11,16 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engram.inputs import folders
 from engram.inputs.text import is_sentence
 from engram.inputs.vectors import as_array
 from engram.learner import InputError
-from engram.printable import from_file_name
 
 Picture = npt.NDArray[Any]
 
@@ -41,31 +41,6 @@ SUFFIXES = frozenset({
     ".tiff", ".webp",
 })
 """Files with these endings (in any case) are pictures when a folder is scanned."""
-
-
-SYSTEM = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
-"""What systems and archives leave in folders. It is passed over in silence, as are names that start with a dot."""
-
-
-class PassedOver(NamedTuple):
-    """A file that was left out of a folder's pictures, and why."""
-
-    path: Path
-    why: str
-
-
-class Pictures(NamedTuple):
-    """What a folder holds.
-
-    Attributes:
-        paths: the pictures, in sorted order.
-        labels: for each the name of its class's folder, or None where pictures lie in the folder itself.
-        passed_over: every other file in it that is not hidden.
-    """
-
-    paths: list[Path]
-    labels: list[str] | None
-    passed_over: list[PassedOver]
 
 
 @lru_cache(maxsize=1)
@@ -100,7 +75,7 @@ def decode(source: Any, *, peak: float = 1.0, pixel_limit: int = PIXEL_LIMIT) ->
     if isinstance(source, bytes | bytearray | memoryview):
         return _from_file(io.BytesIO(source), "the picture given as bytes", pixel_limit)
     if is_open_file(source):
-        return _from_file(io.BytesIO(_content(source)), "the picture in the open file", pixel_limit)
+        return _from_file(io.BytesIO(content_of(source)), "the picture in the open file", pixel_limit)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if not path.is_file():  # also keeps pipes and devices from being opened
@@ -126,7 +101,7 @@ def each(inputs: Any) -> Iterator[Any]:
     if isinstance(inputs, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
         yield inputs
     elif is_open_file(inputs):
-        yield _content(inputs)
+        yield content_of(inputs)
     elif isinstance(inputs, np.ndarray) or hasattr(inputs, "__array__"):
         array = as_array(inputs)
         if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4)):
@@ -153,7 +128,7 @@ def _each_item(inputs: Iterable[Any]) -> Iterator[Any]:
             except ValueError as error:
                 raise InputError(f"Nested lists are not a rectangle of pixels: {error}") from error
             return
-        yield _content(first) if is_open_file(first) else first
+        yield content_of(first) if is_open_file(first) else first
 
 
 def scan(folder: str | os.PathLike[str]) -> tuple[list[Path], list[str] | None]:
@@ -162,51 +137,9 @@ def scan(folder: str | os.PathLike[str]) -> tuple[list[Path], list[str] | None]:
     return found.paths, found.labels
 
 
-def survey(folder: str | os.PathLike[str]) -> Pictures:
-    """The pictures in a folder, in sorted order, with labels where it holds a folder per class.
-
-    A label is the name of the folder right below `folder`, however deep a picture lies in it (bytes of the name that
-    are not UTF-8 as `\\xe9`). Hidden files and folders, and `SYSTEM`, are ignored; so are links that lead back.
-
-    Raises:
-        InputError: no such folder, no pictures, a class without any, or pictures beside class folders.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise InputError(f"No folder at {root}.")
-    passed_over: list[PassedOver] = []
-    files, folders = _listing(root, passed_over)
-    top = root.resolve()
-    folders = [f for f in folders if f.resolve() != top and f.resolve() not in top.parents]
-    if files and folders:
-        raise InputError(
-            f"{root} holds pictures ({files[0].name}) beside folders ({folders[0].name}): move the pictures "
-            "into a folder named by their class, or the folders elsewhere."
-        )
-    if files:
-        return Pictures(files, None, passed_over)
-    paths: list[Path] = []
-    labels: list[str] = []
-    for kind in folders:
-        found = list(_below(kind, {top}, passed_over))
-        if not found:
-            raise InputError(f"No pictures in {kind}: remove the folder, or add {_endings()} files to it.")
-        paths += found
-        labels += [from_file_name(kind.name)] * len(found)
-    if not paths:
-        raise InputError(f"No pictures in {root}: expected {_endings()} files, or a folder of them per class.")
-    return Pictures(paths, labels, passed_over)
-
-
-def unreadable(pictures: Iterable[Any]) -> dict[int, str]:
-    """Which of these cannot be decoded, by place, and why."""
-    found = {}
-    for place, picture in enumerate(pictures):
-        try:
-            decode(picture)
-        except InputError as error:
-            found[place] = str(error)
-    return found
+def survey(folder: str | os.PathLike[str]) -> folders.Files:
+    """The pictures in a folder. See `engram.inputs.folders.survey`; raises as it does."""
+    return folders.survey(folder, SUFFIXES, "picture")
 
 
 def is_open_file(value: Any) -> bool:
@@ -214,15 +147,7 @@ def is_open_file(value: Any) -> bool:
     return hasattr(value, "read") and not isinstance(value, np.ndarray | Image.Image)
 
 
-def holds_pictures(folder: Path) -> bool:
-    """Whether there is a file with a picture's ending in a folder, however deep, that is not hidden."""
-    return any(
-        not any(part.startswith(".") or part in SYSTEM for part in file.relative_to(folder).parts)
-        for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES
-    )
-
-
-def _content(file: Any) -> bytes:
+def content_of(file: Any) -> bytes:
     """The rest of an open file. Raises InputError where it was opened as text, or cannot be read."""
     try:
         content = file.read()
@@ -231,34 +156,6 @@ def _content(file: Any) -> bytes:
     if not isinstance(content, bytes | bytearray):
         raise InputError('The file was opened as text: open it with mode "rb".')
     return bytes(content)
-
-
-def _listing(folder: Path, passed_over: list[PassedOver]) -> tuple[list[Path], list[Path]]:
-    try:
-        entries = sorted(e for e in folder.iterdir() if not e.name.startswith(".") and e.name not in SYSTEM)
-    except OSError as error:
-        raise InputError(f"Cannot read {folder}: {error.strerror or error}.") from error
-    folders = [e for e in entries if e.is_dir()]
-    files = [e for e in entries if e.suffix.lower() in SUFFIXES and e.is_file()]
-    for entry in sorted({*entries}.difference(files, folders)):
-        named = entry.suffix.lower() in SUFFIXES
-        passed_over.append(PassedOver(entry, "no regular file" if named else "no picture by its ending"))
-    return files, folders
-
-
-def _below(folder: Path, seen: set[Path], passed_over: list[PassedOver]) -> Iterator[Path]:
-    real = folder.resolve()
-    if real in seen:
-        return
-    seen.add(real)
-    files, folders = _listing(folder, passed_over)
-    yield from files
-    for inner in folders:
-        yield from _below(inner, seen, passed_over)
-
-
-def _endings() -> str:
-    return "/".join(sorted(SUFFIXES))
 
 
 def _from_file(file: Path | io.BytesIO, name: str, pixel_limit: int) -> Picture:

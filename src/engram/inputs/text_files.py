@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engram.inputs.images import holds_pictures
+from engram.inputs.folders import holds
+from engram.inputs.media import MEDIA
 from engram.inputs.text import as_texts
 from engram.learner import InputError, Label
 from engram.printable import from_file_name
@@ -64,13 +65,13 @@ def lines_of(path: str | os.PathLike[str]) -> list[Line]:
 def holds_text(path: str | os.PathLike[str]) -> bool:
     """Whether a file or a folder looks like texts: a `.txt` file, a table with a column of texts, a folder of them.
 
-    A folder with pictures in it is one of pictures, whatever notes lie beside them.
+    A folder with pictures or sounds in it is one of these, whatever notes lie beside them.
     """
     place = Path(path)
     if str(path) == STDIN:
         return True
     if place.is_dir():
-        if holds_pictures(place):
+        if any(holds(place, medium.suffixes) for medium in MEDIA.values()):
             return False
         return any(entry.suffix.lower() in LINES for entry in _entries(place)) or any(
             entry.suffix.lower() in LINES for inner in _entries(place) if inner.is_dir() for entry in _entries(inner)

@@ -47,7 +47,13 @@ FILES_AT_ONCE = 256
 VECTORS_AT_ONCE = 65_536
 JSON = ("application/json",)
 _FIELD_BYTES = 4096
-_HELD = ("vectors", "texts", "images", "sources")
+FILES = {"images": "pictures", "sounds": "sound"}
+"""Fields that hold files, and what kind of inputs they are."""
+
+MEDIA_TYPES = {"image/": "pictures", "audio/": "sound"}
+"""How the media type of a single file begins, and what kind of input it is."""
+
+_HELD = ("vectors", "texts", *FILES, "sources")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f]")
 Vectors = Any
 """(N, D) float32 or float64."""
@@ -107,7 +113,7 @@ class Given:
     """Inputs of one kind, and what was said about them.
 
     Attributes:
-        kind: "vectors", "texts" or "pictures".
+        kind: "vectors", "texts", "pictures" or "sound".
         items: an (N, D) array, N texts, or the bytes of N files.
         sources: where each came from.
         about: the other fields, by name.
@@ -186,9 +192,10 @@ async def read_inputs(request: Request, model: type[Teach] | type[Ask], width: i
     if kind == "application/octet-stream":
         body = await whole_body(request)
         return lambda: Given("vectors", raw_vectors(body, width, about), [], about)
-    if kind.startswith("image/"):
+    single = next((what for begins, what in MEDIA_TYPES.items() if kind.startswith(begins)), None)
+    if single is not None:
         body = bytes(await whole_body(request))
-        return lambda: Given("pictures", [body], [_source(about.get("source"))], about)
+        return lambda: Given(single, [body], [_source(about.get("source"))], about)
     if kind == "multipart/form-data":
         form = await read_form(
             request, max_files=FILES_AT_ONCE, max_fields=2 * FILES_AT_ONCE, max_part_size=_FIELD_BYTES
@@ -198,7 +205,7 @@ async def read_inputs(request: Request, model: type[Teach] | type[Ask], width: i
         finally:
             await form.close()
         return lambda: given
-    raise _unsupported(request, (*JSON, "multipart/form-data", "image/*", "application/octet-stream"))
+    raise _unsupported(request, (*JSON, "multipart/form-data", "image/*", "audio/*", "application/octet-stream"))
 
 
 def media_type(request: Request) -> str:
@@ -241,16 +248,16 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
     fields = type(asked).model_fields
     said = {fields[name].alias or name: getattr(asked, name) for name in asked.model_fields_set if name not in _HELD}
     about = {name: value for name, value in {**query, **said}.items() if value is not None}
-    kinds = [name for name in ("vectors", "texts", "images") if getattr(asked, name) is not None]
+    kinds = [name for name in ("vectors", "texts", *FILES) if getattr(asked, name) is not None]
     if len(kinds) != 1:
-        raise _unfit("body", "Send exactly one of vectors, texts and images.")
+        raise _unfit("body", "Send exactly one of vectors, texts, images and sounds.")
     if asked.vectors is not None:
         if len(set(map(len, asked.vectors))) > 1:
             raise InputError("The vectors have different lengths: all need the same number of values.")
         items: Any = np.array(asked.vectors, np.float64)
     else:
-        items = asked.texts or [_decoded(place, one) for place, one in enumerate(asked.images or ())]
-    kind = "pictures" if asked.images is not None else kinds[0]
+        items = asked.texts or [_decoded(place, one) for place, one in enumerate(asked.images or asked.sounds or ())]
+    kind = FILES.get(kinds[0], kinds[0])
     sources = list(getattr(asked, "sources", None) or [None] * len(items))
     if asked.texts is not None and not getattr(asked, "sources", None):  # a text has no picture: it is shown itself
         return Given(kind, items, [_UNSEEN.sub(" ", text)[:200] for text in items], about)
@@ -260,12 +267,13 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
 
 
 async def _of_form(form: FormData, about: Mapping[str, Any]) -> Given:
-    files, sources, fields = [], [], dict(about)
+    files, sources, fields, kinds = [], [], dict(about), set()
     labels: list[str] = []
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            if name != "images":
-                raise _unfit("images", f"Files are sent as 'images', not {name[:40]!r}.")
+            if name not in FILES:
+                raise _unfit("images", f"Files are sent as 'images' or 'sounds', not {name[:40]!r}.")
+            kinds.add(name)
             files.append(await value.read())
             sources.append(_source(value.filename))
         elif name == "label":
@@ -275,10 +283,12 @@ async def _of_form(form: FormData, about: Mapping[str, Any]) -> Given:
         else:
             fields[name] = value
     if not files:
-        raise _unfit("images", "There is no file in the form: send one or more as 'images'.")
+        raise _unfit("images", "There is no file in the form: send one or more as 'images', or as 'sounds'.")
+    if len(kinds) > 1:
+        raise _unfit("sounds", "Send images or sounds, not both at once.")
     if labels:
         fields |= {"label": labels[0]} if len(labels) == 1 else {"labels": labels}
-    return Given("pictures", files, sources, fields)
+    return Given(FILES[kinds.pop()], files, sources, fields)
 
 
 def flag(about: Mapping[str, Any], name: str, otherwise: bool) -> bool:
@@ -319,7 +329,7 @@ def _decoded(place: int, text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise InputError(f"Picture {place} is not base64.") from None
+        raise InputError(f"File {place} is not base64.") from None
 
 
 def _source(name: str | None) -> str | None:

@@ -39,7 +39,7 @@ NOTE = 2**16
 """Bytes of a body that holds no examples: names, labels, options."""
 
 _EXAMPLES = ("/predict", "/examples", "/infer")
-_AS_IT_IS = (b"application/octet-stream", b"multipart/form-data", b"image/")
+_AS_IT_IS = (b"application/octet-stream", b"multipart/form-data", b"image/", b"audio/")
 _FOLDERS = (b"application/zip", b"multipart/form-data")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _ONCE = (
@@ -56,7 +56,7 @@ _SECURITY = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
-    (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+    (b"permissions-policy", b"camera=(self), microphone=(self), geolocation=()"),
 ]
 _STARTED, _REQUESTS = os.urandom(4).hex(), count()
 _CLOSED = b"default-src 'none'; frame-ancestors 'none'"

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from engram.server import requests
+from engram.server.bodies import FILES
 from engram.server.context import Needs
 from engram.server.inference_schemas import Infer
 from engram.server.problems import KINDS, MEDIA_TYPE
@@ -26,7 +27,8 @@ BODIES: tuple[type[BaseModel], ...] = (
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 _FLOATS = {"schema": {"type": "string", "contentMediaType": "application/octet-stream",
                       "description": "Little-endian float32 values of one or more vectors."}}
-_PICTURE = {"schema": {**_FILE, "description": "One picture's file."}}
+_FILES = {f"{kind}/*": {"schema": {**_FILE, "description": f"One {one}'s file."}}
+          for kind, one in (("image", "picture"), ("audio", "sound"))}
 
 _ALWAYS = (400, 421, 429, 500)
 _KNOWN = (401, 403)
@@ -43,8 +45,9 @@ def json_body(model: type[BaseModel], **others: Any) -> dict[str, Any]:
 
 
 def _form(**fields: Any) -> dict[str, Any]:
-    properties = {"images": {"type": "array", "items": _FILE, "minItems": 1, "maxItems": 256}, **fields}
-    return {"schema": {"type": "object", "properties": properties, "required": ["images"]}}
+    files = {"type": "array", "items": _FILE, "minItems": 1, "maxItems": 256}
+    one_kind = [{"required": [name]} for name in FILES]
+    return {"schema": {"type": "object", "properties": {**dict.fromkeys(FILES, files), **fields}, "oneOf": one_kind}}
 
 
 def _query(name: str, kind: str, about: str, **more: Any) -> dict[str, Any]:
@@ -61,12 +64,12 @@ TEACH_BODY = {
             label={"type": "array", "items": _TEXT, "description": "Once for all files, or once for each."},
             teacher=_TEXT, again=_FLAG, augment=_FLAG, **{"not": _FLAG},
         ),
-        "image/*": _PICTURE, "application/octet-stream": _FLOATS,
+        **_FILES, "application/octet-stream": _FLOATS,
     }),
     "parameters": [
-        _query("label", "string", "Of a picture or raw vectors, which have no other place for it.", maxLength=256),
+        _query("label", "string", "Of a file or raw vectors, which have no other place for it.", maxLength=256),
         _query("teacher", "string", "Who teaches, where there are no tokens.", maxLength=256),
-        _query("source", "string", "Where a picture came from.", maxLength=1024),
+        _query("source", "string", "Where a picture or a sound came from.", maxLength=1024),
         _query("again", "string", "Learn also what is held already; true where left out.", enum=_FLAG["enum"]),
         _query("augment", "string", "Learn a picture with views of it; false where left out.", enum=_FLAG["enum"]),
         _query("not", "string", "They are not of that label; false where left out.", enum=_FLAG["enum"]), _WIDTH,
@@ -75,7 +78,7 @@ TEACH_BODY = {
 ASK_BODY = {
     **json_body(requests.Ask, **{
         "multipart/form-data": _form(top=_TEXT, remember=_FLAG, among=_TEXT),
-        "image/*": _PICTURE, "application/octet-stream": _FLOATS,
+        **_FILES, "application/octet-stream": _FLOATS,
     }),
     "parameters": [
         _query("top", "integer", "How many ranked labels to answer with.", minimum=1, maximum=1000),

@@ -13,7 +13,7 @@ from engram.server.wire import Moment, Name, Sentence, Seq, Share, Text, Vector,
 
 
 class Inputs(BaseModel):
-    """One kind of inputs: vectors, texts, or pictures as base64 of their files."""
+    """One kind of inputs: vectors, texts, or pictures or sounds as base64 of their files."""
 
     vectors: Annotated[list[Vector], Field(min_length=1, max_length=65_536, fail_fast=True)] | None = None
     columns: Annotated[list[Text], Field(min_length=1, max_length=65_536, fail_fast=True)] | None = Field(
@@ -21,6 +21,7 @@ class Inputs(BaseModel):
     )
     texts: Annotated[list[Sentence], Field(min_length=1, max_length=4096, fail_fast=True)] | None = None
     images: Annotated[list[StrictStr], Field(min_length=1, max_length=256, fail_fast=True)] | None = None
+    sounds: Annotated[list[StrictStr], Field(min_length=1, max_length=256, fail_fast=True)] | None = None
 
 
 class Teach(Inputs):

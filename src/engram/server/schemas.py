@@ -56,7 +56,9 @@ class Brain(BaseModel):
     examples: int
     classes: int
     unknowns: int
-    takes: Literal["pictures", "vectors", "text"] | None = Field(description="null until the first inputs decide.")
+    takes: Literal["pictures", "sound", "vectors", "text"] | None = Field(
+        description="null until the first inputs decide."
+    )
     sees_places: bool = Field(description="Whether `heat` shows where a picture is not like those that were taught.")
 
 
@@ -71,7 +73,7 @@ class Brains(BaseModel):
 
 class Backbone(BaseModel):
     name: str
-    takes: Literal["pictures", "vectors", "text"]
+    takes: Literal["pictures", "sound", "vectors", "text"]
 
 
 class Backbones(BaseModel):
@@ -298,7 +300,7 @@ class Info(BaseModel):
     classes: list[LabelCount]
     digest: str
     backbone: str | None
-    takes: Literal["pictures", "vectors", "text"] | None
+    takes: Literal["pictures", "sound", "vectors", "text"] | None
     width: int | None
     columns: list[str] | None = Field(description="Names of the vectors' columns, in their order.")
     fingerprint: str | None

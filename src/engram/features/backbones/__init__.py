@@ -52,6 +52,15 @@ BACKBONES = Extensions("kind of backbone", {
         path="engram.features.backbones.patch_maps:good_parts", takes=("pictures",), ready=True,
         summary="patch maps of the packaged photo backbone: taught good parts alone, it shows where one is not",
     ),
+    "log-mel": Kind(
+        path="engram.features.backbones.log_mel:log_mel", takes=("sound",), ready=True,
+        summary="power in mel bands over segments of time, with statistics of words and noises",
+        source="Davis and Mermelstein 1980",
+    ),
+    "mel-segments": Kind(
+        path="engram.features.backbones.log_mel:MelSegments", takes=("sound",),
+        summary="power in mel bands over segments of time",
+    ),
     "vectors": Kind(
         path="engram.features.backbones.vectors:VectorBackbone", takes=("vectors",),
         summary="the vectors themselves, scaled",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engram.inputs.audio import Frames, log_mel, read_wav
+from engram.inputs.audio import Frames, Sound, log_mel, read_wav
 from engram.lab.data_sets.data_set import DataSet
 from engram.learner import DamagedError, InputError
 from engram.locations import locate
@@ -23,6 +23,15 @@ TEST_TAKES = 5
 BANDS = 40
 STEPS = 64
 """Frames of 10 ms that a recording is brought to: 95% of them are shorter."""
+
+
+class Recording(NamedTuple):
+    """A digit, the name of who says it, which of 20 times, and the sound: one channel at 8 kHz."""
+
+    digit: int
+    speaker: str
+    take: int
+    sound: Sound
 
 
 class SpokenDigits(NamedTuple):
@@ -50,8 +59,8 @@ class SpokenDigits(NamedTuple):
         return np.stack([of_length(frames, steps) for frames in self.frames])
 
 
-def spoken_digits() -> SpokenDigits:
-    """The whole data set, decoded: about a second.
+def recordings() -> list[Recording]:
+    """Every recording, sorted by digit, speaker and take.
 
     Raises:
         MissingDataError: not on this computer; says how to get it.
@@ -63,13 +72,18 @@ def spoken_digits() -> SpokenDigits:
         with zipfile.ZipFile(path) as archive:
             for name in filter(lambda name: name.endswith(".wav"), archive.namelist()):
                 digit, speaker, take = PurePosixPath(name).stem.split("_")
-                found.append((int(digit), speaker, int(take), log_mel(read_wav(archive.read(name)), BANDS)))
+                found.append(Recording(int(digit), speaker, int(take), read_wav(archive.read(name))))
     except (zipfile.BadZipFile, InputError, ValueError) as error:
         raise DamagedError(f"{path} is not the archive of recordings it should be ({error}): get it again.") from error
     if len(found) != SIZE:
         raise DamagedError(f"{path} holds {len(found)} recordings, not {SIZE}: get it again.")
-    found.sort(key=lambda one: one[:3])
-    digits, speakers, takes, frames = zip(*found, strict=True)
+    return sorted(found, key=lambda one: one[:3])
+
+
+def spoken_digits() -> SpokenDigits:
+    """The whole data set as log-mel frames: about a second. Raises as `recordings`."""
+    digits, speakers, takes, sounds = zip(*recordings(), strict=True)
+    frames = tuple(log_mel(sound, BANDS) for sound in sounds)
     return SpokenDigits(frames, np.array(digits, np.int64), np.array(speakers), np.array(takes, np.int64))
 
 
@@ -77,7 +91,7 @@ def load() -> DataSet:
     """Digits said by six people: 900 + 300 of (64, 40) float32, log-mel frames; takes 0 to 4 are the test part.
 
     Raises:
-        MissingDataError, DamagedError: as `spoken_digits`.
+        MissingDataError, DamagedError: as `recordings`.
     """
     data = spoken_digits()
     images = data.images()

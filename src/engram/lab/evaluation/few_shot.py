@@ -1,5 +1,5 @@
 """How good features are to be learned upon: accuracy after a few examples of each class, and of saying "unknown". It is
-the number by which to choose a backbone, measured on your own pictures."""
+the number by which to choose a backbone, measured on your own pictures or sounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
-from engram.inputs.images import scan
+from engram.inputs.folders import survey
+from engram.inputs.media import MEDIA
 from engram.lab.evaluation.intervals import Interval, interval
 from engram.lab.evaluation.measures import accuracy, auroc
 from engram.learner import FloatArray, InputError, Label
@@ -125,7 +126,7 @@ def _told_apart(
 
 @dataclass(frozen=True)
 class BackboneQuality:
-    """What the fast head makes of a backbone's features on a folder of pictures.
+    """What the fast head makes of a backbone's features on a folder of pictures or sounds.
 
     Attributes:
         classes, pictures: how many were in the folder.
@@ -160,7 +161,7 @@ def evaluate_backbone(
 
     Args:
         bundle: backbone and statistics.
-        folder: pictures, a folder for each class.
+        folder: pictures or sounds, whichever the backbone takes, a folder for each class.
         shots: how many are taught of each class; None for those of 1, 5 and 14 that leave every class one to ask about.
         splits, seed: how many random splits, and which.
         progress: see Progress.
@@ -168,15 +169,16 @@ def evaluate_backbone(
     Raises:
         InputError: no folder per class, fewer than two classes, or too few pictures of one.
     """
-    paths, labels = scan(folder)
+    medium = MEDIA.get(bundle.takes, MEDIA["pictures"])
+    paths, labels, _ = survey(folder, medium.suffixes, medium.one)
     if labels is None:
-        raise InputError(f"{folder} has no folder per class: put each class's pictures into a folder of its own.")
+        raise InputError(f"{folder} has no folder per class: put each class's {medium.one}s into a folder of its own.")
     fewest = min(Counter(labels).values())
     chosen = tuple(shots) if shots is not None else tuple(count for count in SHOTS if count < fewest)
     if not chosen or min(chosen) < 1 or splits < 1:
         raise InputError("One shot or more, one split or more; every class needs a picture more than there are shots.")
     told = progress or silent
-    features = bundle.features(paths, stage(told, "looking at pictures"))
+    features = bundle.features(paths, stage(told, f"taking in {medium.one}s"))
     classes = len(set(labels))
     found = few_shot(
         features, labels,

@@ -31,6 +31,8 @@ EXPERIMENTS = {
                      "150 intents of a chatbot, new ones day by day, and queries out of scope"),
     "sentences": ("engram.lab.experiments.head.sentences",
                   "the backbones for sentences: 150 intents from one, five and twenty sentences each"),
+    "sound": ("engram.lab.experiments.head.sound",
+              "the backbone for sounds: spoken digits from one, five and twenty of each, and words never taught"),
     "ldnn-line": ("engram.lab.experiments.head.ldnn_line",
                   "a production line: six kinds of steel defects arriving one after another"),
     "anomaly": ("engram.lab.experiments.parts.anomaly",

@@ -32,6 +32,7 @@ from engram.server.requests import Ask
 from engram.server.schemas import Answers
 from engram.server.scopes import Caller
 from engram.server.served_brain import ServedBrain
+from engram.server.sounds import count_samples
 from engram.server.wire import shown
 
 _PRODUCTS = 2**20  # inputs of one portion times what each is compared with
@@ -49,14 +50,14 @@ _HEAT: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture with its heat map.", "content": {"image/png": {"schema": {"type": "string"}}}}
 }
 Result = TypeVar("Result")
-KINDS = {"vectors": "vectors", "texts": "text", "pictures": "pictures"}
+KINDS = {"vectors": "vectors", "texts": "text", "pictures": "pictures", "sound": "sound"}
 
 
 def predicted(brain: Brain, items: Any, among: Iterable[Label] | None) -> Iterator[Predictions]:
     """What `brain.predict(items, among)` answers, portion after portion.
 
     Args:
-        items: (N, D) vectors, or a list of texts or of pictures' bytes.
+        items: (N, D) vectors, or a list of texts or of files' bytes.
 
     Raises:
         InputError, LabelError: as `Brain.predict`.
@@ -196,14 +197,14 @@ async def answered(
         return answers_json(ask_brain(served, given, among, remember=remember), top, served.seq)
 
     if remember:
-        return await with_pictures(context, given, lambda: context.workers.write(ask))
+        return await with_room(context, given, lambda: context.workers.write(ask))
     if among is None and others_ask(request) and is_single(served, given):
         check_kind(served, given)
         predictions, seq = await context.gathering.ask(served, given.items)
         return answers_json([predictions], top, seq)
     if is_light(served, given):
         return ask()
-    return await with_pictures(context, given, lambda: context.workers.answer(ask))
+    return await with_room(context, given, lambda: context.workers.answer(ask))
 
 
 def ask_brain(
@@ -257,15 +258,18 @@ def is_single(served: ServedBrain, given: Given) -> bool:
     return given.kind == "vectors" and given.items.shape == (1, served.width) and served.together > 1
 
 
-async def with_pictures(context: Context, given: Given, do: Callable[[], Awaitable[Result]]) -> Result:
-    """Do something when there is room for the pixels it decodes."""
-    if given.kind != "pictures":
-        return await do()
+async def with_room(context: Context, given: Given, do: Callable[[], Awaitable[Result]]) -> Result:
+    """Do something when there is room for the pixels, or the samples of sound, that it decodes."""
     settings = context.settings
-    pixels = await context.workers.answer(
-        lambda: count_pixels(given.items, settings.pixel_limit, settings.pixels_at_once)
-    )
-    async with context.pixels.taking(pixels):
+    if given.kind == "pictures":
+        values = await context.workers.answer(
+            lambda: count_pixels(given.items, settings.pixel_limit, settings.pixels_at_once)
+        )
+    elif given.kind == "sound":
+        values = await context.workers.answer(lambda: count_samples(given.items, settings.pixels_at_once))
+    else:
+        return await do()
+    async with context.pixels.taking(values):
         return await do()
 
 

@@ -1,9 +1,9 @@
 """The Open Inference Protocol, version 2, with its binary tensor extension: a brain is asked like any model.
 
 Inputs: numbers of any datatype of shape [N, D] for brains that take vectors; BYTES of shape [N] or [N, 1] for texts,
-and for pictures (the file, as base64 where it is in the JSON). Outputs: label (BYTES, "" for "Nothing I know"), known
-(BOOL), confidence, focus and familiarity (FP32). A model's version is the brain's sequence number: there is one, that
-of now.
+and for pictures and sounds (the file, as base64 where it is in the JSON). Outputs: label (BYTES, "" for "Nothing I
+know"), known (BOOL), confidence, focus and familiarity (FP32). A model's version is the brain's sequence number: there
+is one, that of now.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from engram.server.inference_schemas import (
 )
 from engram.server.openapi import INFER_BODY
 from engram.server.problems import Refusal
-from engram.server.routes.asking import ask_brain, is_light, made, with_pictures
+from engram.server.routes.asking import ask_brain, is_light, made, with_room
 from engram.server.wire import shown
 
 OUTPUTS = {"label": "BYTES", "known": "BOOL", "confidence": "FP32", "focus": "FP32", "familiarity": "FP32"}
@@ -60,11 +60,12 @@ def tensors_metadata(takes: str | None, width: int | None) -> tuple[list[TensorM
     return [inputs], outputs
 
 
-def inputs_of(tensor: InputTensor, binary: bytes | memoryview) -> Given:
+def inputs_of(tensor: InputTensor, binary: bytes | memoryview, takes: str | None = None) -> Given:
     """The inputs in a tensor.
 
     Args:
         binary: what follows the JSON.
+        takes: what the brain takes; files are pictures where it does not say.
 
     Raises:
         InputError: its data do not fit its shape or datatype.
@@ -75,7 +76,7 @@ def inputs_of(tensor: InputTensor, binary: bytes | memoryview) -> Given:
     if (size is None) == (tensor.data is None) or (size is None and binary):
         raise InputError("A tensor has either data, or binary_data_size and so many bytes after the JSON.")
     if tensor.datatype == "BYTES":
-        return _bytes(tensor, binary if size is not None else None)
+        return _bytes(tensor, binary if size is not None else None, "sound" if takes == "sound" else "pictures")
     try:
         kind = np.dtype(_NUMBERS[tensor.datatype])
         values = _flat(tensor.data, kind) if tensor.data is not None else np.frombuffer(binary, kind)
@@ -136,8 +137,8 @@ def _packed(values: list[Any], datatype: str) -> bytes:
     return np.array(values, "?" if datatype == "BOOL" else "<f4").tobytes()
 
 
-def _bytes(tensor: InputTensor, binary: bytes | memoryview | None) -> Given:
-    """Texts where they are text; else the bytes of pictures."""
+def _bytes(tensor: InputTensor, binary: bytes | memoryview | None, files: str) -> Given:
+    """Texts where they are text; else the bytes of files, of this kind."""
     if math.prod(tensor.shape) != tensor.shape[0] or not tensor.shape[0]:
         raise InputError(f"Expected a BYTES tensor of shape [N] or [N, 1], not {tensor.shape}.")
     items: list[Any] = _elements(binary) if binary is not None else _unnested(tensor.data or [])
@@ -146,15 +147,15 @@ def _bytes(tensor: InputTensor, binary: bytes | memoryview | None) -> Given:
     if len(items) > TEXTS_AT_ONCE:
         raise InputError(f"{len(items)} elements: one request may have {TEXTS_AT_ONCE:,}.")
     if tensor.parameters is not None and tensor.parameters.get("content_type") == "base64":
-        return Given("pictures", [_from_base64(item) for item in items], [None] * len(items))
+        return Given(files, [_from_base64(item) for item in items], [None] * len(items))
     if binary is not None:
         try:
             texts = [item.decode("utf-8") for item in items]
         except UnicodeDecodeError:
-            return Given("pictures", items, [None] * len(items))
+            return Given(files, items, [None] * len(items))
         return Given("texts", texts, [None] * len(items))
     if not all(isinstance(item, str) for item in items):
-        raise InputError("Elements of a BYTES tensor are strings: text, or base64 of a picture's file.")
+        raise InputError("Elements of a BYTES tensor are strings: text, or base64 of a file.")
     return Given("texts", items, [None] * len(items))
 
 
@@ -267,7 +268,7 @@ async def infer(request: Request, caller: Asker, served: Served, context: In) ->
 
     def make() -> tuple[Infer, Given]:
         asked = parsed(Infer, bytes(body[:length]))
-        return asked, inputs_of(asked.inputs[0], body[length:])
+        return asked, inputs_of(asked.inputs[0], body[length:], served.takes)
 
     asked, given = await made(request, make, context)
 
@@ -279,7 +280,7 @@ async def infer(request: Request, caller: Asker, served: Served, context: In) ->
     if is_light(served, given):
         text, binary = answer()
     else:
-        text, binary = await with_pictures(context, given, lambda: context.workers.answer(answer))
+        text, binary = await with_room(context, given, lambda: context.workers.answer(answer))
     if not binary:
         return Response(text, media_type="application/json")
     return Response(text + binary, headers={LENGTH: str(len(text))}, media_type="application/octet-stream")

@@ -20,7 +20,7 @@ from engram.server.context import In, Served, Teacher
 from engram.server.openapi import TEACH_BODY
 from engram.server.problems import Refusal
 from engram.server.requests import Teach
-from engram.server.routes.asking import check_kind, made, with_pictures
+from engram.server.routes.asking import check_kind, made, with_room
 from engram.server.schemas import Taught
 from engram.server.served_brain import ServedBrain
 from engram.store.event import Reply
@@ -44,7 +44,7 @@ async def teach(
     given = await made(request, make, context)
     teacher = caller.name or _teacher(given)
     named = None if key is None else hashlib.sha256(f"{teacher or ''}\0{key}".encode()).hexdigest()
-    answer, again = await with_pictures(
+    answer, again = await with_room(
         context, given, lambda: context.workers.write(lambda: learned(served, given, teacher, named, wanted))
     )
     headers = {"ETag": etag(answer.seq)} | ({"Idempotency-Replayed": "true"} if again else {})

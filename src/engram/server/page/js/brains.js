@@ -118,7 +118,7 @@ async function createBrain() {
         h(
           "p",
           { class: "soft small" },
-          "If this is empty, the first examples decide: pictures use EfficientNet-Lite0 where the extra [photos] is installed, else the photo backbone that comes with Engram; numbers are used as they are. `engram backbone list` names the backbones on this machine.",
+          "If this is empty, the first examples decide: pictures use EfficientNet-Lite0 where the extra [photos] is installed, else the photo backbone that comes with Engram; sounds use log-mel; numbers are used as they are. `engram backbone list` names the backbones on this machine.",
         ),
         backbone,
       ),

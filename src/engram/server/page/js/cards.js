@@ -10,7 +10,7 @@ import { labelFrom } from "./labels.js";
 import { openMenu } from "./menu.js";
 import { thumbnail } from "./routes.js";
 import { shares } from "./shares.js";
-import { may, store, takes } from "./state.js";
+import { may, store, takesFiles } from "./state.js";
 import { forgetClass, rename } from "./teaching.js";
 import { showThumbnail } from "./thumbnails.js";
 
@@ -75,7 +75,7 @@ function make({ label }) {
 }
 
 function update(card, { label, count, newest }, place) {
-  const pictures = takes() === "pictures";
+  const pictures = takesFiles();
   say(card.querySelector(".count"), count.toLocaleString());
   say(card.querySelector(".say"), pictures ? "Hold to teach" : "Teach this");
   const key = card.querySelector(".hold kbd");
@@ -128,7 +128,7 @@ function mountNewClass() {
   });
   onHold(byId("new-hold"), act);
   store.on(["brains", "brain", "classes"], () =>
-    say(byId("new-say"), takes() === "pictures" ? "Hold to teach" : "Teach this"),
+    say(byId("new-say"), takesFiles() ? "Hold to teach" : "Teach this"),
   );
   let named = /** @type {any} */ (null);
   store.on(["holding"], ({ holding }) => {

@@ -21,6 +21,8 @@ export function fromFiles(files) {
 }
 
 export const isPicture = (/** @type {File} */ file) => file.type.startsWith("image/");
+export const isSound = (/** @type {File} */ file) =>
+  file.type.startsWith("audio/") || /\.(aiff?|flac|mp3|og[ag]|opus|wave?)$/i.test(file.name);
 export const isZip = (/** @type {File} */ file) => /zip/.test(file.type) || file.name.endsWith(".zip");
 
 const visible = (/** @type {{name: string}} */ { name }) => !name.startsWith(".") && name !== "__MACOSX";

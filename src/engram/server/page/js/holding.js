@@ -1,8 +1,11 @@
-/** Teaching while something is held: the camera's frames several times a second, anything else once. */
+/** Teaching while something is held: the camera's frames several times a second, what the microphone heard meanwhile as
+ * one sound, anything else once. */
 
 import { announce } from "./announce.js";
 import { byId } from "./dom.js";
+import { recorded } from "./hearing.js";
 import { seen } from "./looking.js";
+import { now } from "./microphone.js";
 import { store } from "./state.js";
 import { count, newAct, teach } from "./teaching.js";
 import { toast } from "./toasts.js";
@@ -16,10 +19,15 @@ const EVERY = 170;
  */
 export function teaching(label) {
   let held = 0;
+  let recording = /** @type {{name: import("./labels.js").Label, begin: number} | null} */ (null);
   return {
     async start() {
       const name = label();
       if (name === null) return;
+      if (store.state.microphone && !store.state.shown) {
+        recording = { name, begin: now() };
+        return store.set({ holding: name, recording: true, answer: null });
+      }
       const mine = ++held;
       const act = newAct();
       let taught = 0;
@@ -39,6 +47,13 @@ export function teaching(label) {
     },
     stop() {
       held++;
+      if (!recording) return;
+      const { name, begin } = recording;
+      const taken = recorded(begin);
+      recording = null;
+      if (taken) teach(name, [taken]);
+      store.set({ holding: null, recording: false });
+      if (taken) announce(`1 example of ${name} taught.`);
     },
   };
 }
@@ -59,7 +74,7 @@ function shownNow() {
     return [];
   }
   const taken = seen();
-  if (!taken) toast("Show me something first: turn on the camera, or drop or paste a picture.");
+  if (!taken) toast("Show me something first: turn on the camera or the microphone, or drop a picture or a sound.");
   return taken ? [taken] : [];
 }
 

@@ -1,8 +1,9 @@
-/** Asking all the time: what the camera shows, a picture, or what is typed; and again whenever the brain has learned. */
+/** Asking all the time: what the camera shows, what the microphone hears, a picture, or what is typed; and again whenever the brain has learned. */
 
 import { Away } from "./api.js";
 import { frame } from "./camera.js";
 import { byId } from "./dom.js";
+import { justHeard } from "./microphone.js";
 import { heat, predict } from "./routes.js";
 import { current, mayTeach, store } from "./state.js";
 
@@ -16,8 +17,10 @@ let last = "";
 
 /** What is before the brain now. @returns {import("./taken.js").Taken | null} */
 export function seen() {
-  const { paused, shown, camera } = store.state;
+  const { paused, shown, camera, microphone, recording } = store.state;
   if (paused ?? shown) return paused ?? shown;
+  const blob = microphone && !recording ? justHeard() : null;
+  if (blob) return { kind: "sound", blob, name: "microphone.wav" };
   const video = byId("video");
   return camera && video.videoWidth ? { kind: "picture", blob: frame(video) } : null;
 }
@@ -31,9 +34,9 @@ export async function keepLooking() {
 }
 
 async function look() {
-  const { shown, paused, camera, seq, brain, online } = store.state;
+  const { shown, paused, camera, microphone, seq, brain, online } = store.state;
   if (paused || !online || current()?.state !== "ready") return;
-  const live = camera && !shown;
+  const live = (camera || microphone) && !shown;
   const taken = seen();
   if (!taken || !brain) {
     if (store.state.answer) store.set({ answer: null });
@@ -58,9 +61,9 @@ async function look() {
   }
 }
 
-/** The camera's unknowns are kept for the inbox when they stay for a while, and not over and over. */
+/** The unknowns of camera and microphone are kept for the inbox when they stay for a while, and not over and over. */
 function toRemember(live) {
-  if (!live) return store.state.shown?.kind === "picture";
+  if (!live) return Boolean(store.state.shown?.blob);
   const now = performance.now();
   return unknownSince > 0 && now - unknownSince > UNKNOWN_FOR && now - rememberedAt > REMEMBER_EVERY;
 }

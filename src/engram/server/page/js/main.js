@@ -6,6 +6,7 @@ import { askToken, goTo, mountBrains } from "./brains.js";
 import { mountCards } from "./cards.js";
 import { byId, say } from "./dom.js";
 import { mountHealth } from "./health.js";
+import { mountHearing, switchMicrophone } from "./hearing.js";
 import { mountRefusing } from "./refusing.js";
 import { mountHistory } from "./history.js";
 import { mountInbox } from "./inbox.js";
@@ -35,6 +36,7 @@ async function route() {
   if (name !== store.state.brain) openBrain(name);
   if (brain !== name) goTo(name);
   if (shown !== "teach" && store.state.camera) switchCamera(false);
+  if (shown !== "teach" && store.state.microphone) switchMicrophone(false);
   refresh();
 }
 
@@ -68,6 +70,7 @@ async function start() {
     mountFrame,
     mountBrains,
     mountStage,
+    mountHearing,
     mountAnswer,
     mountCards,
     mountInbox,

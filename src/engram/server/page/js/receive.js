@@ -2,17 +2,17 @@
 
 import { asked } from "./dialogs.js";
 import { h } from "./dom.js";
-import { fromDrop, fromFiles, isPicture, isZip } from "./dropped.js";
+import { fromDrop, fromFiles, isPicture, isSound, isZip } from "./dropped.js";
 import { labelFrom } from "./labels.js";
 import { shrunk } from "./pictures.js";
-import { store, takes } from "./state.js";
+import { store, takes, takesSound } from "./state.js";
 import { count, meldFile, newAct, teach } from "./teaching.js";
 import { toast } from "./toasts.js";
 
 /** @typedef {import("./dropped.js").Found} Found */
 
 /**
- * Files on a class teach it; in folders they teach a class by each folder's name; a single picture is asked about;
+ * Pictures or sounds on a class teach it; in folders they teach a class by each folder's name; a single one is asked about;
  * for several a person is asked what they are; a brain's file is melded.
  * @param {Found[]} found
  * @param {import("./labels.js").Label | null} label
@@ -20,19 +20,31 @@ import { toast } from "./toasts.js";
 export async function receive(found, label = null) {
   const zip = found.find(({ file }) => isZip(file));
   if (zip) return meldFile(zip.file);
-  const pictures = found.filter(({ file }) => isPicture(file));
-  if (!pictures.length) return toast("These files contain no picture and no exported brain.", { problem: true });
-  if (takes() !== "pictures") return toast("This brain does not accept pictures.", { problem: true });
+  const sounds = takesSound() ? found.filter(({ file }) => isSound(file)) : [];
+  const pictures = sounds.length ? sounds : found.filter(({ file }) => isPicture(file));
+  if (!pictures.length)
+    return toast(`These files contain no ${takes() === "sound" ? "sound" : "picture"} and no exported brain.`, {
+      problem: true,
+    });
+  if (!sounds.length && takes() !== "pictures") return toast("This brain does not accept pictures.", { problem: true });
   if (label !== null) return teachAll(pictures.map(({ file }) => ({ file, label })));
   if (pictures.every(({ folder }) => folder)) return teachFolders(pictures);
   if (pictures.length === 1) return show(pictures[0].file);
   return askName(pictures);
 }
 
-/** Look at one picture and say what it is. */
+/** A file as it travels: a picture made small, a sound as it is. @returns {Promise<import("./taken.js").Taken>} */
+const takenFrom = async (/** @type {File} */ file) =>
+  isSound(file)
+    ? { kind: "sound", blob: file, name: file.name }
+    : { kind: "picture", blob: await shrunk(file), name: file.name };
+
+const what = (/** @type {Found[]} */ files) => (isSound(files[0].file) ? "sound" : "picture");
+
+/** Look at one picture, or listen to one sound, and say what it is. */
 export async function show(/** @type {File} */ file) {
   try {
-    store.set({ shown: { kind: "picture", blob: await shrunk(file), name: file.name }, answer: null, paused: null });
+    store.set({ shown: await takenFrom(file), answer: null, paused: null });
     if (store.state.view !== "teach") location.hash = location.hash.replace(/[^/]*$/, "teach");
   } catch (error) {
     toast(error.message, { problem: true });
@@ -80,10 +92,10 @@ async function teachFolders(/** @type {Found[]} */ pictures) {
   const { classes } = store.state;
   const folders = Map.groupBy(pictures, ({ folder }) => folder);
   const lines = [...folders].map(([folder, inside]) =>
-    h("li", { class: "row" }, h("strong", {}, folder), h("span", { class: "soft" }, count(inside.length, "picture"))),
+    h("li", { class: "row" }, h("strong", {}, folder), h("span", { class: "soft" }, count(inside.length, what(inside)))),
   );
   const yes = await asked((answer) => [
-    h("h2", {}, `Teach ${count(pictures.length, "picture")} in ${count(folders.size, "class")}?`),
+    h("h2", {}, `Teach ${count(pictures.length, what(pictures))} in ${count(folders.size, "class")}?`),
     h("p", { class: "soft" }, "Each folder is a class, and its name is the name of the class."),
     h("ul", { class: "folders" }, lines),
     h(
@@ -117,7 +129,7 @@ async function askName(/** @type {Found[]} */ pictures) {
           },
         },
       },
-      h("h2", {}, `What are these ${pictures.length} pictures?`),
+      h("h2", {}, `What are these ${count(pictures.length, what(pictures))}?`),
       h("p", { class: "soft" }, "All of them are taught under one name."),
       field,
       h(
@@ -132,12 +144,12 @@ async function askName(/** @type {Found[]} */ pictures) {
   if (label !== null) teachAll(pictures.map(({ file }) => ({ file, label })));
 }
 
-/** Shrink and teach one after the other; what is no picture is told and left out. */
+/** Teach one after the other; what cannot be read is told and left out. */
 async function teachAll(lessons) {
   const act = newAct();
   for (const { file, label } of lessons) {
     try {
-      teach(label, [{ kind: "picture", blob: await shrunk(file), name: file.name }], act);
+      teach(label, [await takenFrom(file)], act);
     } catch (error) {
       toast(error.message, { problem: true });
     }

@@ -62,25 +62,26 @@ export const meldBrain = (brain, other) => ask("POST", of(brain, ":meld"), { bod
 export const meldFile = (brain, file) =>
   ask("POST", of(brain, ":meld"), { body: new Blob([file], { type: "application/zip" }) });
 
-/** Pictures travel as a form, everything else and labels that are numbers as JSON, which keeps their type. */
+/** Pictures and sounds travel as a form, everything else and labels that are numbers as JSON, which keeps their type. */
 function lesson(taken, label) {
-  if (taken[0].kind !== "picture") return { ...typed(taken), label };
-  const form = pictures(taken);
+  if (!taken[0].blob) return { ...typed(taken), label };
+  const form = files(taken);
   form.append("label", String(label));
   return form;
 }
 
 function question(taken, remember) {
-  if (taken[0].kind !== "picture") return { ...typed(taken), top: 10, remember };
-  const form = pictures(taken);
+  if (!taken[0].blob) return { ...typed(taken), top: 10, remember };
+  const form = files(taken);
   form.append("top", "10");
   form.append("remember", String(remember));
   return form;
 }
 
-function pictures(taken) {
+function files(taken) {
   const form = new FormData();
-  for (const { blob, name } of taken) form.append("images", blob, name ?? "camera.jpg");
+  for (const { kind, blob, name } of taken)
+    form.append(kind === "sound" ? "sounds" : "images", blob, name ?? "camera.jpg");
   return form;
 }
 

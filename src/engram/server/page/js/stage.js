@@ -1,10 +1,10 @@
-/** What is before the brain: the camera, one picture, or a field to write in. */
+/** What is before the brain: the camera, the microphone, one picture or sound, or a field to write in. */
 
 import { closeCamera, openCamera } from "./camera.js";
 import { byId, say } from "./dom.js";
 import { fromFiles } from "./dropped.js";
 import { receive } from "./receive.js";
-import { current, store, takes } from "./state.js";
+import { current, store, takes, takesFiles } from "./state.js";
 import { typedIn } from "./taken.js";
 import { toast } from "./toasts.js";
 
@@ -16,7 +16,7 @@ export async function switchCamera(on = !store.state.camera) {
     return;
   }
   try {
-    store.set({ shown: null, paused: null });
+    store.set({ shown: null, paused: null, microphone: false });
     await openCamera(video);
     store.set({ camera: true });
   } catch (error) {
@@ -37,7 +37,7 @@ export function mountStage() {
     const opens = /** @type {HTMLElement} */ (button).dataset.opens ?? "";
     button.addEventListener("click", () => byId(opens).click());
   });
-  store.on(["camera", "shown", "paused", "brains", "brain"], renderStage);
+  store.on(["camera", "microphone", "shown", "paused", "brains", "brain"], renderStage);
   store.on(["answer"], ({ answer }) => hot(answer?.heat ?? null));
   mountTyped();
 }
@@ -57,14 +57,18 @@ function hot(blob) {
 let pictureUrl = "";
 let pictured = /** @type {Blob | null} */ (null);
 
-function renderStage({ camera, shown, paused }) {
+function renderStage({ camera, microphone, shown, paused }) {
   const still = paused ?? shown;
   const typing = writes();
   const live = camera && !still;
   byId("stage").hidden = typing;
   byId("typed").hidden = !typing;
   byId("video").hidden = !live;
-  byId("stage-empty").hidden = camera || Boolean(still);
+  byId("stage-empty").hidden = camera || microphone || Boolean(still);
+  byId("camera-on").hidden = takes() !== "pictures";
+  byId("augment-line").hidden = takes() !== "pictures";
+  say(byId("files-say"), takes() === "sound" ? "Sounds" : "Pictures");
+  byId("choose-files").accept = takes() === "sound" ? "audio/*" : "image/*,audio/*";
   byId("camera-off").hidden = !live;
   byId("shown-off").hidden = !shown;
   byId("paused").hidden = !paused || !camera;
@@ -85,9 +89,8 @@ function picture(blob, name) {
 
 /** Whether what is taught is written, not shown. A new brain takes either: numbers, if a person says so. */
 function writes() {
-  const kind = takes();
   byId("write-numbers").hidden = current()?.takes !== null;
-  return kind !== "pictures" || byId("write-numbers").getAttribute("aria-pressed") === "true";
+  return !takesFiles() || byId("write-numbers").getAttribute("aria-pressed") === "true";
 }
 
 function mountTyped() {

@@ -13,7 +13,7 @@ import { createStore } from "./store.js";
  * @typedef {{label: Label | null, known: boolean, confidence: number | null,
  *   ranked: {label: Label, score: number | null}[]}} Answer
  * @typedef {{name: string, state: string, problem: string | null, follower: boolean, seq: number, examples: number,
- *   classes: number, unknowns: number, takes: "pictures" | "vectors" | "text" | null,
+ *   classes: number, unknowns: number, takes: "pictures" | "sound" | "vectors" | "text" | null,
  *   sees_places: boolean}} Brain
  */
 
@@ -37,6 +37,8 @@ export const store = createStore({
   online: true,
   waiting: /** @type {import("./outbox.js").Lesson[]} */ ([]),
   camera: false,
+  microphone: false,
+  recording: false,
   holding: /** @type {Label | null} */ (null),
   shown: /** @type {Taken | null} */ (null),
   paused: /** @type {Taken | null} */ (null),
@@ -49,6 +51,12 @@ export const current = () => store.state.brains.find(({ name }) => name === stor
 
 /** What the open brain is shown; pictures until its first inputs decide otherwise. */
 export const takes = () => current()?.takes ?? "pictures";
+
+/** Whether the open brain may be shown files: pictures or sounds, which have small pictures to look at. */
+export const takesFiles = () => ["pictures", "sound"].includes(takes());
+
+/** Whether the open brain may be taught sounds: a new one may. */
+export const takesSound = () => current()?.takes === "sound" || current()?.takes === null;
 
 /** Whether whoever looks at this page has one of these scopes. */
 export const may = (/** @type {string[]} */ ...scopes) => scopes.some((scope) => store.state.scopes.includes(scope));

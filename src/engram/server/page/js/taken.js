@@ -1,6 +1,6 @@
 /**
- * One thing that is shown to a brain: a picture, a text, or a row of numbers.
- * @typedef {{kind: "picture", blob: Blob, name?: string} | {kind: "text", text: string} | {kind: "vector", values: number[]}} Taken
+ * One thing that is shown to a brain: a picture, a sound, a text, or a row of numbers.
+ * @typedef {{kind: "picture" | "sound", blob: Blob, name?: string} | {kind: "text", text: string} | {kind: "vector", values: number[]}} Taken
  */
 
 /** What a brain of this kind is shown by typing: each line a text, or a row of numbers.

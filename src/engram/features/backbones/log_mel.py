@@ -1,0 +1,151 @@
+"""Sounds as log-mel power over segments of time, with nothing to download or to train.
+
+A sound is trimmed to where it is loud, so that silence before and after it makes no difference, and divided by its
+loudest moment, so that its gain makes none. The logarithm of the power in mel bands (Davis and Mermelstein 1980) goes
+down to 45 decibels below that moment. Segments of time, as many however long the sound is, keep the order of what is
+heard; beside them stand the deviation and the mean change of each band, and the logarithm of the length.
+
+The settings were chosen on five of twenty takes of spoken digits and on sounds made by programs, and
+`data/log-mel/card.json` says on what the statistics were measured.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.features.backbones.backbone import Features, Takes, fingerprint_of, in_batches
+from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.bundle_folder import packaged_folder
+from engram.features.backbones.compact_statistics import read_statistics
+from engram.inputs.audio import SILENCE, Sound, mel_power
+from engram.inputs.sounds import decode, each
+from engram.learner import DamagedError, FloatArray, InputError
+from engram.progress import Progress
+
+NAME = "log-mel"
+VERSION = 1
+"""Raised whenever the same sound would give other features."""
+
+_LOW, _HIGH = 60.0, 7600.0  # hertz
+_STEP = 0.01  # seconds from one frame to the next
+_RANGE = 45.0  # decibels from the loudest moment of a band to what counts as nothing
+_TRIM = 22.0  # decibels below the loudest frame at which a sound begins and ends
+_WIDER = 1.5  # how long a segment is, where 1 is end to end
+_CHANGE, _LENGTH = 3.0, 2.0  # weights of a band's mean change, and of the length
+_TYPICAL = 0.5  # seconds of which the logarithm of the length is 0
+
+
+class MelSegments:
+    """Sounds -> (N, bands · (segments + 2) + 1) float32; the same on every machine to rounding.
+
+    Args:
+        bands: on the mel scale, from 60 to 7,600 Hz. Those above half the sampling rate repeat the last that is heard.
+        segments: of the sound's length, each half as long again as its share.
+        name: what people call it.
+
+    >>> time = np.arange(8000) / 8000
+    >>> low, high, quiet = MelSegments().features([(np.sin(2 * np.pi * f * time) * gain, 8000)
+    ...                                            for f, gain in ((200, 1), (900, 1), (900, 0.1))])
+    >>> len(low), bool(np.allclose(high, quiet, atol=1e-3)), bool(np.abs(low - high).max() > 0.5)
+    (401, True, True)
+    """
+
+    kind: ClassVar[str] = "mel-segments"
+    takes: Takes = "sound"
+    network_file: ClassVar[str | None] = None
+
+    def __init__(self, bands: int = 40, segments: int = 8, *, name: str = "mel-segments") -> None:
+        for what, value, most in (("bands", bands, 128), ("segments", segments, 64)):
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise InputError(f"{what} is a whole number from 1 to {most}, not {value!r}.")
+        self.name, self.bands, self.segments = name, bands, segments
+        self.width = bands * (segments + 2) + 1
+        self.fingerprint = fingerprint_of(self.kind, self.config(), None)
+
+    def features(self, inputs: Any, progress: Progress | None = None) -> Features:
+        """One sound or many as (N, D) float32; what a sound may be says `engram.inputs.sounds.decode`.
+
+        Raises:
+            InputError: not a sound, cut off, damaged, too long, too short or silent.
+        """
+        total = len(inputs) if isinstance(inputs, list) else None
+        return in_batches(each(inputs), lambda batch: self._of(decode(batch[0]))[None], size=1, total=total,
+                          progress=progress)
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, and the version of the features."""
+        return {"version": VERSION, "bands": self.bands, "segments": self.segments}
+
+    def network(self) -> None:
+        """There is none."""
+
+    @classmethod
+    def restore(cls, name: str, config: dict[str, Any], network: bytes | None) -> Self:
+        """The backbone that a bundle holds.
+
+        Raises:
+            DamagedError: the configuration cannot be used.
+        """
+        settings = dict(config)
+        version = settings.pop("version", None)
+        if version != VERSION:
+            raise DamagedError(f"Backbone {name!r} hears by version {version!r}; this Engram by {VERSION}.")
+        try:
+            return cls(name=name, **settings)
+        except (TypeError, ValueError) as error:
+            raise DamagedError(f"The description of backbone {name!r} cannot be used: {error}") from error
+
+    def _of(self, sound: Sound) -> npt.NDArray[np.float32]:
+        samples = sound.samples - sound.samples.mean(dtype=np.float64)
+        loud = Sound((samples / np.abs(samples).max()).astype(np.float32), sound.rate)
+        power = _trimmed(mel_power(loud, self.bands, step=_STEP, low=_LOW, high=_HIGH))
+        heard = np.maximum(0.0, 1 + 10 * np.log10(power / power.max() + SILENCE) / _RANGE)
+        heard = np.pad(heard, ((0, 0), (0, self.bands - heard.shape[1])), mode="edge")
+        weight = np.sqrt(self.segments)
+        change = np.abs(np.diff(heard, axis=0)).mean(axis=0) if len(heard) > 1 else np.zeros(self.bands)
+        parts = (in_segments(heard, self.segments).ravel(), weight * heard.std(axis=0), _CHANGE * weight * change,
+                 [_LENGTH * np.log(len(heard) * _STEP / _TYPICAL)])
+        return np.concatenate(parts).astype(np.float32)
+
+
+def in_segments(frames: FloatArray, segments: int) -> FloatArray:
+    """The mean of (T, D) frames over each segment of time, (segments, D); a frame's share counts where one is cut.
+
+    >>> in_segments(np.array([[0.0], [1.0], [2.0], [3.0]]), 2).ravel().tolist()
+    [0.75, 2.25]
+    """
+    length = len(frames)
+    sums = np.concatenate([np.zeros((1, frames.shape[1])), np.cumsum(frames, axis=0)])
+    middles = (np.arange(segments) + 0.5) * length / segments
+    half = _WIDER * length / segments / 2
+    begins, ends = np.clip(middles - half, 0, length), np.clip(middles + half, 0, length)
+
+    def until(places: FloatArray) -> FloatArray:
+        """The sum of all frames before places between frames."""
+        whole = np.minimum(places.astype(int), length - 1)
+        return np.asarray(sums[whole] + (places - whole)[:, None] * frames[whole])
+
+    return np.asarray((until(ends) - until(begins)) / (ends - begins)[:, None])
+
+
+def _trimmed(power: FloatArray) -> FloatArray:
+    """The frames from the first loud one to the last."""
+    total = power.sum(axis=1)
+    loud = np.flatnonzero(total > total.max() * 10 ** (-_TRIM / 10))
+    return power[loud[0] : loud[-1] + 1]
+
+
+@lru_cache(maxsize=1)
+def log_mel() -> Bundle:
+    """The backbone with its statistics, as `Brain("log-mel")` opens it: 401 features of a sound.
+
+    >>> bundle = log_mel()
+    >>> bundle.width, bundle.takes, bundle.covariance.shape
+    (401, 'sound', (401, 401))
+    """
+    mean, covariance, freedom = read_statistics(packaged_folder() / NAME / "statistics.safetensors")
+    return Bundle(MelSegments(name=NAME), mean, covariance, freedom=freedom)
