@@ -69,6 +69,14 @@ def test_a_folder_of_sounds_is_taught_asked_and_what_is_strange_is_named(
         assert mind.counts() == {"high": 6, "low": 6, "rush": 1}
 
 
+def test_a_backbone_is_measured_on_a_folder_of_sounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sounds = str(folder_of(tmp_path / "sounds"))
+    assert app.run(["backbone", "evaluate", "log-mel", sounds, "--shots", "1", "--splits", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["pictures"] == 8
+    assert found["results"][0]["accuracy"]["mean"] == 1.0
+
+
 def test_the_first_inputs_decide_that_a_brain_hears(tmp_path: Path) -> None:
     file = folder_of(tmp_path / "s") / "low" / "0.wav"
     with file.open("rb") as opened:

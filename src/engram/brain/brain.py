@@ -376,8 +376,9 @@ class Brain:
         Args:
             inputs: what the backbone accepts. Pictures: paths, Pillow images, uint8 arrays (H, W) or (H, W, 3) of 0 to
                 255, float arrays of 0 to 1, or lists of these; a folder of pictures, or one with a folder per label.
-                Vectors: (D,) or (N, D), .npy or .csv files, data frames, structured arrays; if columns have names,
-                later inputs need the same names in the same order. Text: one str or a list.
+                Sounds: paths, (samples, rate), or lists of these; folders as for pictures. Vectors: (D,) or (N, D),
+                .npy or .csv files, data frames, structured arrays; if columns have names, later inputs need the same
+                names in the same order. Text: one str or a list.
             targets: one label, str or int, for each input or one for all; None takes the folders' names or the column
                 `label`.
             again: also learn an example that is held under this label already; it then counts twice.

@@ -207,6 +207,8 @@ def _integers(raw: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
     width = raw.shape[1]
     if width == 1:
         return (raw[:, 0].astype(np.float64) - 128) / 128
+    if width == 2:
+        return raw.view("<i2")[:, 0] / np.float64(2**15)
     whole = np.zeros((len(raw), 4), np.uint8)
     whole[:, 4 - width:] = raw
     return whole.view("<i4")[:, 0].astype(np.float64) / 2**31

@@ -27,8 +27,8 @@ BYTES_LIMIT = 256_000_000
 VALUES_LIMIT = 30_000_000
 """Samples of all channels, beyond which a sound is refused before it is decoded: five minutes of stereo at 48 kHz."""
 
-SHORTEST = 0.03
-"""Seconds that a sound lasts at least."""
+SHORTEST, LONGEST = 0.03, 600.0
+"""Seconds that a sound lasts at least, and at most."""
 
 RATES = (4_000, 400_000)
 """Fewest and most samples a second."""
@@ -214,8 +214,8 @@ def _from_samples(samples: Any, rate: int, values_limit: int) -> Sound:
 def _check_length(values: int, channels: int, rate: int, name: str, values_limit: int) -> None:
     if not RATES[0] <= rate <= RATES[1]:
         raise InputError(f"{name} has {rate:,} samples a second; {RATES[0]:,} to {RATES[1]:,} are read.")
-    if values > values_limit:
-        most = values_limit / channels / rate
+    most = min(LONGEST, values_limit / channels / rate)
+    if values > most * channels * rate:
         raise InputError(f"{name} lasts {values / channels / rate:,.0f} s; at most {most:,.0f} s of such a sound are "
                          "read: cut it into pieces.")
 

@@ -27,6 +27,10 @@ from engram.learner import DamagedError, FloatArray, InputError
 from engram.progress import Progress
 
 NAME = "log-mel"
+STEP = 2.0**-9
+"""Quantisation step: features are at most about 13, and vary by some 0.1 within a class. They are not brought to unit
+length, since fewer unknown words are then taken for known ones."""
+
 VERSION = 1
 """Raised whenever the same sound would give other features."""
 
@@ -148,4 +152,4 @@ def log_mel() -> Bundle:
     (401, 'sound', (401, 401))
     """
     mean, covariance, freedom = read_statistics(packaged_folder() / NAME / "statistics.safetensors")
-    return Bundle(MelSegments(name=NAME), mean, covariance, freedom=freedom)
+    return Bundle(MelSegments(name=NAME), mean, covariance, STEP, normalise=False, freedom=freedom)

@@ -9,6 +9,7 @@ class; its examples differ in voice, speed, room, background and sampling rate. 
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from engram.features.backbones.backbone import Backbone
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.bundle_folder import packaged_folder
 from engram.features.backbones.compact_statistics import statistics_file
-from engram.features.backbones.log_mel import NAME, MelSegments
+from engram.features.backbones.log_mel import NAME, STEP, MelSegments
 from engram.files import make_folder, write_atomically
 from engram.inputs.audio import Sound, read_wav
 from engram.learner import InputError
@@ -79,16 +80,23 @@ def noise(place: int, rng: Generator) -> Sound:
 
 def _coloured(length: int, slope: float, rng: Generator) -> Samples:
     """Noise whose power falls with the frequency to the power `slope`."""
-    spectrum = np.fft.rfft(rng.normal(size=length)) * np.maximum(np.arange(length // 2 + 1), 1) ** (-slope / 2)
-    made = np.fft.irfft(spectrum, length)
+    size = _quick(length)
+    spectrum = np.fft.rfft(rng.normal(size=size)) * np.maximum(np.arange(size // 2 + 1), 1) ** (-slope / 2)
+    made = np.fft.irfft(spectrum)[:length]
     return np.asarray(made / made.std())
+
+
+def _quick(length: int, unit: int = 1) -> int:
+    """A length from this on that is a unit times a power of two: Fourier transforms of it are quick."""
+    return unit << max(1, (-(-length // unit) - 1).bit_length())
 
 
 def _band(time: Samples, low: float, high: float, rng: Generator) -> Samples:
     """Noise about the middle of two frequencies."""
-    places = np.fft.rfftfreq(len(time), time[1])
+    size = _quick(len(time))
+    places = np.fft.rfftfreq(size, time[1])
     shape = np.exp(-2 * (np.log((places + 1) / np.sqrt(low * high)) / np.log(high / low)) ** 2)
-    made = np.fft.irfft(np.fft.rfft(rng.normal(size=len(time))) * shape, len(time))
+    made = np.fft.irfft(np.fft.rfft(rng.normal(size=size)) * shape)[: len(time)]
     return np.asarray(made / made.std())
 
 
@@ -161,8 +169,10 @@ def recorded(sound: Sound, rng: Generator) -> Sound:
     samples += level * _coloured(len(samples), float(rng.integers(0, 2)), rng)
     wanted = int(rng.choice([8_000, 8_000, 16_000, rate]))
     if wanted < rate:
-        length = int(len(samples) * wanted / rate)
-        samples = np.fft.irfft(np.fft.rfft(samples)[: length // 2 + 1], length)
+        size = _quick(len(samples), rate // math.gcd(rate, wanted))
+        fewer = size * wanted // rate
+        spectrum = np.fft.rfft(samples, size)[: fewer // 2 + 1]
+        samples = np.fft.irfft(spectrum, fewer)[: len(samples) * wanted // rate]
         rate = wanted
     return Sound((samples / np.abs(samples).max()).astype(np.float32), rate)
 
@@ -187,7 +197,7 @@ def examples(takes: int = TAKES) -> tuple[list[Sound], list[str]]:
 
 def measured(backbone: Backbone, takes: int = TAKES) -> Bundle:
     """The bundle of a backbone with m0 and S0 of these sounds."""
-    return Bundle.measure(backbone, *examples(takes))
+    return Bundle.measure(backbone, *examples(takes), step=STEP, normalise=False)
 
 
 def main() -> None:

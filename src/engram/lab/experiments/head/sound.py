@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.catalogue import bundle_of
-from engram.inputs.vectors import unit_length
 from engram.lab.data_sets.spoken_digits import recordings
 from engram.lab.evaluation import accuracy, auroc, share_accepted, share_refused
 from engram.lab.evaluation.plots import canvas, draw_bars
@@ -58,7 +57,8 @@ FIGURES = {
 }
 
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
-"""Of the logistic regression, among which it chooses by five-fold cross-validation on what is taught."""
+"""Of the logistic regression. Among them, and among features of unit length or standardised, it chooses by five-fold
+cross-validation on what is taught."""
 
 
 class Spoken(NamedTuple):
@@ -128,15 +128,19 @@ def strangers(
 
 
 def rivals(spoken: Spoken, teach: npt.NDArray[Any], ask: npt.NDArray[Any]) -> tuple[float, float]:
-    """Percent of scikit-learn's logistic regression, and of the nearest neighbour, on features of unit length."""
+    """Percent of scikit-learn's logistic regression, and of the nearest neighbour at unit length."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
     from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import Normalizer, StandardScaler
 
-    known, asked = unit_length(spoken.features[teach]), unit_length(spoken.features[ask])
-    models = (GridSearchCV(LogisticRegression(max_iter=2000), {"C": STRENGTHS}, cv=5), KNeighborsClassifier(1))
+    regression = Pipeline([("scaled", Normalizer()), ("model", LogisticRegression(max_iter=2000))])
+    choices = {"scaled": [Normalizer(), StandardScaler()], "model__C": STRENGTHS}
+    models = (GridSearchCV(regression, choices, cv=5), make_pipeline(Normalizer(), KNeighborsClassifier(1)))
     logistic, neighbour = (
-        100 * float(model.fit(known, spoken.digits[teach]).score(asked, spoken.digits[ask])) for model in models
+        100 * float(model.fit(spoken.features[teach], spoken.digits[teach])
+                    .score(spoken.features[ask], spoken.digits[ask])) for model in models
     )
     return logistic, neighbour
 

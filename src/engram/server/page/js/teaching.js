@@ -51,7 +51,14 @@ export const newAct = () => ++acts;
 export function teach(label, taken, act = newAct()) {
   const { brain } = store.state;
   const augment = /** @type {HTMLInputElement} */ (document.getElementById("augment")).checked;
-  if (brain) outbox.add(...taken.map((one) => ({ brain, label, taken: one, act, augment: augment && one.kind === "picture" })));
+  const lesson = (/** @type {Taken} */ one) => ({
+    brain,
+    label,
+    taken: one,
+    act,
+    augment: augment && one.kind === "picture",
+  });
+  if (brain) outbox.add(...taken.map(lesson));
 }
 
 /** Teach one thing that was answered wrongly or not at all, and offer the way back. */
