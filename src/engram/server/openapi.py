@@ -86,7 +86,7 @@ ASK_BODY = {
         _query("among", "string", "The labels in question, with commas between them; or once for each, whole."), _WIDTH,
     ],
 }
-PICTURE_BODY = json_body(requests.Ask, **{"multipart/form-data": _form(), "image/*": _PICTURE})
+PICTURE_BODY = json_body(requests.Ask, **{"multipart/form-data": _form(), "image/*": _FILES["image/*"]})
 MELD_BODY = json_body(requests.Meld, **{
     "application/zip": {"schema": {**_FILE, "description": "A brain, as `export?format=zip` gives it."}},
     "multipart/form-data": {

@@ -175,7 +175,7 @@ async def heat(request: Request, caller: Asker, served: Served, context: In) -> 
             raise InputError(f"A heat map is drawn over one picture, not over {len(given.items)} {given.kind}.")
         return heat_overlay(given.items[0], served.brain.heat(given.items)[0])
 
-    drawn = await with_pictures(context, given, lambda: context.workers.answer(draw))
+    drawn = await with_room(context, given, lambda: context.workers.answer(draw))
     return Response(drawn, headers={"ETag": etag(served.seq)}, media_type="image/png")
 
 
