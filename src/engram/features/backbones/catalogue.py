@@ -31,9 +31,11 @@ from engram.progress import Progress
 WORTH = {
     "efficientnet-lite0": {"lite0.shots-14": 99.8, "lite0.shots-1": 91.9},
     "photos": {"photo-backbone.shots-14": 94.9, "photo-backbone.shots-1": 66.2},
+    "log-mel": {"sound.digits-20": 94.8, "sound.digits-1": 50.3},
     "descriptor": {"photo-backbone.descriptor-shots-14": 78.4, "photo-backbone.descriptor-shots-1": 33.4},
 }
-"""Percent of photographs of ten kinds told apart, 14 of each taught and one of each: by their keys in `results/`."""
+"""Percent of photographs of ten kinds told apart, 14 of each taught and one of each; for sounds of spoken digits, 20 of
+each and one: by their keys in `results/`."""
 
 
 FIRST = 500
@@ -183,7 +185,7 @@ def inspect(source: str | os.PathLike[str]) -> dict[str, Any]:
 def listing() -> list[dict[str, Any]]:
     """One line per bundle or built-in backbone, as JSON values; a damaged bundle is listed with its `problem`.
 
-    `worth` says how well photographs were told apart upon it where that was measured (see `WORTH`).
+    `worth` says how well photographs, or spoken digits, were told apart upon it where that was measured (see `WORTH`).
     """
     lines: list[dict[str, Any]] = [
         {"name": name, "origin": _origin(row), "folder": None, "kind": name, "takes": row.takes[0]}
