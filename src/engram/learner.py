@@ -71,7 +71,8 @@ class Prediction:
         ranked: every candidate label with its score, best first.
         focus: how far the best score stands out from the rest (larger: clearer winner).
         familiarity: how far above the threshold of "Nothing I know" the input is: known where it is 0 or more.
-        values: a regressor's output; None for a classifier.
+        values: a regressor's numbers, (K,); None for a classifier.
+        interval: (K, 2) between which each of them lies with the chance `confidence`; None for a classifier.
     """
 
     label: Label | None
@@ -81,10 +82,14 @@ class Prediction:
     focus: float
     familiarity: float
     values: FloatArray | None = None
+    interval: FloatArray | None = None
 
     def __str__(self) -> str:
         if self.label is None:
             return "Nothing I know"
+        if self.values is not None and self.interval is not None:
+            between = zip(self.values.tolist(), self.interval.tolist(), strict=True)
+            return ", ".join(number_between(value, *ends) for value, ends in between)
         return f"{printable(str(self.label))} ({self.confidence:.0%})"
 
 
@@ -98,7 +103,8 @@ class Predictions(Sequence[Prediction]):
         known: (N,) bool.
         confidence, focus: (N,) float64.
         familiarity: (N,) float64, how far above the threshold of "Nothing I know"; `known` is familiarity >= 0.
-        values: a regressor's (N, K) output, else None.
+        values: a regressor's (N, K) numbers, else None; where an input is unknown, what they would be.
+        intervals: (N, K, 2) between which they lie, each with the chance `confidence`; else None.
 
     >>> answers = Predictions(("cat", "dog"), np.array([[0.9, 0.2], [0.1, 0.3]]),
     ...                       known=np.array([True, False]))
@@ -117,6 +123,7 @@ class Predictions(Sequence[Prediction]):
     focus: FloatArray = field(default_factory=lambda: np.empty(0))
     familiarity: FloatArray = field(default_factory=lambda: np.empty(0))
     values: FloatArray | None = None
+    intervals: FloatArray | None = None
 
     def __post_init__(self) -> None:
         for name in ("confidence", "focus", "familiarity"):
@@ -152,9 +159,10 @@ class Predictions(Sequence[Prediction]):
     def __getitem__(self, index: int | slice) -> Prediction | Predictions:
         if isinstance(index, slice):
             values = None if self.values is None else self.values[index]
+            intervals = None if self.intervals is None else self.intervals[index]
             return Predictions(
                 self.candidates, self.scores[index], self.known[index],
-                self.confidence[index], self.focus[index], self.familiarity[index], values,
+                self.confidence[index], self.focus[index], self.familiarity[index], values, intervals,
             )
         order = np.argsort(-self.scores[index], kind="stable")
         ranked = tuple((self.candidates[i], float(self.scores[index, i])) for i in order)
@@ -167,7 +175,22 @@ class Predictions(Sequence[Prediction]):
             focus=float(self.focus[index]),
             familiarity=float(self.familiarity[index]),
             values=None if self.values is None else self.values[index],
+            interval=None if self.intervals is None else self.intervals[index],
         )
+
+
+def number_between(value: float, low: float, high: float) -> str:
+    """A number with its interval, to as many digits as the interval makes sense of.
+
+    >>> number_between(249312.4, 231450.2, 267020.9), number_between(0.12345, 0.12, 0.13)
+    ('249,312 (231,450 to 267,021)', '0.1235 (0.1200 to 0.1300)')
+    >>> number_between(7.0, float("-inf"), float("inf"))
+    '7.00'
+    """
+    if not (low > float("-inf") and high < float("inf")):
+        return f"{value:,.2f}"
+    digits = next((some for some in range(9) if high - low >= 10.0 ** (2 - some)), 9)
+    return f"{value:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The laws every learner keeps, as a suite that anybody can run on a learner of feature vectors.
 
-`check_learner(make)` runs all of them; `learner_checks()` gives them one by one, for pytest::
+`check_learner(make)` runs all of them, `check_learner(make, numbers=True)` those for a learner that answers numbers;
+`learner_checks()` gives them one by one, for pytest::
 
     @pytest.mark.parametrize("check", learner_checks(), ids=str)
     def test_my_learner_keeps(check):
@@ -16,11 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engram.checks import laws
+from engram.checks import laws, number_laws
+from engram.checks.number_laws import NumberTrial
 from engram.checks.trial import LawBroken, Make, Rebuilds, Trial
 from engram.learner import Bounded, Forgets, Learner, Melds, Saves
 
-__all__ = ["CHECKS", "Check", "LawBroken", "Rebuilds", "Trial", "check_learner", "learner_checks"]
+__all__ = [
+    "CHECKS", "NUMBER_CHECKS", "Check", "LawBroken", "NumberTrial", "Rebuilds", "Trial", "check_learner",
+    "learner_checks",
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Check:
         needs: the protocols a learner must speak for the law to bind it.
         exact: whether the law binds exact learners only.
         settings: fields of `Trial` that differ from its defaults.
+        trial: what makes the examples: with labels, or with numbers.
     """
 
     law: int
@@ -42,6 +48,7 @@ class Check:
     needs: tuple[type, ...] = ()
     exact: bool = False
     settings: tuple[tuple[str, Any], ...] = ()
+    trial: type[Trial] = Trial
 
     def __str__(self) -> str:
         return f"law {self.law}: {self.name}"
@@ -59,7 +66,7 @@ class Check:
         if not self.binds(make_learner()):
             return False
         try:
-            self.test(Trial(make_learner, **dict(self.settings)))
+            self.test(self.trial(make_learner, **dict(self.settings)))
         except LawBroken as broken:
             raise LawBroken(f"{self}: {broken}") from broken.__cause__
         except Exception as error:
@@ -95,23 +102,44 @@ CHECKS = (
 )
 
 
-def learner_checks(**settings: Any) -> list[Check]:
+_LIKE_LABELS = (
+    laws.batches, laws.order, laws.saving, laws.damaged, laws.saved_at, laws.melding_exactly,
+    laws.forgetting_exactly, laws.learned_at, laws.memory, laws.arrays_stay, laws.threads, laws.asked_at, laws.seeds,
+)
+
+NUMBER_CHECKS = tuple(sorted((
+    Check(1, "new kinds of inputs can arrive at any time", number_laws.close),
+    Check(1, "consolidating changes no digest", number_laws.consolidating),
+    Check(5, "melding leaves the other as it was", number_laws.melding, (Melds,)),
+    Check(6, "only what was taught can be forgotten", number_laws.forgetting, (Forgets,)),
+    Check(8, "bad input is refused and leaves no trace", number_laws.bad_input),
+    Check(10, "predicting changes nothing", number_laws.predicting),
+    Check(9, "numbers lie in their intervals, and answers are well formed", number_laws.answers),
+    *(check for check in CHECKS if check.test in _LIKE_LABELS),
+), key=lambda check: check.law))
+
+
+def learner_checks(*, numbers: bool = False, **settings: Any) -> list[Check]:
     """Every law as a named check.
 
     Args:
+        numbers: the laws of a learner that answers numbers.
         settings: fields of `Trial` other than `make`: width, seed, scale, recall, stream, counts.
 
     >>> str(learner_checks()[0])
     'law 1: a new label can arrive at any time'
     """
-    return [replace(check, settings=tuple(settings.items())) for check in CHECKS]
+    if not numbers:
+        return [replace(check, settings=tuple(settings.items())) for check in CHECKS]
+    return [replace(check, settings=tuple(settings.items()), trial=NumberTrial) for check in NUMBER_CHECKS]
 
 
-def check_learner(make_learner: Make, **settings: Any) -> list[str]:
+def check_learner(make_learner: Make, *, numbers: bool = False, **settings: Any) -> list[str]:
     """Hold a learner of feature vectors to every law that binds it.
 
     Args:
         make_learner: returns a fresh learner, the same one each time (a class will do).
+        numbers: whether it answers numbers, not labels.
         settings: as in `learner_checks`.
 
     Returns:
@@ -120,4 +148,4 @@ def check_learner(make_learner: Make, **settings: Any) -> list[str]:
     Raises:
         LawBroken: at the first law broken.
     """
-    return [str(check) for check in learner_checks(**settings) if check(make_learner)]
+    return [str(check) for check in learner_checks(numbers=numbers, **settings) if check(make_learner)]

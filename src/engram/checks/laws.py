@@ -27,6 +27,7 @@ from engram.checks.trial import (
     Snapshot,
     Trial,
     agree,
+    alike,
     require,
     require_refused,
     require_same,
@@ -452,7 +453,7 @@ def learned_at(trial: Trial) -> None:
         for size, learner, _ in _growing(trial, _around(count, (0, 1))):
             at_once = trial.taught(_joined(_part(many, size), few))
             require_settled_alike(learner, at_once, trial, f"{size} examples of one label, at once and one by one")
-        backwards = trial.taught(_part((many[0][size - 1 :: -1], many[1]), size), few)
+        backwards = trial.taught((many[0][size - 1 :: -1], many[1][size - 1 :: -1]), few)
         require_settled_alike(learner, backwards, trial, f"{size} examples of one label, in the other order")
 
 
@@ -502,6 +503,8 @@ def require_alike(one: Predictions, two: Predictions, sentence: str) -> None:
         close = np.isclose(mine, theirs, rtol=1e-6, atol=1e-9, equal_nan=True).reshape(len(mine), -1).all(axis=1)
         require(close.all(), f"{sentence}: {name} of {np.count_nonzero(~close)} of {len(close)} answers differ")
     require(np.array_equal(one.known, two.known), f"{sentence}: what is known differs")
+    numbers = alike(one.values, two.values) and alike(one.intervals, two.intervals)
+    require(numbers, f"{sentence}: the numbers differ")
 
 
 def require_settled_alike(one: Any, two: Any, trial: Trial, sentence: str) -> None:

@@ -140,7 +140,15 @@ def agree(one: Predictions, two: Predictions) -> bool:
         return False
     columns = [two.candidates.index(label) for label in one.candidates]
     close = np.allclose(one.scores, two.scores[:, columns], rtol=1e-6, atol=1e-9)
+    close &= alike(one.values, two.values) and alike(one.intervals, two.intervals)
     return bool(close and np.array_equal(one.known, two.known))
+
+
+def alike(one: FloatArray | None, two: FloatArray | None) -> bool:
+    """Numbers and intervals, of a learner that answers them."""
+    if one is None or two is None:
+        return one is two
+    return bool(one.shape == two.shape and np.allclose(one, two, rtol=1e-6, atol=1e-7, equal_nan=True))
 
 
 def require_same(one: Any, two: Any, trial: Trial, sentence: str) -> None:

@@ -1,0 +1,205 @@
+"""What numbers are answered from: the fit that does best on left-out examples, its intervals, and what is unlike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from engram.heads.exact_sums import ExactSums
+from engram.heads.fast.episodes import Episodes, Keys
+from engram.heads.regression.curves import WIDTHS, Curved, Straight, Unit, gaussian, median_distance
+from engram.heads.regression.intervals import half_widths
+from engram.heads.regression.likeness import Likeness
+from engram.heads.regression.ridge_fit import LeftOutErrors, Moments, RidgeFit, best_penalty
+from engram.heads.regression.targets import Targets
+from engram.learner import FloatArray
+
+Rows = npt.NDArray[np.int16]
+
+_CURVED_FROM = 20  # kept examples from which on curved functions are tried
+CHOSEN_BY = 512
+"""Kept examples by which read-outs are chosen, and about which kernels stand: those with the smallest SHA-256."""
+
+_COMPARED, _PRODUCTS = 2**13, 2**21  # kept examples looked for as nearest, at most; and times their columns
+
+
+class Taught(NamedTuple):
+    """What was taught, split into inputs and numbers.
+
+    Attributes:
+        targets: what the numbers are.
+        sums: over everything, whatever its label: exact.
+        rows: (N, D + 2K) the kept examples, in the order in which they arrived.
+        keys: (N,) the first eight bytes of the SHA-256 of each.
+    """
+
+    targets: Targets
+    sums: ExactSums
+    rows: Rows
+    keys: Keys
+
+    @classmethod
+    def of(cls, targets: Targets, sums: ExactSums, episodes: Sequence[Episodes]) -> Self:
+        """From joint rows: inputs, then numbers."""
+        kept, keys = [some.rows for some in episodes], [some.keys() for some in episodes]
+        if len(kept) == 1:
+            return cls(targets, sums, kept[0], keys[0])
+        return cls(targets, sums, np.concatenate(kept), np.concatenate(keys))
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.sums.width - 2 * self.targets.count
+
+    def first(self, most: int) -> tuple[FloatArray, FloatArray]:
+        """Inputs (L, D) and numbers (L, K) of up to so many kept examples, those with the smallest SHA-256."""
+        keys, places = self.keys, np.arange(len(self.keys))
+        if most < len(keys):
+            places = np.argpartition(keys, most)[:most]
+        return self.split(self.rows[places[np.argsort(keys[places], kind="stable")]])
+
+    def split(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
+        """Inputs (N, D) and numbers (N, K) of joint rows."""
+        return rows[:, : self.width].astype(np.float64), self.targets.values(rows[:, self.width :])
+
+    def moments(self, unit: Unit) -> Moments:
+        """Of the inputs themselves, in the unit, and the numbers, from the exact sums."""
+        width, count = self.width, self.sums.total
+        gram, sums = self.sums.gram(), self.sums.sums.sum(axis=0)
+        mean, middle = sums[:width] / count, self.targets.combined(sums[width:]) / count
+        inner = (gram[:width, :width] - count * np.outer(mean, mean)) * unit.scale[:, None] * unit.scale
+        cross = self.targets.combined(gram[:width, width:]) - count * np.outer(mean, middle)
+        return Moments(count, (mean - unit.mean) * unit.scale, middle, inner, cross * unit.scale[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What does best on left-out examples of a sample that is free of order.
+
+    Attributes:
+        features: from quantised inputs.
+        penalty: λ.
+        inputs, values: (L, D) and (L, K) the sample.
+    """
+
+    features: Straight | Curved
+    penalty: float
+    inputs: FloatArray
+    values: FloatArray
+
+    @classmethod
+    def of(cls, inputs: FloatArray, values: FloatArray) -> Self:
+        """The linear function, or a curved one where that is better."""
+        unit = Unit.of(inputs)
+        scaled = unit(inputs)
+        products = scaled @ scaled.T
+        features: Straight | Curved = Straight(unit)
+        best, least = best_penalty(products, values, inputs.shape[1])
+        if len(inputs) >= _CURVED_FROM:
+            usual, width = median_distance(scaled), None
+            products /= inputs.shape[1]
+            for relative in WIDTHS:
+                kernel = products + gaussian(scaled, scaled, relative * usual)
+                penalty, error = best_penalty(kernel, values, len(inputs))
+                if error < least:
+                    best, least, width = penalty, error, relative * usual
+            if width is not None:
+                features = Curved.about(unit, scaled, width)
+        return cls(features, best, inputs, values)
+
+    def is_of(self, inputs: FloatArray, values: FloatArray) -> bool:
+        """Whether it was made from this sample."""
+        return np.array_equal(inputs, self.inputs) and np.array_equal(values, self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Totals:
+    """Sums over the kept examples, of curved features and numbers less those of `middle`; more are added to them.
+
+    Attributes:
+        features: which these are of.
+        count: N.
+        middle: (K,) near the mean of the numbers, so that nothing cancels.
+        sums: (M + K,) Σ(φ, y).
+        gram: (M + K, M + K) Σ(φ, y)(φ, y)ᵀ.
+    """
+
+    features: Curved
+    count: int
+    middle: FloatArray
+    sums: FloatArray
+    gram: FloatArray
+
+    @classmethod
+    def none(cls, features: Curved, middle: FloatArray) -> Self:
+        width = features.root.shape[1] + features.landmarks.shape[1] + len(middle)
+        return cls(features, 0, middle, np.zeros(width), np.zeros((width, width)))
+
+    def with_more(self, inputs: FloatArray, values: FloatArray) -> Totals:
+        """With (N, D) inputs and (N, K) numbers more."""
+        sums, gram = self.sums, self.gram
+        for start in range(0, len(inputs), CHOSEN_BY):
+            some = slice(start, start + CHOSEN_BY)
+            joint = np.concatenate([self.features(inputs[some]), values[some] - self.middle], axis=1)
+            sums, gram = sums + joint.sum(axis=0), gram + joint.T @ joint
+        return Totals(self.features, self.count + len(inputs), self.middle, sums, gram)
+
+    def moments(self) -> Moments:
+        """About the means."""
+        mean = self.sums / self.count
+        gram, width = self.gram - self.count * np.outer(mean, mean), len(mean) - len(self.middle)
+        return Moments(self.count, mean[:width], mean[width:] + self.middle, gram[:width, :width], gram[:width, width:])
+
+
+class Answer(NamedTuple):
+    """Numbers (N, K), the half widths of their intervals (N, K), and familiarity (N,)."""
+
+    values: FloatArray
+    half: FloatArray
+    familiarity: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class NumberReading:
+    """All that an answer needs; nothing in it changes.
+
+    Attributes:
+        features, fit: from quantised inputs to numbers.
+        half: (K,) half widths of intervals.
+        likeness: what is unlike everything taught.
+        alpha: share of known inputs that may be refused.
+        errors: the left-out examples that it was judged by.
+    """
+
+    features: Straight | Curved
+    fit: RidgeFit
+    half: FloatArray
+    likeness: Likeness
+    alpha: float
+    errors: LeftOutErrors
+
+    @classmethod
+    def of(cls, taught: Taught, choice: Choice, moments: Moments, level: float, alpha: float) -> Self:
+        """With the features and λ that were chosen."""
+        fit = RidgeFit.with_penalty(moments, choice.penalty)
+        features = choice.features(choice.inputs)
+        errors = fit.left_out(features, choice.values, choice.features.missing(features))
+        unit, kept = choice.features.unit, min(_COMPARED, max(_PRODUCTS // taught.width, CHOSEN_BY))
+        likeness = Likeness.of(unit, taught.moments(unit).gram, taught.sums.total, taught.first(kept)[0], choice.inputs)
+        return cls(choice.features, fit, half_widths(errors, level), likeness, alpha, errors)
+
+    def answer(self, rows: FloatArray) -> Answer:
+        """Of (N, D) quantised inputs."""
+        features = self.features(rows)
+        values, spread = self.fit.answer(features, self.features.missing(features))
+        return Answer(values, spread[:, None] * self.half, self.likeness.familiarity(rows, self.alpha))
+
+    @property
+    def error(self) -> FloatArray:
+        """(K,) root mean squared error of left-out examples; NaN while there are none."""
+        residuals = self.errors.residuals
+        return np.sqrt(np.square(residuals).mean(axis=0)) if len(residuals) else np.full(residuals.shape[1], np.nan)
