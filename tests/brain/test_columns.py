@@ -137,8 +137,10 @@ def test_a_frame_may_hold_the_labels() -> None:
 
 def test_measurements_are_no_labels(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("temp,load,label\n1,2,3.5\n2,3,4.5\n")
-    with pytest.raises(LabelError, match=r"t\.csv: The column 'label' holds numbers with fractions, such as 3\.5"):
-        Brain().learn(tmp_path / "t.csv")
+    brain = Brain()
+    brain.learn({"temp": [1.0, 2.0], "load": [2.0, 3.0]}, ["a", "b"])
+    with pytest.raises(LabelError, match=r"The column 'label' holds numbers with fractions, such as 3\.5"):
+        brain.learn(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text("temp,load,label\n1,2,3\n2,3,v1.5\n")
     assert read_table(tmp_path / "t.csv").labels == ["3", "v1.5"]
 

@@ -60,6 +60,7 @@ from engram.brain.history import Example, History, HistoryEntry
 from engram.brain.inbox import Group, Inbox, alike, likeness
 from engram.brain.knowledge import Knowledge, describe_slots
 from engram.brain.ledger import Ledger, rows_in
+from engram.brain.numbers import check_labels_alone, for_numbers, joined, numbers_info, numbers_taught, rows_taught
 from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.saving import from_state, overhead_bytes, state
 from engram.brain.slots import Slot
@@ -74,6 +75,7 @@ from engram.heads.fast.nearest_examples import nearest_examples
 from engram.heads.fast.novelty import ALPHAS, ErrorRates, as_alpha
 from engram.heads.fast.view import HeadView
 from engram.heads.parts.parts_view import PartsView
+from engram.heads.regression.targets import as_numbers
 from engram.inputs.encoding import few
 from engram.inputs.examples import Examples, gather
 from engram.inputs.media import MEDIA
@@ -369,7 +371,7 @@ class Brain:
 
     def learn(
         self, inputs: Any, targets: Any = None, *, again: bool = True, augment: bool = False,
-        teacher: str | None = None, progress: Progress | None = None,
+        numbers: bool | None = None, teacher: str | None = None, progress: Progress | None = None,
     ) -> None:
         """Learn one example or many; new labels may come at any time.
 
@@ -380,7 +382,11 @@ class Brain:
                 .npy or .csv files, data frames, structured arrays; if columns have names, later inputs need the same
                 names in the same order. Text: one str or a list.
             targets: one label, str or int, for each input or one for all; None takes the folders' names or the column
-                `label`.
+                `label`. Or numbers, floats (N,) or (N, K): the brain then answers numbers, and no labels. The name of a
+                column of a table takes what is in it.
+            numbers: whether targets are numbers (True) or labels (False). None: floats are numbers, int and str labels;
+                a column is of numbers if one has a fraction, or if it has 20 rows or more and more than half of its
+                whole numbers differ (then it is not the column `label`).
             again: also learn an example that is held under this label already; it then counts twice.
             augment: learn each picture together with seven views of it: mirrored, shifted, turned a little, in other
                 light. They are one example: it counts once, and forgetting it forgets them. Takes eight times as long.
@@ -393,17 +399,18 @@ class Brain:
             CapacityError: the sums would no longer be exact; nothing was changed.
             OSError: the disk refused the change; nothing was changed.
         """
-        self.learn_examples(inputs, targets, again=again, augment=augment, teacher=teacher, progress=progress)
+        self.learn_examples(inputs, targets, again=again, augment=augment, numbers=numbers, teacher=teacher,
+                            progress=progress)
 
     def learn_examples(
         self, inputs: Any, targets: Any = None, *, again: bool = True, augment: bool = False,
-        teacher: str | None = None, sources: Sequence[str | None] | None = None, answer: Reply | None = None,
-        progress: Progress | None = None,
+        numbers: bool | None = None, teacher: str | None = None, sources: Sequence[str | None] | None = None,
+        answer: Reply | None = None, progress: Progress | None = None,
     ) -> Learned:
         """`learn` that returns the numbers of the examples. Threads that call it at once share one write.
 
         Args:
-            inputs, targets, again, augment, teacher, progress: as for `learn`.
+            inputs, targets, again, augment, numbers, teacher, progress: as for `learn`.
             sources: where each input came from, for the history; None uses the given paths.
             answer: identifies a request that is to be carried out only once; see `Reply`.
 
@@ -420,16 +427,18 @@ class Brain:
                 raise InputError(examples.strange)
             if bundle.takes == "text":
                 check_no_names(examples.items)
-            named = examples.labelled(targets, None)
+            taught = numbers_taught(bundle.targets, self._knowledge.begun, examples, targets, numbers)
+            bundle = bundle.with_targets(None) if taught is None else for_numbers(self._knowledge, bundle, *taught)
+            values, named = None if taught is None else taught[0], self._named(bundle, examples, targets)
             origins = _sources(examples, sources)
             also = None
             if augment:
                 plain, features = augmented(bundle, examples.items, progress)
-                also = receipts_of(rows_of(bundle, plain))
+                also = receipts_of(joined(bundle, rows_of(bundle, plain), values))
             else:
                 features = bundle.features(examples.items, progress)
             pictures = self._pictures(bundle, examples, range(len(examples)))
-            rows = rows_to_learn(bundle, features, examples)
+            rows = joined(bundle, rows_to_learn(bundle, features, examples), values)
             lesson = Lesson(bundle, rows, receipts_of(rows), named, origins, pictures, teacher, again, answer,
                             examples.columns, also=also)  # fmt: skip
             try:
@@ -439,8 +448,14 @@ class Brain:
                 if decided or chosen is None or chosen.fingerprint == bundle.fingerprint:
                     raise
             # another caller's first examples have set the ranges meanwhile: by those, then
-            rows = rows_to_learn(chosen, chosen.features(examples.items), examples)
+            rows = joined(chosen, rows_to_learn(chosen, chosen.features(examples.items), examples), values)
             return self._callers.commit(replace(lesson, bundle=chosen, rows=rows, receipts=receipts_of(rows)))
+
+    def _named(self, bundle: Bundle, examples: Examples, targets: Any) -> list[Label]:
+        """A label for each example; where numbers are taught, what they are called."""
+        if bundle.targets is None:
+            return examples.labelled(targets, None)
+        return [next(iter(self.labels), bundle.targets.label)] * len(examples)
 
     def learn_not(
         self, inputs: Any, labels: Any, *, teacher: str | None = None, sources: Sequence[str | None] | None = None,
@@ -465,6 +480,7 @@ class Brain:
             NotTaughtError: a label was never taught.
             InputError, LabelError, OSError: as for `learn`; nothing was changed.
         """
+        check_labels_alone(self.bundle, "counterexamples are of labels")
         bundle, examples = self._gather(inputs)
         if bundle.grid is not None:
             raise InputError("A brain of good parts is taught good ones alone: a fault needs no counterexample.")
@@ -484,10 +500,13 @@ class Brain:
             inputs: as for `learn`.
             among: the candidate labels; None for all.
             sources: where each input came from, for the inbox; None uses the given paths.
-            remember: keep unknown inputs in the inbox; they are written with the next change, or by `save`.
+            remember: keep unknown inputs in the inbox; they are written with the next change, or by `save`. A brain
+                that answers numbers keeps none: they cannot be named.
 
         Returns:
-            `Predictions`, one for each input: `labels` has None where the input is unknown, `best` the nearest label.
+            `Predictions`, one for each input: `labels` has None where the input is unknown, `best` the nearest label. A
+            brain that was taught numbers answers them in `values` (N, K), and `intervals` (N, K, 2) in which they lie
+            with the chance `confidence`.
 
         Raises:
             InputError: the backbone does not accept the inputs.
@@ -505,7 +524,7 @@ class Brain:
             if outside.column not in self._warned:  # Python keeps every different warning as long as it runs
                 self._warned.add(outside.column)
                 warnings.warn(RangeWarning(printable(outside.words)), stacklevel=2)
-        if remember and not answers.known.all():
+        if remember and not answers.known.all() and bundle.targets is None:
             origins = _sources(examples, sources)
             self._remember(bundle, features, examples, origins, np.flatnonzero(~answers.known))
         return answers
@@ -566,7 +585,8 @@ class Brain:
 
         Args:
             inputs, examples: the examples, as they were taught; pictures with or without their further views.
-            targets, labels: the labels under which they were taught; None if each was taught under one label only.
+            targets, labels: the labels under which they were taught, or the numbers; None if each was taught under one
+                only.
             label: forget this label with all its examples.
             ids: forget the examples with these numbers.
             teacher: forget every example that this teacher taught to this brain.
@@ -583,8 +603,11 @@ class Brain:
         rows, sources = None, None
         if inputs is not None:
             bundle, found = self._gather(inputs)
-            targets = None if targets is None and found.labels is None else found.labelled(targets, None)
-            rows, sources = self._rows_held(bundle, found, targets), found.sources
+            if bundle.targets is not None:
+                rows, targets, sources = self._numbers_held(bundle, found, targets), None, found.sources
+            else:
+                targets = None if targets is None and found.labels is None else found.labelled(targets, None)
+                rows, sources = self._rows_held(bundle, found, targets), found.sources
         with self._change():
             known, ledger = self._knowledge, self._ledger
             if label is not None:
@@ -635,8 +658,9 @@ class Brain:
         Raises:
             NotTaughtError: there is no such example, or it was forgotten or rolled back.
             LabelError: a label of another type, or an empty one.
-            InputError: the brain is in memory only, or another device taught them.
+            InputError: the brain is in memory only, or another device taught them; or it answers numbers.
         """
+        check_labels_alone(self.bundle, "forget the example, and teach it with the right number")
         with self._change():
             events, old = History(self._ledger).live(list(dict.fromkeys(ids)))
             self._carry_out(*relabel.prepare(self._knowledge, events, old, label))
@@ -683,7 +707,8 @@ class Brain:
         brains = [self, *others]
         bundle = next((brain.bundle for brain in brains if brain.bundle), None)
         covariance = None if bundle is None or bundle.covariance is None else bundle.covariance / bundle.step**2
-        conflicts = all_conflicts([(brain.device, brain._classes()) for brain in brains], covariance)
+        named = bundle is None or bundle.targets is None
+        conflicts = all_conflicts([(brain.device, brain._classes()) for brain in brains], covariance) if named else []
         if strict and conflicts:
             raise MeldError("Labels conflict: " + "; ".join(map(str, conflicts)) + ". Rename or forget one, then meld.")
         with self._change():
@@ -1008,6 +1033,8 @@ class Brain:
     def memory_map(self, like: Sequence[MapPoint] = ()) -> list[MapPoint]:
         """Classes, prototypes and the inbox as points in a plane, oldest first; aligned with an earlier map, `like`."""
         with self._lock:
+            if self.bundle is not None and self.bundle.targets is not None:
+                return []  # there are no classes
             unknowns = [unknown.features for unknown in self.unknowns]
             return memory_map(self._knowledge.total, np.stack(unknowns) if unknowns else None, like=like)
 
@@ -1027,6 +1054,7 @@ class Brain:
                 "width": bundle and bundle.width,
                 "columns": self.columns and list(self.columns),
                 "out_of_range": self.out_of_range,
+                "numbers": numbers_info(total),
                 "zero_columns": self._knowledge.zero_columns() if vectors else [],
                 "fingerprint": bundle and bundle.fingerprint,
                 "device": self.device,
@@ -1041,9 +1069,15 @@ class Brain:
                 "accepted": accepted(rates[0]) if rates else None,
                 "accepted_between": between(rates[0]) if rates else None,
                 "accepted_needs": None if self._sees_places else needed(len(total.labels)),
-                "errors": in_words(rates[0], self.alphas, len(total.labels), good_parts=self._sees_places) if rates
-                else None,
+                "errors": self._errors_in_words(rates),
             }
+
+    def _errors_in_words(self, rates: Sequence[ErrorRates]) -> str | None:
+        if not rates:
+            return None
+        if self.bundle is not None and self.bundle.targets is not None:
+            return f"{rates[0].alpha:.15g} of the inputs that are like those taught will be refused."
+        return in_words(rates[0], self.alphas, len(self.labels), good_parts=self._sees_places)
 
     @property
     def memory_bytes(self) -> int:
@@ -1062,6 +1096,10 @@ class Brain:
     def holds(self, inputs: Any, targets: Any = None) -> list[int]:
         """How often the brain holds each example, under its label or, without `targets`, any; an int per input."""
         bundle, examples = self._gather(inputs)
+        if bundle.targets is not None:
+            held = receipts_of(self._numbers_held(bundle, examples, targets))
+            with self._lock:
+                return self._knowledge.held(held, [None] * len(held))
         named = None if targets is None else examples.labelled(targets, None)
         receipts = receipts_of(self._rows_held(bundle, examples, named))
         with self._lock:
@@ -1088,6 +1126,7 @@ class Brain:
         Raises:
             InputError: the limit is below 1.
         """
+        check_labels_alone(self.bundle, "an audit looks for wrong labels")
         if limit < 1:
             raise InputError(f"limit must be 1 or more, not {limit!r}.")
         self.check_sees_wholes("The audit")
@@ -1105,6 +1144,7 @@ class Brain:
         Raises:
             InputError: the backbone does not accept the inputs, nothing was taught yet, or `nearest` is below 1.
         """
+        check_labels_alone(self.bundle, "`why` tells the shares of labels")
         if nearest < 1:
             raise InputError(f"nearest must be 1 or more, not {nearest!r}.")
         self.check_sees_wholes("`why`")
@@ -1396,7 +1436,19 @@ class Brain:
 
     def _gather(self, inputs: Any, target: str | None = None) -> tuple[Bundle, Examples]:
         bundle = self.bundle or default_bundle(inputs, target)
+        if target is None and bundle.targets is not None:
+            target = bundle.targets.label
         return bundle, gather(inputs, bundle.takes, self.columns, target)
+
+    def _numbers_held(self, bundle: Bundle, examples: Examples, targets: Any) -> npt.NDArray[np.int16]:
+        """The rows of examples with their numbers: those given, else those of the table, else those that are held."""
+        features = bundle.features(examples.items)
+        rows = rows_of(bundle, features)
+        given = examples.numbers if targets is None else targets
+        count = bundle.targets.count if bundle.targets else None
+        numbers = None if given is None else as_numbers(given, len(examples), count)
+        with self._lock:
+            return rows_taught(self._knowledge, bundle, rows, features, numbers, examples.sources)
 
     def _rows_held(self, bundle: Bundle, examples: Examples, labels: Sequence[Label] | None) -> npt.NDArray[np.int16]:
         """The quantised features of examples as they are held: pictures that are not, but are with further views of

@@ -160,7 +160,7 @@ def prove_log(brain: Brain, folder: str | os.PathLike[str], progress: Progress |
         raise DamagedError(f"{ledger.path}: replaying the log gives another state than the opened one: run engram"
                            f" verify.")
     target = _make_room(folder, brain)
-    log, sums = _log(brain, target, bundle.width, progress)
+    log, sums = _log(brain, target, bundle.row_width, progress)
     rest = brain.exact_sums()
     rest.merge(sums, np.arange(len(sums.counts)), -1)
     if rest.counts.any() or rest.gram().any():

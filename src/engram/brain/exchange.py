@@ -152,7 +152,7 @@ def importable(knowledge: Knowledge, header: Header, given: Any) -> Bundle:
     if bundle is None:
         raise InputError(f"These events need the backbone {header.backbone!r}, which is not on this computer: pass"
                          f" bundle= (--backbone).")
-    if bundle.fingerprint != header.fingerprint or bundle.width != header.width:
+    if bundle.fingerprint != header.fingerprint or bundle.row_width != header.width:
         raise InputError(
             f"These events were made on another backbone ({header.backbone!r} {header.fingerprint[:12]}) than "
             f"{bundle.name!r} {bundle.fingerprint[:12]}: their features cannot be compared."
@@ -238,8 +238,9 @@ class Lines:
         whole = all(Counter(self._names.now(*row) for row in rows) == Counter(counts)
                     for rows, counts in ((found, total.counts), (against, total.counterexamples)))
         self.header = Header(
-            bundle.fingerprint, bundle.name, bundle.width, bundle.step, knowledge.own.device, total.digest(), seq,
+            bundle.fingerprint, bundle.name, bundle.row_width, bundle.step, knowledge.own.device, total.digest(), seq,
             len(found), whole, len(against), knowledge.columns, _readings(bundle),
+            bundle.targets.as_json() if bundle.targets else None,
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -272,9 +273,11 @@ class Lines:
 def _bundle_for(header: Header) -> Bundle | None:
     """The backbone that a file speaks of, where it can be found."""
     found = []
-    if header.width < 2**20:
-        plain = VectorBackbone(header.width)  # what earlier versions made of vectors
-        found.append(Bundle.of_vectors(header.width))
+    targets = header.targets()
+    width = header.width - (2 * targets.count if targets else 0)
+    if 0 < width < 2**20:
+        plain = VectorBackbone(width)  # what earlier versions made of vectors
+        found.append(Bundle.of_vectors(width))
         found.append(Bundle.bare(plain, step=step_for(8.0), normalise=False, scaled=False))
     if header.readings is not None and header.step > 0:
         with suppress(DamagedError):
@@ -285,7 +288,8 @@ def _bundle_for(header: Header) -> Bundle | None:
             found.append(as_bundle(name))
         except EngramError:
             continue
-    return next((bundle for bundle in found if bundle.fingerprint == header.fingerprint), None)
+    made = (bundle.with_targets(targets) for bundle in found)
+    return next((bundle for bundle in made if bundle.fingerprint == header.fingerprint), None)
 
 
 def _readings(bundle: Bundle) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from engram.brain.changes import HOUSEKEEPING, LESSONS, RARE, TAUGHT, TAUGHT_NOT
 from engram.heads.quantisation import FARTHEST
+from engram.heads.regression import Targets
 from engram.learner import InputError, Label
 from engram.printable import from_file_name
 
@@ -50,6 +51,7 @@ class Header:
         counterexamples: how many follow of these.
         columns: the names of its vectors' columns, if they have any.
         readings: how raw readings were scaled, from which their backbone can be made anew.
+        numbers: what the numbers are that stand behind the features of each example, as `Targets.as_json` says it.
     """
 
     fingerprint: str
@@ -64,6 +66,16 @@ class Header:
     counterexamples: int = 0
     columns: tuple[str, ...] | None = None
     readings: Mapping[str, Any] | None = None
+    numbers: Mapping[str, Any] | None = None
+
+    def targets(self) -> Targets | None:
+        """What the numbers are. Raises InputError where they are malformed."""
+        if self.numbers is None:
+            return None
+        try:
+            return Targets.from_json(self.numbers)
+        except (KeyError, TypeError, ValueError):
+            raise InputError("Line 1: numbers are malformed.") from None
 
     def as_line(self) -> str:
         said = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -230,7 +242,13 @@ def _header(values: Mapping[str, Any]) -> Header:
             raise InputError(f"Line 1: {field.name} is missing or malformed.")
     columns, readings = values.get("columns"), values.get("readings")
     against = values.get("counterexamples", 0)
-    if columns is not None and not (isinstance(columns, list) and len(columns) == values["width"]
+    numbers = values.get("numbers")
+    if numbers is not None and not isinstance(numbers, dict):
+        raise InputError("Line 1: numbers are malformed.")
+    made = Header(**{field.name: values[field.name] for field in always}, numbers=numbers)
+    targets = made.targets()
+    width = made.width - (2 * targets.count if targets else 0)
+    if columns is not None and not (isinstance(columns, list) and len(columns) == width
                                     and all(isinstance(name, str) for name in columns)):
         raise InputError("Line 1: columns must be one name for each value of a vector.")
     if type(against) is not int:
@@ -238,9 +256,8 @@ def _header(values: Mapping[str, Any]) -> Header:
     if readings is not None and not isinstance(readings, dict):
         raise InputError("Line 1: readings are malformed.")
     named = None if columns is None else tuple(map(from_file_name, columns))
-    made = Header(**{field.name: values[field.name] for field in always}, columns=named, readings=readings,
-                  counterexamples=against)
-    if made.width < 1 or made.examples < 0 or made.counterexamples < 0:
+    made = replace(made, columns=named, readings=readings, counterexamples=against)
+    if width < 1 or made.examples < 0 or made.counterexamples < 0:
         raise InputError("Line 1: width and examples must be counts.")
     return made
 

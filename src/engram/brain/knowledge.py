@@ -19,6 +19,7 @@ from engram.brain.tombstones import Tombstone, effect, obey
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
 from engram.heads.parts import GoodParts
+from engram.heads.regression import Regressor
 from engram.learner import InputError, Label, NotTaughtError
 
 Rows = npt.NDArray[np.int16]
@@ -119,7 +120,8 @@ class Knowledge:
         """
         if not self.total.sums.total:
             return []
-        places = np.flatnonzero(np.diagonal(self.total.sums.gram()) == 0).tolist()
+        squares = np.diagonal(self.total.sums.gram())[: self.bundle.width if self.bundle else None]
+        places = np.flatnonzero(squares == 0).tolist()
         return [self.columns[place] if self.columns else place for place in places]
 
     # On which backbone
@@ -132,17 +134,20 @@ class Knowledge:
         if bundle.grid is not None:
             return GoodParts(bundle.mean, step=bundle.step, normalise=bundle.normalise, grid=bundle.grid,
                              **self.options)
+        if bundle.targets is not None:
+            return Regressor(bundle.targets, bundle.mean, step=bundle.step, normalise=bundle.normalise, **self.options)
         return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
                         freedom=bundle.freedom, measured=bundle.measured, scaled=bundle.scaled, units=bundle.units,
                         **self.options)
 
     def adopt(self, bundle: Bundle) -> None:
-        """Stand on this bundle from now on, if on none yet: nothing was taught before.
+        """Stand on this bundle from now on, if on none yet, or on the same for numbers in place of labels: nothing was
+        taught before.
 
         Raises:
             InputError: it stands on another one.
         """
-        if self.bundle is None:
+        if self.bundle is None or self.may_turn_to(bundle):
             before, self.bundle = self.own, bundle
             self.own = Slot(before.device, before.lineage, before.applied, Contents(self.new_head(), Receipts()))
             self.own.live, self.total = before.live, self.own.head
@@ -151,9 +156,21 @@ class Knowledge:
             raise InputError(f"This brain uses the backbone {self.bundle.name!r}, but the inputs were made by"
                              f" {bundle.name!r}.")
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was ever taught, here or elsewhere."""
+        return bool(self.own.epoch or self.others)
+
+    def may_turn_to(self, bundle: Bundle) -> bool:
+        """Whether it is the bundle that this one is for other numbers, or for labels, and nothing was ever taught."""
+        mine = self.bundle
+        if mine is None or mine.targets == bundle.targets or self.begun:
+            return False
+        return mine.with_targets(bundle.targets).fingerprint == bundle.fingerprint
+
     def standing_on(self, bundle: Bundle) -> Knowledge:
         """Itself, or what it will be once it has adopted the bundle. Raises InputError where it stands on another."""
-        made = self if self.bundle is not None else copy(self)
+        made = copy(self) if self.bundle is None or self.may_turn_to(bundle) else self
         made.adopt(bundle)
         return made
 

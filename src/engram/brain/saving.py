@@ -27,6 +27,7 @@ from engram.heads.fast import FastHead
 from engram.heads.fast.novelty import as_alpha
 from engram.heads.head import from_json_array, json_array
 from engram.heads.parts import GoodParts
+from engram.heads.regression import Regressor
 from engram.learner import DamagedError, EngramError, InputError, State
 from engram.packing import pack
 from engram.store.folder import Folder, entry_of, short_hash
@@ -185,8 +186,12 @@ def _head_from(arrays: Mapping[str, npt.NDArray[Any]], bundle: Bundle | None) ->
         statistics["mean"] = bundle.mean
         if bundle.covariance is not None:
             statistics["covariance"] = bundle.covariance
-    kind = FastHead if bundle is None or bundle.grid is None else GoodParts
-    return kind.from_state({**arrays, **statistics})
+    whole = {**arrays, **statistics}
+    if bundle is not None and bundle.grid is not None:
+        return GoodParts.from_state(whole)
+    if bundle is not None and bundle.targets is not None:
+        return Regressor.from_state(whole)
+    return FastHead.from_state(whole)
 
 
 def _prefixed(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> State:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engram.features.backbones.bundle import Bundle
     from engram.inputs.examples import Examples
     from engram.inputs.folders import PassedOver
-    from engram.learner import Label
+    from engram.learner import Label, Predictions
 
 Folder = Annotated[Path, typer.Argument(metavar="BRAIN", help="The brain's folder.")]
 Inputs = Annotated[
@@ -68,7 +68,8 @@ def predict(
                                      " LABEL")
         if heat is not None:
             check_sees_places(mind.bundle)
-        examples = gather(list(paths), mind.bundle.takes)
+        targets = mind.bundle.targets
+        examples = gather(list(paths), mind.bundle.takes, None, targets.label if targets else None)
         left_out = [*examples.passed_over]
         given = examples.items if mind.bundle.takes == "text" else list(paths)  # standard input is read once
         try:
@@ -89,6 +90,9 @@ def predict(
         known, kind = set(map(str, mind.labels)), mind.bundle.takes
         written = [] if heat is None else _write_heat(mind, examples, heat)
         trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
+    if targets is not None:
+        _tell_numbers(targets.names, answers, examples, left_out, as_json)
+        return
     named = kind == "vectors" or bool(known & set(map(str, examples.labels or ())))
     truth = list(map(str, examples.labels)) if examples.labels and named else None
     lines = [
@@ -143,6 +147,55 @@ def _write_heat(mind: Brain, examples: Examples, out: Path) -> list[Path]:
     for item, file in zip(examples.items, files, strict=True):
         write_atomically(file, heat_overlay(item, mind.heat([item])[0]))
     return files
+
+
+def _tell_numbers(
+    names: Sequence[str], answers: Predictions, examples: Examples, left_out: Sequence[PassedOver], as_json: bool
+) -> None:
+    """Each number with its interval; and how far off they are, where the table holds the right ones."""
+    import numpy as np
+
+    assert answers.values is not None
+    assert answers.intervals is not None
+    truth, off, inside = examples.numbers, None, None
+    if truth is not None and np.isfinite(truth).any():
+        there = np.isfinite(truth) & answers.known
+        low, high = answers.intervals[there, 0].T
+        off = float(np.sqrt(np.square(answers.values[there, 0] - truth[there]).mean())) if there.any() else None
+        inside = float(((low <= truth[there]) & (truth[there] <= high)).mean()) if there.any() else None
+    lines = [
+        {"input": source, "known": answer.known, "numbers": dict(zip(names, _finite(answer.values), strict=True)),
+         "interval": dict(zip(names, _finite(answer.interval), strict=True)), "level": answer.confidence,
+         "familiarity": answer.familiarity}
+        for source, answer in zip(examples.sources, answers, strict=True)
+    ]
+    if as_json:
+        emit({"answers": lines, "off_by": off, "inside": inside, "left_out": told_left_out(left_out)})
+        return
+    level = f"{float(answers.confidence[0]):.0%} within" if len(answers) else "within"
+    rows = [(line["input"], str(answer) if answer.known else "Nothing I know")
+            for line, answer in zip(lines, answers, strict=True)]
+    table(("input", f"{few(names, 12)} ({level})"), rows)
+    refused = int((~answers.known).sum())
+    if refused:
+        say(f"{refused} of {len(answers)} inputs are unknown.")
+    if off is not None:
+        say(f"Root mean square error against the table: {off:.6g}; {inside:.0%} of its numbers lie in their intervals.")
+    tell_left_out(left_out)
+
+
+def _finite(values: Any) -> Any:
+    """Numbers as JSON has them: null for what is infinite."""
+    if isinstance(values, float):
+        return values if abs(values) < float("inf") else None
+    return [_finite(one) for one in values.tolist()] if hasattr(values, "tolist") else [_finite(one) for one in values]
+
+
+def off_by(numbers: dict[str, Any]) -> str:
+    """What the numbers are called, and how far off left-out examples are."""
+    parts = [name if error is None else f"{name}, off by {error:.4g} (root mean square of left-out examples)"
+             for name, error in zip(numbers["names"], numbers["error"], strict=True)]
+    return "; ".join(parts)
 
 
 @contextmanager
@@ -289,6 +342,8 @@ def info(brain: Folder, as_json: Json = False) -> None:
     if found["counterexamples"]:
         against = few([f"{one['label']} ({one['examples']})" for one in found["counterexamples"]], 12)
         say(f"{'not':12} {against}")
+    if found["numbers"]:
+        say(f"{'numbers':12} {off_by(found['numbers'])}; {found['numbers']['function']} function")
     if found["columns"]:
         say(f"{'columns':12} {few(found['columns'], 12)}")
     if found["zero_columns"]:

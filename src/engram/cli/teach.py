@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -27,6 +27,7 @@ from engram.cli.brain import (
     few,
     labels_of,
     making,
+    off_by,
     open_brain,
     tell_left_out,
     told_left_out,
@@ -75,6 +76,11 @@ def teach(
                                    help="Share of known inputs that may be refused from now on: 0.05 or 5%. See"
                                    " `engram alpha`.")
     ] = None,
+    numbers: Annotated[
+        bool | None, typer.Option("--numbers/--labels", help="Whether the column of a table that --label names holds"
+                                  " numbers to answer, such as prices, or labels (default: numbers if one has a"
+                                  " fraction, or if it has 20 rows or more and more than half of them differ).")
+    ] = None,
     augment: Annotated[
         bool, typer.Option("--augment", help="Learn each picture with views of it: mirrored, shifted, turned, in other"
                            " light. It counts once; teaching takes eight times as long.")
@@ -84,6 +90,9 @@ def teach(
     as_json: Json = False,
 ) -> None:
     """Teach examples to a brain; create it if it does not exist.
+
+    A column of a table that holds numbers makes a brain that answers numbers: engram teach house.brain sold.csv --label
+    price.
 
     A folder of folders is taught with the names of the inner folders as labels; a folder of pictures or sounds with its
     own name. Inputs already taught under the same label are skipped, so an interrupted command can be repeated. Files
@@ -106,10 +115,10 @@ def teach(
     options: dict[str, Any] = {} if gate is None else {"gate": gate}
     if memory_budget is not None:
         options["memory_budget"] = int(memory_budget * 1e6)
-    bundle, columns = _backbone(brain, backbone, options, paths)
-    bundle, inputs, labels, sources, passed_over = _labelled(brain, bundle, columns, paths, label)
+    ground = _backbone(brain, backbone, options, paths)
+    bundle, inputs, labels, sources, passed_over = _labelled(brain, ground, paths, label, numbers)
     with making(brain, bundle, **options) as mind:
-        named = [as_label(mind, one) for one in labels]
+        named: list[Label] = [*labels] if _answers_numbers(inputs) else [as_label(mind, one) for one in labels]
         lessons = _Lessons(inputs, named, sources, teacher, augment, strict, [*passed_over])
         skipped = _teach_all(mind, lessons, quiet=as_json)
         if not mind.labels:
@@ -120,13 +129,17 @@ def teach(
                 mind.set_alpha(alpha)
         unread = len(lessons.left_out) - len(passed_over)
         taught, known, digest = len(labels) - skipped - unread, labels_of(mind), mind.digest()
-        zero = mind.info()["zero_columns"]
+        about = mind.info()
+        zero = about["zero_columns"]
     seconds = time.perf_counter() - started
     if as_json:
         emit({"taught": taught, "skipped": skipped, "labels": known, "seconds": seconds, "digest": digest,
-              "zero_columns": zero, "left_out": told_left_out(lessons.left_out)})
+              "zero_columns": zero, "numbers": about["numbers"], "left_out": told_left_out(lessons.left_out)})
         return
-    say(f"Taught {taught} in {seconds:.1f} s. {len(known)} label{'s' * (len(known) != 1)}: {few(known, 12)}")
+    if about["numbers"]:
+        say(f"Taught {taught} in {seconds:.1f} s. Answers numbers: {off_by(about['numbers'])}")
+    else:
+        say(f"Taught {taught} in {seconds:.1f} s. {len(known)} label{'s' * (len(known) != 1)}: {few(known, 12)}")
     if skipped:
         say(f"{skipped} skipped: taught before.")
     tell_left_out(lessons.left_out)
@@ -138,17 +151,24 @@ def teach(
 def _teach_not(path: Path, paths: list[Path], against: str, teacher: str | None, as_json: bool) -> None:
     with open_brain(path) as mind:
         label = as_label(mind, against)
-        _, inputs, labels, sources, _ = _labelled(path, mind.bundle, mind.columns, paths, against)
+        _, inputs, labels, sources, _ = _labelled(path, _Ground(mind.bundle, mind.columns, True), paths, against, False)
         learned = mind.learn_not(inputs, [label] * len(labels), teacher=teacher, sources=sources)
     count = len(learned.ids)
     done(f"Learned {count} that {'is' if count == 1 else 'are'} not {label}.",
          {"not": label, "taught": count, "ids": list(learned.ids), "digest": mind.digest()}, as_json)
 
 
-def _backbone(
-    path: Path, backbone: str | None, options: dict[str, Any], inputs: list[Path]
-) -> tuple[Bundle | None, tuple[str, ...] | None]:
-    """What the brain stands on, or is to; None where its first examples decide. And the names of its columns.
+class _Ground(NamedTuple):
+    """What a brain stands on, or is to; None where its first examples decide. The names of its columns, and whether it
+    was taught anything."""
+
+    bundle: Bundle | None
+    columns: tuple[str, ...] | None = None
+    begun: bool = False
+
+
+def _backbone(path: Path, backbone: str | None, options: dict[str, Any], inputs: list[Path]) -> _Ground:
+    """What the brain stands on.
 
     Raises:
         InputError: it was made otherwise.
@@ -159,22 +179,24 @@ def _backbone(
     from engram.learner import InputError
 
     if can_be_made(path):
-        return None if backbone is None else as_bundle(backbone, inputs), None
+        return _Ground(None if backbone is None else as_bundle(backbone, inputs))
     if not (path / "manifest.json").exists():
         raise InputError(f"{path} is neither a brain nor empty. The first argument is the brain's folder, the"
                          " others are the inputs.")
     with Brain.open(path, readonly=True) as mind:
         made_of_first = backbone is not None and backbone in BACKBONES and bool(BACKBONES[backbone].first)
         if made_of_first and mind.bundle is not None and mind.bundle.name == backbone:
-            return mind.bundle, mind.columns  # an interrupted command is repeated
+            return _Ground(mind.bundle, mind.columns, bool(mind.labels))  # an interrupted command is repeated
         wanted = None if backbone is None else as_bundle(backbone, inputs)
         for name, value in options.items():
             if value != mind.options[name]:
                 said = f"the {name.replace('_', ' ')} {mind.options[name]}"
                 raise InputError(f"{path} was made with {said}, which cannot be changed: make a new brain.")
-        if wanted is not None and mind.bundle is not None and mind.bundle.fingerprint != wanted.fingerprint:
+        if wanted is not None and mind.bundle is not None and (
+            mind.bundle.with_targets(None).fingerprint != wanted.fingerprint
+        ):
             raise InputError(f"{path} uses the backbone {mind.bundle.name!r}: another backbone needs a new brain.")
-        return mind.bundle or wanted, mind.columns
+        return _Ground(mind.bundle or wanted, mind.columns, bool(mind.labels))
 
 
 @dataclass(frozen=True)
@@ -207,24 +229,29 @@ class _Lessons:
 
 
 def _labelled(
-    brain: Path, bundle: Bundle | None, columns: tuple[str, ...] | None, paths: list[Path], label: str | None
+    brain: Path, ground: _Ground, paths: list[Path], label: str | None, numbers: bool | None
 ) -> tuple[Bundle, Any, list[str], list[str | None], list[PassedOver]]:
     """The backbone, which all inputs decide together if there is none yet; the single inputs, for each a label (the one
-    given, else found, else the folder's name), and its source; and the files that were passed over.
+    given, else found, else the folder's name), and its source; and the files that were passed over. Numbers to answer
+    are in a table.
     """
     from engram.brain.bundles import default_bundle
+    from engram.brain.numbers import numbers_taught
     from engram.inputs.examples import TABLES, gather
     from engram.inputs.media import MEDIA
-    from engram.inputs.tables import Table
+    from engram.inputs.tables import LABEL, Table
     from engram.inputs.text_files import STDIN
     from engram.learner import InputError, LabelError
 
     for path in paths:
         if not path.exists() and str(path) != STDIN:
             raise InputError(f"{path} does not exist: check the path.")
-    bundle = bundle or default_bundle(paths, label)
+    bundle, columns = ground.bundle or default_bundle(paths, label), ground.columns
     kind = bundle.takes
+    if label is None and bundle.targets is not None:
+        label = bundle.targets.label
     items: list[Any] = []
+    measured: list[Any] = []
     labels: list[str] = []
     sources: list[str | None] = []
     passed_over: list[PassedOver] = []
@@ -239,7 +266,13 @@ def _labelled(
         items.append(found.items)
         sources += found.sources
         passed_over += found.passed_over
-        if label is not None:
+        taught = numbers_taught(bundle.targets, ground.begun, found, None if found.target or label is None else label,
+                                numbers) if kind == "vectors" else None
+        if taught is not None:
+            measured.append(taught[0])
+            labels += [label or LABEL] * len(found)
+            numbers = True
+        elif label is not None:
             labels += map(str, found.labelled([label] * len(found), None))
         elif found.labels is not None or found.folders is not None:
             labels += map(str, found.labelled(None, None))
@@ -251,8 +284,16 @@ def _labelled(
         if len({rows.shape[1] for rows in items}) > 1:
             raise InputError(f"Files of different width: {[rows.shape[1] for rows in items]} values per vector.")
         rows = np.concatenate(items)
+        if measured and columns is not None:
+            whole = Table(rows, columns, target=label or LABEL, numbers=np.concatenate(measured)[:, 0])
+            return bundle, whole, labels, sources, []
         return bundle, rows if columns is None else Table(rows, columns), labels, sources, []
     return bundle, [item for part in items for item in part], labels, sources, passed_over
+
+
+def _answers_numbers(inputs: Any) -> bool:
+    """Whether what is taught is a table with numbers to answer."""
+    return getattr(inputs, "numbers", None) is not None
 
 
 def _how_to_label(path: Path, brain: Path, columns: tuple[str, ...] | None) -> str:
@@ -307,8 +348,10 @@ def _teach_some(mind: Brain, lessons: _Lessons, places: Sequence[int], *, again:
 
     def learn(places: Sequence[int]) -> int:
         inputs, labels, sources = lessons.part(places)
-        return mind.learn_examples(inputs, labels, again=again, augment=lessons.augment, teacher=lessons.teacher,
-                                   sources=sources, progress=progress).skipped
+        numbers = _answers_numbers(inputs)
+        return mind.learn_examples(inputs, None if numbers else labels, again=again, augment=lessons.augment,
+                                   numbers=numbers or None, teacher=lessons.teacher, sources=sources,
+                                   progress=progress).skipped
 
     try:
         return learn(places)

@@ -65,7 +65,7 @@ class _Cells:
 
     def _take(self, cells: list[Any], comma: bool) -> None:
         there = [cell for cell in cells if cell is not None]
-        numbers = [None if cell is None else _number(cell, comma) for cell in cells]
+        numbers = [None if cell is None else number(cell, comma) for cell in cells]
         if all((number is None) == (cell is None) for number, cell in zip(numbers, cells, strict=True)):
             self._take_numbers(np.array([np.nan if number is None else number for number in numbers]))
             return
@@ -244,7 +244,7 @@ def gone(cell: Any) -> bool:
     return isinstance(cell, float) and cell != cell
 
 
-def _number(cell: Any, comma: bool) -> float | None:
+def number(cell: Any, comma: bool) -> float | None:
     """A finite number, or infinity; None where it is none."""
     if isinstance(cell, str):
         text = cell.strip()

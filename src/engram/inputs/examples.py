@@ -20,7 +20,7 @@ from engram.inputs.tables import LABEL, Table, named_table
 from engram.inputs.text import as_texts
 from engram.inputs.text_files import shortened, text_inputs
 from engram.inputs.vectors import as_labels, as_vectors
-from engram.learner import ColumnsError, InputError, Label, LabelError
+from engram.learner import ColumnsError, FloatArray, InputError, Label, LabelError
 from engram.printable import from_file_name
 
 ARROW = frozenset({".parquet", ".feather", ".arrow"})
@@ -43,6 +43,7 @@ class Examples:
         passed_over: files in folders that are none of the items.
         strange: what stands in a table that cannot be learned, since the brain's columns do not have it; None: nothing.
         target: the column that was asked for the labels, where there is one.
+        numbers: (N,) that column, or the one called "label", where it holds numbers; NaN where one is missing.
     """
 
     items: Any
@@ -53,6 +54,7 @@ class Examples:
     passed_over: tuple[PassedOver, ...] = ()
     strange: str | None = None
     target: str | None = None
+    numbers: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -83,9 +85,19 @@ class Examples:
                                  f"{column!r}. If the column holds the labels, name it: brain.learn(table, "
                                  f"{column!r}).")
         if targets is None and found is None:
-            raise LabelError(self._no_labels())
+            raise LabelError(self._no_labels() if self.numbers is None else self._measured(self.numbers))
         return as_labels(found if targets is None else targets, len(self), like)
 
+    def _measured(self, numbers: FloatArray) -> str:
+        """Why numbers of a column are no labels."""
+        name = self.target or LABEL
+        missing = np.flatnonzero(np.isnan(numbers))
+        if len(missing):
+            where = self.sources[missing[0]] or f"row {missing[0] + 1}"
+            return f"There is no label in column {name!r} at {where}: fill it in, or leave the row out."
+        broken = numbers[numbers % 1 != 0][0]
+        return (f"The column {name!r} holds numbers with fractions, such as {broken:.15g}. This brain answers labels, "
+                "not measurements: give each class a name or a whole number, or teach the numbers to a new brain.")
 
     def _no_labels(self) -> str:
         texts = list(dict.fromkeys(name.partition("=")[0] for name in self.columns or () if "=" in name))
@@ -169,7 +181,7 @@ def vectors_of(inputs: Any, columns: Sequence[str] | None = None, target: str | 
 
 def _of_table(table: Table, columns: Sequence[str] | None) -> Examples:
     return Examples(as_vectors(table.taught_as(columns)), [None] * len(table), table.labels, table.columns,
-                    strange=table.strange, target=table.target)
+                    strange=table.strange, target=table.target, numbers=table.numbers)
 
 
 def _of_files(files: Sequence[Any], columns: Sequence[str] | None, target: str | None) -> Examples:
@@ -190,8 +202,10 @@ def _of_files(files: Sequence[Any], columns: Sequence[str] | None, target: str |
     items = np.concatenate([table.items for table in tables])
     strange = next((table.strange for table in tables if table.strange), None)
     of_column = target if all(table.target for table in tables) else None
+    columns_of_numbers = [table.numbers for table in tables if table.numbers is not None]
+    numbers = np.concatenate(columns_of_numbers) if len(columns_of_numbers) == len(tables) else None
     return Examples(items, sources, labels if len(labels) == len(items) else None, named,
-                    strange=strange, target=of_column)
+                    strange=strange, target=of_column, numbers=numbers)
 
 
 def read_table(

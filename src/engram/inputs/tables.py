@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engram.inputs.encoding import encoded, few, gone, listed
+from engram.inputs.encoding import encoded, few, gone, listed, number
 from engram.learner import ColumnsError, FloatArray, InputError, Label, LabelError
 
 LABEL = "label"
@@ -23,7 +23,8 @@ class Table:
     Attributes:
         rows: (N, D) float64.
         columns: D names.
-        labels: one for each row, or None.
+        labels: one for each row, or None: also where they are numbers with fractions, or some are missing.
+        numbers: (N,) the column of the labels, where it holds numbers; NaN where one is missing.
         strange: what stands in it that a brain was never taught, and so cannot be learned; None: nothing.
         target: the column that was named as that of the labels, where it is one.
 
@@ -37,6 +38,7 @@ class Table:
     labels: list[Label] | None = None
     strange: str | None = None
     target: str | None = None
+    numbers: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if len(self.columns) != self.rows.shape[1]:
@@ -46,7 +48,9 @@ class Table:
         return len(self.rows)
 
     def __getitem__(self, some: slice) -> Table:
-        return Table(self.rows[some], self.columns, self.labels and self.labels[some], self.strange, self.target)
+        numbers = None if self.numbers is None else self.numbers[some]
+        return Table(self.rows[some], self.columns, self.labels and self.labels[some], self.strange, self.target,
+                     numbers)
 
     def taught_as(self, columns: Sequence[str] | None) -> FloatArray:
         """The rows, if these are the columns in their order; None is content with any.
@@ -104,35 +108,38 @@ def named_table(
     cells = {text: given[name] for text, name in zip(texts, names, strict=True) if text != chosen}
     if not cells or not len(next(iter(cells.values()))):
         raise InputError("Nothing to work on: the table has no rows, or no columns beside the labels.")
-    labels = None
+    labels, numbers = None, None
     if chosen is not None and chosen not in (taught or ()):
-        labels = check_labels(listed(given[names[texts.index(chosen)]]), chosen)
+        column = listed(given[names[texts.index(chosen)]])
+        numbers = numbers_in(column, comma)
+        if numbers is None or not (numbers % 1).any():  # NaN counts as a fraction
+            labels = check_labels(column, chosen)
     found = encoded(cells, taught, comma=comma)
-    return Table(found.rows, found.names, labels, found.strange, chosen if chosen == target else None)
+    return Table(found.rows, found.names, labels, found.strange, chosen if chosen == target else None, numbers)
 
 
 def check_labels(labels: list[Any], name: str = LABEL) -> list[Label]:
     """Labels of the column of this name, whole numbers as such, truth values as text.
 
     Raises:
-        LabelError: they are measurements, numbers with fractions: each would become a class of its own.
+        LabelError: one is missing in a column that was asked for by its name.
     """
     empty = next((row for row, label in enumerate(labels, 1) if gone(label)), None)
     if empty is not None and name != LABEL:
         raise LabelError(f"Row {empty} has no label in column {name!r}: fill it in, or leave the row out.")
     labels = [str(label) if isinstance(label, bool | np.bool_) else label for label in labels]
-    numbers = [_number(label) for label in labels]
-    if all(number is not None for number in numbers):
-        broken = [label for label, number in zip(labels, numbers, strict=True) if number is not None and number % 1]
-        if broken:
-            raise LabelError(f"The column {name!r} holds numbers with fractions, such as {broken[0]!s}. Labels are "
-                             "classes, not measurements: give each class a name or a whole number.")
     return [int(label) if isinstance(label, float) and label.is_integer() else label for label in labels]
 
 
-def _number(label: Any) -> float | None:
-    try:
-        number = float(label)
-    except (TypeError, ValueError):
+
+def numbers_in(column: list[Any], comma: bool = False) -> FloatArray | None:
+    """(N,) the numbers of a column, NaN where one is missing; None where something in it is no number.
+
+    >>> numbers_in(["1", "", 2.5]), numbers_in(["1", "x"])
+    (array([1. , nan, 2.5]), None)
+    """
+    found = [np.nan if gone(cell) else None if isinstance(cell, bool | np.bool_) else number(cell, comma)
+             for cell in column]
+    if any(one is None for one in found):
         return None
-    return number if np.isfinite(number) else None
+    return np.array(found, np.float64)

@@ -26,7 +26,7 @@ def created(knowledge: Knowledge, unknowns: int) -> Transaction:
 
 def adopting(knowledge: Knowledge, ledger: Ledger, bundle: Bundle) -> list[Prepared]:
     """Standing on a backbone from now on, if on none yet; its files are on disk first."""
-    if knowledge.bundle is not None:
+    if knowledge.bundle is not None and not knowledge.may_turn_to(bundle):
         return []
     ledger.keep_bundle(bundle)
     body = {"backbone": bundle.name, "fingerprint": bundle.fingerprint}

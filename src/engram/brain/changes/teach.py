@@ -130,7 +130,9 @@ def judged(
 def _check(knowledge: Knowledge, lesson: Lesson, accepted: Sequence[Lesson]) -> None:
     """Raises EngramError where a lesson cannot be learned, together with those accepted before it."""
     bundle = accepted[0].bundle if accepted else knowledge.bundle or lesson.bundle
-    if lesson.bundle.fingerprint != bundle.fingerprint:
+    if lesson.bundle.fingerprint != bundle.fingerprint and not (
+        not accepted and knowledge.may_turn_to(lesson.bundle)
+    ):
         raise InputError(f"This brain uses the backbone {bundle.name!r}, but these features were made by "
                          f"{lesson.bundle.name!r}.")
     columns = next((one.columns for one in accepted if one.columns), knowledge.columns)
@@ -154,7 +156,7 @@ def prepare(knowledge: Knowledge, ledger: Ledger, lessons: Sequence[Lesson], seq
     bundle = lessons[0].bundle
     columns = next((lesson.columns for lesson in lessons if lesson.columns), None)
     first: list[Prepared] = []
-    if knowledge.bundle is None or (columns and knowledge.columns is None):
+    if knowledge.bundle is None or knowledge.may_turn_to(bundle) or (columns and knowledge.columns is None):
         first = [*adopting(knowledge, ledger, bundle), *naming(knowledge, columns)]
     chosen = _chosen(knowledge.standing_on(bundle), lessons)
     changes = [

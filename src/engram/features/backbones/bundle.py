@@ -7,6 +7,7 @@ pooled within-class covariance S0 and the mean m0, measured once on data the bac
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from engram.features.backbones.bundle_folder import (
 )
 from engram.features.backbones.feature_statistics import FeatureStatistics
 from engram.features.backbones.preprocessing import Preprocessing
+from engram.heads.regression.targets import Targets
 from engram.inputs.sketch import Sketches
 from engram.inputs.vectors import as_covariance, check_varies
 from engram.learner import DamagedError, FloatArray, InputError
@@ -55,8 +57,9 @@ class Bundle:
         measured: (N, 8) uint8 sketches of those examples, or None: S0 must not judge the examples it was measured on.
         scaled: whether these are raw readings that a head asks in units of their own deviations. Bundles of earlier
             versions are not: their brains answer as they did.
+        targets: what the numbers are that are taught with the features; None where labels are.
         fingerprint: SHA-256 over the backbone's fingerprint (network, cut, preprocessing), m0, S0, on what S0 was
-            measured, step and normalisation. Brains meld exactly when these agree.
+            measured, step, normalisation and targets. Brains meld exactly when these agree.
 
     >>> from engram.features.backbones.vectors import VectorBackbone
     >>> bundle = Bundle.of_vectors(3, largest=8)
@@ -72,6 +75,7 @@ class Bundle:
     freedom: int | None = None
     measured: Sketches | None = None
     scaled: bool = False
+    targets: Targets | None = None
 
     def __post_init__(self) -> None:
         width = self.backbone.width
@@ -101,6 +105,15 @@ class Bundle:
     def width(self) -> int:
         """D, the width of a feature vector."""
         return self.backbone.width
+
+    @property
+    def row_width(self) -> int:
+        """How many integers an example becomes: those of its features, and two for each number that is taught."""
+        return self.width + (2 * self.targets.count if self.targets else 0)
+
+    def with_targets(self, targets: Targets | None) -> Self:
+        """The same for other numbers, or for labels (None)."""
+        return self if targets == self.targets else replace(self, targets=targets)
 
     @property
     def takes(self) -> Takes | None:
@@ -260,6 +273,8 @@ class Bundle:
             record["freedom"] = self.freedom
         if self.scaled:
             record["scaled"] = True
+        if self.targets is not None:
+            record["targets"] = self.targets.as_json()
         files = {"statistics.safetensors": statistics_to(self.mean, self.covariance, self.measured)}
         network = self.backbone.network()
         if network is not None and self.backbone.network_file is not None:
@@ -292,9 +307,10 @@ class Bundle:
         backbone = kind.restore(name, config, network, **parts)
         try:
             mean, covariance, measured = statistics_from(files)
+            targets = None if record.get("targets") is None else Targets.from_json(record["targets"])
             bundle = cls(backbone, mean, covariance, step, normalise, record.get("freedom"), measured,
-                         record.get("scaled") is True)
-        except InputError as error:
+                         record.get("scaled") is True, targets)
+        except (InputError, KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"The parts of bundle {name!r} do not fit: {error}") from error
         if bundle.fingerprint != fingerprint:
             raise DamagedError(f"Bundle {name!r} is not the one that was saved: its fingerprint differs.")
@@ -323,6 +339,8 @@ class Bundle:
             digest.update(b"measured " + self.measured.tobytes())
         if self.scaled:
             digest.update(b"scaled")
+        if self.targets is not None:
+            digest.update(f"targets {json.dumps(self.targets.as_json(), sort_keys=True)}".encode())
         return digest.hexdigest()
 
 
