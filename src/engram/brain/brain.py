@@ -404,13 +404,14 @@ class Brain:
 
     def learn_examples(
         self, inputs: Any, targets: Any = None, *, again: bool = True, augment: bool = False,
-        numbers: bool | None = None, teacher: str | None = None, sources: Sequence[str | None] | None = None,
-        answer: Reply | None = None, progress: Progress | None = None,
+        numbers: bool | None = None, called: str | None = None, teacher: str | None = None,
+        sources: Sequence[str | None] | None = None, answer: Reply | None = None, progress: Progress | None = None,
     ) -> Learned:
         """`learn` that returns the numbers of the examples. Threads that call it at once share one write.
 
         Args:
             inputs, targets, again, augment, numbers, teacher, progress: as for `learn`.
+            called: what a number is called, where no column says it; decided by the first examples.
             sources: where each input came from, for the history; None uses the given paths.
             answer: identifies a request that is to be carried out only once; see `Reply`.
 
@@ -428,7 +429,8 @@ class Brain:
             if bundle.takes == "text":
                 check_no_names(examples.items)
             taught = numbers_taught(bundle.targets, self._knowledge.begun, examples, targets, numbers)
-            bundle = bundle.with_targets(None) if taught is None else for_numbers(self._knowledge, bundle, *taught)
+            bundle = bundle.with_targets(None) if taught is None else for_numbers(
+                self._knowledge, bundle, taught[0], called or taught[1])
             values, named = None if taught is None else taught[0], self._named(bundle, examples, targets)
             origins = _sources(examples, sources)
             also = None

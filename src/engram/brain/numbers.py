@@ -92,7 +92,7 @@ def for_numbers(knowledge: Knowledge, bundle: Bundle, numbers: FloatArray, name:
                          "a new brain without gate.")
     if bundle.targets is not None:
         return bundle
-    return bundle.with_targets(Targets.like(numbers, None if name is None else [name]))
+    return bundle.with_targets(Targets.like(numbers, [name] if name and numbers.shape[1] == 1 else None))
 
 
 def joined(bundle: Bundle, rows: Rows, numbers: FloatArray | None) -> Rows:

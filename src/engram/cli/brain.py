@@ -164,13 +164,13 @@ def _tell_numbers(
         off = float(np.sqrt(np.square(answers.values[there, 0] - truth[there]).mean())) if there.any() else None
         inside = float(((low <= truth[there]) & (truth[there] <= high)).mean()) if there.any() else None
     lines = [
-        {"input": source, "known": answer.known, "numbers": dict(zip(names, _finite(answer.values), strict=True)),
-         "interval": dict(zip(names, _finite(answer.interval), strict=True)), "level": answer.confidence,
-         "familiarity": answer.familiarity}
+        {"input": source, "known": answer.known, "values": _finite(answer.values),
+         "intervals": _finite(answer.interval), "confidence": answer.confidence, "familiarity": answer.familiarity}
         for source, answer in zip(examples.sources, answers, strict=True)
     ]
     if as_json:
-        emit({"answers": lines, "off_by": off, "inside": inside, "left_out": told_left_out(left_out)})
+        emit({"answers": lines, "numbers": list(names), "off_by": off, "inside": inside,
+              "left_out": told_left_out(left_out)})
         return
     level = f"{float(answers.confidence[0]):.0%} within" if len(answers) else "within"
     rows = [(line["input"], str(answer) if answer.known else "Nothing I know")

@@ -31,6 +31,10 @@ class Teach(Inputs):
     labels: Annotated[list[WireLabel], Field(max_length=65_536, fail_fast=True)] | None = Field(
         None, description="A label for each input."
     )
+    numbers: Annotated[list[float | list[float]], Field(max_length=65_536, fail_fast=True)] | None = Field(
+        None, description="In place of labels: a number to answer for each input, or a list of several for each; then "
+        "`label` is what the number is called."
+    )
     sources: Annotated[
         list[Annotated[StrictStr, Field(max_length=1024)] | None], Field(max_length=65_536, fail_fast=True)
     ] | None = Field(None, description="Where each input came from, such as a file's name.")

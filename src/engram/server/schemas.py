@@ -60,6 +60,7 @@ class Brain(BaseModel):
         description="null until the first inputs decide."
     )
     sees_places: bool = Field(description="Whether `heat` shows where a picture is not like those that were taught.")
+    numbers: list[str] | None = Field(None, description="What the numbers are called that it answers; null for labels.")
 
 
 class Brains(BaseModel):
@@ -105,6 +106,10 @@ class Answer(BaseModel):
     familiarity: float | None = Field(description="How far above the threshold: known where it is 0 or more.")
     ranked: list[Ranked] = Field(
         description="Best first, whether known or not; a label that a counterexample rules out has no score."
+    )
+    values: list[float] | None = Field(None, description="Of a brain that answers numbers, whether known or not.")
+    intervals: list[tuple[float | None, float | None]] | None = Field(
+        None, description="Between which each number lies, with the chance `confidence`; null where that has no end."
     )
 
 
@@ -279,6 +284,15 @@ class Alpha(BaseModel):
     seq: int
 
 
+class Numbers(BaseModel):
+    """Of a brain that answers numbers."""
+
+    names: list[ShownText]
+    error: list[float | None] = Field(description="Root mean square error of left-out examples, for each number.")
+    level: float = Field(description="The chance with which a number lies in its interval.")
+    function: str | None = Field(description='"linear" or "curved", whichever does best on left-out examples.')
+
+
 class Info(BaseModel):
     """What there is to know of a brain, now or at an earlier sequence number."""
 
@@ -303,6 +317,7 @@ class Info(BaseModel):
     takes: Literal["pictures", "sound", "vectors", "text"] | None
     width: int | None
     columns: list[str] | None = Field(description="Names of the vectors' columns, in their order.")
+    numbers: Numbers | None = Field(None, description="null where it answers labels.")
     fingerprint: str | None
     device: str
     unknowns: int

@@ -369,6 +369,12 @@ class ServedBrain:
         return bundle is not None and bundle.grid is not None
 
     @property
+    def numbers(self) -> list[str] | None:
+        """What the numbers are called that it answers; None where it answers labels."""
+        bundle = self._brain.bundle if self._brain is not None else None
+        return list(bundle.targets.names) if bundle is not None and bundle.targets is not None else None
+
+    @property
     def width(self) -> int | None:
         """How many values its vectors have, where it takes vectors."""
         bundle = self._brain.bundle if self._brain is not None else None
@@ -394,5 +400,5 @@ class ServedBrain:
         return {
             "name": self.name, "state": self.state, "problem": self.problem, "follower": self.follower,
             "seq": self.seq, "examples": self.examples, "classes": self.classes, "unknowns": self.unknowns,
-            "takes": self.takes, "sees_places": self.sees_places,
+            "takes": self.takes, "sees_places": self.sees_places, "numbers": self.numbers,
         }

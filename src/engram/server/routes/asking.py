@@ -116,7 +116,7 @@ class PartsResponse(Response):
 
 def _answers(predictions: Predictions, top: int) -> list[dict[str, Any]]:
     """What orjson makes answers of; it writes null for what is not finite."""
-    return [
+    answers = [
         {
             "label": shown(best) if known and best is not None else None, "known": known, "confidence": confidence,
             "focus": focus, "familiarity": familiarity, "ranked": ranked,
@@ -126,6 +126,12 @@ def _answers(predictions: Predictions, top: int) -> list[dict[str, Any]]:
             predictions.familiarity.tolist(), _ranked(predictions, top), strict=True,
         )
     ]
+    if predictions.values is not None and predictions.intervals is not None:
+        for answer, values, between in zip(
+            answers, predictions.values.tolist(), predictions.intervals.tolist(), strict=True
+        ):
+            answer |= {"values": values, "intervals": between}
+    return answers
 
 
 def _ranked(predictions: Predictions, top: int) -> list[list[dict[str, Any]]]:

@@ -56,18 +56,23 @@ def learned(
 ) -> tuple[Taught, bool]:
     """What the request is answered, and whether it was answered that before; to be called in a thread."""
     check_kind(served, given)
-    labels, again = _labels(given, served.counts), flag(given.about, "again", True)
+    numbers, again = given.about.get("numbers"), flag(given.about, "again", True)
+    labels = None if numbers is not None else _labels(given, served.counts)
     against, sources = flag(given.about, "not", False), given.sources or None
     augment = flag(given.about, "augment", False)
+    if against and numbers is not None:
+        raise _unfit("not", "Counterexamples are of labels: leave 'numbers' away.")
     if against and augment:
         raise _unfit("augment", "Counterexamples are learned as they are: leave 'augment' away.")
     answer = None if key is None else Reply(key, _digest(given, labels, again, against, augment), None)
+    called = None if numbers is None else _called(given)
 
     def change(brain: Brain) -> Learned:
         if against:
             return brain.learn_not(given.named, labels, teacher=teacher, sources=sources, answer=answer)
         return brain.learn_examples(
-            given.named, labels, again=again, augment=augment, teacher=teacher, sources=sources, answer=answer
+            given.named, labels if numbers is None else numbers, again=again, augment=augment,
+            numbers=None if numbers is None else True, called=called, teacher=teacher, sources=sources, answer=answer,
         )
 
     learned = served.change(change, wanted)
@@ -90,6 +95,17 @@ def _labels(given: Given, known: Mapping[Label, int]) -> Any:
     return [_checked(label_like(one, known)) for one in labels]
 
 
+def _called(given: Given) -> str | None:
+    """What the numbers are called, where that was said. Raises Refusal where labels were sent too."""
+    if given.about.get("labels") is not None:
+        raise _unfit("labels", "Send labels or numbers, not both.")
+    if len(given.about["numbers"]) != len(given.items):
+        raise _unfit("numbers", f"{len(given.about['numbers'])} numbers for {len(given.items)} inputs: give one for "
+                     "each, or a list of several for each.")
+    label = given.about.get("label")
+    return None if label is None else str(_checked(label))
+
+
 def _checked(label: Label) -> Label:
     if isinstance(label, str) and not 0 < len(label) <= 256:
         raise _unfit("label", "A label must have 1 to 256 characters.")
@@ -107,6 +123,8 @@ def _digest(given: Given, labels: Any, again: bool, against: bool, augment: bool
     """Of what is asked for, however it was sent: forms differ in their boundaries."""
     columns = [given.about["columns"]] if given.about.get("columns") else []
     how = [name for name, asked in (("not", against), ("augment", augment)) if asked]
+    if given.about.get("numbers") is not None:
+        how.append(json.dumps(given.about["numbers"]))
     said = [given.kind, labels, again, given.sources, len(given.items), *columns, *how]
     about = json.dumps(said)
     digest = hashlib.sha256(about.encode())

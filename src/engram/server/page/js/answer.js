@@ -4,6 +4,7 @@ import { announce } from "./announce.js";
 import { hue } from "./colours.js";
 import { byId, h, keyed, say } from "./dom.js";
 import { labelFrom } from "./labels.js";
+import { numbers } from "./numbers.js";
 import { shares } from "./shares.js";
 import { store } from "./state.js";
 import { correct, correctNot } from "./teaching.js";
@@ -62,16 +63,22 @@ function render({ answer: asked, question, classes }) {
   const kind = !answer || !classes.length ? "none" : answer.known ? "known" : "unknown";
   panel.dataset.kind = kind;
   panel.hidden = kind === "none" && !question;
-  byId("correction").hidden = kind === "none";
+  const measured = Boolean(answer?.values);
+  byId("correction").hidden = kind === "none" || measured;
   const share = answer ? shares(answer.ranked, answer.confidence) : new Map();
   byId("verdict").className = `verdict ${kind === "known" ? hue(answer.label) : ""}`;
-  say(byId("verdict-label"), { none: question ?? "", known: String(answer?.label), unknown: "Nothing I know" }[kind]);
+  say(byId("verdict-label"), { none: question ?? "", known: measured ? numbers(answer).value : String(answer?.label), unknown: "Nothing I know" }[kind]);
   say(byId("verdict-sure"), sureness(kind, answer, share));
   say(byId("correct-label"), kind === "unknown" ? "What is it?" : "Wrong? Click what it is, or write it.");
   byId("not-this").hidden = kind !== "known";
   say(byId("not-this"), kind === "known" ? `Not ${article(answer.label)}${answer.label}` : "");
   byId("correct-name").placeholder = kind === "unknown" ? "Name it" : "Something else";
   if (kind === "none") return;
+  if (measured) {
+    byId("bars").replaceChildren();
+    announce(kind === "known" ? `${answer.label} ${numbers(answer).value}` : "Nothing I know");
+    return;
+  }
   const shown = new Set(answer.ranked.slice(0, BARS).map(({ label }) => label));
   keyed(
     byId("bars"),
@@ -88,6 +95,9 @@ const article = (label) => (!/^[a-z]+$/.test(String(label)) ? "" : /^[aeiou]/.te
 
 function sureness(kind, answer, share) {
   if (kind === "none") return "";
+  if (answer.values) {
+    return kind === "known" ? `${answer.label}: ${numbers(answer).between}` : "It is unlike everything taught.";
+  }
   const nearest = answer.ranked[0];
   if (kind === "unknown") return nearest ? `The nearest class is ${nearest.label}, but it is not similar enough.` : "";
   const sure = answer.confidence ?? share.get(answer.label) ?? 0;

@@ -10,7 +10,7 @@ import { labelFrom } from "./labels.js";
 import { openMenu } from "./menu.js";
 import { thumbnail } from "./routes.js";
 import { shares } from "./shares.js";
-import { may, store, takesFiles } from "./state.js";
+import { current, may, store, takesFiles } from "./state.js";
 import { forgetClass, rename } from "./teaching.js";
 import { showThumbnail } from "./thumbnails.js";
 
@@ -22,6 +22,7 @@ export function mountCards() {
       update(card, { ...one, count: one.count + coming }, place);
     });
     byId("teach").classList.toggle("empty", loaded && !classes.length);
+    byId("teach").classList.toggle("numbers", Boolean(current()?.numbers));
     byId("first").hidden = !loaded || classes.length > 0;
     byId("labels").replaceChildren(...classes.map(({ label }) => h("option", { value: String(label) })));
   });

@@ -11,10 +11,11 @@ import { createStore } from "./store.js";
  * @typedef {{seq: number, time: string, kind: string, teacher: string | null, labels: {label: Label, count: number}[],
  *   note: string | null, undone: boolean}} Entry
  * @typedef {{label: Label | null, known: boolean, confidence: number | null,
- *   ranked: {label: Label, score: number | null}[]}} Answer
+ *   ranked: {label: Label, score: number | null}[], values?: number[],
+ *   intervals?: [number | null, number | null][]}} Answer
  * @typedef {{name: string, state: string, problem: string | null, follower: boolean, seq: number, examples: number,
  *   classes: number, unknowns: number, takes: "pictures" | "sound" | "vectors" | "text" | null,
- *   sees_places: boolean}} Brain
+ *   sees_places: boolean, numbers: string[] | null}} Brain
  */
 
 export const store = createStore({

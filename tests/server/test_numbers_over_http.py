@@ -1,0 +1,49 @@
+"""Numbers over HTTP: taught in place of labels, answered with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from starlette.testclient import TestClient
+
+X = np.random.default_rng(0).normal(size=(40, 2))
+Y = (X @ [2.0, -1.0] + 50).round(3)
+
+
+def test_numbers_are_taught_once_answered_with_intervals_and_forgotten(serve: Callable[..., TestClient]) -> None:
+    client = serve()
+    lesson = {"vectors": X.tolist(), "numbers": Y.tolist(), "label": "price"}
+    first = client.post("/v1/brains/demo/examples", json=lesson, headers={"Idempotency-Key": "a"})
+    again = client.post("/v1/brains/demo/examples", json=lesson, headers={"Idempotency-Key": "a"})
+    assert (first.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+    other = client.post("/v1/brains/demo/examples", json=lesson | {"numbers": (Y + 1).tolist()},
+                        headers={"Idempotency-Key": "a"})
+    assert other.status_code != 201
+    near, far = client.post("/v1/brains/demo/predict", json={"vectors": [[0.1, 0.2], [90.0, 90.0]]}).json()["answers"]
+    (low, high), = near["intervals"]
+    assert (near["label"], near["known"], far["known"]) == ("price", True, False)
+    assert low < near["values"][0] < high
+    assert abs(near["values"][0] - 50.0) < 0.5
+    about = client.get("/v1/brains/demo/info").json()
+    assert about["numbers"]["names"] == ["price"]
+    assert client.get("/v1/brains").json()["brains"][0]["numbers"] == ["price"]
+    client.delete(f"/v1/brains/demo/examples/{first.json()['ids'][0]}")
+    assert client.get("/v1/brains/demo/info").json()["examples"] == 39
+
+
+def test_what_does_not_fit_is_refused(serve: Callable[..., TestClient]) -> None:
+    client = serve()
+    for body in (
+        {"vectors": [[1.0]], "numbers": [1.5], "labels": ["a"]},
+        {"vectors": [[1.0]], "numbers": [1.5, 2.5]},
+        {"vectors": [[1.0]], "numbers": ["x"]},
+        {"vectors": [[1.0]], "numbers": [1.5], "not": True},
+    ):
+        assert client.post("/v1/brains/demo/examples", json=body).status_code in (400, 422)
+    client.post("/v1/brains/demo/examples", json={"vectors": [[1.0], [2.0]], "numbers": [[1.5, 2.5], [2.5, 3.5]]})
+    refused = client.post("/v1/brains/demo/examples", json={"vectors": [[1.0]], "label": "a"})
+    assert "answers numbers" in refused.json()["detail"]
+    one, = client.post("/v1/brains/demo/predict", json={"vectors": [[1.0]]}).json()["answers"]
+    assert len(one["values"]) == 2
+    assert one["intervals"][0] == [None, None]
