@@ -45,6 +45,8 @@ EXPERIMENTS = {
                  "known and unknown in ordinary use, from few examples, beside simple rivals"),
     "readout": ("engram.lab.experiments.head.readout",
                 "the head's read-out beside scikit-learn's classifiers, from one example of each class to all"),
+    "regression": ("engram.lab.experiments.head.regression",
+                   "numbers as answers beside scikit-learn's ridge regression, at once and as kinds of inputs arrive"),
     "augmentation": ("engram.lab.experiments.head.augmentation",
                      "pictures taught with and without further views of them, from one example and from five"),
     "corrections": ("engram.lab.experiments.head.corrections",
