@@ -16,6 +16,7 @@ from engram.learner import (
     Bounded,
     Digests,
     Forgets,
+    InputError,
     LabelError,
     Learner,
     MeldError,
@@ -297,8 +298,8 @@ def test_what_is_refused_decides_no_backbone() -> None:
         brain.learn(100 * x, ["more labels", "than inputs"])
     brain.quantised(x)
     assert brain.bundle is None
-    with pytest.raises(LabelError):
-        brain.learn(x, 1.5)
+    with pytest.raises((InputError, LabelError)):
+        brain.learn(x, float("nan"))
     brain.learn(np.ones((1, WIDTH + 1)), "of another width")
 
 

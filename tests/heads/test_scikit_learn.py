@@ -15,14 +15,63 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from engram.heads import HEADS
 from engram.heads.nearest_class_mean import NearestClassMean
-from engram.heads.scikit_learn import HeadClassifier
+from engram.heads.regression import Regressor
+from engram.heads.scikit_learn import HeadClassifier, HeadRegressor
+from engram.learner import InputError
 
 SMALL = {"ranpac": {"units": 100}, "k_winners_take_all": {"units": 500}}
 
 
-@parametrize_with_checks([HeadClassifier(name, SMALL.get(name)) for name in HEADS])
+OWN_TEMPERATURE = "each input has its own confidence, so scores and probabilities may order inputs differently"
+NOT_MET = {
+    "nearest_class_mean": {"check_decision_proba_consistency": OWN_TEMPERATURE},
+    "k_winners_take_all": {"check_decision_proba_consistency": OWN_TEMPERATURE},
+    "fuzzy_artmap": {"check_decision_proba_consistency": OWN_TEMPERATURE},
+    "online_prototypes": {
+        "check_decision_proba_consistency": OWN_TEMPERATURE,
+        "check_sample_weight_equivalence_on_dense_data": "its prototypes depend on the order of examples",
+    },
+}
+
+
+def not_met(estimator):
+    return NOT_MET.get(estimator.head, {}) if isinstance(estimator, HeadClassifier) else {}
+
+
+@parametrize_with_checks([HeadRegressor(), *(HeadClassifier(name, SMALL.get(name)) for name in HEADS)],
+                         expected_failed_checks=not_met)
 def test_scikit_learn_accepts(estimator, check):
     check(estimator)
+
+
+def test_probabilities_have_the_confidence_of_the_head_and_strangers_are_told_on_request():
+    rng = np.random.default_rng(0)
+    vectors, names = rng.normal(size=(90, 3)) + np.repeat(np.eye(3) * 6, 30, axis=0), np.repeat(["a", "b", "c"], 30)
+    model = HeadClassifier(unknown="nothing").fit(vectors, names)
+    found, answers = model.predict_proba(vectors), model.head_.predict(model._standardised(vectors))
+    assert np.allclose(found.sum(axis=1), 1)
+    assert np.allclose(found.max(axis=1), answers.confidence, atol=1e-6)
+    assert (model.classes_[found.argmax(axis=1)] == HeadClassifier().fit(vectors, names).predict(vectors)).all()
+    assert model.predict([[60.0, -60.0, 60.0]]).tolist() == ["nothing"]
+    assert not model.known([[60.0, -60.0, 60.0]]).any()
+
+
+def test_weights_are_counts_and_a_regressor_gives_intervals():
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(50, 2))
+    numbers = vectors @ [1.0, 2.0]
+    weights = rng.integers(0, 3, 50)
+    weighted = HeadRegressor().fit(vectors, numbers, weights)
+    repeated = HeadRegressor().fit(np.repeat(vectors, weights, axis=0), np.repeat(numbers, weights))
+    assert weighted.head_.digest() == repeated.head_.digest()
+    assert isinstance(weighted.head_, Regressor)
+    low, high = weighted.predict_interval(vectors).T
+    assert ((low < high) & (low <= weighted.predict(vectors)) & (weighted.predict(vectors) <= high)).all()
+    assert HeadRegressor().fit(vectors, vectors).predict(vectors[:3]).shape == (3, 2)
+    for wrong in ([0.5] * 50, [-1] * 50):
+        with pytest.raises(InputError, match="whole numbers"):
+            HeadClassifier().fit(vectors, numbers > 0, wrong)
+    assert HeadClassifier().fit(vectors, numbers > 0).predict(vectors[:1]).dtype == bool
 
 
 @pytest.fixture(scope="module")

@@ -428,19 +428,23 @@ class Brain:
                 raise InputError(examples.strange)
             if bundle.takes == "text":
                 check_no_names(examples.items)
-            taught = numbers_taught(bundle.targets, self._knowledge.begun, examples, targets, numbers)
-            bundle = bundle.with_targets(None) if taught is None else for_numbers(
-                self._knowledge, bundle, taught[0], called or taught[1])
-            values, named = None if taught is None else taught[0], self._named(bundle, examples, targets)
+            values = None
+            if numbers is not None or bundle.targets or not isinstance(targets, str | int) or examples.target:
+                values, name = numbers_taught(bundle.targets, self._knowledge.begun, examples, targets, numbers)
+                bundle = bundle.with_targets(None) if values is None else for_numbers(
+                    self._knowledge, bundle, values, called or name)
+            named = self._named(bundle, examples, targets)
             origins = _sources(examples, sources)
             also = None
             if augment:
                 plain, features = augmented(bundle, examples.items, progress)
-                also = receipts_of(joined(bundle, rows_of(bundle, plain), values))
+                kept = rows_of(bundle, plain)
+                also = receipts_of(kept if values is None else joined(bundle, kept, values))
             else:
                 features = bundle.features(examples.items, progress)
             pictures = self._pictures(bundle, examples, range(len(examples)))
-            rows = joined(bundle, rows_to_learn(bundle, features, examples), values)
+            rows = rows_to_learn(bundle, features, examples)
+            rows = rows if values is None else joined(bundle, rows, values)
             lesson = Lesson(bundle, rows, receipts_of(rows), named, origins, pictures, teacher, again, answer,
                             examples.columns, also=also)  # fmt: skip
             try:

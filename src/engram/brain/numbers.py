@@ -22,8 +22,8 @@ MANY, DIFFERENT = 20, 0.5
 
 def numbers_taught(
     known: Targets | None, begun: bool, examples: Examples, targets: Any = None, wanted: bool | None = None
-) -> tuple[FloatArray, str | None] | None:
-    """(N, K) numbers to be learned with their name, if a column gave them; None: labels are taught.
+) -> tuple[FloatArray | None, str | None]:
+    """(N, K) numbers to be learned, and their name if a column gave them; None: labels are taught.
 
     A brain that was taught numbers, or labels, stays with them. In a new one, numbers are: what has fractions or is
     float; and a column of a table, asked for by its name, of whole numbers of which more than half differ, in 20 rows
@@ -43,7 +43,7 @@ def numbers_taught(
         if wanted:
             raise InputError("This brain was taught labels; numbers need a brain of their own: teach them to a new "
                              "one.")
-        return None
+        return None, None
     if begun and not wanted:
         raise InputError("This brain was taught numbers; labels need a brain of their own: teach them to a new one.")
     given = targets if examples.target is None else None
@@ -51,7 +51,7 @@ def numbers_taught(
     if wanted is None:
         wanted = _measured(examples) if given is None else _float(given)
     if not wanted:
-        return None
+        return None, None
     if given is None and column is None:
         raise InputError("There are no numbers: pass one per input, or name the column of the table that holds them.")
     name = None if given is not None else examples.target

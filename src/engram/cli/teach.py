@@ -266,10 +266,12 @@ def _labelled(
         items.append(found.items)
         sources += found.sources
         passed_over += found.passed_over
-        taught = numbers_taught(bundle.targets, ground.begun, found, None if found.target or label is None else label,
-                                numbers) if kind == "vectors" else None
-        if taught is not None:
-            measured.append(taught[0])
+        values = None
+        if kind == "vectors":
+            given = None if found.target or label is None else label
+            values, _ = numbers_taught(bundle.targets, ground.begun, found, given, numbers)
+        if values is not None:
+            measured.append(values)
             labels += [label or LABEL] * len(found)
             numbers = True
         elif label is not None:

@@ -1,4 +1,4 @@
-"""Any head as a scikit-learn classifier.
+"""Any head as a scikit-learn classifier, and the exact regressor as a scikit-learn regressor.
 
 The only file of the heads that imports scikit-learn.
 """
@@ -11,14 +11,16 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from engram.checks import Rebuilds
 from engram.heads import head_class
-from engram.heads.head import Head
-from engram.learner import FloatArray
+from engram.heads.head import Head, softmax
+from engram.heads.regression import Regressor, Targets
+from engram.heads.regression.intervals import LEVEL
+from engram.learner import FloatArray, InputError, Predictions
 
 _REACH = 8.0
 _RAW: dict[str, Any] = {"normalise": False, "step": 2.0**-10, "length": 1.0, "strengths": "gaussian"}
@@ -26,17 +28,19 @@ _RAW: dict[str, Any] = {"normalise": False, "step": 2.0**-10, "length": 1.0, "st
 
 
 class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A head behind `fit`, `partial_fit`, `predict` and `decision_function`.
+    """A head behind `fit`, `partial_fit`, `predict`, `predict_proba` and `decision_function`.
 
     Raw data come in any unit, so each value is standardised by its mean and deviation in the first batch,
     divided by √D, and cut off at ±8. New classes may come with any later batch.
 
     Parameters
     ----------
-    head : str or callable, default="streaming_lda"
+    head : str or callable, default="fast"
         A name from `engram.heads.HEADS`, or whatever returns a fresh head when called with `options`.
     options : dict or None, default=None
         Arguments of the head.
+    unknown : str, int or None, default=None
+        What `predict` answers for an input unlike everything taught, "Nothing I know"; None: the nearest class.
 
     Attributes
     ----------
@@ -54,34 +58,54 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> X, y = load_iris(return_X_y=True)
     >>> print(f"{cross_val_score(HeadClassifier('streaming_lda'), X, y).mean():.2f}")
     0.98
+    >>> HeadClassifier(unknown=-1).fit(X, y).predict([[5.0, 3.5, 1.4, 0.2], [99.0, 99.0, 99.0, 99.0]])
+    array([ 0, -1])
     """
 
     classes_: npt.NDArray[Any]
     head_: Head
 
     def __init__(
-        self, head: str | Callable[..., Head] = "streaming_lda", options: Mapping[str, Any] | None = None
+        self, head: str | Callable[..., Head] = "fast", options: Mapping[str, Any] | None = None,
+        unknown: str | int | None = None,
     ) -> None:
         self.head = head
         self.options = options
+        self.unknown = unknown
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
-        """Learn (N, D) vectors with their N classes, from nothing."""
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Learn (N, D) vectors with their N classes, from nothing.
+
+        Args:
+            sample_weight: (N,) how often each counts, whole numbers from 0: sums stay exact.
+
+        Raises:
+            InputError: weights that are no whole numbers from 0.
+        """
         vectors, targets = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(targets)
+        vectors, targets = counted(vectors, targets, sample_weight)
         self._start(vectors)
         return self._learn(vectors, targets)
 
-    def partial_fit(self, X: npt.ArrayLike, y: npt.ArrayLike, classes: npt.ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
         """Learn more; `classes` may announce some that are still to come, which is not needed.
 
         Args:
             X: (N, D) features.
             y: (N,) labels.
+            sample_weight: as for `fit`.
+
+        Raises:
+            InputError: as for `fit`.
         """
         first = not hasattr(self, "head_")
         vectors, targets = validate_data(self, X, y, dtype=np.float64, reset=first)
         check_classification_targets(targets)
+        vectors, targets = counted(vectors, targets, sample_weight)
         if first:
             self._start(vectors)
         if classes is not None:
@@ -90,13 +114,30 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def decision_function(self, X: npt.ArrayLike) -> FloatArray:
         """(N, n_classes) scores, or for two classes (N,) the second's lead."""
-        scores = self._scores(X)
+        scores = self._scores(self._asked(X))
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
+    def predict_proba(self, X: npt.ArrayLike) -> FloatArray:
+        """(N, n_classes) probabilities: the softmax of the scores whose largest is the head's confidence. Whether an
+        input is like any class says `known`."""
+        answers = self._asked(X)
+        shares = probabilities(answers)
+        found = np.zeros((len(shares), len(self.classes_)))
+        found[:, self._columns(answers)] = shares
+        return found
+
+    def known(self, X: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """(N,) whether each vector is like anything taught; a head that cannot tell knows everything."""
+        return self._asked(X).known
+
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
-        """The class of each vector, (N,)."""
-        columns = self._scores(X).argmax(axis=1)
-        best: npt.NDArray[Any] = self.classes_[columns]
+        """The class of each vector, (N,); `unknown` where it is set and the vector is like nothing taught."""
+        answers = self._asked(X)
+        best: npt.NDArray[Any] = self.classes_[self._scores(answers).argmax(axis=1)]
+        if self.unknown is None or answers.known.all():
+            return best
+        best = best.astype(np.result_type(best.dtype, np.asarray(self.unknown).dtype))
+        best[~answers.known] = self.unknown
         return best
 
     def _start(self, vectors: FloatArray) -> None:
@@ -130,15 +171,19 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scaled: FloatArray = np.clip((vectors - self.mean_) / self.scale_, -_REACH, _REACH)
         return scaled
 
-    def _scores(self, X: npt.ArrayLike) -> FloatArray:
-        """(N, n_classes); classes that were announced and never taught come last."""
+    def _asked(self, X: npt.ArrayLike) -> Predictions:
         check_is_fitted(self)
         vectors = validate_data(self, X, dtype=np.float64, reset=False)
-        answers = self.head_.predict(self._standardised(vectors))
-        codes = np.array(answers.candidates, np.intp)
-        columns = np.searchsorted(self.classes_, self._taught[codes])
+        return self.head_.predict(self._standardised(vectors))
+
+    def _columns(self, answers: Predictions) -> npt.NDArray[np.intp]:
+        """(C,) the place of each candidate among `classes_`."""
+        return np.searchsorted(self.classes_, self._taught[np.array(answers.candidates, np.intp)])
+
+    def _scores(self, answers: Predictions) -> FloatArray:
+        """(N, n_classes); classes that were announced and never taught come last."""
         scores = np.repeat(answers.scores.min(axis=1, keepdims=True) - 1.0, len(self.classes_), axis=1)
-        scores[:, columns] = answers.scores
+        scores[:, self._columns(answers)] = answers.scores
         return scores
 
     def __getstate__(self) -> dict[str, Any]:
@@ -154,3 +199,118 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if hasattr(self, "head_"):
             kind, state = attributes["head_"]
             self.head_ = kind.from_state(state)
+
+
+class HeadRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """The exact regressor behind `fit`, `partial_fit`, `predict` and `predict_interval`.
+
+    Values are standardised by the first batch, as those of `HeadClassifier`, but not cut off.
+
+    Parameters
+    ----------
+    level : float, default=0.9
+        The chance with which a number lies in its interval.
+
+    Attributes
+    ----------
+    head_ : Regressor
+        The regressor.
+    n_features_in_ : int
+        Values per vector.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.model_selection import cross_val_score
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> print(f"{cross_val_score(HeadRegressor(), X, y).mean():.2f}")
+    0.49
+    """
+
+    head_: Regressor
+
+    def __init__(self, level: float = LEVEL) -> None:
+        self.level = level
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Learn (N, D) vectors with (N,) or (N, K) numbers, from nothing; weights as for `HeadClassifier`."""
+        return self._learn(X, y, sample_weight, first=True)
+
+    def partial_fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Learn more."""
+        return self._learn(X, y, sample_weight, first=not hasattr(self, "head_"))
+
+    def predict(self, X: npt.ArrayLike) -> FloatArray:
+        """The numbers, (N,) or (N, K) as they were taught."""
+        values = self._asked(X).values
+        assert values is not None
+        return values[:, 0] if self._flat else values
+
+    def predict_interval(self, X: npt.ArrayLike) -> FloatArray:
+        """(N, 2), or (N, K, 2), between which each number lies with the chance `level`."""
+        between = self._asked(X).intervals
+        assert between is not None
+        return between[:, 0] if self._flat else between
+
+    def known(self, X: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """(N,) whether each vector is like anything taught."""
+        return self._asked(X).known
+
+    def _learn(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None, *, first: bool) -> Self:
+        vectors, targets = validate_data(self, X, y, dtype=np.float64, reset=first, multi_output=True, y_numeric=True)
+        vectors, targets = counted(vectors, np.asarray(targets, np.float64), sample_weight)
+        if first:
+            self._flat = targets.ndim == 1
+            self.head_ = Regressor(Targets.like(targets.reshape(len(targets), -1)), level=self.level)
+            self.mean_, deviation = vectors.mean(axis=0), vectors.std(axis=0)
+            self.scale_ = np.where(deviation > 1e-9 * np.abs(self.mean_), deviation, 1.0)
+        self.head_.learn(np.clip((vectors - self.mean_) / self.scale_, -_FAR, _FAR), targets.reshape(len(targets), -1))
+        return self
+
+    def _asked(self, X: npt.ArrayLike) -> Predictions:
+        check_is_fitted(self)
+        vectors = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.head_.predict(np.clip((vectors - self.mean_) / self.scale_, -_FAR, _FAR))
+
+
+_FAR = 31.0  # deviations that a regressor tells apart
+
+
+def counted(
+    vectors: FloatArray, targets: npt.NDArray[Any], weights: npt.ArrayLike | None
+) -> tuple[FloatArray, npt.NDArray[Any]]:
+    """(N, D) vectors and their targets, each as often as it counts.
+
+    Raises:
+        InputError: weights that are no whole numbers from 0.
+
+    >>> counted(np.array([[1.0], [2.0]]), np.array([7, 8]), [2, 0])[1].tolist()
+    [7, 7]
+    """
+    if weights is None:
+        return vectors, targets
+    times = np.asarray(_check_sample_weight(weights, vectors))
+    if (times < 0).any() or (times % 1 != 0).any():
+        raise InputError("sample_weight is how often each example counts: whole numbers from 0. "
+                         "Sums of other weights would not be exact; round them, such as np.rint(10 * weights).")
+    repeated = np.repeat(np.arange(len(times)), times.astype(np.intp))
+    return vectors[repeated], targets[repeated]
+
+
+def probabilities(answers: Predictions) -> FloatArray:
+    """(N, C): the softmax of the scores, sharpened so that its largest is the confidence in the best candidate."""
+    scores = np.where(np.isfinite(answers.scores), answers.scores, -np.inf)
+    gaps = scores - scores.max(axis=1, keepdims=True)
+    wanted = np.clip(answers.confidence, 1.0 / scores.shape[1], 1.0 - 1e-9)
+    low, high = np.zeros(len(scores)), np.full(len(scores), 1e6)
+    for _ in range(60):
+        middle = np.sqrt(np.maximum(low, 1e-6) * high)
+        with np.errstate(invalid="ignore"):
+            top = softmax(middle[:, None] * gaps).max(axis=1)
+        low, high = np.where(top < wanted, middle, low), np.where(top < wanted, high, middle)
+    return softmax(high[:, None] * gaps)

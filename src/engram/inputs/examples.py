@@ -93,8 +93,7 @@ class Examples:
         name = self.target or LABEL
         missing = np.flatnonzero(np.isnan(numbers))
         if len(missing):
-            where = self.sources[missing[0]] or f"row {missing[0] + 1}"
-            return f"There is no label in column {name!r} at {where}: fill it in, or leave the row out."
+            return f"Row {missing[0] + 1} has no label in column {name!r}: fill it in, or leave the row out."
         broken = numbers[numbers % 1 != 0][0]
         return (f"The column {name!r} holds numbers with fractions, such as {broken:.15g}. This brain answers labels, "
                 "not measurements: give each class a name or a whole number, or teach the numbers to a new brain.")
