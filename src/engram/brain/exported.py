@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from engram.brain.changes import HOUSEKEEPING, LESSONS, RARE, TAUGHT, TAUGHT_NOT
 from engram.heads.quantisation import FARTHEST
-from engram.heads.regression import Targets
+from engram.heads.regression.targets import Targets
 from engram.learner import InputError, Label
 from engram.printable import from_file_name
 

@@ -19,7 +19,7 @@ from engram.brain.tombstones import Tombstone, effect, obey
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
 from engram.heads.parts import GoodParts
-from engram.heads.regression import Regressor
+from engram.heads.regression.regressor import Regressor
 from engram.learner import InputError, Label, NotTaughtError
 
 Rows = npt.NDArray[np.int16]

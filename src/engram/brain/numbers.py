@@ -10,7 +10,7 @@ import numpy as np
 from engram.brain.knowledge import Knowledge, Rows
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
-from engram.heads.regression import Regressor
+from engram.heads.regression.regressor import Regressor
 from engram.heads.regression.targets import Targets, as_numbers
 from engram.inputs.examples import Examples
 from engram.inputs.vectors import as_array

@@ -27,7 +27,7 @@ from engram.heads.fast import FastHead
 from engram.heads.fast.novelty import as_alpha
 from engram.heads.head import from_json_array, json_array
 from engram.heads.parts import GoodParts
-from engram.heads.regression import Regressor
+from engram.heads.regression.regressor import Regressor
 from engram.learner import DamagedError, EngramError, InputError, State
 from engram.packing import pack
 from engram.store.folder import Folder, entry_of, short_hash

@@ -18,8 +18,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from engram.checks import Rebuilds
 from engram.heads import head_class
 from engram.heads.head import Head, softmax
-from engram.heads.regression import Regressor, Targets
 from engram.heads.regression.intervals import LEVEL
+from engram.heads.regression.regressor import Regressor
+from engram.heads.regression.targets import Targets
 from engram.learner import FloatArray, InputError, Predictions
 
 _REACH = 8.0

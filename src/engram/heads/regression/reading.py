@@ -1,22 +1,28 @@
-"""What numbers are answered from: the fit that does best on left-out examples, its intervals, and what is unlike."""
+"""What numbers are answered from: the fit that does best on left-out examples, its intervals, and what is unlike; and
+a view of it that answers without a lock, while the regressor learns on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from functools import cached_property
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast.episodes import Episodes, Keys
+from engram.heads.fast.view import HeadView
+from engram.heads.head import columns_of, nothing_known
 from engram.heads.regression.curves import WIDTHS, Curved, Straight, Unit, gaussian, median_distance
 from engram.heads.regression.intervals import half_widths
 from engram.heads.regression.likeness import Likeness
 from engram.heads.regression.ridge_fit import LeftOutErrors, Moments, RidgeFit, best_penalty
 from engram.heads.regression.targets import Targets
-from engram.learner import FloatArray
+from engram.inputs.vectors import as_vectors
+from engram.learner import FloatArray, Label, Predictions
 
 Rows = npt.NDArray[np.int16]
 
@@ -203,3 +209,47 @@ class NumberReading:
         """(K,) root mean squared error of left-out examples; NaN while there are none."""
         residuals = self.errors.residuals
         return np.sqrt(np.square(residuals).mean(axis=0)) if len(residuals) else np.full(residuals.shape[1], np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class NumberView(HeadView):
+    """A regressor at the moment of `Regressor.view()`; nothing in it changes, so any thread may ask at any time.
+
+    Attributes:
+        labels: what the numbers are called, as one label.
+        width: D, or None where nothing said it yet.
+        total: how many examples there were.
+        numbers: what answers come from; None before the first example.
+        level: the chance of an interval.
+    """
+
+    total: int = 0
+    numbers: NumberReading | None = None
+    level: float = 0.9
+
+    def predict(self, inputs: Any, among: Iterable[Label] | None = None) -> Predictions:
+        """What the regressor's `predict` would have answered at that moment.
+
+        Raises:
+            InputError: wrong width, NaN or infinity.
+            LabelError: `among` names something else than what the numbers are called.
+        """
+        rows, lost = self._quantise.asked(as_vectors(inputs, self.width))
+        columns_of(among, self._book)
+        if self.numbers is None:
+            return nothing_known(len(rows))
+        values, half, familiarity = self.numbers.answer(rows)
+        return Predictions(
+            self.labels[:1], familiarity[:, None].copy(), familiarity >= 0.0, np.full(len(rows), self.level),
+            np.zeros(len(rows)), familiarity, values, np.stack([values - half, values + half], axis=2),
+        ).refusing(lost)
+
+    @cached_property
+    def together(self) -> int:
+        """How many inputs may be asked about at once and be answered, to the bit, as each would be alone."""
+        return 1
+
+    @cached_property
+    def counts(self) -> dict[Label, int]:
+        """How many examples there were."""
+        return {self.labels[0]: self.total} if self.labels else {}

@@ -14,18 +14,21 @@ from engram.lab.evaluation.measures import (
     share_refused,
     threshold_refusing,
 )
+from engram.lab.evaluation.numbers import NumberReport, evaluate_numbers
 from engram.lab.evaluation.report import Report
 
 __all__ = [
     "Comparison",
     "Interval",
     "LearningCurve",
+    "NumberReport",
     "Report",
     "accuracy",
     "auroc",
     "compare",
     "confusion_matrix",
     "evaluate",
+    "evaluate_numbers",
     "interval",
     "learning_curve",
     "precision",

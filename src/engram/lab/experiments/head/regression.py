@@ -21,7 +21,7 @@ from PIL import Image
 from engram.brain import Brain
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.bundle_folder import packaged_folder
-from engram.heads.regression import Regressor
+from engram.heads.regression.regressor import Regressor
 from engram.lab.data_sets.half_cheetah import half_cheetah, next_frames
 from engram.lab.data_sets.mnist import mnist
 from engram.lab.evaluation.numbers import NumberReport, evaluate_numbers, rmse
