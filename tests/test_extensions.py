@@ -37,7 +37,7 @@ from engram.networks.strategies.strategy import Strategy
 class SignDescent(Strategy):
     """Of each gradient only the sign counts."""
 
-    def project(self):
+    def project(self, inputs, targets):
         for parameter in self.model.parameters():
             if parameter.grad is not None:
                 parameter.grad.sign_()

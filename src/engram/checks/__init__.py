@@ -19,11 +19,11 @@ from typing import Any
 
 from engram.checks import laws, number_laws
 from engram.checks.number_laws import NumberTrial
-from engram.checks.trial import LawBroken, Make, Rebuilds, Trial
+from engram.checks.trial import Descends, LawBroken, Make, Rebuilds, Trial
 from engram.learner import Bounded, Forgets, Learner, Melds, Saves
 
 __all__ = [
-    "CHECKS", "NUMBER_CHECKS", "Check", "LawBroken", "NumberTrial", "Rebuilds", "Trial", "check_learner",
+    "CHECKS", "NUMBER_CHECKS", "Check", "Descends", "LawBroken", "NumberTrial", "Rebuilds", "Trial", "check_learner",
     "learner_checks",
 ]
 
@@ -81,6 +81,7 @@ CHECKS = (
     Check(2, "what is taught past any count is known as if taught at once", laws.learned_at, exact=True),
     Check(3, "order does not matter", laws.order, exact=True),
     Check(4, "what was saved and loaded answers and learns as before", laws.saving, (Saves,)),
+    Check(4, "saved after consolidating, it answers and learns as before", laws.saved_after_consolidating, (Saves,)),
     Check(4, "a damaged state is refused", laws.damaged, (Saves,)),
     Check(4, "saved at any count, it is opened as it was", laws.saved_at, (Saves,), exact=True),
     Check(5, "melding never loses a label and leaves the other as it was", laws.melding, (Melds,)),
@@ -91,6 +92,8 @@ CHECKS = (
     Check(6, "forgotten back past any count, it answers as never taught", laws.forgotten_at, (Forgets,), exact=True),
     Check(7, "memory stays within the stated bound", laws.memory, (Bounded,)),
     Check(8, "bad input is refused and leaves no trace", laws.bad_input),
+    Check(8, "interrupted anywhere, it is as before the call", laws.interrupted, (Saves, Descends)),
+    Check(8, "where training diverges, it is as before the call", laws.diverged, (Saves, Descends)),
     Check(9, "labels go out as they came in", laws.labels),
     Check(9, "the candidates are those asked for", laws.among),
     Check(9, "answers are well formed", laws.answers),

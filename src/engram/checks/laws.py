@@ -11,12 +11,16 @@ have two examples each. Both the class and the learner as a whole pass each coun
 from __future__ import annotations
 
 import itertools
+import linecache
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from inspect import signature
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,6 +51,9 @@ from engram.learner import (
     Saves,
     State,
 )
+
+INTERRUPTED = 8
+"""At so many lines each of `learn` and `consolidate` is interrupted."""
 
 FEW, EACH = NAMES[1:4], 2
 """The classes that do not grow, and how many examples each has."""
@@ -106,19 +113,37 @@ def saving(trial: Trial) -> None:
     for names in (NAMES, NUMBERS):
         first, later = trial.examples(names[:5]), [trial.examples(names[i : i + 4], draw=1) for i in (0, 3)]
         learner = trial.taught(first)
-        state = learner.state()
-        plain = all(isinstance(array, np.ndarray) and array.dtype != object for array in state.values())
-        require(plain, "a state holds plain numpy arrays only")
-        before = {name: array.tobytes() for name, array in state.items()}
-        for batch in later:
-            learner.learn(*batch)
-        unchanged = all(state[name].tobytes() == raw for name, raw in before.items())
-        require(unchanged, "a state taken earlier changed when the learner went on learning")
-        loaded = type(learner).from_state(state)
-        require_same(loaded, trial.taught(first), trial, "after loading")
-        for batch in later:
-            loaded.learn(*batch)
-        require_same(loaded, learner, trial, "after loading and learning on")
+        _require_saved(learner, trial.taught(first), later, trial)
+
+
+def saved_after_consolidating(trial: Trial) -> None:
+    """What consolidation leaves is in the state too: what is loaded goes on learning and consolidating alike."""
+    first, later = trial.examples(NAMES[:4]), [trial.examples(NAMES[i : i + 4], draw=1) for i in (2, 4)]
+    learner, twin = trial.taught(first), trial.taught(first)
+    for one in (learner, twin):
+        one.consolidate()
+    _require_saved(learner, twin, later, trial)
+
+
+def _require_saved(learner: Any, twin: Any, later: list[Examples], trial: Trial) -> None:
+    """A learner and its twin, which knows the same: what is loaded from the one's state answers and learns alike."""
+    state = learner.state()
+    plain = all(isinstance(array, np.ndarray) and array.dtype != object for array in state.values())
+    require(plain, "a state holds plain numpy arrays only")
+    before = {name: array.tobytes() for name, array in state.items()}
+    _live(learner, later)
+    unchanged = all(state[name].tobytes() == raw for name, raw in before.items())
+    require(unchanged, "a state taken earlier changed when the learner went on learning")
+    loaded = type(learner).from_state(state)
+    require_same(loaded, twin, trial, "after loading")
+    _live(loaded, later)
+    require_same(loaded, learner, trial, "after loading and learning on")
+
+
+def _live(learner: Any, batches: list[Examples]) -> None:
+    for batch in batches:
+        learner.learn(*batch)
+    learner.consolidate()
 
 
 def damaged(trial: Trial) -> None:
@@ -266,6 +291,107 @@ def _bad(vectors: FloatArray, labels: list[Label], taught: bool) -> Iterator[tup
         yield "int labels after str labels", vectors, [1] * len(labels)
         yield "a larger width", np.hstack([vectors, vectors]), labels
         yield "a smaller width", vectors[:, :-1], labels
+
+
+def interrupted(trial: Trial) -> None:
+    """KeyboardInterrupt at lines spread over `learn` and `consolidate` leaves no trace, and later learning goes as if
+    it had never been."""
+    first, second = trial.examples(NAMES[:3]), trial.examples(NAMES[2:5], draw=1)
+    learner, twin = trial.taught(first), trial.taught(first)
+    for one in (learner, twin):
+        one.consolidate()
+        one.learn(*second)
+    for action in (lambda one: one.learn(*second), lambda one: one.consolidate()):
+        lines = _lines(partial(action, type(learner).from_state(learner.state())), _files(learner))
+        for line in lines[:: max(1, len(lines) // INTERRUPTED)]:
+            before = Snapshot.of(learner, trial)
+            require(_interrupt(partial(action, learner), line), "the same call goes another way when it is repeated")
+            require(Snapshot.of(learner, trial) == before, f"interrupted at {line}, it is not what it was")
+    for one in (learner, twin):
+        one.consolidate()
+        one.learn(*first)
+    require(Snapshot.of(learner, trial) == Snapshot.of(twin, trial), "later learning goes another way")
+
+
+def diverged(trial: Trial) -> None:
+    """Inputs that are 10^25 times too large are refused without a trace, or learned; then it learns as ever."""
+    first, second = trial.examples(NAMES[:3]), trial.examples(NAMES[2:5], draw=1)
+    learner, twin = trial.taught(first), trial.taught(first)
+    before = Snapshot.of(learner, trial)
+    try:
+        learner.learn(1e25 * second[0], second[1])
+    except InputError:
+        require(Snapshot.of(learner, trial) == before, "a learning that diverged left a trace")
+        for one in (learner, twin):
+            one.learn(*second)
+        require(Snapshot.of(learner, trial) == Snapshot.of(twin, trial), "later learning goes another way")
+    else:
+        learner.learn(*second)
+        known = np.mean([best == label for best, label in zip(learner.predict(second[0]).best, second[1], strict=True)])
+        require(known >= trial.recall, f"what it learned afterwards is recognised in only {known:.0%}")
+
+
+class Line(NamedTuple):
+    """A line of a file, when it is reached for the first time, or for the second if there is one."""
+
+    file: str
+    number: int
+    time: int
+
+
+def _files(learner: Any) -> frozenset[str]:
+    """Where the learner's class and those above it are written."""
+    modules = (sys.modules.get(kind.__module__) for kind in type(learner).__mro__[:-1])
+    return frozenset(file for module in modules if (file := getattr(module, "__file__", None)))
+
+
+def _lines(action: Callable[[], object], files: frozenset[str]) -> list[Line]:
+    """The lines of these files that the action runs through, in order.
+
+    A `with` is left out: its line comes again when it is left, which Python itself does not shield.
+    """
+    times: Counter[tuple[str, int]] = Counter()
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line":
+            times[frame.f_code.co_filename, frame.f_lineno] += 1
+        return trace
+
+    _traced(action, trace)
+    return [Line(*place, min(count, 2)) for place, count in times.items()
+            if not linecache.getline(*place).lstrip().startswith("with ")]
+
+
+def _interrupt(action: Callable[[], object], at: Line) -> bool:
+    """Whether the action came there, and was interrupted."""
+    met = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal met
+        if frame.f_code.co_filename != at.file:
+            return None
+        if event == "line" and frame.f_lineno == at.number:
+            met += 1
+            if met == at.time:
+                raise KeyboardInterrupt
+        return trace
+
+    try:
+        _traced(action, trace)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _traced(action: Callable[[], object], trace: Callable[[FrameType, str, object], Any]) -> None:
+    usual = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    finally:
+        sys.settrace(usual)
 
 
 def labels(trial: Trial) -> None:

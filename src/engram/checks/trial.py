@@ -31,6 +31,13 @@ class Rebuilds(Protocol):
         """Derive the read-out from the memory now."""
 
 
+@runtime_checkable
+class Descends(Protocol):
+    """A learner that learns in many steps of descent, so that a call takes long enough to be interrupted."""
+
+    steps_taken: int
+
+
 @dataclass(frozen=True)
 class Trial:
     """What a law works with: a maker of fresh learners and the data to try them on.

@@ -29,7 +29,7 @@ def module_copy(module: Module) -> Module:
     """
     copies: dict[int, object] = {}
     for part in module.modules():
-        for tensor in _uncopied(vars(part)):
+        for tensor in uncopied(vars(part)):
             lazy = isinstance(tensor, UninitializedBuffer)
             copies[id(tensor)] = _lazy_copy(tensor) if lazy else tensor.detach().clone()
     try:
@@ -49,7 +49,7 @@ def _lazy_copy(buffer: Tensor) -> Tensor:
     return copied
 
 
-def _uncopied(value: object) -> Iterator[Tensor]:
+def uncopied(value: object) -> Iterator[Tensor]:
     """The tensors that `copy.deepcopy` refuses, in an attribute or in the containers that it holds: those with a
     history, and buffers of lazy layers that have no shape yet."""
     if isinstance(value, Tensor):
@@ -57,7 +57,7 @@ def _uncopied(value: object) -> Iterator[Tensor]:
             yield value
     elif isinstance(value, dict):
         for inner in value.values():
-            yield from _uncopied(inner)
+            yield from uncopied(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _uncopied(inner)
+            yield from uncopied(inner)

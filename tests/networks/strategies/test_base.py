@@ -33,11 +33,12 @@ class Interrupted(Naive):
     armed = False
     taken = 0
 
-    def observe(self, inputs: Any, targets: Any) -> None:
+    def training_step(self, inputs: Any, targets: Any) -> Any:
         self.taken += 1
-        super().observe(inputs, targets)
+        loss = super().training_step(inputs, targets)
         if self.armed and self.taken == 3:
             raise KeyboardInterrupt
+        return loss
 
 
 def test_it_speaks_what_a_learner_speaks():
@@ -62,12 +63,12 @@ def test_a_row_appears_when_a_label_appears_and_the_others_stay():
 
 @pytest.mark.parametrize("name", ["adam", "momentum", "adamw"])
 def test_running_averages_are_carried_over_when_outputs_grow(name):
-    learner = Naive(NETWORK, optimiser=name)
+    learner = Naive(NETWORK, optimizer=name)
     learner.learn(X[:4], ["cat", "dog"] * 2)
-    before = optimisers.arrays_of(learner.optimiser)
+    before = optimisers.arrays_of(learner.optimizer)
     with learner.changing():
         learner.grow(["fox"])
-    after = optimisers.arrays_of(learner.optimiser)
+    after = optimisers.arrays_of(learner.optimizer)
     assert before.keys() == after.keys()
     assert any(array.ndim for array in before.values())
     for key, array in before.items():
@@ -80,9 +81,9 @@ def test_running_averages_are_carried_over_when_outputs_grow(name):
 
 
 def test_one_call_is_steps_of_descent_on_the_cross_entropy():
-    learner = Naive(NETWORK, optimiser="sgd", learning_rate=0.5, batch=20, epochs=3)
+    learner = Naive(NETWORK, optimizer="sgd", learning_rate=0.5, batch=20, epochs=3)
     learner.learn(X, LABELS)
-    twin = Naive(NETWORK, optimiser="sgd", learning_rate=0.5, batch=20, epochs=1)
+    twin = Naive(NETWORK, optimizer="sgd", learning_rate=0.5, batch=20, epochs=1)
     twin.learn(X, LABELS)
     targets = torch.tensor([0, 1, 2] * 4)
     for _ in range(2):  # on, by hand
@@ -98,8 +99,9 @@ def test_examples_come_once_in_every_pass_each_time_in_another_order():
     seen = []
 
     class Watched(Naive):
-        def observe(self, inputs, targets):
+        def training_step(self, inputs, targets):
             seen.extend(X.tolist().index(row) for row in inputs.tolist())
+            return torch.zeros(())
 
     Watched(NETWORK, batch=5, epochs=3).learn(X, LABELS)
     passes = [seen[:12], seen[12:24], seen[24:]]
@@ -108,7 +110,7 @@ def test_examples_come_once_in_every_pass_each_time_in_another_order():
 
 
 def test_only_labels_that_arrived_together_compete_where_it_is_told():
-    learner = Naive(NETWORK, active="experience", optimiser="sgd", learning_rate=0.1)
+    learner = Naive(NETWORK, active="experience", optimizer="sgd", learning_rate=0.1)
     learner.learn(X[:4], ["cat", "dog"] * 2)
     before = learner.model.outputs.weight.detach().clone()
     learner.learn(X[4:8], ["fox", "owl"] * 2)
@@ -152,13 +154,13 @@ def test_labels_that_met_only_while_it_was_interrupted_do_not_compete():
 
 
 def test_the_whole_configuration_is_saved():
-    settings = {"epochs": 3, "batch": 5, "learning_rate": 0.03, "optimiser": "momentum", "active": "experience",
+    settings = {"epochs": 3, "batch": 5, "learning_rate": 0.03, "optimizer": "momentum", "active": "experience",
                 "seed": 7}
     learner = Naive(NETWORK, **settings)
     learner.learn(X, LABELS)
     twin = Naive.from_state(learner.state())
-    assert {name: getattr(twin, name) for name in settings if name != "optimiser"} | {
-        "optimiser": twin.optimiser_name} == settings
+    assert {name: getattr(twin, name) for name in settings if name != "optimizer"} | {
+        "optimizer": twin.optimizer_name} == settings
     assert twin.network.spec == learner.network.spec
     assert states_agree(learner, twin)
     for one in (learner, twin):
@@ -182,7 +184,7 @@ IMAGES = np.random.default_rng(1).random((8, 1, 6, 6), np.float32)
 
 @pytest.mark.parametrize("optimiser", sorted(optimisers.OPTIMISERS))
 def test_a_network_in_another_memory_layout_goes_on_from_a_file_as_if_nothing_had_been(optimiser, tmp_path):
-    learner = Naive({"name": "lenet-5"}, batch=4, learning_rate=1e-2, optimiser=optimiser)
+    learner = Naive({"name": "lenet-5"}, batch=4, learning_rate=1e-2, optimizer=optimiser)
     images = np.random.default_rng(0).random((12, 1, 28, 28), np.float32)
     learner.learn(images, LABELS)
     save_file(learner.state(), tmp_path / "state.safetensors")
@@ -221,7 +223,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "maps for features": (lambda: Naive(nn.Conv2d(1, 1, 1), shape=(1, 2, 2)), "Flatten"),
     "a name for a network": (lambda: Naive("perceptron"), 'torch module, or a spec such as {"name": "perceptron"'),
     "no such network": (lambda: Naive({"name": "net"}), "perceptron"),
-    "no such optimiser": (lambda: Naive(NETWORK, optimiser="sdg"), "adam"),
+    "no such optimiser": (lambda: Naive(NETWORK, optimizer="sdg"), "adam"),
     "no such device": (lambda: Naive(NETWORK, device="abacus"), "abacus"),
     "a device that is not there": (lambda: Naive(NETWORK, device="cuda:77"), "cuda:77"),
     "no epochs": (lambda: Naive(NETWORK, epochs=0), "epochs"),
@@ -259,7 +261,7 @@ def test_another_methods_state_is_refused():
 
 def test_errors_that_others_raise_are_not_swallowed():
     class Failing(Naive):
-        def project(self) -> None:
+        def project(self, inputs: Any, targets: Any) -> None:
             raise NotTaughtError("this")
 
     learner = Failing(NETWORK)

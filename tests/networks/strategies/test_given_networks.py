@@ -145,7 +145,7 @@ def test_weights_that_are_computed_cannot_grow_and_are_refused_at_once_unless_fr
 
 
 def test_a_lone_example_is_normalised_by_the_statistics_gathered_so_far() -> None:
-    learner = Naive(normalised(), shape=(WIDTH,), batch=8, optimiser="sgd", learning_rate=0.0001)
+    learner = Naive(normalised(), shape=(WIDTH,), batch=8, optimizer="sgd", learning_rate=0.0001)
     learner.learn(X[:32], LABELS[:32])
     norm = learner.network[1]
     gathered = norm.running_mean.clone(), norm.running_var.clone()

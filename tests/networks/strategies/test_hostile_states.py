@@ -45,10 +45,10 @@ TAMPERED: dict[str, Callable[[State], State]] = {
     "a label too many": lambda s: about(s, labels=["a", "b", "c"]),
     "labels that are none": lambda s: about(s, labels=["a", 1.5]),
     "a weight that is not a number": lambda s: s | {"network/outputs.bias": np.array([np.nan, 0], np.float32)},
-    "kept labels there are not": lambda s: s | {"remembered/targets": np.array([0, 1, 7])},
-    "kept labels below zero": lambda s: s | {"remembered/targets": np.array([0, 1, -1])},
-    "kept inputs of another shape": lambda s: s | {"remembered/inputs": np.zeros((3, 4), np.float32)},
-    "kept inputs that are not numbers": lambda s: s | {"remembered/inputs": np.full((3, 3), np.inf, np.float32)},
+    "kept labels there are not": lambda s: s | {"remembered/kept:targets": np.array([0, 1, 7])},
+    "kept labels below zero": lambda s: s | {"remembered/kept:targets": np.array([0, 1, -1])},
+    "kept inputs of another shape": lambda s: s | {"remembered/kept:inputs": np.zeros((3, 4), np.float32)},
+    "kept inputs that are not numbers": lambda s: s | {"remembered/kept:inputs": np.full((3, 3), np.inf, np.float32)},
     "companions of other labels": lambda s: s | {"companions": np.ones((3, 3), bool)},
     "a generator of another size": lambda s: s | {"generator": np.zeros(3, np.uint8)},
     "an optimiser of another shape": lambda s: s | {first(s, "optimiser/0.exp"): np.zeros((2, 2), np.float32)},
@@ -63,14 +63,14 @@ def test_a_tampered_state_is_refused(what: str) -> None:
 
 def test_replay_refuses_a_memory_that_says_it_is_immense() -> None:
     state = saved(ExperienceReplay)
-    state["remembered/counters"] = np.array([1 << 50, 3])
+    state["remembered/memory:counters"] = np.array([1 << 50, 3])
     with pytest.raises(DamagedError):
         ExperienceReplay.from_state(state)
 
 
 def test_replay_refuses_examples_of_labels_there_are_not() -> None:
     state = saved(ExperienceReplay)
-    state["remembered/column1"] = np.full_like(state["remembered/column1"], 9)
+    state["remembered/memory:column1"] = np.full_like(state["remembered/memory:column1"], 9)
     with pytest.raises(DamagedError):
         ExperienceReplay.from_state(state)
 

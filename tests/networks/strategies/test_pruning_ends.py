@@ -44,9 +44,9 @@ def test_gradual_pruning_reaches_its_size_while_training_still_goes_on() -> None
     alive: list[int] = []
 
     class Watched(GrowAndPrune):
-        def observe(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+        def training_step(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             alive.append(self.masks.live)
-            super().observe(inputs, targets)
+            return super().training_step(inputs, targets)
 
     learner = Watched(SPEC, parameters=60, batch=16, recipe=SHORT)
     learner.learn(EASY, LABELS)
@@ -91,9 +91,9 @@ def test_too_few_parameters_for_the_neurons_are_refused_before_any_training(kind
     shown: list[int] = []
 
     class Watched(kind):  # type: ignore[misc, valid-type]
-        def observe(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+        def training_step(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             shown.append(len(inputs))
-            super().observe(inputs, targets)
+            return super().training_step(inputs, targets)
 
     learner = Watched(SPEC, parameters=49, batch=16, recipe=SHORT)  # 2·16 connections and 18 biases are 50
     with pytest.raises(InputError, match="parameters=49 cannot be reached: at least 50 have to stay alive"):

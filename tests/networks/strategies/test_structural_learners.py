@@ -117,9 +117,9 @@ def test_examples_shown_are_counted():
     seen = []
 
     class Counting(GrowAndPrune):
-        def observe(self, inputs: Any, targets: Any) -> None:
+        def training_step(self, inputs: Any, targets: Any) -> Any:
             seen.append(len(inputs))
-            super().observe(inputs, targets)
+            super().training_step(inputs, targets)
 
     learner = Counting(NETWORK, **SETTINGS)
     learner.learn(*portion(0))

@@ -37,11 +37,11 @@ class Interrupted(Naive):
     stop_at = -1
     seen = 0
 
-    def observe(self, inputs: Any, targets: Any) -> None:
+    def training_step(self, inputs: Any, targets: Any) -> Any:
         self.seen += 1
         if self.seen == self.stop_at:
             raise KeyboardInterrupt
-        super().observe(inputs, targets)
+        return super().training_step(inputs, targets)
 
 
 def make() -> Interrupted:
@@ -52,12 +52,11 @@ def test_learning_that_is_interrupted_and_repeated_ends_where_it_would_have_ende
     stopped, straight = make(), make()
     for learner in (stopped, straight):
         learner.learn(INPUTS[:20], LABELS[:20])
-        learner.optimiser = learner.fresh_optimiser()  # an interruption starts the running averages anew
     before = stopped.state()
     stopped.stop_at = stopped.seen + 5
     with pytest.raises(KeyboardInterrupt):
         stopped.learn(INPUTS, ["a", "b", "d"] * 20)
-    after = stopped.state()
+    stopped.stop_at, after = -1, stopped.state()
     assert all(np.array_equal(before[name], after[name]) for name in before)
     for learner in (stopped, straight):
         learner.learn(INPUTS, ["a", "b", "d"] * 20)
@@ -129,13 +128,13 @@ def require_as_before(learner: Strategy, before: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", PLAIN, ids=lambda kind: kind.__name__)
 def test_learning_that_diverges_is_refused_and_taken_back(kind: type[Strategy]) -> None:
-    learner = kind(SPEC, optimiser="sgd", batch=8, epochs=5)
+    learner = kind(SPEC, optimizer="sgd", batch=8, epochs=5)
     learner.learn(INPUTS[:20], LABELS[:20])
     before = learner.state()
-    learner.learning_rate, learner.optimiser = 1e9, torch.optim.SGD(learner.model.parameters(), lr=1e9)
+    learner.learning_rate, learner.optimizer = 1e9, torch.optim.SGD(learner.model.parameters(), lr=1e9)
     with pytest.raises(InputError, match=r"diverged.*smaller learning_rate"):
         learner.learn(INPUTS, ["a", "b", "d"] * 20)
-    learner.learning_rate, learner.optimiser = 1e-3, torch.optim.SGD(learner.model.parameters(), lr=1e-3)
+    learner.learning_rate, learner.optimizer = 1e-3, torch.optim.SGD(learner.model.parameters(), lr=1e-3)
     after = learner.state()
     require_as_before(learner, {**before, "about": after["about"]})
     assert learner.labels == ("a", "b", "c")
@@ -147,7 +146,7 @@ def test_learning_that_diverges_is_refused_and_taken_back(kind: type[Strategy]) 
 )
 def test_an_update_that_diverges_is_refused_and_taken_back(kind: type[GrowAndPrune], recipe: UpdateRecipe) -> None:
     gentle = {"constant_budget": 0, "all_epochs": 2, "prune_epochs": 4}
-    learner = kind(SPEC, parameters=60, optimiser="sgd", batch=8, recipe=gentle)
+    learner = kind(SPEC, parameters=60, optimizer="sgd", batch=8, recipe=gentle)
     learner.learn(INPUTS[:20], LABELS[:20])
     before, report, usual = learner.state(), learner.report, learner.recipe
     learner.recipe = replace(recipe, learning_rate=1e9, prune_rate=1e9)
@@ -164,6 +163,8 @@ def test_an_update_that_diverges_is_refused_and_taken_back(kind: type[GrowAndPru
 
 def test_a_consolidation_that_diverges_is_taken_back_too() -> None:
     class Dreaming(Naive):
+        boundaries = False  # for idle time
+
         def consolidate(self) -> Consolidation:
             with self.changing(), torch.no_grad():
                 self.model.outputs.bias.fill_(torch.nan)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from engram.learner import InputError
 from engram.networks.strategies.kept import Kept
-from engram.networks.strategies.structural import Structural, annealed
+from engram.networks.strategies.schedule import annealed
+from engram.networks.strategies.structural import Structural
 from engram.networks.structure.dynamic_sparsity import exchange, sparsify
 from engram.networks.structure.pruning import prune_to
 

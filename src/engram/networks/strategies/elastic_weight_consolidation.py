@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engram.learner import Consolidation, InputError, State
+from engram.learner import Consolidation, InputError
 from engram.networks.memory import Reservoir
 from engram.networks.strategies.strategy import Strategy
 from engram.networks.structure.evaluation_mode import evaluating
@@ -41,6 +40,9 @@ class ElasticWeightConsolidation(Strategy):
     """
 
     boundaries = True
+    importance: dict[str, Tensor]
+    centre: dict[str, Tensor]
+    recent: Reservoir
 
     def __init__(
         self, network: nn.Module | Mapping[str, Any], *, strength: float = 1e5, samples: int = 1000,
@@ -50,32 +52,30 @@ class ElasticWeightConsolidation(Strategy):
         if strength < 0 or (decay is not None and not 0 <= decay <= 1):
             raise InputError("strength must be 0 or more, decay in [0, 1] or None.")
         self.strength, self.samples, self.decay = strength, samples, decay
-        self.importance: dict[str, Tensor] = {}
-        self.centre: dict[str, Tensor] = {}
-        self._recent = Reservoir(samples)
+        self.register(importance={}, centre={}, recent=Reservoir(samples))
 
-    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy plus the quadratic penalty on weights that mattered, a scalar; `inputs` (N, …), `targets` (N,).
-        """
-        loss = super().loss(inputs, targets)
+    def penalty(self) -> Tensor | None:
+        """Quadratic in the distance of the weights that mattered from where they were; a scalar."""
+        total: Tensor | None = None
         for name, parameter in self.model.named_parameters():
             if name in self.importance:
                 important, centre = self.importance[name], self.centre[name]
                 now = parameter if parameter.shape == centre.shape else parameter[: len(centre)]
-                loss = loss + self.strength / 2 * ((now - centre).square() * important).sum()
-        return loss
+                term = self.strength / 2 * ((now - centre).square() * important).sum()
+                total = term if total is None else total + term
+        return total
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
         """Train on `inputs` (N, …) and `targets` (N,); keep a sample of them until the next `consolidate`."""
         super().train(inputs, targets)
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
-        self._recent.add(rng, inputs.cpu().numpy(), targets.cpu().numpy())
+        self.recent.add(rng, inputs.cpu().numpy(), targets.cpu().numpy())
 
     def consolidate(self) -> Consolidation:
         """Hold every weight where it is now, as strongly as what arrived since the last time needs it."""
-        count = len(self._recent)
+        count = len(self.recent)
         if count:
-            inputs, targets = (torch.from_numpy(column[:count]).to(self.device) for column in self._recent.columns)
+            inputs, targets = (torch.from_numpy(column[:count]).to(self.device) for column in self.recent.columns)
             with self._answering.at_rest():
                 fisher = self.fisher(inputs, targets)
             importance, centres = dict(self.importance), dict(self.centre)
@@ -91,7 +91,7 @@ class ElasticWeightConsolidation(Strategy):
                 else:
                     total, centres[name] = self.decay * before + fisher[name], now
                 importance[name] = total
-            self.importance, self.centre, self._recent = importance, centres, Reservoir(self.samples)
+            self.importance, self.centre, self.recent = importance, centres, Reservoir(self.samples)
         return Consolidation(details={"measured on": count})
 
     def fisher(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -117,21 +117,3 @@ class ElasticWeightConsolidation(Strategy):
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
         return [(name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad]
-
-    def extra_state(self) -> State:
-        """The springs, and the examples since the last `consolidate`."""
-        kept = {"importance": self.importance, "centre": self.centre}
-        springs = {f"{what}:{name}": tensor.cpu().numpy().copy()
-                   for what, tensors in kept.items() for name, tensor in tensors.items()}
-        return springs | {f"recent:{name}": array for name, array in self._recent.state().items()}
-
-    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Restore the penalty and the kept examples from `extra_state`."""
-        parts: dict[str, dict[str, npt.NDArray[Any]]] = {"importance": {}, "centre": {}, "recent": {}}
-        for key, array in state.items():
-            what, _, name = key.partition(":")
-            parts[what][name] = array
-        self.importance, self.centre = (
-            {name: torch.from_numpy(array).to(self.device) for name, array in parts[what].items()}
-            for what in ("importance", "centre"))
-        self._recent = Reservoir.from_state(parts["recent"])

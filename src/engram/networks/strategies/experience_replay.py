@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engram.learner import InputError, State
+from engram.learner import InputError
 from engram.networks.memory import Buffer, ClassBalanced, Reservoir
 from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.strategy import Strategy
@@ -41,6 +40,9 @@ class ExperienceReplay(Strategy):
     ['left', 'right']
     """
 
+    memory: Buffer
+    renamed_parts = {"": "memory:"}  # noqa: RUF012 - of the class, and never changed
+
     def __init__(
         self, network: nn.Module | Mapping[str, Any], *, capacity: int = 200, replayed: int | None = None,
         keep: Literal["reservoir", "class-balanced"] = "reservoir", **settings: Any,
@@ -49,7 +51,7 @@ class ExperienceReplay(Strategy):
         if keep not in RULES or (replayed is not None and replayed < 1):
             raise InputError(f"keep must be one of {', '.join(RULES)}, replayed 1 or more, or None.")
         self.capacity, self.replayed, self.keep = capacity, replayed, keep
-        self.memory = RULES[keep](capacity)
+        self.register(memory=RULES[keep](capacity))
         self._rng = np.random.default_rng(self.seed)
 
     @property
@@ -63,26 +65,16 @@ class ExperienceReplay(Strategy):
         super().train(inputs, targets)
         self.memory.add(self._rng, inputs.cpu().numpy(), targets.cpu().numpy())
 
-    def observe(self, inputs: Tensor, targets: Tensor) -> None:
+    def training_step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """One training step on new examples, `inputs` (N, …) and `targets` (N,), and some kept ones."""
         if len(self.memory):
             old = self.memory.draw(self.replayed or len(inputs), self._rng)
             old_inputs, old_targets = (torch.from_numpy(column).to(self.device) for column in old)
             inputs, targets = torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])
-        super().observe(inputs, targets)
+        return super().training_step(inputs, targets)
 
-    def extra_state(self) -> State:
-        """The memory."""
-        return self.memory.state()
-
-    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Restore the memory from `extra_state`.
-
-        Raises:
-            ValueError: the memory holds more examples than its capacity.
-        """
-        if state["counters"][0] != self.capacity:
-            raise ValueError(f"a memory of {state['counters'][0]} examples, where {self.capacity} are kept")
-        self.memory = RULES[self.keep].from_state(state)
-        kept = {"inputs": self.memory.columns[0], "targets": self.memory.columns[1]} if len(self.memory) else {}
-        Kept.from_state(kept, self.shape, len(self.labels))  # sound, or refused
+    def restored(self) -> None:
+        """The memory holds examples of this network's labels."""
+        if len(self.memory):
+            kept = (torch.from_numpy(column[: len(self.memory)]) for column in self.memory.columns)
+            Kept(*kept).require_fit(self.shape, len(self.labels), self.dtype)

@@ -117,6 +117,7 @@ class GrowingNetwork(nn.Module):
         network: (N, ...) float32 -> (N, width) features.
         shape: of one input.
         device: where it lives.
+        dtype: of an input.
 
     Attributes:
         alone: whether a single example is normalised by itself in training mode; else batch normalisation takes its
@@ -132,13 +133,16 @@ class GrowingNetwork(nn.Module):
     (('cat', 'dog'), torch.Size([5, 2]))
     """
 
-    def __init__(self, network: nn.Module, shape: Sequence[int], device: str = "cpu") -> None:
+    def __init__(
+        self, network: nn.Module, shape: Sequence[int], device: str = "cpu", dtype: str = "float32"
+    ) -> None:
         super().__init__()
         try:
             self.network = network.to(device)
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"Device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
-        self.outputs = OutputLayer(_width(network, shape, device)).to(device)
+        self.dtype: torch.dtype = getattr(torch, dtype)
+        self.outputs = OutputLayer(_width(network, torch.zeros(1, *shape, dtype=self.dtype, device=device))).to(device)
         self.alone = True
         self._resting = frozenset(name for name, part in network.named_modules() if not part.training)
 
@@ -220,12 +224,12 @@ def _is_frozen(part: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _width(network: nn.Module, shape: Sequence[int], device: str) -> int:
+def _width(network: nn.Module, row: Tensor) -> int:
     try:
         with evaluating(network):
-            features = network(torch.zeros(1, *shape, device=device))
+            features = network(row)
     except Exception as error:  # whatever the layers raise
-        raise InputError(f"The network does not take inputs of the shape {tuple(shape)}: {error}") from error
+        raise InputError(f"The network does not take inputs of the shape {tuple(row.shape[1:])}: {error}") from error
     if not isinstance(features, Tensor) or features.ndim != 2:
         raise InputError("The network has to give one vector of features for each input: end it with nn.Flatten().")
     return features.shape[1]
@@ -251,13 +255,17 @@ class Answering:
         self._lock, self._change, self._lent = RLock(), RLock(), RLock()
 
     @contextmanager
-    def changing(self) -> Iterator[Snapshot]:
-        """The network may change here, one caller at a time; yields what it knew, which is what others are told."""
+    def changing(self) -> Iterator[None]:
+        """The network may change here, one caller at a time; others are told what it knew before. A change within a
+        change is part of it."""
         with self._change:
+            if self._before is not None:
+                yield
+                return
             with self._lock:
-                self._before = before = self._model.snapshot()
+                self._before = self._model.snapshot()
             try:
-                yield before
+                yield
             finally:
                 with self._lock:
                     self._before = None
@@ -312,7 +320,7 @@ def dry_step(model: GrowingNetwork, shape: Sequence[int]) -> None:
             chance.
     """
     device = model.outputs.weight.device
-    rows = torch.stack([torch.zeros(*shape), torch.ones(*shape)]).to(device)
+    rows = torch.stack([torch.zeros(*shape), torch.ones(*shape)]).to(device, model.dtype)
     with seeded(0):
         with _refusing("be asked about several inputs at once"):
             _require_own_answers(module_copy(model).eval(), rows)

@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy.typing as npt
 from torch import Tensor, nn
 
-from engram.learner import State
 from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.strategy import Strategy
 
@@ -26,10 +24,12 @@ class Joint(Strategy):
     """
 
     memory_limit = math.inf
+    kept: Kept
+    renamed_parts = {"": "kept:"}  # noqa: RUF012 - of the class, and never changed
 
     def __init__(self, network: nn.Module | Mapping[str, Any], **settings: Any) -> None:
         super().__init__(network, **settings)
-        self.kept = Kept()
+        self.register(kept=Kept())
 
     @property
     def samples_stored(self) -> int:
@@ -43,10 +43,6 @@ class Joint(Strategy):
         super().train(everything.inputs, everything.targets)
         self.kept = everything
 
-    def extra_state(self) -> State:
-        """All examples."""
-        return self.kept.state()
-
-    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Restore all examples from `extra_state`."""
-        self.kept = Kept.from_state(state, self.shape, len(self.labels), self.device)
+    def restored(self) -> None:
+        """The examples are of this network's labels."""
+        self.kept.require_fit(self.shape, len(self.labels), self.dtype)

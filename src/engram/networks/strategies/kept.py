@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -35,9 +34,17 @@ class Kept:
         self.inputs = torch.cat([self.inputs.to(inputs.device), inputs]) if len(self) else inputs.clone()
         self.targets = torch.cat([self.targets.to(targets.device), targets])
 
+    def to(self, device: str) -> Kept:
+        """The same on a device."""
+        return Kept(self.inputs.to(device), self.targets.to(device))
+
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The inputs and targets at (K,) places."""
         return self.inputs[rows], self.targets[rows]
+
+    def __deepcopy__(self, copies: dict[int, Any]) -> Kept:
+        """Shares the tensors, which are never written to."""
+        return Kept(self.inputs, self.targets)
 
     def state(self) -> State:
         """As arrays; none where nothing is kept."""
@@ -46,23 +53,27 @@ class Kept:
         return {"inputs": self.inputs.cpu().numpy().copy(), "targets": self.targets.cpu().numpy().copy()}
 
     @classmethod
-    def from_state(
-        cls, state: Mapping[str, npt.NDArray[Any]], shape: Sequence[int], labels: int, device: str = "cpu"
-    ) -> Kept:
-        """What `state` described.
+    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Kept:
+        """What `state` described."""
+        if "targets" not in state:
+            return cls()
+        return cls(*(torch.from_numpy(state[name].copy()) for name in ("inputs", "targets")))
 
+    def require_fit(self, shape: Sequence[int], labels: int, dtype: str = "float32") -> None:
+        """
         Args:
             shape: of one input.
             labels: how many there are.
+            dtype: of an input.
 
         Raises:
-            ValueError: no examples of this shape with these labels.
+            ValueError: some are no examples of this shape with these labels.
         """
-        if "targets" not in state:
-            return cls()
-        inputs, targets = state["inputs"], state["targets"]
-        if inputs.shape != (len(targets), *shape) or inputs.dtype != np.float32 or not np.isfinite(inputs).all():
-            raise ValueError(f"kept examples of the shape {inputs.shape[1:]}, {inputs.dtype}, or not finite")
-        if targets.dtype != np.int64 or targets.ndim != 1 or ((targets < 0) | (targets >= labels)).any():
+        inputs, targets = self.inputs, self.targets
+        if not targets.numel() and not inputs.numel():
+            return
+        fits = inputs.shape == (len(targets), *shape) and inputs.dtype == getattr(torch, dtype)
+        if not fits or not inputs.isfinite().all():
+            raise ValueError(f"kept examples of the shape {tuple(inputs.shape[1:])}, {inputs.dtype}, or not finite")
+        if targets.dtype != torch.int64 or targets.ndim != 1 or bool(((targets < 0) | (targets >= labels)).any()):
             raise ValueError(f"kept examples of labels that are not among the {labels}")
-        return cls(*(torch.from_numpy(state[name]).to(device) for name in ("inputs", "targets")))

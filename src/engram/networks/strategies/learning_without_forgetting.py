@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engram.learner import Consolidation, InputError, State
-from engram.networks.module_copy import module_copy
+from engram.learner import Consolidation, InputError
 from engram.networks.strategies.distillation import agreement
-from engram.networks.strategies.growing_network import GrowingNetwork, Snapshot
+from engram.networks.strategies.former_network import FormerNetwork
 from engram.networks.strategies.strategy import Strategy
 
 
@@ -38,6 +35,9 @@ class LearningWithoutForgetting(Strategy):
     """
 
     boundaries = True
+    experiences: int
+    teacher: FormerNetwork
+    together: Tensor  # which of the teacher's labels (columns) compete in each group (row)
 
     def __init__(
         self, network: nn.Module | Mapping[str, Any], *, temperature: float = 2.0, weight: float | None = None,
@@ -47,53 +47,30 @@ class LearningWithoutForgetting(Strategy):
         if temperature <= 0 or (weight is not None and not 0 < weight <= 1):
             raise InputError("temperature must be above 0, weight in (0, 1] or None.")
         self.temperature, self.weight = temperature, weight
-        self.experiences = 0
-        self.teacher: GrowingNetwork | None = None
-        self._together = torch.zeros(0, 0, dtype=torch.bool)
-        self._groups: list[Tensor] = []
+        self.register(experiences=0, teacher=FormerNetwork(), together=torch.zeros(0, 0, dtype=torch.bool))
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy on the new labels plus distillation on the old ones, a scalar; `inputs` (N, …), `targets` (N,).
         """
         logits = self.model(inputs)
         new = functional.cross_entropy(self.competing(logits, targets), targets)
-        if self.teacher is None:
+        if self.teacher.network is None:
             return new
-        with torch.no_grad():
-            former = self.teacher(inputs)
-        old = torch.stack([agreement(logits[:, group], former[:, group], self.temperature) for group in self._groups])
+        former = self.teacher.logits(inputs)
+        groups = [competing.nonzero()[:, 0] for competing in self.together]
+        old = torch.stack([agreement(logits[:, group], former[:, group], self.temperature) for group in groups])
         share = 1 / (self.experiences + 1) if self.weight is None else self.weight
         return share * new + (1 - share) * old.mean()
 
     def consolidate(self) -> Consolidation:
         """The network as it is now is the teacher of what comes."""
         if self.labels:
-            with self._answering.at_rest():
-                together = self.companions if self.active == "experience" else torch.ones_like(self.companions)
-                self._appoint(module_copy(self.model), torch.unique(together, dim=0))
-                self.experiences += 1
+            together = self.companions if self.active == "experience" else torch.ones_like(self.companions)
+            self.together = torch.unique(together, dim=0)
+            self.teacher.appoint(self.model)
+            self.experiences += 1
         return Consolidation(details={"experiences": self.experiences})
 
-    def _appoint(self, teacher: GrowingNetwork, together: Tensor) -> None:
-        """Take a teacher, and which of its labels (columns) compete in each group (row)."""
-        self.teacher = teacher.eval().requires_grad_(False)
-        self._together = together
-        self._groups = [row.nonzero()[:, 0] for row in together]
-
-    def extra_state(self) -> State:
-        """The teacher."""
-        kept = {"experiences": np.array(self.experiences)}
-        if self.teacher is not None:
-            kept["together"] = self._together.cpu().numpy().copy()
-            kept |= {f"teacher:{name}": t.cpu().numpy().copy() for name, t in self.teacher.state_dict().items()}
-        return kept
-
-    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Restore the teacher from `extra_state`."""
-        self.experiences = int(state["experiences"])
-        if "together" in state:
-            tensors = {name.removeprefix("teacher:"): torch.from_numpy(array).to(self.device)
-                       for name, array in state.items() if name.startswith("teacher:")}
-            teacher = module_copy(self.model)
-            teacher.become(Snapshot(tuple(range(state["together"].shape[1])), tensors))
-            self._appoint(teacher, torch.from_numpy(state["together"]).to(self.device))
+    def restored(self) -> None:
+        """The teacher is a network like this one."""
+        self.teacher.settle(self.model)

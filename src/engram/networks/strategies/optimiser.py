@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,13 @@ OPTIMISERS: dict[str, tuple[type[Optimiser], dict[str, Any]]] = {
 }
 
 
-def make(name: str, parameters: Iterable[nn.Parameter], learning_rate: float) -> Optimiser:
+def make(
+    name: str, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float | None = None
+) -> Optimiser:
     """The optimiser of that name.
+
+    Args:
+        weight_decay: None for what is usual with this optimiser.
 
     Raises:
         InputError: there is none.
@@ -32,6 +37,8 @@ def make(name: str, parameters: Iterable[nn.Parameter], learning_rate: float) ->
     if name not in OPTIMISERS:
         raise InputError(f"Unknown optimiser {name!r}. Choose from: {', '.join(OPTIMISERS)}.")
     kind, settings = OPTIMISERS[name]
+    if weight_decay is not None:
+        settings = {**settings, "weight_decay": weight_decay}
     made: Optimiser = kind(parameters, lr=learning_rate, **settings)  # type: ignore[call-arg]
     return made
 
@@ -41,11 +48,30 @@ def parameters_of(optimiser: Optimiser) -> list[nn.Parameter]:
     return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 
-def carry(old: Optimiser, new: Optimiser) -> None:
-    """Give a new optimiser the running averages of an old one; what grew begins with zeros where it is new."""
-    for before, after in zip(parameters_of(old), parameters_of(new), strict=True):
-        if before in old.state:
-            new.state[after] = {key: _padded(value, after) for key, value in old.state[before].items()}
+def exchange(optimiser: Optimiser, grown: Mapping[nn.Parameter, nn.Parameter]) -> None:
+    """Let it train grown parameters in place of old ones, with their running averages: zeros where they are new."""
+    for group in optimiser.param_groups:
+        group["params"] = [grown.get(parameter, parameter) for parameter in group["params"]]
+    for old, new in grown.items():
+        if old in optimiser.state:
+            averages = optimiser.state.pop(old)
+            optimiser.state[new] = {key: _padded(value, new) for key, value in averages.items()}
+
+
+def settings_of(optimiser: Optimiser) -> list[dict[str, Any]]:
+    """Learning rate and other settings of each group of parameters, as JSON values."""
+    return [{name: value for name, value in group.items() if isinstance(value, bool | int | float | str | list | tuple)
+             and name != "params"} for group in optimiser.param_groups]
+
+
+def set_up(optimiser: Optimiser, settings: Sequence[Mapping[str, Any]]) -> None:
+    """Take back what `settings_of` gave.
+
+    Raises:
+        ValueError: for another number of groups.
+    """
+    for group, own in zip(optimiser.param_groups, settings, strict=True):
+        group.update({name: tuple(value) if isinstance(value, list) else value for name, value in own.items()})
 
 
 def arrays_of(optimiser: Optimiser) -> State:

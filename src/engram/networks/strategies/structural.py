@@ -10,12 +10,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engram.learner import InputError, Label, State
+from engram.learner import InputError, Label
 from engram.networks.augmentation import Affine
 from engram.networks.module_copy import module_copy
 from engram.networks.strategies import optimiser as optimisers
@@ -24,6 +23,7 @@ from engram.networks.strategies.distillation import agreement
 from engram.networks.strategies.growing_network import Snapshot
 from engram.networks.strategies.kept import Kept
 from engram.networks.strategies.pruning_schedules import SCHEDULES, OnStep
+from engram.networks.strategies.schedule import annealed
 from engram.networks.strategies.strategy import Strategy
 from engram.networks.strategies.update_recipe import UpdateRecipe, recipe_of
 from engram.networks.structure import growth, pruning
@@ -41,7 +41,6 @@ TOLD_EVERY = 50  # steps
 COMPRESSING = 2  # times the epochs of a pruning in an update
 ASKED_AT_ONCE = 1000
 SCORED_ON = 512  # examples that tell how active the connections are
-WARM_UP = 0.05  # share of the steps in which the learning rate rises
 
 
 class Structural(Strategy):
@@ -69,6 +68,9 @@ class Structural(Strategy):
     """
 
     memory_limit = math.inf
+    kept: Kept
+    validation: Kept
+    renamed_parts = {"judged-": "validation:", "": "kept:"}  # noqa: RUF012 - of the class, and never changed
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class Structural(Strategy):
         **settings: Any,
     ) -> None:
         super().__init__(network, **settings)
-        self.kept = Kept()
+        self.register(kept=Kept(), validation=Kept())
         if augmentation not in AUGMENTATIONS:
             raise InputError(f"augmentation must be one of {', '.join(AUGMENTATIONS)}, not {augmentation!r}.")
         if not 0 <= held_out < 1:
@@ -92,7 +94,6 @@ class Structural(Strategy):
         self.recipe = recipe_of(recipe)
         require_own_weights(self.network)
         self.masks = self.masked()
-        self.validation = Kept()
         self.report: dict[str, Any] = {}
         self.progress: Callable[[float, str], None] = lambda share, what: None
         self.shown = 0
@@ -114,16 +115,10 @@ class Structural(Strategy):
                                           [int(len(inputs) * self.held_out)])
         new, everything = Kept(inputs[taught], targets[taught]), Kept(self.kept.inputs, self.kept.targets)
         everything.add(*new.at(torch.arange(len(new))))
-        validation = Kept(self.validation.inputs, self.validation.targets)
         if len(held):
-            validation.add(inputs[held], targets[held])
-        previous, self.validation = self.validation, validation
-        try:
-            with self._updating(everything, self.recipe.epochs):
-                self.restructure(new, everything)
-        except BaseException:
-            self.validation = previous
-            raise
+            self.validation.add(inputs[held], targets[held])
+        with self._updating(everything, self.recipe.epochs):
+            self.restructure(new, everything)
         self.kept = everything
 
     def add_validation(self, inputs: Any, targets: Any) -> None:
@@ -157,13 +152,11 @@ class Structural(Strategy):
         if recipe is None:
             recipe = replace(self.recipe, recoverable=False, distillation=0.8, temperature=2.0, pruning="cubic",
                              prune_epochs=COMPRESSING * self.recipe.prune_epochs)
-        usual = self.recipe, self.parameters
         with self.changing(), self._updating(self.kept, recipe.prune_epochs):
+            usual = self.recipe, self.parameters
             self.recipe, self.parameters = recipe, parameters
-            try:
-                self.prune(self.kept)
-            finally:
-                self.recipe, self.parameters = usual
+            self.prune(self.kept)
+            self.recipe, self.parameters = usual
         return self.report
 
     def fit(self, data: Kept, epochs: float, rate: float, on_step: OnStep = lambda step, steps: None) -> None:
@@ -171,14 +164,14 @@ class Structural(Strategy):
         size = min(self.batch, len(data))
         steps = self._steps(data, epochs)
         done, planned = (self._done, self._planned) if self._planned else (0.0, epochs)
-        self.optimiser = optimisers.make(self.optimiser_name, self.model.parameters(), rate)
-        self.masks.guard(self.optimiser)
+        self.optimizer = optimisers.make(self.optimizer_name, self.model.parameters(), rate, self.weight_decay)
+        self.masks.guard(self.optimizer)
         self.model.train()
         average = Average(self.model, self.recipe.averaging) if self.recipe.averaging else None
         for step, rows in enumerate(islice(self._passes(len(data), size), steps)):
-            for group in self.optimiser.param_groups:
+            for group in self.optimizer.param_groups:
                 group["lr"] = rate * (annealed(step / steps) if self.recipe.anneal else 1.0)
-            self.observe(*data.at(rows))
+            self.stepped(self.training_step(*data.at(rows)))
             on_step(step, steps)
             if average is not None and 2 * step >= steps:
                 average.take()
@@ -190,7 +183,7 @@ class Structural(Strategy):
         self.require_finite()  # before pruning ranks by what diverged
         self._done = done + epochs
         self.masks.enforce()
-        self.optimiser = self.fresh_optimiser()  # its running averages have no more to do, and need not be saved
+        self.optimizer = self.fresh_optimizer()  # its running averages have no more to do, and need not be saved
 
     def _steps(self, data: Kept, epochs: float) -> int:
         """How many steps these epochs are; with a constant budget as many for few data as for many."""
@@ -240,10 +233,10 @@ class Structural(Strategy):
             self._teacher = teacher or module_copy(self.model).eval().requires_grad_(False)
         SCHEDULES[self.recipe.pruning](self, data)
 
-    def observe(self, inputs: Tensor, targets: Tensor) -> None:
+    def training_step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """One training step on augmented examples, `inputs` (N, …) and `targets` (N,)."""
         self.shown += len(inputs)
-        super().observe(*self._seen(inputs, targets))
+        return super().training_step(*self._seen(inputs, targets))
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy; while pruning, mostly agreement with the grown network (Hinton, Vinyals, Dean 2015)."""
@@ -283,15 +276,10 @@ class Structural(Strategy):
         """The masks of all weights that train."""
         return Masks(self.model, frozen=[f"network.{name}" for name in self.model.frozen])
 
-    def extra_state(self) -> State:
-        """All examples: those trained on, and those held out."""
-        return self.kept.state() | {f"judged-{name}": array for name, array in self.validation.state().items()}
-
-    def load_extra_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Restore all examples from `extra_state`."""
-        self.kept = Kept.from_state(state, self.shape, len(self.labels), self.device)
-        held = {name.removeprefix("judged-"): array for name, array in state.items() if name.startswith("judged-")}
-        self.validation = Kept.from_state(held, self.shape, len(self.labels), self.device)
+    def restored(self) -> None:
+        """The examples are of this network's labels."""
+        for examples in (self.kept, self.validation):
+            examples.require_fit(self.shape, len(self.labels), self.dtype)
 
     def _seen(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         change = AUGMENTATIONS[self.augmentation]
@@ -308,18 +296,13 @@ class Structural(Strategy):
 
     @contextmanager
     def _updating(self, data: Kept, epochs: float) -> Iterator[None]:
-        """An update of so many epochs: its report begins and is closed here, or is as before after an exception."""
+        """An update of so many epochs: its report begins and is closed here."""
         self.masks = self.masked()  # what was frozen since
-        previous, self.report = self.report, {"before": self.masks.live}
+        self.report = {"before": self.masks.live}
         self.shown, self._done, self._planned = 0, 0.0, epochs
-        try:
-            yield
-            self._close_report(data)
-        except BaseException:
-            self.report = previous
-            raise
-        finally:
-            self._teacher, self._planned = None, 0.0
+        yield
+        self._close_report(data)
+        self._teacher, self._planned = None, 0.0
 
     def _close_report(self, data: Kept) -> None:
         cut = pruning.isolated(self.masks)
@@ -328,11 +311,3 @@ class Structural(Strategy):
         if "grown-accuracy" in self.report:
             self.report["recoverable"] = not sum(cut) and accuracy >= self.report["grown-accuracy"]
 
-
-def annealed(share: float) -> float:
-    """Share of the full learning rate: a short rise, then half a cosine to zero (Loshchilov, Hutter 2017).
-
-    >>> [round(annealed(share), 2) for share in (0, 0.025, 0.05, 0.525, 1)]
-    [0.0, 0.5, 1.0, 0.5, 0.0]
-    """
-    return min(share / WARM_UP, 0.5 * (1 + math.cos(math.pi * max(share - WARM_UP, 0) / (1 - WARM_UP))))
