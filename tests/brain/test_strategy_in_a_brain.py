@@ -15,7 +15,7 @@ from engram.heads.fast import FastHead  # noqa: E402
 from engram.networks.strategies.grow_and_prune import GrowAndPrune  # noqa: E402
 from engram.networks.strategies.naive import Naive  # noqa: E402
 
-RECIPE = {"constant_budget": 1500, "new_epochs": 1, "all_epochs": 4, "prune_epochs": 3, "learning_rate": 0.01,
+RECIPE = {"constant_budget": 12_000, "new_epochs": 1, "all_epochs": 4, "prune_epochs": 3, "learning_rate": 0.01,
           "prune_rate": 0.01, "averaging": 0.9}
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from terminal import Terminal
 
 from engram.cli import app, continual
+from engram.lab import by_name
 from engram.lab.evaluation import Report
 from engram.lab.streams import ARRIVALS, DATA_SETS, class_incremental, flattened, from_arrays, task_incremental
 from engram.learner import Learner, Saves
@@ -163,19 +164,19 @@ def test_a_value_that_cannot_be_is_a_refusal(terminal: Terminal) -> None:
 
 def test_the_help_names_every_data_set_arrival_and_learner(terminal: Terminal) -> None:
     shown = " ".join(terminal.says("evaluate", "--help").split()).replace("- ", "-")
-    for name in (*DATA_SETS, *ARRIVALS, *continual.learner_table()):
+    for name in (*DATA_SETS, *ARRIVALS, *by_name.learner_table()):
         assert name in shown
 
 
-@pytest.mark.parametrize("name", continual.learner_table())
+@pytest.mark.parametrize("name", by_name.learner_table())
 def test_every_learner_in_the_table_can_be_made_saved_and_taught(name: str) -> None:
-    if continual.learner_table()[name].needs:
+    if by_name.learner_table()[name].needs:
         pytest.importorskip("torch")
     pictures = np.random.default_rng(0).integers(0, 256, (8, 4, 4), np.uint8)
     stream = task_incremental(from_arrays(pictures, [0, 1, 2, 3] * 2, test=0.5).map(flattened))
-    taken = continual.parameters_of(continual.learner_table().load(name))
+    taken = by_name.parameters_of(by_name.learner_table().load(name))
     brief = {"recipe": {"constant_budget": 0}} if "recipe" in taken else {}
-    learner = continual.make_learner(name, brief, stream, seed=1)
+    learner = by_name.make_learner(name, brief, stream, seed=1)
     assert isinstance(learner, Learner)
     assert isinstance(learner, Saves)
     learner.learn(stream[0].inputs, stream[0].labels)
@@ -185,8 +186,8 @@ def test_every_learner_in_the_table_can_be_made_saved_and_taught(name: str) -> N
 def test_a_network_is_made_for_the_inputs_and_lets_the_task_compete_where_it_is_told() -> None:
     pytest.importorskip("torch")
     data = from_arrays(np.random.default_rng(0).random((8, 5)), [0, 1, 2, 3] * 2, test=0.5)
-    told = continual.make_learner("naive", {"epochs": 2}, task_incremental(data), seed=3)
-    untold = continual.make_learner("naive", {}, class_incremental(data), seed=3)
+    told = by_name.make_learner("naive", {"epochs": 2}, task_incremental(data), seed=3)
+    untold = by_name.make_learner("naive", {}, class_incremental(data), seed=3)
     assert (told.active, untold.active, told.epochs, told.seed) == ("experience", "all", 2, 3)  # type: ignore[attr-defined]
     assert list(told.shape) == [5]  # type: ignore[attr-defined]
 
@@ -200,7 +201,7 @@ def test_what_the_papers_call_it_will_do() -> None:
 
 def test_a_network_that_grows_and_prunes_stands_beside_the_others(terminal: Terminal) -> None:
     pytest.importorskip("torch")
-    brief = "parameters=6000,batch=32,recipe.constant_budget=2000,recipe.all_epochs=3,recipe.prune_epochs=4"
+    brief = "parameters=6000,batch=32,recipe.constant_budget=16000,recipe.all_epochs=3,recipe.prune_epochs=4"
     found = terminal.answers("evaluate", "digits", "naive", f"grow-and-prune:{brief}", "fast")
     figures = {name: entry["figures"] for name, entry in found["learners"].items()}
     naive, grown, fast = figures.values()
@@ -209,7 +210,7 @@ def test_a_network_that_grows_and_prunes_stands_beside_the_others(terminal: Term
     assert fast["accuracy"]["mean"] > 0.9
 
 
-@pytest.mark.parametrize("name", [name for name, row in continual.learner_table().items() if row.needs])
+@pytest.mark.parametrize("name", [name for name, row in by_name.learner_table().items() if row.needs])
 def test_without_pytorch_a_network_says_what_to_install(
     terminal: Terminal, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,3 +227,83 @@ def test_settings_are_read_as_json_where_they_can_be() -> None:
     for wrong in (["=1"], ["a=1", "a.b=2"]):
         with pytest.raises(typer.BadParameter):
             continual.parse_settings(wrong)
+
+
+def test_every_strategy_trains_the_same_network_for_the_same_budget_unless_told_otherwise() -> None:
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    stream = class_incremental(from_arrays(rng.random((40, 6)), [0, 1, 2, 3] * 10, test=0.2))
+    networks, shown = set(), []
+    for name in ("naive", "er", "grow-and-prune"):
+        chosen = {"batch": 16} if name == "er" else {}
+        learner = by_name.make_learner(by_name.learner_table().name_of(name), chosen, stream, seed=1)
+        networks.add(json.dumps(learner.network.spec))  # type: ignore[attr-defined]
+        learner.learn(stream[0].inputs, stream[0].labels)
+        shown.append(learner.examples_shown)  # type: ignore[attr-defined]
+    assert len(networks) == 1
+    assert shown[:2] == [300 * 16, 300 * 16]  # sixteen examples are all that an experience brings
+    assert shown[2] == pytest.approx(300 * 15, rel=0.1)  # one is held out
+    freely = by_name.make_learner("naive", {"epochs": 2, "network": {"name": "perceptron", "hidden": [3]}}, stream, 0)
+    assert (freely.steps, freely.epochs, freely.network.spec["hidden"]) == (None, 2, [3])  # type: ignore[attr-defined]
+
+
+def test_a_budget_is_one_pass_at_least_and_is_divided_where_examples_arrive_one_by_one() -> None:
+    many = class_incremental(from_arrays(np.zeros((40_000, 1)), [0, 1] * 20_000, test=0.2))
+    assert by_name.steps_of(many) == 1000
+    assert by_name.steps_of(many.in_batches(1)) == 1
+
+
+OWN = '''
+import torch
+from engram.networks.strategies.strategy import Strategy
+
+class Timid(Strategy):
+    """Every gradient is halved."""
+
+    def __init__(self, network, *, share=0.5, **settings):
+        super().__init__(network, **settings)
+        self.share = share
+
+    def project(self, inputs, targets):
+        for parameter in self.model.parameters():
+            parameter.grad *= self.share
+
+def narrow(shape):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(shape[0], 7))
+'''
+
+
+def test_a_strategy_and_a_network_of_ones_own_are_named_by_their_module(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "timid_methods.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    found = terminal.answers("evaluate", "digits", "timid_methods:Timid:share=0.1,steps=5,network=timid_methods:narrow",
+                             "--set", "per=5", "--out", tmp_path / "out")
+    (name, entry), = found["learners"].items()
+    assert name == "timid_methods:Timid-share=0.1-steps=5-network=timid_methods:narrow"
+    config = entry["reports"][0]["learner"]["config"]
+    assert (config["share"], config["network"]["module"], config["steps_taken"]) == (0.1, "Sequential", 10)
+    (folder,) = [path.name for path in (tmp_path / "out").iterdir() if path.is_dir()]
+    assert not set(folder) & set('<>:"/\\|?*{}\'')
+    assert "no 'Bold'" in terminal.refuses("evaluate", "digits", "timid_methods:Bold")
+    assert "cannot be imported" in terminal.refuses("evaluate", "digits", "no_such_module:Bold")
+
+
+def test_the_table_tells_steps_and_examples_and_who_keeps_everything(terminal: Terminal, shapes: Path) -> None:
+    pytest.importorskip("torch")
+    shown = terminal.says("evaluate", shapes, "er:steps=3", "naive:steps=3", "--side", 4, "--seeds", 2)
+    assert "examples-shown" in shown
+    assert "steps" in shown
+    assert "FWT" not in shown  # 0 by definition where every class is new
+    assert "experience_replay-steps=3: every example taught is kept, so this is joint training" in " ".join(shown.split())
+
+
+def test_seeds_draw_the_test_part_of_a_folder_and_the_order_of_the_classes(terminal: Terminal, shapes: Path) -> None:
+    found = terminal.answers("evaluate", shapes, "nearest_class_mean", "--side", 4, "--seeds", 3, "--set", "per=1")
+    reports = found["learners"]["nearest_class_mean"]["reports"]
+    assert reports[0]["experiences"] == ["a", "b", "c", "d"]
+    assert len({tuple(report["experiences"]) for report in reports}) > 1
+    assert len({report["stream"]["fingerprint"] for report in reports}) == 3

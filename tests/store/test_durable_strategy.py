@@ -16,7 +16,7 @@ from engram.networks.strategies.grow_and_prune import GrowAndPrune
 from engram.store.durable import Durable
 
 NETWORK = {"name": "perceptron", "inputs": [5], "hidden": [12]}
-RECIPE = {"constant_budget": 30, "averaging": 0}
+RECIPE = {"constant_budget": 450, "averaging": 0}
 X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
 LABELS = ["cat", "dog", "fox"] * 20
 STRATEGIES = {

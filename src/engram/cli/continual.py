@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
+from functools import lru_cache, partial
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engram.cli.output import Json, emit, progress, resumable, say, table
-from engram.extension import Extension, Extensions
-from engram.heads import HEADS
+from engram.lab.by_name import kind_of, learner_table, make_learner, require_taken
 from engram.lab.data_sets import DATA_SETS, load, resizable
-from engram.networks.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from engram.features.backbones.bundle import Bundle
@@ -44,8 +42,8 @@ def evaluate(
                             " pictures per class.")
     ],
     names: Annotated[
-        list[str], typer.Argument(metavar="LEARNER...", help=f"One or more of {', '.join(learner_table())}; with"
-                                  " settings as in ridge:penalty=1,step=0.01.")
+        list[str], typer.Argument(metavar="LEARNER...", help=f"One or more of {', '.join(learner_table())}; or"
+                                  " module:Class of your own; with settings as in ridge:penalty=1,step=0.01.")
     ],
     arrival: Annotated[
         str, typer.Option("--arrival", metavar="HOW", help="How the data are split: class, task, domain, permuted,"
@@ -79,13 +77,19 @@ def evaluate(
     """Compare learners on a data set that arrives in parts.
 
     After every part, called an experience, the learner predicts the test examples of all parts. Reports accuracy,
-    forgetting, transfer, memory and time. With --out, repeating an interrupted command resumes it.
+    forgetting, transfer, memory, training and time. All strategies train the same network for equally many steps,
+    unless their settings say otherwise. The seed draws the test part of a folder and, from seed 1 on, the order of the
+    classes. With --out, repeating an interrupted command resumes it.
     """
     from engram.lab.evaluation.comparison import compare
 
     wanted = [parse_learner(name) for name in names]
-    for name, _ in wanted:
-        learner_table().load(name)
+    for name, chosen in wanted:
+        kind_of(name)
+        try:
+            require_taken(name, chosen)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
     made_with = parse_settings(settings or [])
     if validation:
         made_with.setdefault("held_out", 0.1)
@@ -94,7 +98,7 @@ def evaluate(
         bundle, inputs, change = _inputs(data, arrival, backbone, side, report)
 
         def stream(seed: int) -> Stream:
-            found = _arriving(inputs, arrival, {"seed": seed, **made_with}).map(change)
+            found = _arriving(inputs(seed), arrival, {"seed": seed, **made_with}).map(change)
             return found.validation() if validation else found
 
         first = stream(0)
@@ -111,8 +115,8 @@ def evaluate(
     table(columns, rows, title=first.name)
     if len(found.reports) == 1 and seeds == 1:
         table(*next(iter(found.reports.values()))[0].table(), title="accuracy (%)")
-    if omitted := next(iter(found.reports.values()))[0].omission():
-        say(f"{omitted}.")
+    for note in found.notes():
+        say(f"{note}.")
 
 
 def _made(name: str, chosen: dict[str, Any], stream: Stream, bundle: Bundle | None, seed: int) -> Learner:
@@ -121,16 +125,18 @@ def _made(name: str, chosen: dict[str, Any], stream: Stream, bundle: Bundle | No
 
 def _inputs(
     data: str, arrival: str, backbone: str | None, side: int | None, report: Progress
-) -> tuple[Bundle | None, DataSet, Change]:
-    """The data, and what makes vectors of them as they arrive: pixels from 0 to 1, or a backbone's features."""
+) -> tuple[Bundle | None, Callable[[int], DataSet], Change]:
+    """From a seed to the data, and what makes vectors of them as they arrive: pixels from 0 to 1, or a backbone's
+    features."""
     from engram.lab.streams import flattened, from_folder
 
     if backbone is not None and side is None and (data not in DATA_SETS or resizable(data)):
         side = LARGE
     if data in DATA_SETS:
-        raw = load(data, side=side)
+        loaded = load(data, side=side)
+        raw: Callable[[int], DataSet] = lambda seed: loaded  # noqa: E731 - it has a test part of its own
     elif Path(data).is_dir():
-        raw = from_folder(data, side=side or 64)
+        raw = lru_cache(lambda seed: from_folder(data, side=side or 64, seed=seed))
     else:
         raise typer.BadParameter(f"{data!r} is neither a folder nor a data set. Data sets: {', '.join(DATA_SETS)}.")
     if backbone is None:
@@ -140,7 +146,12 @@ def _inputs(
     bundle = bundle_of(backbone)
     if arrival in PICTURES_CHANGE:
         return bundle, raw, bundle.features
-    seen = raw.map(bundle.features).in_memory(lambda done, total: report(done, total, "looking at pictures"))
+
+    @lru_cache
+    def seen(seed: int) -> DataSet:
+        return raw(seed).map(bundle.features).in_memory(
+            lambda done, total: report(done, total, "looking at pictures"))
+
     return bundle, seen, flattened
 
 
@@ -153,11 +164,13 @@ def _arriving(data: DataSet, arrival: str, settings: dict[str, Any]) -> Stream:
     unknown = sorted(set(settings) - set(taken))
     if unknown:
         raise typer.BadParameter(f"{arrival} takes no {', '.join(unknown)}. It takes {', '.join(taken)}.")
+    if "shuffle" in taken and "groups" not in settings:
+        settings = {"shuffle": settings["seed"] > 0, **settings}
     return ARRIVALS[arrival](data, **settings)
 
 
 def _tell_if_slow(names: list[str], numbers: int) -> None:
-    slow = [name for name in names if getattr(learner_table().load(name), "cubic", False)]
+    slow = [name for name in names if getattr(kind_of(name)[0], "cubic", False)]
     if slow and numbers > LONG:
         say(f"engram: each input has {numbers:,} values, which is slow with {', '.join(slow)};"
             " for pictures, pass --backbone photos or a smaller --side.", aside=True)
@@ -182,21 +195,18 @@ def _leave(found: Comparison, out: Path) -> None:
         say(str(refusal(error, "The plot") or error), aside=True)
 
 
-def learner_table() -> Extensions[Extension]:
-    """The heads and the strategies, as their rooms list them now."""
-    return Extensions("learner", {**HEADS, **STRATEGIES})
-
-
 def parse_learner(text: str) -> tuple[str, dict[str, Any]]:
     """Name and settings out of NAME or NAME:KEY=VALUE,KEY=VALUE; values are read as JSON where they can be.
 
-    A name may be a short one, and have hyphens.
+    A name may be a short one, and have hyphens; or be MODULE:CLASS.
 
     Raises:
         BadParameter: no such learner, or no settings.
 
     >>> parse_learner("nearest_neighbors:k=3,weights=distance")
     ('nearest_neighbors', {'k': 3, 'weights': 'distance'})
+    >>> parse_learner("my_methods:StayNear:strength=2")
+    ('my_methods:StayNear', {'strength': 2})
     >>> parse_learner("grow-and-prune:parameters=9000,recipe.all_epochs=3")
     ('grow_and_prune', {'parameters': 9000, 'recipe': {'all_epochs': 3}})
     """
@@ -204,7 +214,10 @@ def parse_learner(text: str) -> tuple[str, dict[str, Any]]:
     try:
         name = learner_table().name_of(given)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        own, _, rest = rest.partition(":")
+        if not own.isidentifier():
+            raise typer.BadParameter(str(error)) from error
+        name = f"{given}:{own}"
     return name, parse_settings(rest.split(",") if rest else [])
 
 
@@ -229,46 +242,4 @@ def parse_settings(texts: list[str]) -> dict[str, Any]:
             inside[last] = json.loads(value)
         except ValueError:
             inside[last] = value
-    return found
-
-
-def make_learner(
-    name: str, chosen: Mapping[str, Any], stream: Stream, seed: int, bundle: Bundle | None = None
-) -> Learner:
-    """A fresh learner for the inputs of a stream.
-
-    A head takes the statistics of the backbone, where one is given; a network is made for the stream's inputs, and
-    where the stream tells the task, only the outputs of the task compete.
-
-    Raises:
-        BadParameter: a setting that it does not take.
-        EngramError: a value that it refuses.
-    """
-    row, kind = learner_table()[name], learner_table().load(name)
-    offered: dict[str, Any] = {"seed": seed}
-    if (network := row.settings.get("network")) is not None:
-        offered["network"] = {**network, "inputs": list(stream.input_shape), "seed": seed}
-        offered["active"] = "experience" if all(experience.among for experience in stream) else "all"
-    elif bundle is not None:
-        offered |= {"mean": bundle.mean, "covariance": bundle.covariance, "step": bundle.step,
-                    "normalise": bundle.normalise, "scaled": bundle.scaled, "units": bundle.units}
-    taken = parameters_of(kind)
-    unknown = set(chosen) - taken
-    if unknown:
-        raise typer.BadParameter(f"{name} takes no {', '.join(sorted(unknown))}. It takes {', '.join(sorted(taken))}.")
-    usable = {key: value for key, value in offered.items() if key in taken}
-    learner: Learner = kind(**{**row.settings, **usable, **chosen})
-    return learner
-
-
-def parameters_of(kind: type) -> set[str]:
-    """What a constructor can be told by name; one that passes settings on takes those of the class above too."""
-    found: set[str] = set()
-    for ancestor in kind.__mro__:
-        if "__init__" in vars(ancestor) and ancestor is not object:
-            told = list(signature(vars(ancestor)["__init__"]).parameters.values())[1:]
-            found |= {parameter.name for parameter in told if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD,
-                                                                                parameter.KEYWORD_ONLY)}
-            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in told):
-                break
     return found

@@ -23,7 +23,7 @@ from engram.lab.streams import channels_first, data_incremental, data_set  # noq
 from engram.networks.strategies.update_recipe import PATENT, UpdateRecipe  # noqa: E402
 
 NETWORK = {"name": "perceptron", "inputs": [1, 8, 8], "hidden": [20, 10]}
-QUICK = UpdateRecipe(constant_budget=600, new_epochs=0.5, all_epochs=0.5, prune_epochs=1)
+QUICK = UpdateRecipe(constant_budget=1200, new_epochs=0.5, all_epochs=0.5, prune_epochs=1)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def small(tmp_path, monkeypatch):
     for experiment in (growprune_lenet300, growprune_lenet5):
         monkeypatch.setattr(experiment, "NETWORK", NETWORK)
     monkeypatch.setattr(growprune_lenet300, "UpdateRecipe", lambda: QUICK)
-    monkeypatch.setattr(growprune_lenet5, "UpdateRecipe", lambda constant_budget: replace(QUICK, new_epochs=0.2))
+    monkeypatch.setattr(growprune_lenet5, "UpdateRecipe", lambda: replace(QUICK, new_epochs=0.2))
     monkeypatch.setattr(growprune_patent, "PATENT",
                         replace(PATENT, new_epochs=1, growths=1, all_epochs=1, prune_epochs=2))
 

@@ -33,7 +33,7 @@ WIDTH = 6
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(33, WIDTH)).astype(np.float32)
 LABELS = ["a", "b", "c"] * 11
-SHORT = UpdateRecipe(constant_budget=64, new_epochs=1, all_epochs=1, prune_epochs=2, growths=1)
+SHORT = UpdateRecipe(constant_budget=256, new_epochs=1, all_epochs=1, prune_epochs=2, growths=1)
 SMALL = {"parameters": 95, "recipe": SHORT, "held_out": 0.1}
 
 PLAIN: dict[str, Callable[..., Any]] = {

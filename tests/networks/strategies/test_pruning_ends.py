@@ -72,10 +72,11 @@ def test_epochs_are_as_many_for_fewer_examples_than_a_batch(count: int) -> None:
 def test_a_constant_budget_takes_as_many_steps_for_one_example_as_for_many() -> None:
     steps = []
     for count in (1, 80):
-        learner = GrowAndPrune(SPEC, batch=16, held_out=0, recipe=replace(SHORT, constant_budget=160))
+        learner = GrowAndPrune(SPEC, batch=16, held_out=0, recipe=replace(SHORT, constant_budget=2080))
         learner.learn(EASY[:count], LABELS[:count])
         steps.append(learner._steps(learner.kept, 1))
     assert steps == [10, 10]
+    assert learner.examples_shown == 2080
 
 
 @pytest.mark.parametrize("wake", ["gradient", "random"])

@@ -24,7 +24,7 @@ from engram.networks.structure.pruning import isolated  # noqa: E402
 pytestmark = pytest.mark.long
 
 NETWORK = {"name": "perceptron", "inputs": [8], "hidden": [12]}
-FAST = UpdateRecipe(constant_budget=160, new_epochs=1, all_epochs=5, prune_epochs=2, learning_rate=0.03,
+FAST = UpdateRecipe(constant_budget=1280, new_epochs=1, all_epochs=5, prune_epochs=2, learning_rate=0.03,
                     prune_rate=0.02, alpha=30, averaging=0.5)
 SETTINGS: dict[str, Any] = {"parameters": 120, "recipe": FAST, "batch": 16}
 METHODS: dict[str, partial[Structural]] = {
@@ -37,7 +37,7 @@ METHODS: dict[str, partial[Structural]] = {
 }
 
 
-QUICK = UpdateRecipe(constant_budget=64, new_epochs=1, all_epochs=20, prune_epochs=4, learning_rate=0.05,
+QUICK = UpdateRecipe(constant_budget=1600, new_epochs=1, all_epochs=20, prune_epochs=4, learning_rate=0.05,
                      prune_rate=0.02, alpha=30, averaging=0)
 
 
@@ -177,7 +177,7 @@ def test_nest_starts_from_a_sparse_seed():
 
 @pytest.mark.parametrize("method", ["RigL", "SET"])
 def test_dynamic_sparse_training_moves_its_connections_and_keeps_their_number(method):
-    learner = METHODS[method](recipe=replace(FAST, all_epochs=30, constant_budget=320), exchanged=0.5)
+    learner = METHODS[method](recipe=replace(FAST, all_epochs=30, constant_budget=10_560), exchanged=0.5)
     learner.learn(*portion(0))
     first = {name: mask.clone() for name, mask in learner.masks.items()}
     learner.learn(*portion(1))
@@ -263,7 +263,7 @@ def test_what_is_saved_of_the_network_shrinks_with_it():
 
 
 def test_regrowth_leaves_no_neuron_cut_off():
-    learner = METHODS["grow and prune"](recipe=replace(FAST, regrowth=0.9, constant_budget=2000), parameters=45)
+    learner = METHODS["grow and prune"](recipe=replace(FAST, regrowth=0.9, constant_budget=16_000), parameters=45)
     learner.learn(*portion(0))
     assert isolated(learner.masks) == (0, 0)
     assert learner.masks.live <= 45

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -20,6 +22,7 @@ from engram.learner import InputError, Learner
 from engram.progress import Progress
 
 PERCENT = ("accuracy", "any-time", "forgetting", "BWT", "FWT")
+LONGEST = 80  # characters of a folder's name
 MATRICES = 4
 """So many learners have their accuracy matrix in the picture."""
 
@@ -48,6 +51,13 @@ class Comparison:
         columns = ("learner", *(f"{name} (%)" if name in PERCENT else name for name in names))
         return columns, [(learner, *(_cell(name, self._values(learner, name)) for name in names))
                          for learner in self.reports]
+
+    def notes(self) -> list[str]:
+        """What the table does not say: who keeps every example, and what was not asked about."""
+        joint = [name for name, reports in self.reports.items() if all(report.is_joint() for report in reports)]
+        omitted = next(iter(self.reports.values()))[0].omission()
+        told = f"{', '.join(joint)}: every example taught is kept, so this is joint training" if joint else ""
+        return [note for note in (told, omitted) if note]
 
     def to_json(self) -> dict[str, Any]:
         """JSON values: for each learner the figures over seeds (values, mean, sd, interval) and its reports."""
@@ -97,8 +107,8 @@ def compare(
         learners: name -> from a seed to a fresh learner.
         stream: the stream, or from a seed to one.
         seeds: how many (0, 1, …), or which.
-        out: a folder; each evaluation has its own in it (`NAME/seed-K`). That of a learner that `Saves` is not repeated
-            where it is complete.
+        out: a folder; each evaluation has its own in it (`NAME/seed-K`, see `folder_name`). That of a learner that
+            `Saves` is not repeated where it is complete.
         resume, forward: see `evaluate`.
         rebuild: name -> see `evaluate`, for those that need it.
         progress: told of all evaluations together, in thousandths.
@@ -128,11 +138,26 @@ def compare(
         arriving = stream if isinstance(stream, Stream) else stream(seed)
         for name, make in learners.items():
             told = _part(progress, next(places), len(numbers) * len(learners), f"{name}, seed {seed}")
+            own = None if out is None else Path(out) / folder_name(name) / f"seed-{seed}"
             reports[name].append(evaluate(
-                make(seed), arriving, name=name, out=None if out is None else Path(out) / name / f"seed-{seed}",
+                make(seed), arriving, name=name, out=own,
                 resume=resume, rebuild=(rebuild or {}).get(name), forward=forward, progress=told,
             ))
     return Comparison({name: tuple(found) for name, found in reports.items()})
+
+
+def folder_name(name: str) -> str:
+    """The name of a folder for a learner, which every system can store: where characters have to be replaced, or it
+    would be too long, it ends in a part of the name's SHA-256, so that no two are the same.
+
+    >>> folder_name("er-capacity=50"), folder_name("er-recipe={'alpha': 5}")
+    ('er-capacity=50', 'er-recipe=__alpha___5_-7653683a')
+    """
+    plain = re.sub(r"[^A-Za-z0-9=,.+-]", "_", name)[:LONGEST].rstrip(".")
+    reserved = re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", plain, re.IGNORECASE)
+    if plain and plain == name and not reserved:
+        return plain
+    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _part(progress: Progress | None, place: int, count: int, who: str) -> Progress | None:

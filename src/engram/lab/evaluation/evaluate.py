@@ -109,7 +109,8 @@ def evaluate(
         right = asked.ask(learner, i + 1, forward, partial(_shifted, told, done + 1))
         state = learner.state() if begun and isinstance(learner, Saves) else None
         cost = _cost(learner, state, learning, consolidating, asked.seconds, len(stream[i].train))
-        report = replace(report, right=(*report.right, _counts(right)), costs=(*report.costs, cost))
+        report = replace(report, right=(*report.right, _counts(right)), costs=(*report.costs, cost),
+                         learner=_about(learner, str(report.learner["name"])))
         if folder is not None and state is not None:
             Checkpoint(report, state, begun).write(folder)
     if folder is not None:
@@ -230,21 +231,26 @@ def _cost(
         held = int(learner.memory_bytes)
     elif state is not None or isinstance(learner, Saves):
         held = sum(array.nbytes for array in (state or cast(Saves, learner).state()).values())
-    samples, multiply_adds = (getattr(learner, name, None) for name in ("samples_stored", "multiply_adds"))
-    return Cost(learning, consolidating, asking, examples, held, None if samples is None else int(samples),
-                None if multiply_adds is None else int(multiply_adds))
+    told = (getattr(learner, name, None) for name in ("samples_stored", "multiply_adds", "steps_taken",
+                                                      "examples_shown"))
+    return Cost(learning, consolidating, asking, examples, held, *(None if count is None else int(count)
+                                                                   for count in told))
 
 
 def _empty(learner: Learner, stream: Stream, asked: _Asked, name: str) -> Report:
-    about: dict[str, Any] = {"name": name, "kind": type(learner).__qualname__}
-    config = getattr(learner, "config", None)
-    if callable(config):
-        about["config"] = config()
     return Report(
-        {"name": stream.name, "settings": dict(stream.settings), "fingerprint": stream.fingerprint()}, about,
+        {"name": stream.name, "settings": dict(stream.settings), "fingerprint": stream.fingerprint()},
+        _about(learner, name),
         tuple(experience.name for experience in stream), asked.classes, asked.part_of, _counts(asked.totals), (),
         left_out=stream.left_out,
     )
+
+
+def _about(learner: Learner, name: str) -> dict[str, Any]:
+    """The learner's name, class and, where it tells them, settings."""
+    about: dict[str, Any] = {"name": name, "kind": type(learner).__qualname__}
+    config = getattr(learner, "config", None)
+    return about | {"config": config()} if callable(config) else about
 
 
 def _has_own_network(learner: Learner) -> bool:

@@ -129,6 +129,8 @@ class Cost:
         bytes: what the learner holds (`memory_bytes`, else the size of its `state`); None where it does not tell.
         samples: single examples that it keeps (`samples_stored`); None where it does not tell.
         multiply_adds: for one answer (`multiply_adds`); None where it does not tell.
+        steps, shown: of gradient descent, and examples in them, since the start (`steps_taken`, `examples_shown`); None
+            where it does not tell.
     """
 
     learning: float
@@ -138,6 +140,8 @@ class Cost:
     bytes: int | None = None
     samples: int | None = None
     multiply_adds: int | None = None
+    steps: int | None = None
+    shown: int | None = None
 
 
 @dataclass(frozen=True)
@@ -203,8 +207,15 @@ class Report:
 
     @property
     def forward_transfer(self) -> float:
-        """FWT: see `continual.forward_transfer`."""
-        return forward_transfer(self.matrix, self.untaught)
+        """FWT: see `continual.forward_transfer`. NaN where it is 0 by definition: where no class of a test part was
+        part of an earlier experience, nobody can recognise any before it is taught."""
+        classes = [{place for place, count in enumerate(self.totals[part]) if count} for part in self.part_of]
+        seen: set[int] = set()
+        for own in classes:
+            if own & seen:
+                return forward_transfer(self.matrix, self.untaught)
+            seen |= own
+        return math.nan
 
     @property
     def forgetting(self) -> float:
@@ -235,6 +246,11 @@ class Report:
         return {name: math.fsum(getattr(cost, name) for cost in self.costs)
                 for name in ("learning", "consolidating", "asking")}
 
+    def is_joint(self) -> bool:
+        """Whether a learner that trains in steps keeps every example: then it is joint training, by whatever name."""
+        last, taught = self.costs[-1], sum(cost.examples for cost in self.costs)
+        return last.steps is not None and last.samples is not None and last.samples >= taught
+
     def omission(self) -> str:
         """What was not asked about, in words; empty where everything was."""
         if not self.left_out:
@@ -251,7 +267,8 @@ class Report:
         values: dict[str, float | None] = {
             "accuracy": self.accuracy, "any-time": float(self.any_time.mean()), "forgetting": self.forgetting,
             "BWT": self.backward_transfer, "FWT": self.forward_transfer, "bytes": last.bytes,
-            "samples": last.samples, "multiply-adds": last.multiply_adds,
+            "samples": last.samples, "multiply-adds": last.multiply_adds, "steps": last.steps,
+            "examples-shown": last.shown,
             "seconds-learning": self.seconds["learning"] + self.seconds["consolidating"],
             "seconds-asking": self.seconds["asking"],
             "left-out": sum(count for _, count in self.left_out) or None,

@@ -17,7 +17,7 @@ class GrowAndPrune(Structural):
 
     >>> import numpy as np
     >>> learner = GrowAndPrune({"name": "perceptron", "inputs": [2], "hidden": [20]}, parameters=70, batch=4,
-    ...                        recipe={"constant_budget": 400}, held_out=0)
+    ...                        recipe={"constant_budget": 6000}, held_out=0)
     >>> learner.learn([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]], ["left", "left", "right", "right"])
     >>> learner.predict(np.eye(2)).labels, learner.masks.live <= 70
     (['left', 'right'], True)

@@ -100,6 +100,12 @@ class Structural(Strategy):
         self._teacher: nn.Module | None = None
         self._done = self._planned = 0.0  # epochs of an update under way
 
+    @classmethod
+    def settings_before(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """A recipe's budget was that of one epoch."""
+        recipe = recipe_of(settings["recipe"])
+        return settings | {"recipe": recipe.with_epochs_of(recipe.constant_budget)}
+
     @property
     def samples_stored(self) -> int:
         """Examples kept, those held out among them."""
@@ -150,8 +156,9 @@ class Structural(Strategy):
         if not len(self.kept):
             raise InputError("Nothing has been taught yet, so there is nothing to compress: call `learn` first.")
         if recipe is None:
-            recipe = replace(self.recipe, recoverable=False, distillation=0.8, temperature=2.0, pruning="cubic",
-                             prune_epochs=COMPRESSING * self.recipe.prune_epochs)
+            longer = replace(self.recipe, prune_epochs=COMPRESSING * self.recipe.prune_epochs)
+            recipe = replace(longer, recoverable=False, distillation=0.8, temperature=2.0, pruning="cubic",
+                             constant_budget=round(self.recipe.epoch * longer.epochs))
         with self.changing(), self._updating(self.kept, recipe.prune_epochs):
             usual = self.recipe, self.parameters
             self.recipe, self.parameters = recipe, parameters
@@ -187,8 +194,7 @@ class Structural(Strategy):
 
     def _steps(self, data: Kept, epochs: float) -> int:
         """How many steps these epochs are; with a constant budget as many for few data as for many."""
-        budget = self.recipe.constant_budget
-        steps = budget / self.batch if budget else len(data) / min(self.batch, len(data))
+        steps = self.recipe.epoch / self.batch or len(data) / min(self.batch, len(data))
         return max(round(epochs * steps), 1 if epochs else 0)
 
     def grow_connections(self, data: Kept) -> int:

@@ -16,8 +16,8 @@ class UpdateRecipe:
     """The settings of one update. The defaults are ours; `PATENT` has those of US 12,393,842 B2.
 
     Attributes:
-        constant_budget: examples at which the epochs below are meant: with fewer there are more epochs, so that every
-            update is shown equally many examples; 0: epochs are epochs.
+        constant_budget: examples that an update trains on, however many data there are: the epochs below say how they
+            are divided. 0: epochs are passes over the data.
         new_epochs: passes over what is new, growing on the way ("new data first").
         growths: how often the network grows during these passes.
         alpha: percentile of a layer's dormant connections, by the mean magnitude of their gradients, that stays dormant
@@ -45,7 +45,7 @@ class UpdateRecipe:
         InputError: a value that cannot be.
     """
 
-    constant_budget: int = 55_000
+    constant_budget: int = 825_000
     new_epochs: float = 1.0
     growths: int = 1
     alpha: float = 30.0
@@ -97,21 +97,34 @@ class UpdateRecipe:
         return self.new_epochs + self.all_epochs + self.prune_epochs
 
     def longer(self, times: float) -> UpdateRecipe:
-        """The same with so many times the epochs.
+        """The same with so many times the epochs and examples.
 
         >>> UpdateRecipe(all_epochs=5).longer(3).all_epochs
         15
         """
         return replace(self, new_epochs=times * self.new_epochs, all_epochs=times * self.all_epochs,
-                       prune_epochs=times * self.prune_epochs)
+                       prune_epochs=times * self.prune_epochs, constant_budget=round(times * self.constant_budget))
+
+    @property
+    def epoch(self) -> float:
+        """Examples in an epoch; 0: as many as there are."""
+        return self.constant_budget / self.epochs if self.epochs else 0.0
+
+    def with_epochs_of(self, examples: int) -> UpdateRecipe:
+        """The same epochs, each of so many examples.
+
+        >>> UpdateRecipe().with_epochs_of(1000).constant_budget
+        15000
+        """
+        return replace(self, constant_budget=round(examples * self.epochs))
 
     def repeats(self, examples: int) -> float:
         """By how much every number of epochs is multiplied for so many examples.
 
-        >>> UpdateRecipe(constant_budget=55_000).repeats(5_500)
+        >>> UpdateRecipe().repeats(5_500)
         10.0
         """
-        return self.constant_budget / examples if self.constant_budget else 1.0
+        return self.epoch / examples if self.constant_budget else 1.0
 
 
 PATENT = UpdateRecipe(

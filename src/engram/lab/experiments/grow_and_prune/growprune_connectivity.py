@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -147,7 +147,7 @@ def story(config: Config, seed: int, arrivals: Stream, at_random: bool, filmed: 
     taught = len(arrivals) if filmed else 2
     for number, portion in enumerate(arrivals[:taught]):
         learner.parameters = config.parameters[number]
-        learner.recipe = replace(recipe, constant_budget=config.examples[number])
+        learner.recipe = recipe.with_epochs_of(config.examples[number])
         asked = arrivals[:number + 1]
         share = sum(len(one.train) for one in asked) / sum(len(one.train) for one in arrivals)
         about = partial(_about, learner, asked, share)

@@ -59,7 +59,7 @@ FIGURES = {
 def run(config: Config, seed: int, progress: Progress) -> Values:
     """The chain of one seed, what it compresses to, and the last step of the rivals."""
     place = steps_of("growprune-lenet5", asdict(config), seed=seed)
-    recipe = UpdateRecipe(constant_budget=config.constant_budget)
+    recipe = UpdateRecipe().with_epochs_of(config.constant_budget)
     chain = Chain("grow-and-prune", NETWORK, config.parameters, recipe, seed,
                   last_times=config.last_times, compressed=config.compressed, device=config.device)
     chains = {chain.method: chain}

@@ -98,10 +98,10 @@ def live(config: Config, seed: int, recoverable: bool, progress: Progress) -> Va
     """One network through all updates: neurons alive in percent at every update; accuracy and parameters at looks."""
     arrivals = data_incremental(data_set(config.data).map(channels_first), 1, seed=seed)
     arriving = arrivals[0]
-    recipe = UpdateRecipe(constant_budget=config.examples, alpha=config.alpha, new_epochs=config.new_epochs,
+    recipe = UpdateRecipe(alpha=config.alpha, new_epochs=config.new_epochs,
                     all_epochs=config.all_epochs, prune_epochs=config.prune_epochs, distillation=0, averaging=0.98,
-                    recoverable=recoverable)
-    first = replace(recipe, constant_budget=round(config.first_times * config.examples))
+                    recoverable=recoverable).with_epochs_of(config.examples)
+    first = recipe.with_epochs_of(round(config.first_times * config.examples))
     learner = GrowAndPrune(perceptron(arrivals.input_shape, config.hidden, seed=seed), parameters=config.parameters,
                            recipe=first, held_out=0, augmentation=config.augmentation, batch=config.batch, seed=seed,
                            device=config.device)

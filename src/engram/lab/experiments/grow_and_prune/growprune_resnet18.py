@@ -119,12 +119,12 @@ def make(config: Config, method: str, seed: int) -> Structural:
     widths = [max(8, 8 * round(width * config.multiplier / 8)) for width in (64, 128, 256, 512)]
     with seeded(seed):
         network = Embedding(ResNet(BasicBlock, (2, 2, 2, 2), widths, stem=widths[0], kernel=3, pool=False, classes=0))
-    recipe = UpdateRecipe(constant_budget=config.budget, new_epochs=config.new_epochs, all_epochs=config.all_epochs,
+    recipe = UpdateRecipe(new_epochs=config.new_epochs, all_epochs=config.all_epochs,
                     prune_epochs=config.prune_epochs, alpha=config.alpha, learning_rate=config.rate, distillation=0)
     dense = Masks(network).total + config.classes * (widths[-1] + 1)
     return METHODS[method](network, shape=(3, config.side, config.side), parameters=round(config.density * dense),
-                           recipe=recipe, batch=config.batch, augmentation=config.augmentation, seed=seed,
-                           device=config.device)
+                           recipe=recipe.with_epochs_of(config.budget), batch=config.batch,
+                           augmentation=config.augmentation, seed=seed, device=config.device)
 
 
 def errors(answers: Predictions, asked: Examples) -> tuple[float, float]:
