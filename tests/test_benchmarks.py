@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 from engram.lab.experiments import figures_of
 
@@ -61,3 +64,14 @@ def test_the_benchmark_of_forgetting_finds_nothing_of_what_it_found_before():
     assert set(result["figures"]) == set(figures_of("forgetting"))
     assert result["figures"]["forgetting.bytes-found"]["mean"] == 0
     assert result["values"]["least-share-found-before"]["mean"] > 0.5
+
+
+def test_the_benchmark_of_strategies_interrupts_them_and_finds_nothing_left(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    strategies = import_module("strategies")
+    for kind in (*strategies.OWN, strategies.ExperienceReplay):
+        changed, tried = strategies.left_behind(kind, {}, 40)
+        assert (changed, tried > 4) == (0, True)
+    monkeypatch.setattr("engram.networks.strategies.rollback._put_back", lambda *_: None)
+    assert strategies.left_behind(strategies.Dreaming, {}, 40)[0] > 0

@@ -136,6 +136,8 @@ BENCHMARK_FIGURES = {
     "sparse.gain-4096-64": Figure("gain-4096-64", "ratio", at_least=6),
     "strategies.loop-overhead-10": Figure("loop-overhead-10", "ratio", at_most=1.10),
     "strategies.loop-overhead-128": Figure("loop-overhead-128", "ratio", at_most=1.10),
+    "strategies.replay-growth": Figure("replay-growth", "ratio", at_most=1.2),
+    "strategies.left-by-interruption": Figure("left-by-interruption", "cases", at_most=0),
     "mutants.killed": Figure("killed", "%", at_least=95),
     **{f"mutants.killed-{room}": Figure(f"killed-{room}", "%", at_least=95)
        for room in ("exact-sums", "metrics", "event-log", "ledger", "strategies")},
