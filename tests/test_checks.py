@@ -9,18 +9,31 @@ import pytest
 from engram.checks import CHECKS, LawBroken, check_learner, learner_checks
 from engram.heads.head import Head, grown
 from engram.inputs.vectors import as_labels, as_vectors
-from engram.learner import MeldError, NotTaughtError, Predictions
+from engram.learner import InputError, MeldError, NotTaughtError, Predictions
 
 
 class Lawful(Head):
     """Nearest class mean over integer sums: the least learner that speaks every protocol."""
 
     exact = True
+    steps_taken = 0
 
     def __init__(self):
         super().__init__()
         self.sums = np.zeros((0, 0), np.int64)
         self.counts = np.zeros(0, np.int64)
+
+    def learn(self, inputs, targets):
+        before = {**vars(self), "_book": dict(self._book)}
+        try:
+            super().learn(inputs, targets)
+        except BaseException:
+            vars(self).update(before)
+            raise
+
+    def _check(self, vectors, labels):
+        if np.abs(vectors).max() > 2**20:
+            raise InputError("numbers too large")
 
     def _whole(self, vectors):
         return np.rint(vectors * 2**20).astype(np.int64)
@@ -118,6 +131,36 @@ class SharesItsState(Lawful):
             np.add.at(self.counts, classes, sign)
         else:
             super()._learn(vectors, classes, sign)
+
+
+class ForgetsWhatConsolidatingLeft(Lawful):
+    def consolidate(self):
+        self.counts, self.told = self.counts + 1, True
+        return super().consolidate()
+
+    def _learn(self, vectors, classes, sign=1):
+        super()._learn(vectors * (1.5 if hasattr(self, "told") else 1), classes, sign)
+
+
+class LearnsByHalf(Lawful):
+    learn = Head.learn
+
+    def _learn(self, vectors, classes, sign=1):
+        for vector, place in zip(vectors, classes, strict=True):
+            super()._learn(vector[None], np.array([place]), sign)
+
+
+class DivergesForGood(Lawful):
+    def _check(self, vectors, labels):
+        if np.abs(vectors).max() > 2**20:
+            self.spoilt = True
+            raise InputError("numbers too large")
+
+    def _learn(self, vectors, classes, sign=1):
+        super()._learn(-vectors if hasattr(self, "spoilt") else vectors, classes, sign)
+
+    def learn(self, inputs, targets):
+        Head.learn(self, inputs, targets)
 
 
 class LoadsAnything(Lawful):
@@ -404,6 +447,7 @@ BROKEN = {
     WeighsWhatCameLater: "order does not matter",
     LosesItsCounts: "what was saved",
     SharesItsState: "what was saved",
+    ForgetsWhatConsolidatingLeft: "saved after consolidating",
     LoadsAnything: "a damaged state",
     MeldDropsLabels: "melding never loses",
     MeldEmptiesTheOther: "melding never loses",
@@ -417,6 +461,8 @@ BROKEN = {
     LetsNaNIn: "bad input",
     LearnsBeforeItLooks: "bad input",
     RaisesSomethingElse: "bad input",
+    LearnsByHalf: "interrupted anywhere",
+    DivergesForGood: "where training diverges",
     AnswersInText: "labels go out",
     FoldsAccents: "labels go out",
     IgnoresAmong: "the candidates",
