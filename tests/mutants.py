@@ -60,7 +60,7 @@ METHODS = "networks/strategies/"
 EWC, REPLAY, LWF, STRATEGY = (
     METHODS + "elastic_weight_consolidation.py", METHODS + "experience_replay.py",
     METHODS + "learning_without_forgetting.py", METHODS + "strategy.py")
-ROLLBACK, FORMER = METHODS + "rollback.py", METHODS + "former_network.py"
+ROLLBACK, FORMER = METHODS + "rollback.py", METHODS + "distillation.py"
 MEASURES, CONTINUAL = "lab/evaluation/measures.py", "lab/evaluation/report.py"
 
 ROOMS = (

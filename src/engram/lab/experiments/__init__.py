@@ -55,6 +55,8 @@ EXPERIMENTS = {
                         "which training of a backbone makes the fast head good: recipes on families of networks"),
     "split-mnist": ("engram.lab.experiments.strategies.split_mnist",
                     "digits two by two, task-, domain- and class-incremental: replay, EWC, LwF and their bounds"),
+    "evaluate-defaults": ("engram.lab.experiments.strategies.evaluate_defaults",
+                          "what the terminal's comparison says of each strategy by default and at its best"),
     "random-patches": ("engram.lab.experiments.strategies.random_patches",
                        "digits two by two in one pass, nothing stored, on filters cut from the first images"),
     "growprune-deepspeech2": ("engram.lab.experiments.grow_and_prune.growprune_deepspeech2",

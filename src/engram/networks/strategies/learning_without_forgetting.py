@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engram.learner import Consolidation, InputError
-from engram.networks.strategies.distillation import agreement
-from engram.networks.strategies.former_network import FormerNetwork
+from engram.networks.strategies.distillation import FormerNetwork, agreement
 from engram.networks.strategies.strategy import Strategy
 
 
