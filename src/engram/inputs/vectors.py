@@ -186,7 +186,8 @@ def kept_labels(targets: Any, count: int, like: Label | None = None) -> list[Lab
     kinds = set(map(type, labels)) | ({type(like)} if like is not None else set())
     if not kinds <= {str, int}:
         bad = next(label for label in labels if type(label) not in (str, int))
-        raise LabelError(f"Labels must be str or int, not {type(bad).__name__}: {bad!r}.")
+        hint = " Say which is which, such as 'good' and 'bad', or pass 1 and 0." if isinstance(bad, bool) else ""
+        raise LabelError(f"Labels must be str or int, not {type(bad).__name__}: {bad!r}.{hint}")
     if len(kinds) > 1:
         raise LabelError("The labels of one learner must be all str or all int; these are mixed.")
     return labels
