@@ -11,7 +11,7 @@ import pytest
 from engram import Brain
 from engram.cli import app
 from engram.extras import EXTRAS
-from engram.learner import ColumnsError, InputError, LabelError
+from engram.learner import ColumnsError, InputError, LabelError, RangeWarning
 
 COUNT = 60
 
@@ -75,12 +75,17 @@ def test_a_new_category_is_answered_and_not_learned() -> None:
     assert len(brain.predict(strange.drop(columns="state"))) == 2
 
 
-def test_a_value_missing_where_none_was_is_refused_by_row_and_column() -> None:
+def test_a_value_missing_where_none_was_makes_its_row_unknown_and_is_not_learned() -> None:
     table, brain = machine(), Brain()
     brain.learn(table, "state")
     gap = table.drop(columns="state").head(3).assign(temp=[20.0, np.nan, 21.0])
-    with pytest.raises(InputError, match="Row 2, column 'temp': the value is missing"):
-        brain.predict(gap)
+    with pytest.warns(RangeWarning, match="known of 1 rows. Row 2, column 'temp': the value is missing"):
+        answers = brain.predict(gap, remember=True)
+    assert answers.known.tolist() == [True, False, True]
+    assert not len(brain.unknowns)
+    for refused in (lambda: brain.learn(gap, "idle"), lambda: brain.forget(gap), lambda: brain.why(gap)):
+        with pytest.raises(InputError, match="Row 2, column 'temp': the value is missing"):
+            refused()
     with pytest.raises(LabelError, match="Row 1 has no label in column 'state'"):
         brain.learn(table.head(1).assign(state=[None]), "state")
     words = [f"text {place}" for place in range(COUNT)] + ["more"] * 10

@@ -514,25 +514,33 @@ class Brain:
             brain that was taught numbers answers them in `values` (N, K), and `intervals` (N, K, 2) in which they lie
             with the chance `confidence`.
 
+        A row of a table that lacks a value where none was missing when the columns were first taught is not known; a
+        warning (`RangeWarning`) says so, and names the first.
+
         Raises:
             InputError: the backbone does not accept the inputs.
             LabelError: `among` names a label that was never taught.
         """
         if remember:
             self._ledger.check_open()
-        bundle, examples = self._gather(inputs)
+        bundle, examples = self._gather(inputs, lacking=True)
         features = bundle.features(examples.items, progress)
         view = self._view
         answers = (self._knowledge.total if view is None else view).predict(features, among)
+        if examples.lacking is not None:
+            answers = answers.refusing(examples.lacking)
+            warnings.warn(RangeWarning(f"Nothing is known of {int(examples.lacking.sum())} rows. "
+                                       f"{printable(examples.strange or '')}"), stacklevel=2)
         outside = out_of_range(bundle, features, examples)
         if outside is not None:
             self.out_of_range += outside.rows
             if outside.column not in self._warned:  # Python keeps every different warning as long as it runs
                 self._warned.add(outside.column)
                 warnings.warn(RangeWarning(printable(outside.words)), stacklevel=2)
-        if remember and not answers.known.all() and bundle.targets is None:
+        strange = ~answers.known if examples.lacking is None else ~answers.known & ~examples.lacking
+        if remember and strange.any() and bundle.targets is None:
             origins = _sources(examples, sources)
-            self._remember(bundle, features, examples, origins, np.flatnonzero(~answers.known))
+            self._remember(bundle, features, examples, origins, np.flatnonzero(strange))
         return answers
 
     def heat(self, inputs: Any) -> FloatArray:
@@ -1440,11 +1448,17 @@ class Brain:
         keys = receipts_of(rows.astype(np.int16))
         self.unknowns.add(features[places], [sources[i] for i in chosen], keys, pictures)
 
-    def _gather(self, inputs: Any, target: str | None = None) -> tuple[Bundle, Examples]:
+    def _gather(
+        self, inputs: Any, target: str | None = None, *, lacking: bool = False
+    ) -> tuple[Bundle, Examples]:
+        """What was given, as examples. Raises InputError for rows that lack a value, unless these are to be refused."""
         bundle = self.bundle or default_bundle(inputs, target)
         if target is None and bundle.targets is not None:
             target = bundle.targets.label
-        return bundle, gather(inputs, bundle.takes, self.columns, target)
+        examples = gather(inputs, bundle.takes, self.columns, target)
+        if examples.lacking is not None and not lacking:
+            raise InputError(str(examples.strange))
+        return bundle, examples
 
     def _numbers_held(self, bundle: Bundle, examples: Examples, targets: Any) -> npt.NDArray[np.int16]:
         """The rows of examples with their numbers: those given, else those of the table, else those that are held."""

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -120,7 +120,8 @@ def teach(
     with making(brain, bundle, **options) as mind:
         named: list[Label] = [*labels] if _answers_numbers(inputs) else [as_label(mind, one) for one in labels]
         lessons = _Lessons(inputs, named, sources, teacher, augment, strict, [*passed_over])
-        skipped = _teach_all(mind, lessons, quiet=as_json)
+        lessons, held = _not_held(mind, lessons)
+        skipped = held + _teach_all(mind, lessons, quiet=as_json)
         if not mind.labels:
             what = f"None of {len(labels)} {MEDIA[bundle.takes].one}s can be read"
             raise InputError(f"{what}: {_first(lessons.left_out)}.")
@@ -311,6 +312,42 @@ def _how_to_label(path: Path, brain: Path, columns: tuple[str, ...] | None) -> s
     if path.suffix.lower() in (".csv", ".npy", ".tsv", ".parquet", ".feather", ".arrow"):
         return f"{path} has no label: add a column `label` to the table, or pass one label for all rows: {command}"
     return f"{path} has no label: a single file does not take the name of its folder. Pass the label: {command}"
+
+
+def _not_held(mind: Brain, lessons: _Lessons) -> tuple[_Lessons, int]:
+    """Without the rows of a table that are held already, as often as they are; and how many these are.
+
+    What a table holds twice is learned twice, and a table that is taught again adds nothing. Pictures and texts are
+    compared when they are taught.
+    """
+    from collections import Counter
+
+    from engram.inputs.tables import Table
+    from engram.learner import InputError
+
+    inputs = lessons.inputs
+    if isinstance(inputs, list) or not mind.labels:
+        return lessons, 0
+    rows, values = (inputs.rows, inputs.numbers) if isinstance(inputs, Table) else (inputs, None)
+    named = lessons.labels if values is None else values.tolist()
+    try:
+        held = mind.holds(inputs, None if values is not None else named)
+    except InputError:  # teaching it says better what is wrong
+        return lessons, 0
+    came = Counter[tuple[bytes, Any]]()
+    kept = []
+    for place, (row, name, times) in enumerate(zip(rows, named, held, strict=True)):
+        came[row.tobytes(), name] += 1
+        if came[row.tobytes(), name] > times:
+            kept.append(place)
+    if len(kept) == len(rows):
+        return lessons, 0
+    some = rows[kept]
+    if isinstance(inputs, Table):
+        some = Table(some, inputs.columns, target=inputs.target, numbers=None if values is None else values[kept])
+    chosen = replace(lessons, inputs=some, labels=[lessons.labels[i] for i in kept],
+                     sources=[lessons.sources[i] for i in kept])
+    return chosen, len(rows) - len(kept)
 
 
 def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.inputs.vectors import as_array
 from engram.learner import ColumnsError, FloatArray, InputError
@@ -30,11 +31,15 @@ _DAY = 86400.0
 
 
 class Encoded(NamedTuple):
-    """(N, D) rows, their D names, and what stands in them that the brain was never taught; None: nothing."""
+    """(N, D) rows, their D names, and what stands in them that the brain was never taught; None: nothing.
+
+    (N,) bool, which rows lack a value where none was missing before, and have a 0 there; None: no row does.
+    """
 
     rows: FloatArray
     names: tuple[str, ...]
     strange: str | None
+    lacking: npt.NDArray[np.bool_] | None = None
 
 
 class _Cells:
@@ -79,16 +84,12 @@ class _Cells:
         self.texts = [None if cell is None else str(cell).strip() for cell in cells]
 
     def as_numbers(self, filled: float | None) -> FloatArray:
-        """(N,) what is missing filled in. Raises InputError where that is nowhere said, or these are no numbers."""
+        """(N,) what is missing filled in, or left NaN where that is nowhere said. Raises InputError for no numbers."""
         if self.numbers is None:
             raise InputError(f"Column {self.name!r} does not hold numbers: row {(self.first or 0) + 1} is "
                              f"{self._cell(self.first or 0)}, but numbers were taught in it.")
         empty = np.isnan(self.numbers)
-        if empty.any() and filled is None:
-            raise InputError(f"Row {int(empty.argmax()) + 1}, column {self.name!r}: the value is missing, and nothing "
-                             "was missing in this column when the columns were first taught. Fill in missing values, "
-                             "or remove these rows.")
-        return np.where(empty, filled or 0.0, self.numbers)
+        return np.where(empty, np.nan if filled is None else filled, self.numbers)
 
     def _cell(self, row: int) -> str:
         return repr(self.texts[row]) if self.texts else "a date"
@@ -141,7 +142,14 @@ def encoded(columns: Mapping[str, Any], taught: Sequence[str] | None, *, comma: 
     _check_columns([None if found is None else found[0] for found in made], names, cells)
     rows = [make() for found in made if found is not None for _, make in (found,)]
     strange = None if taught is None else _strange(names, cells)
-    return Encoded(np.stack(rows, axis=1), names, strange)
+    whole = np.stack(rows, axis=1)
+    gaps = np.isnan(whole)
+    if not gaps.any():
+        return Encoded(whole, names, strange)
+    row, column = map(int, np.argwhere(gaps)[0])
+    missing = (f"Row {row + 1}, column {names[column]!r}: the value is missing, and nothing was missing in this column "
+               "when the columns were first taught. Fill in missing values, or remove these rows.")
+    return Encoded(np.where(gaps, 0.0, whole), names, missing, np.asarray(gaps.any(axis=1)))
 
 
 def _planned(cells: _Cells) -> list[str]:

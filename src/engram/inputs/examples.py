@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.extras import check
 from engram.inputs.encoding import MISSING
@@ -43,6 +44,8 @@ class Examples:
         passed_over: files in folders that are none of the items.
         strange: what stands in a table that cannot be learned, since the brain's columns do not have it; None: nothing.
         target: the column that was asked for the labels, where there is one.
+        lacking: (N,) bool, rows of a table that lack a value where none was missing before: nothing is known of them;
+            None: no row does.
         numbers: (N,) that column, or the one called "label", where it holds numbers; NaN where one is missing.
     """
 
@@ -55,6 +58,7 @@ class Examples:
     strange: str | None = None
     target: str | None = None
     numbers: FloatArray | None = None
+    lacking: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -180,7 +184,7 @@ def vectors_of(inputs: Any, columns: Sequence[str] | None = None, target: str | 
 
 def _of_table(table: Table, columns: Sequence[str] | None) -> Examples:
     return Examples(as_vectors(table.taught_as(columns)), [None] * len(table), table.labels, table.columns,
-                    strange=table.strange, target=table.target, numbers=table.numbers)
+                    strange=table.strange, target=table.target, numbers=table.numbers, lacking=table.lacking)
 
 
 def _of_files(files: Sequence[Any], columns: Sequence[str] | None, target: str | None) -> Examples:
@@ -203,8 +207,11 @@ def _of_files(files: Sequence[Any], columns: Sequence[str] | None, target: str |
     of_column = target if all(table.target for table in tables) else None
     columns_of_numbers = [table.numbers for table in tables if table.numbers is not None]
     numbers = np.concatenate(columns_of_numbers) if len(columns_of_numbers) == len(tables) else None
+    lacking = np.concatenate([np.zeros(len(table), bool) if table.lacking is None else table.lacking
+                              for table in tables])
     return Examples(items, sources, labels if len(labels) == len(items) else None, named,
-                    strange=strange, target=of_column, numbers=numbers)
+                    strange=strange, target=of_column, numbers=numbers,
+                    lacking=lacking if lacking.any() else None)
 
 
 def read_table(

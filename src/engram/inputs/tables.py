@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.inputs.encoding import encoded, few, gone, listed, number
 from engram.learner import ColumnsError, FloatArray, InputError, Label, LabelError
@@ -24,6 +25,7 @@ class Table:
         rows: (N, D) float64.
         columns: D names.
         labels: one for each row, or None: also where they are numbers with fractions, or some are missing.
+        lacking: (N,) bool, rows that lack a value where none was missing before; None: no row does.
         numbers: (N,) the column of the labels, where it holds numbers; NaN where one is missing.
         strange: what stands in it that a brain was never taught, and so cannot be learned; None: nothing.
         target: the column that was named as that of the labels, where it is one.
@@ -39,6 +41,7 @@ class Table:
     strange: str | None = None
     target: str | None = None
     numbers: FloatArray | None = None
+    lacking: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if len(self.columns) != self.rows.shape[1]:
@@ -49,8 +52,9 @@ class Table:
 
     def __getitem__(self, some: slice) -> Table:
         numbers = None if self.numbers is None else self.numbers[some]
+        lacking = None if self.lacking is None else self.lacking[some]
         return Table(self.rows[some], self.columns, self.labels and self.labels[some], self.strange, self.target,
-                     numbers)
+                     numbers, lacking)
 
     def taught_as(self, columns: Sequence[str] | None) -> FloatArray:
         """The rows, if these are the columns in their order; None is content with any.
@@ -115,7 +119,8 @@ def named_table(
         if numbers is None or not (numbers % 1).any():  # NaN counts as a fraction
             labels = check_labels(column, chosen)
     found = encoded(cells, taught, comma=comma)
-    return Table(found.rows, found.names, labels, found.strange, chosen if chosen == target else None, numbers)
+    return Table(found.rows, found.names, labels, found.strange, chosen if chosen == target else None, numbers,
+                 found.lacking)
 
 
 def check_labels(labels: list[Any], name: str = LABEL) -> list[Label]:

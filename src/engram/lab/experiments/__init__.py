@@ -47,6 +47,8 @@ EXPERIMENTS = {
                 "the head's read-out beside scikit-learn's classifiers, from one example of each class to all"),
     "regression": ("engram.lab.experiments.head.regression",
                    "numbers as answers beside scikit-learn's ridge regression, at once and as kinds of inputs arrive"),
+    "tables": ("engram.lab.experiments.head.tables",
+               "tables as they are beside scikit-learn's discriminant analysis, logistic regression and neighbours"),
     "augmentation": ("engram.lab.experiments.head.augmentation",
                      "pictures taught with and without further views of them, from one example and from five"),
     "corrections": ("engram.lab.experiments.head.corrections",
