@@ -47,3 +47,14 @@ def test_what_does_not_fit_is_refused(serve: Callable[..., TestClient]) -> None:
     one, = client.post("/v1/brains/demo/predict", json={"vectors": [[1.0]]}).json()["answers"]
     assert len(one["values"]) == 2
     assert one["intervals"][0] == [None, None]
+
+
+def test_weights_count_over_http_and_their_sum_is_bounded(serve: Callable[..., TestClient]) -> None:
+    client = serve()
+    taught = client.post("/v1/brains/demo/examples", json={"vectors": [[1.0], [2.0]], "label": "a", "weights": [1, 3]})
+    assert len(taught.json()["ids"]) == 4
+    for weights in ([1], [0, 1], [1.5, 1]):
+        body = {"vectors": [[1.0], [2.0]], "label": "a", "weights": weights}
+        assert client.post("/v1/brains/demo/examples", json=body).status_code in (400, 422)
+    many = {"vectors": [[1.0]] * 70, "label": "a", "weights": [1000] * 70}
+    assert client.post("/v1/brains/demo/examples", json=many).status_code == 413

@@ -52,7 +52,7 @@ from engram.brain.changes import (
 from engram.brain.changes import alpha as setting_alpha
 from engram.brain.changes import meld as melding
 from engram.brain.changes.meld import MeldReport, Parts
-from engram.brain.changes.teach import Learned, Lesson
+from engram.brain.changes.teach import Learned, Lesson, weighted
 from engram.brain.erasing import names_told
 from engram.brain.exported import Header, Reader
 from engram.brain.folder_ledger import FolderLedger, spared
@@ -371,7 +371,8 @@ class Brain:
 
     def learn(
         self, inputs: Any, targets: Any = None, *, again: bool = True, augment: bool = False,
-        numbers: bool | None = None, teacher: str | None = None, progress: Progress | None = None,
+        numbers: bool | None = None, weights: int | Sequence[int] | None = None, teacher: str | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Learn one example or many; new labels may come at any time.
 
@@ -390,6 +391,8 @@ class Brain:
             again: also learn an example that is held under this label already; it then counts twice.
             augment: learn each picture together with seven views of it: mirrored, shifted, turned a little, in other
                 light. They are one example: it counts once, and forgetting it forgets them. Takes eight times as long.
+            weights: how often each example counts, whole numbers from 1 to 1,000, one for each or one for all; None:
+                once. It is the same as teaching it so often. Others are refused: their sums would not be exact.
             teacher: the name of the teacher, for the history.
             progress: called with the number of inputs processed and their total.
 
@@ -399,24 +402,25 @@ class Brain:
             CapacityError: the sums would no longer be exact; nothing was changed.
             OSError: the disk refused the change; nothing was changed.
         """
-        self.learn_examples(inputs, targets, again=again, augment=augment, numbers=numbers, teacher=teacher,
-                            progress=progress)
+        self.learn_examples(inputs, targets, again=again, augment=augment, numbers=numbers, weights=weights,
+                            teacher=teacher, progress=progress)
 
     def learn_examples(
         self, inputs: Any, targets: Any = None, *, again: bool = True, augment: bool = False,
-        numbers: bool | None = None, called: str | None = None, teacher: str | None = None,
-        sources: Sequence[str | None] | None = None, answer: Reply | None = None, progress: Progress | None = None,
+        numbers: bool | None = None, called: str | None = None, weights: int | Sequence[int] | None = None,
+        teacher: str | None = None, sources: Sequence[str | None] | None = None, answer: Reply | None = None,
+        progress: Progress | None = None,
     ) -> Learned:
         """`learn` that returns the numbers of the examples. Threads that call it at once share one write.
 
         Args:
-            inputs, targets, again, augment, numbers, teacher, progress: as for `learn`.
+            inputs, targets, again, augment, numbers, weights, teacher, progress: as for `learn`.
             called: what a number is called, where no column says it; decided by the first examples.
             sources: where each input came from, for the history; None uses the given paths.
             answer: identifies a request that is to be carried out only once; see `Reply`.
 
         Returns:
-            The number of each example, its id.
+            The number of each example, its id; as many for one as it counts.
 
         Raises:
             as `learn`, and InputError where another request has the same key.
@@ -448,14 +452,15 @@ class Brain:
             lesson = Lesson(bundle, rows, receipts_of(rows), named, origins, pictures, teacher, again, answer,
                             examples.columns, also=also)  # fmt: skip
             try:
-                return self._callers.commit(lesson)
+                return self._callers.commit(weighted(lesson, weights))
             except InputError:
                 chosen = self.bundle
                 if decided or chosen is None or chosen.fingerprint == bundle.fingerprint:
                     raise
             # another caller's first examples have set the ranges meanwhile: by those, then
             rows = joined(chosen, rows_to_learn(chosen, chosen.features(examples.items), examples), values)
-            return self._callers.commit(replace(lesson, bundle=chosen, rows=rows, receipts=receipts_of(rows)))
+            lesson = replace(lesson, bundle=chosen, rows=rows, receipts=receipts_of(rows))
+            return self._callers.commit(weighted(lesson, weights))
 
     def _named(self, bundle: Bundle, examples: Examples, targets: Any) -> list[Label]:
         """A label for each example; where numbers are taught, what they are called."""

@@ -35,6 +35,9 @@ class Teach(Inputs):
         None, description="In place of labels: a number to answer for each input, or a list of several for each; then "
         "`label` is what the number is called."
     )
+    weights: Annotated[
+        list[Annotated[Whole, Field(ge=1, le=1000)]], Field(max_length=65_536, fail_fast=True)
+    ] | None = Field(None, description="How often each input counts, as if it were taught so often; once if left out.")
     sources: Annotated[
         list[Annotated[StrictStr, Field(max_length=1024)] | None], Field(max_length=65_536, fail_fast=True)
     ] | None = Field(None, description="Where each input came from, such as a file's name.")

@@ -69,6 +69,38 @@ class Learned:
     repeated: bool = False
 
 
+HEAVIEST = 1000
+"""How often an example can count at most."""
+
+
+def weighted(lesson: Lesson, weights: int | Sequence[int] | None) -> Lesson:
+    """The lesson with each example as often as it counts.
+
+    Raises:
+        InputError: weights that are no whole numbers from 1 to `HEAVIEST`, not one for each, or a lesson that learns
+            nothing twice.
+    """
+    if weights is None:
+        return lesson
+    given = np.asarray(weights)
+    if given.dtype.kind not in "iu" or not given.size or given.min() < 1 or given.max() > HEAVIEST:
+        raise InputError(f"Weights say how often an example counts: whole numbers from 1 to {HEAVIEST}. Sums of others "
+                         "would not be exact: round them, such as np.rint(10 * weights).astype(int), or leave out what "
+                         "counts 0 times.")
+    if given.ndim and given.shape != (len(lesson.rows),):
+        raise InputError(f"{given.size} weights for {len(lesson.rows)} inputs: give one for each, or one for all.")
+    if not lesson.again:
+        raise InputError("With again=False an example counts once: leave it or the weights away.")
+    places: Any = np.repeat(np.arange(len(lesson.rows)), given)
+
+    def repeated(values: Sequence[Any]) -> list[Any]:
+        return [values[place] for place in places.tolist()]
+
+    return replace(lesson, rows=lesson.rows[places], receipts=repeated(lesson.receipts),
+                   labels=repeated(lesson.labels), sources=repeated(lesson.sources),
+                   pictures=repeated(lesson.pictures), also=None if lesson.also is None else repeated(lesson.also))
+
+
 class _Drafts(Sequence[Draft]):
     """The events of a lesson, each made when it is written: a brain in memory writes none."""
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from engram.brain import Brain
 from engram.brain.changes.teach import Learned
 from engram.learner import Label
-from engram.server.bodies import Given, flag, label_like, read_inputs
+from engram.server.bodies import Given, check_count, flag, label_like, read_inputs
 from engram.server.conditions import etag, wanted_seq
 from engram.server.context import In, Served, Teacher
 from engram.server.openapi import TEACH_BODY
@@ -64,6 +64,11 @@ def learned(
         raise _unfit("not", "Counterexamples are of labels: leave 'numbers' away.")
     if against and augment:
         raise _unfit("augment", "Counterexamples are learned as they are: leave 'augment' away.")
+    weights = given.about.get("weights")
+    if against and weights is not None:
+        raise _unfit("weights", "Counterexamples count once: leave 'weights' away.")
+    if weights is not None:
+        check_count(sum(weights))
     answer = None if key is None else Reply(key, _digest(given, labels, again, against, augment), None)
     called = None if numbers is None else _called(given)
 
@@ -72,7 +77,8 @@ def learned(
             return brain.learn_not(given.named, labels, teacher=teacher, sources=sources, answer=answer)
         return brain.learn_examples(
             given.named, labels if numbers is None else numbers, again=again, augment=augment,
-            numbers=None if numbers is None else True, called=called, teacher=teacher, sources=sources, answer=answer,
+            numbers=None if numbers is None else True, called=called, weights=weights, teacher=teacher, sources=sources,
+            answer=answer,
         )
 
     learned = served.change(change, wanted)
@@ -123,8 +129,7 @@ def _digest(given: Given, labels: Any, again: bool, against: bool, augment: bool
     """Of what is asked for, however it was sent: forms differ in their boundaries."""
     columns = [given.about["columns"]] if given.about.get("columns") else []
     how = [name for name, asked in (("not", against), ("augment", augment)) if asked]
-    if given.about.get("numbers") is not None:
-        how.append(json.dumps(given.about["numbers"]))
+    how += [json.dumps([name, given.about[name]]) for name in ("numbers", "weights") if given.about.get(name)]
     said = [given.kind, labels, again, given.sources, len(given.items), *columns, *how]
     about = json.dumps(said)
     digest = hashlib.sha256(about.encode())
