@@ -60,6 +60,7 @@ from engram.brain.history import Example, History, HistoryEntry
 from engram.brain.inbox import Group, Inbox, alike, likeness
 from engram.brain.knowledge import Knowledge, describe_slots
 from engram.brain.ledger import Ledger, rows_in
+from engram.brain.locating import LEAST, Found, located
 from engram.brain.numbers import check_labels_alone, for_numbers, joined, numbers_info, numbers_taught, rows_taught
 from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.saving import from_state, overhead_bytes, state
@@ -76,8 +77,10 @@ from engram.heads.fast.novelty import ALPHAS, ErrorRates, as_alpha
 from engram.heads.fast.view import HeadView
 from engram.heads.parts.parts_view import PartsView
 from engram.heads.regression.targets import as_numbers
+from engram.inputs.boxes import Box, cut_out
 from engram.inputs.encoding import few
 from engram.inputs.examples import Examples, gather
+from engram.inputs.images import decode
 from engram.inputs.media import MEDIA
 from engram.inputs.text_files import check_no_names
 from engram.inputs.vectors import as_labels, as_vectors
@@ -565,6 +568,53 @@ class Brain:
         view = self.view
         assert isinstance(view, PartsView)
         return view.heat(bundle.features(examples.items))
+
+    def learn_boxes(
+        self, picture: Any, boxes: Iterable[Sequence[float]], labels: Any, *, again: bool = True,
+        teacher: str | None = None, source: str | None = None,
+    ) -> Learned:
+        """Learn what is in boxes of a picture: each cut-out is an example like any other picture.
+
+        Args:
+            picture: one picture, as for `learn`.
+            boxes: left, top, right and bottom of each, in pixels.
+            labels: for each box its label, or one for all.
+            again, teacher: as for `learn`.
+            source: where the picture came from; None for its path, if it is one.
+
+        Returns:
+            The number of each example.
+
+        Raises:
+            InputError, LabelError, OSError: as for `learn`, and for a box that holds nothing; nothing was changed.
+        """
+        pixels, places = decode(picture), [Box(*map(float, box)) for box in boxes]
+        named = source or (os.fspath(picture) if isinstance(picture, str | os.PathLike) else None)
+        sources = None if named is None else [f"{named}#{','.join(f'{at:g}' for at in box)}" for box in places]
+        return self.learn_examples([cut_out(pixels, box) for box in places], labels, again=again, teacher=teacher,
+                                   sources=sources)
+
+    def locate(self, picture: Any, labels: Sequence[Label] | None = None, *, least: float = LEAST) -> list[Found]:
+        """Find what was taught in a picture, and where it is: the surest first.
+
+        Works for a brain of pictures on a network that ends in an average over places, such as `photos`.
+
+        Args:
+            picture: one picture, as for `learn`.
+            labels: which labels are looked for; None for all.
+            least: how much larger the cosine with the label's mean is inside a box than around it, at least. More finds
+                less, and is right more often.
+
+        Returns:
+            `Found` things, each with label, box in pixels, score, confidence and a coarse mask, and whether the brain
+            knows the cut-out alone. One that is nearer to another label is none.
+
+        Raises:
+            InputError: the backbone does not see places, or not a picture.
+            LabelError: a label that was never taught.
+        """
+        bundle = self.bundle or default_bundle([picture])
+        return located(bundle, self.view, picture, labels, least)
 
     def keep_unknowns(self) -> None:
         """Write the inbox to disk now.

@@ -23,6 +23,8 @@ Commands = dict[str, "str | Commands"]
 COMMANDS: Commands = {
     "teach": "engram.cli.teach:teach",
     "predict": "engram.cli.brain:predict",
+    "teach-boxes": "engram.cli.locate:teach_boxes",
+    "locate": "engram.cli.locate:locate",
     "unknowns": "engram.cli.brain:unknowns",
     "name": "engram.cli.brain:name",
     "forget": "engram.cli.brain:forget",

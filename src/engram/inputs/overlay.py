@@ -1,15 +1,18 @@
-"""Drawing over a picture where something is: a heat map."""
+"""Drawing over a picture where something is: a heat map, or boxes."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from engram.inputs.boxes import Box
 from engram.inputs.images import Picture, decode
 from engram.learner import FloatArray
+from engram.printable import printable
 
 LARGEST = 1024
 """Pixels of the longer side of a picture with an overlay."""
@@ -46,6 +49,30 @@ def heat_overlay(source: Any, heat: FloatArray) -> bytes:
     edge = inside & ~(_moved(inside, 1, 0) & _moved(inside, -1, 0) & _moved(inside, 0, 1) & _moved(inside, 0, -1))
     seen[edge] = (255.0, 255.0, 255.0)
     return png(np.rint(seen).astype(np.uint8))
+
+
+def boxes_overlay(source: Any, boxes: Sequence[tuple[Box, str]]) -> bytes:
+    """A picture with boxes and what is in them, as PNG.
+
+    Args:
+        source: what `decode` takes.
+        boxes: in pixels of the picture, each with what is written beside it.
+
+    Raises:
+        InputError: not a picture.
+    """
+    pixels = decode(source)
+    image = Image.fromarray(shown(pixels))
+    pen, scale = ImageDraw.Draw(image), image.width / pixels.shape[1]
+    for box, label in boxes:
+        left, top, right, bottom = (round(at * scale) for at in box)
+        for outset, colour in ((0, "#ffffff"), (1, "#d01050"), (2, "#d01050")):
+            pen.rectangle((left - outset, top - outset, right + outset, bottom + outset), outline=colour)
+        written = printable(label)
+        above = top - 14 if top >= 14 else top + 3
+        pen.rectangle((left, above, left + pen.textlength(written) + 6, above + 13), fill="#d01050")
+        pen.text((left + 3, above + 1), written, fill="#ffffff")
+    return png(np.asarray(image))
 
 
 def shown(picture: Picture) -> Picture:

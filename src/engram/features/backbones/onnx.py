@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_args
 
@@ -20,13 +20,15 @@ from engram.features.backbones.backbone import (
     in_batches,
     pooled,
 )
-from engram.features.backbones.onnx_graph import check_self_contained
+from engram.features.backbones.onnx_graph import before_pooling, check_self_contained
 from engram.features.backbones.onnx_graph import cut as cut_network
 from engram.features.backbones.preprocessing import Preprocessing
-from engram.inputs.images import each
+from engram.inputs.images import decode, each
 from engram.inputs.vectors import as_vectors
 from engram.learner import DamagedError, InputError
 from engram.progress import Progress
+
+_STRIDE = 32  # pixels that the sides of a picture are multiples of, so that every layer's maps have whole sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class OnnxBackbone:
         self.batch = batch
         self.threads = threads
         self._network = bytes(network)
+        self._places: Any = None  # the session that gives maps, once it was asked for
         check_self_contained(self._network)
         self._session = open_session(self._network if cut is None else cut_network(self._network, cut), threads)
         self._ports = _ports(self._session)
@@ -121,6 +124,32 @@ class OnnxBackbone:
             each(inputs), lambda pictures: self.run(prepare(pictures)),
             size=self.batch, total=count(inputs), progress=progress,
         )
+
+    def places(self, picture: Any, times: float) -> npt.NDArray[np.float32]:
+        """What the features of a picture are the average of, place by place: (rows, columns, D) float32.
+
+        Args:
+            picture: what `features` takes one of.
+            times: how many times as long as the network's own input the longer side of the picture becomes.
+
+        Raises:
+            InputError: the network does not take pictures, or does not end in an average over places.
+        """
+        prepare = self.preprocessing
+        if prepare is None or prepare.layout != "nchw" or self.cut is not None:
+            raise InputError(f"The backbone {self.name!r} does not see places of pictures: use `photos` or"
+                             " `efficientnet-lite0`.")
+        if self._places is None:
+            depth = 3 if prepare.channels == "rgb" else 1
+            entry = (self._ports.input, ("batch", depth, "rows", "columns"))
+            maps = cut_network(self._network, before_pooling(self._network), entry=entry)
+            self._places = open_session(maps, self.threads)
+        pixels = decode(picture, peak=prepare.peak)
+        scale = times * max(prepare.size) / max(pixels.shape[:2])
+        size = tuple(max(_STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in pixels.shape[:2])
+        whole = replace(prepare, size=(size[0], size[1]), crop=1.0, fit="stretch")
+        found = self._places.run(None, {self._ports.input: whole([pixels])})[0][0]
+        return np.ascontiguousarray(found.transpose(1, 2, 0), np.float32)
 
     def config(self) -> dict[str, Any]:
         """Preprocessing, cut and pooling as JSON values."""

@@ -57,6 +57,27 @@ def cut(model: bytes, *outputs: str, entry: Port | None = None) -> bytes:
     return b"".join(field.raw for field in fields if field.number != GRAPH) + put(GRAPH, smaller)
 
 
+def before_pooling(model: bytes) -> str:
+    """The name of the maps whose average over all places is the model's first output.
+
+    Raises:
+        InputError: it does not end in such an average.
+        DamagedError: not an ONNX file.
+    """
+    graph = [field for part in within(list(read(model)), GRAPH) for field in part]
+    made_by = {name: node for node in within(graph, NODE) for name in texts(node, NODE_OUTPUT)}
+    outputs = list(within(graph, GRAPH_OUTPUT))
+    name = texts(outputs[0], 1)[0] if outputs else ""
+    while name in made_by:
+        kind, name = texts(made_by[name], NODE_KIND)[0], texts(made_by[name], NODE_INPUT)[0]
+        if kind in ("ReduceMean", "GlobalAveragePool"):
+            return name
+        if kind not in ("Flatten", "Reshape", "Squeeze", "Identity"):
+            break
+    raise InputError("This network does not end in an average over places, so it cannot say where something is. "
+                     "`photos` and `efficientnet-lite0` do.")
+
+
 def check_self_contained(model: bytes) -> None:
     """Every weight is in the file itself; a path to another file is not followed, wherever it leads.
 

@@ -65,6 +65,20 @@ class HeadView:
         rows = self.quantise(inputs)
         return cosines(rows, rows if self._reading is None else self._reading.metric.apply(rows))
 
+    def cosines(self, inputs: Any) -> FloatArray:
+        """(N, C) cosines with the labels' means in the metric of the read-out, for comparing very many inputs.
+
+        Raises:
+            InputError: nothing was taught, wrong width, NaN or infinity.
+        """
+        rows, _ = self._quantise.asked(as_vectors(inputs, self.width))
+        means = self.means
+        moved = self.whiten(means)
+        lengths = np.sqrt(np.maximum(np.einsum("nd,nd->n", rows, self.whiten(rows)), 1e-300))
+        found: FloatArray = rows @ moved.T / lengths[:, None]
+        found /= np.sqrt(np.maximum(np.einsum("cd,cd->c", means, moved), 1e-300))
+        return found
+
     def quantise(self, inputs: Any) -> FloatArray:
         """(N, D) integers that the head would add for these features."""
         return self._quantise(as_vectors(inputs, self.width))

@@ -37,6 +37,8 @@ EXPERIMENTS = {
                   "a production line: six kinds of steel defects arriving one after another"),
     "anomaly": ("engram.lab.experiments.parts.anomaly",
                 "good parts alone: surfaces and steel with faults, beside the nearest patches"),
+    "locate": ("engram.lab.experiments.parts.locate",
+               "where is it: five boxes taught of each of five things, found in other scenes"),
     "photo-backbone": ("engram.lab.experiments.pretraining.photo_backbone",
                        "the photo backbone that ships: few photographs, steel defects, its speed and its size"),
     "lite0": ("engram.lab.experiments.pretraining.lite0",
