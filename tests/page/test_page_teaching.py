@@ -244,3 +244,30 @@ def test_a_brain_of_good_parts_shows_over_the_camera_where_a_part_is_not_like_th
     until(lambda: heat.is_visible() and heat.evaluate("image => image.naturalWidth > 0"))
     page.click("#camera-off")
     until(lambda: not heat.is_visible())
+
+
+def test_a_box_drawn_around_a_thing_is_taught_and_things_are_found_with_boxes(
+    visitor: Visitor, server: Server
+) -> None:
+    server.ask("POST", "brains", {"name": "where", "backbone": "photos"})
+    where = Brain(server, "where")
+    where.teach("mug", count=3)
+    page = visitor.visit(where)
+    visitor.camera_on()
+    visitor.show("mug")
+    stage = page.locator("#stage").bounding_box()
+    page.mouse.move(stage["x"] + 0.3 * stage["width"], stage["y"] + 0.2 * stage["height"])
+    page.mouse.down()
+    page.mouse.move(stage["x"] + 0.7 * stage["width"], stage["y"] + 0.8 * stage["height"], steps=4)
+    until(lambda: page.locator("#mark").is_visible())
+    page.mouse.up()
+    picture = page.locator("#picture")
+    until(lambda: picture.is_visible() and picture.get_attribute("alt") == "The picture part of what the camera showed")
+    page.locator(".card", has_text="mug").get_by_role("button", name="Hold to teach mug").click()
+    until(lambda: where.counts["mug"] >= 4)
+    page.click("#shown-off")
+    page.click("#where")
+    heat = page.locator("#heat")
+    until(lambda: heat.is_visible() and heat.evaluate("image => image.naturalWidth > 0"))
+    page.click("#where")
+    until(lambda: not heat.is_visible())

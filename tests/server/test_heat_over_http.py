@@ -33,3 +33,20 @@ def test_a_picture_comes_back_with_its_heat_map_and_other_brains_say_why_not(web
     assert "good-parts" in refused.json()["detail"]
     two = [("images", ("1.png", file.getvalue()))] * 2
     assert "one picture" in Demo(web, "parts").post("/heat", files=two).json()["detail"]
+
+
+def test_what_was_taught_is_located_in_a_picture_as_boxes_or_drawn(web: TestClient) -> None:
+    web.post("/v1/brains", json={"name": "where", "backbone": "photos"})
+    where, asked = Demo(web, "where"), {"headers": {"Content-Type": "image/png"}}
+    for seed, colour in enumerate(((220, 30, 30), (30, 30, 220))):
+        where.post("/examples", content=picture(colour, seed=seed), params={"label": f"thing-{seed}"}, **asked)
+    scene = Image.open(io.BytesIO(picture((120, 130, 120), (320, 240)))).copy()
+    scene.paste(Image.open(io.BytesIO(picture((220, 30, 30), (96, 96), seed=7))), (40, 60))
+    file = io.BytesIO()
+    scene.save(file, "PNG")
+    answer = where.post("/locate", content=file.getvalue(), **asked).json()
+    assert all(set(one) == {"label", "box", "score", "known", "confidence"} for one in answer["found"])
+    assert answer["seq"] == where.info()["seq"]
+    drawn = where.post("/locate", params={"draw": "true"}, content=file.getvalue(), **asked)
+    assert drawn.headers["content-type"] == "image/png"
+    assert where.post("/locate", params={"draw": "perhaps"}, content=file.getvalue(), **asked).status_code == 422

@@ -34,7 +34,7 @@ def teach_boxes(
     left, top, right, bottom.
     """
     from engram.brain.bundles import as_bundle, picture_bundle
-    from engram.inputs.box_files import read_boxes
+    from engram.inputs.boxes import read_boxes
 
     marked = [one for file in files for one in read_boxes(file)]
     bundle = None

@@ -232,7 +232,7 @@ def check_query(about: Mapping[str, Any]) -> None:
     """Raises Refusal where something that may be said in the query is none of what it may be."""
     for name, most in (("width", 65_536), ("top", 1000)):
         count(about, name, 1, most)
-    for name in ("again", "remember", "not", "augment"):
+    for name in ("again", "remember", "not", "augment", "draw"):
         flag(about, name, False)
     for name, most in (("label", 256), ("teacher", 256), ("source", 1024)):
         if len(about.get(name, "")) > most:

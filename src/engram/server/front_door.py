@@ -38,7 +38,7 @@ _PORTION = 2**18  # bytes, of what is unpacked at once; the event loop serves ot
 NOTE = 2**16
 """Bytes of a body that holds no examples: names, labels, options."""
 
-_EXAMPLES = ("/predict", "/examples", "/infer")
+_EXAMPLES = ("/predict", "/heat", "/locate", "/examples", "/infer")
 _AS_IT_IS = (b"application/octet-stream", b"multipart/form-data", b"image/", b"audio/")
 _FOLDERS = (b"application/zip", b"multipart/form-data")
 _SAFE = ("GET", "HEAD", "OPTIONS")

@@ -87,6 +87,10 @@ ASK_BODY = {
     ],
 }
 PICTURE_BODY = json_body(requests.Ask, **{"multipart/form-data": _form(), "image/*": _FILES["image/*"]})
+LOCATE_BODY = {
+    **PICTURE_BODY,
+    "parameters": [_query("draw", "string", "Answer with the picture and its boxes, as PNG.", enum=_FLAG["enum"])],
+}
 MELD_BODY = json_body(requests.Meld, **{
     "application/zip": {"schema": {**_FILE, "description": "A brain, as `export?format=zip` gives it."}},
     "multipart/form-data": {

@@ -45,7 +45,8 @@ Problem.model_rebuild()
 class Brain(BaseModel):
     model_config = about(
         {"name": "flowers", "state": "ready", "problem": None, "follower": False, "seq": 42, "examples": 30,
-         "classes": 3, "unknowns": 2, "takes": "pictures", "sees_places": False}
+         "classes": 3, "unknowns": 2, "takes": "pictures", "sees_places": False,
+         "locates": True}
     )
 
     name: str
@@ -60,6 +61,7 @@ class Brain(BaseModel):
         description="null until the first inputs decide."
     )
     sees_places: bool = Field(description="Whether `heat` shows where a picture is not like those that were taught.")
+    locates: bool = Field(description="Whether `locate` says where in a picture something is.")
     numbers: list[str] | None = Field(None, description="What the numbers are called that it answers; null for labels.")
 
 
@@ -81,6 +83,26 @@ class Backbones(BaseModel):
     model_config = about({"backbones": [{"name": "descriptor", "takes": "pictures"}]})
 
     backbones: list[Backbone] = Field(description="What a new brain can stand on.")
+
+
+class Thing(BaseModel):
+    """One thing that was found in a picture."""
+
+    label: str | int
+    box: tuple[float, float, float, float] = Field(description="Left, top, right and bottom, in pixels.")
+    score: float = Field(description="How much more like the label it is than what is around the box.")
+    known: bool = Field(description="Whether the cut-out alone is known.")
+    confidence: float
+
+
+class Located(BaseModel):
+    model_config = about(
+        {"found": [{"label": "sign", "box": [40.0, 12.0, 96.0, 70.0], "score": 0.52, "known": True,
+                    "confidence": 0.98}], "seq": 42}
+    )
+
+    found: list[Thing] = Field(description="The surest first.")
+    seq: int
 
 
 class Taught(BaseModel):

@@ -375,6 +375,12 @@ class ServedBrain:
         return list(bundle.targets.names) if bundle is not None and bundle.targets is not None else None
 
     @property
+    def locates(self) -> bool:
+        """Whether its backbone sees places of pictures, so that it says where something is."""
+        bundle = self._brain.bundle if self._brain is not None else None
+        return bundle is not None and hasattr(bundle.backbone, "places") and bundle.takes == "pictures"
+
+    @property
     def width(self) -> int | None:
         """How many values its vectors have, where it takes vectors."""
         bundle = self._brain.bundle if self._brain is not None else None
@@ -400,5 +406,5 @@ class ServedBrain:
         return {
             "name": self.name, "state": self.state, "problem": self.problem, "follower": self.follower,
             "seq": self.seq, "examples": self.examples, "classes": self.classes, "unknowns": self.unknowns,
-            "takes": self.takes, "sees_places": self.sees_places, "numbers": self.numbers,
+            "takes": self.takes, "sees_places": self.sees_places, "locates": self.locates, "numbers": self.numbers,
         }

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from engram.brain import Brain
 from engram.inputs.examples import gather
-from engram.inputs.overlay import heat_overlay
+from engram.inputs.overlay import boxes_overlay, heat_overlay
 from engram.inputs.tables import Table
 from engram.learner import FloatArray, InputError, Label, Predictions
 from engram.server.bodies import LIGHT, Given, count, flag, read_inputs
@@ -25,11 +25,11 @@ from engram.server.conditions import etag
 from engram.server.context import Asker, Context, In, Served
 from engram.server.direct_route import DirectRoute
 from engram.server.http_protocol import UNDER_WAY
-from engram.server.openapi import ASK_BODY, PICTURE_BODY
+from engram.server.openapi import ASK_BODY, LOCATE_BODY, PICTURE_BODY
 from engram.server.pictures import count_pixels
 from engram.server.problems import Refusal
 from engram.server.requests import Ask
-from engram.server.schemas import Answers
+from engram.server.schemas import Answers, Located, Thing
 from engram.server.scopes import Caller
 from engram.server.served_brain import ServedBrain
 from engram.server.sounds import count_samples
@@ -46,6 +46,9 @@ RANKED_AT_ONCE = 2**20
 _FEW = 256  # scores that Python sorts sooner than numpy
 _value = itemgetter(1)
 router = APIRouter(tags=["ask"], route_class=DirectRoute)
+_BOXES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/png": {"schema": {"type": "string"}}}}
+}
 _HEAT: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture with its heat map.", "content": {"image/png": {"schema": {"type": "string"}}}}
 }
@@ -183,6 +186,28 @@ async def heat(request: Request, caller: Asker, served: Served, context: In) -> 
 
     drawn = await with_room(context, given, lambda: context.workers.answer(draw))
     return Response(drawn, headers={"ETag": etag(served.seq)}, media_type="image/png")
+
+
+@router.post("/v1/brains/{b}/locate", response_model=Located, responses=_BOXES, openapi_extra=LOCATE_BODY)
+async def locate(request: Request, caller: Asker, served: Served, context: In) -> Response:
+    """Where is what was taught? Boxes in one picture; with draw=true the picture with its boxes."""
+    make = await read_inputs(request, Ask, served.width)
+    given = await made(request, make, context)
+    draw = flag(given.about, "draw", False)
+
+    def find() -> bytes:
+        check_kind(served, given)
+        if given.kind != "pictures" or len(given.items) != 1:
+            raise InputError(f"Things are looked for in one picture, not in {len(given.items)} {given.kind}.")
+        found = served.brain.locate(given.items[0])
+        if draw:
+            return boxes_overlay(given.items[0], [(one.box, str(shown(one.label))) for one in found])
+        things = [Thing(label=shown(one.label), box=one.box, score=one.score, known=one.known,
+                        confidence=one.confidence) for one in found]
+        return Located(found=things, seq=served.seq).model_dump_json().encode()
+
+    answer = await with_room(context, given, lambda: context.workers.answer(find))
+    return Response(answer, headers={"ETag": etag(served.seq)}, media_type="image/png" if draw else "application/json")
 
 
 async def answered(

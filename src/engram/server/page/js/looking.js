@@ -4,7 +4,7 @@ import { Away } from "./api.js";
 import { frame } from "./camera.js";
 import { byId } from "./dom.js";
 import { justHeard } from "./microphone.js";
-import { heat, predict } from "./routes.js";
+import { boxes, heat, predict } from "./routes.js";
 import { current, mayTeach, store } from "./state.js";
 
 const SPACING = 120;
@@ -43,12 +43,12 @@ async function look() {
     last = "";
     return;
   }
-  const question = live ? "" : `${identity(taken)} ${seq}`;
+  const question = live ? "" : `${identity(taken)} ${seq} ${store.state.where}`;
   if (!live && question === last) return;
   try {
     const remember = mayTeach() && store.state.classes.length > 0 && toRemember(live);
     const [answer] = await predict(brain, [taken], remember);
-    const over = current()?.sees_places && taken.kind === "picture" ? await heat(brain, taken) : null;
+    const over = taken.kind === "picture" ? await drawnOver(brain, taken) : null;
     last = question;
     noteUnknown(answer, remember);
     const now = store.state;
@@ -59,6 +59,12 @@ async function look() {
     last = question;
     store.set({ answer: null, question: error.message });
   }
+}
+
+/** The picture with what it is not like good ones in, or, if a person asks where things are, with boxes around them. */
+async function drawnOver(brain, taken) {
+  if (current()?.sees_places) return heat(brain, taken);
+  return store.state.where && current()?.locates ? boxes(brain, taken) : null;
 }
 
 /** The unknowns of camera and microphone are kept for the inbox when they stay for a while, and not over and over. */

@@ -24,6 +24,16 @@ export async function shrunk(file) {
 }
 
 /**
+ * What is in a box of a picture, made small.
+ * @param {CanvasImageSource} source
+ * @returns {Blob} a JPEG
+ */
+export function part(source, left, top, width, height) {
+  const scale = Math.min(1, LONGEST / Math.max(width, height));
+  return drawn(source, left, top, width, height, scale);
+}
+
+/**
  * The middle of a picture in the shape width / height = `aspect`, made small.
  * @param {CanvasImageSource} source
  * @returns {Blob} a JPEG
@@ -31,6 +41,10 @@ export async function shrunk(file) {
 export function cropped(source, width, height, aspect) {
   const [w, h] = width / height > aspect ? [height * aspect, height] : [width, width / aspect];
   const scale = Math.min(1, LONGEST / Math.max(w, h));
+  return drawn(source, (width - w) / 2, (height - h) / 2, w, h, scale);
+}
+
+function drawn(source, left, top, w, h, scale) {
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(w * scale));
   canvas.height = Math.max(1, Math.round(h * scale));
@@ -38,7 +52,7 @@ export function cropped(source, width, height, aspect) {
   pen.fillStyle = "#fff"; // JPEG has no transparency
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.imageSmoothingQuality = "high";
-  pen.drawImage(source, (width - w) / 2, (height - h) / 2, w, h, 0, 0, canvas.width, canvas.height);
+  pen.drawImage(source, left, top, w, h, 0, 0, canvas.width, canvas.height);
   return blobOf(canvas.toDataURL("image/jpeg", 0.88));
 }
 

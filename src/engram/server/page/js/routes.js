@@ -50,6 +50,11 @@ export async function heat(brain, taken) {
   return (await send("POST", of(brain, "/heat"), { body: pictures([taken]) })).blob();
 }
 
+/** A picture with boxes around what was found in it. @param {import("./taken.js").Taken} taken @returns {Promise<Blob>} */
+export async function boxes(brain, taken) {
+  return (await send("POST", of(brain, "/locate?draw=true"), { body: pictures([taken]) })).blob();
+}
+
 export const rename = (brain, old, to) => ask("POST", of(brain, ":rename"), { body: { old, new: to } });
 export const relabel = (brain, id, label) => ask("POST", of(brain, `/examples/${id}:relabel`), { body: { label } });
 export const forgetExample = (brain, id) => ask("DELETE", of(brain, `/examples/${id}`));

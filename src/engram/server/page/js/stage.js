@@ -1,5 +1,6 @@
 /** What is before the brain: the camera, the microphone, one picture or sound, or a field to write in. */
 
+import { mountBoxes } from "./boxes.js";
 import { closeCamera, openCamera } from "./camera.js";
 import { byId, say } from "./dom.js";
 import { fromFiles } from "./dropped.js";
@@ -39,6 +40,7 @@ export function mountStage() {
   });
   store.on(["camera", "microphone", "shown", "paused", "brains", "brain"], renderStage);
   store.on(["answer"], ({ answer }) => hot(answer?.heat ?? null));
+  mountBoxes();
   mountTyped();
 }
 

@@ -15,7 +15,7 @@ import { createStore } from "./store.js";
  *   intervals?: [number | null, number | null][]}} Answer
  * @typedef {{name: string, state: string, problem: string | null, follower: boolean, seq: number, examples: number,
  *   classes: number, unknowns: number, takes: "pictures" | "sound" | "vectors" | "text" | null,
- *   sees_places: boolean, numbers: string[] | null}} Brain
+ *   sees_places: boolean, locates: boolean, numbers: string[] | null}} Brain
  */
 
 export const store = createStore({
@@ -44,6 +44,7 @@ export const store = createStore({
   shown: /** @type {Taken | null} */ (null),
   paused: /** @type {Taken | null} */ (null),
   answer: /** @type {{answer: Answer, taken: Taken, heat?: Blob | null} | null} */ (null),
+  where: false,
   question: /** @type {string | null} */ (null),
 });
 
