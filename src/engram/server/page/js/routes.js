@@ -47,12 +47,12 @@ export async function predict(brain, taken, remember = false) {
 
 /** A picture with a map over it of what is not like good ones. @param {import("./taken.js").Taken} taken @returns {Promise<Blob>} */
 export async function heat(brain, taken) {
-  return (await send("POST", of(brain, "/heat"), { body: pictures([taken]) })).blob();
+  return (await send("POST", of(brain, "/heat"), { body: files([taken]) })).blob();
 }
 
 /** A picture with boxes around what was found in it. @param {import("./taken.js").Taken} taken @returns {Promise<Blob>} */
 export async function boxes(brain, taken) {
-  return (await send("POST", of(brain, "/locate?draw=true"), { body: pictures([taken]) })).blob();
+  return (await send("POST", of(brain, "/locate?draw=true"), { body: files([taken]) })).blob();
 }
 
 export const rename = (brain, old, to) => ask("POST", of(brain, ":rename"), { body: { old, new: to } });
