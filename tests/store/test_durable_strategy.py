@@ -65,3 +65,23 @@ def test_what_is_refused_is_not_written_down(tmp_path: Path) -> None:
         with pytest.raises(InputError):
             durable.learn(X[:4, :3], LABELS[:4])
         assert durable.log.last == last
+
+
+def test_a_network_of_ones_own_is_given_again_by_rebuild(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+
+    def network() -> Any:
+        return torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.ReLU())
+
+    def rebuild(state: Any) -> Any:
+        return ExperienceReplay.from_state(state, network=network())
+
+    made = ExperienceReplay(network(), shape=(5,), capacity=10, batch=8)
+    with pytest.raises(InputError, match="rebuild="):
+        Durable.create(tmp_path / "without", made)
+    assert not (tmp_path / "without").exists()
+    with Durable.create(tmp_path / "with", made, rebuild=rebuild) as durable:
+        live(durable)
+        scores = durable.predict(X).scores
+    with Durable.open(tmp_path / "with", ExperienceReplay, rebuild=rebuild) as opened:
+        assert np.array_equal(opened.predict(X).scores, scores)

@@ -39,6 +39,9 @@ from engram.store.group_commit import GroupCommit
 Apply = Callable[[Any], Any]
 """What a call does to the learner; returns what the call returns."""
 
+Rebuild = Callable[[dict[str, npt.NDArray[Any]]], Any]
+"""Makes a learner out of its saved state, where its class's `from_state` needs more than that."""
+
 
 class Durable:
     """A learner whose every change is on the disk when the call returns; made by `create` and `open`.
@@ -50,8 +53,11 @@ class Durable:
     exact: bool
     boundaries: bool
 
-    def __init__(self, kind: type[Any], folder: Folder, log: EventLog, snapshot_every: int) -> None:
+    def __init__(
+        self, kind: type[Any], folder: Folder, log: EventLog, snapshot_every: int, rebuild: Rebuild | None = None
+    ) -> None:
         self._kind = kind
+        self._made: Rebuild = rebuild or kind.from_state
         self._folder = folder
         self._log = log
         self._every = snapshot_every
@@ -65,7 +71,8 @@ class Durable:
 
     @staticmethod
     def create(
-        path: str | os.PathLike[str], learner: Any, *, snapshot_every: int = 10_000, vfs: str | None = None
+        path: str | os.PathLike[str], learner: Any, *, snapshot_every: int = 10_000, vfs: str | None = None,
+        rebuild: Rebuild | None = None,
     ) -> Durable:
         """Make a learner durable, with all it knows already, in a new folder.
 
@@ -73,6 +80,7 @@ class Durable:
             learner: speaks `Learner` and `Saves`.
             snapshot_every: events after which a snapshot is written.
             vfs: as in `EventLog.open`.
+            rebuild: as in `open`.
 
         Raises:
             InputError: it cannot be saved, or there is a log in the folder already.
@@ -80,22 +88,30 @@ class Durable:
         """
         if not isinstance(learner, Learner) or not isinstance(learner, Saves):
             raise InputError(f"{type(learner).__name__} cannot be made durable: it has no state() and from_state().")
-        folder = Folder(Path(path).absolute())
+        folder, state = Folder(Path(path).absolute()), learner.state()
+        try:
+            (rebuild or type(learner).from_state)(state)
+        except InputError as error:
+            raise InputError(f"{type(learner).__name__} could not be opened again: {error} With Durable, pass rebuild="
+                             "..., a function that makes the learner out of its saved state.") from error
         with EventLog.create(folder.path / database.NAME, vfs=vfs) as log:
-            log.commit([Transaction([Draft(kind="adopted", content=pack(learner.state()))])])
-        made = Durable.open(path, type(learner), snapshot_every=snapshot_every, vfs=vfs)
+            log.commit([Transaction([Draft(kind="adopted", content=pack(state))])])
+        made = Durable.open(path, type(learner), snapshot_every=snapshot_every, vfs=vfs, rebuild=rebuild)
         with suppress(OSError):  # the log holds it all
             made.snapshot()
         return made
 
     @staticmethod
     def open(
-        path: str | os.PathLike[str], kind: type[Any], *, snapshot_every: int = 10_000, vfs: str | None = None
+        path: str | os.PathLike[str], kind: type[Any], *, snapshot_every: int = 10_000, vfs: str | None = None,
+        rebuild: Rebuild | None = None,
     ) -> Durable:
         """Open what `create` made: the newest sound snapshot, and what came after it.
 
         Args:
             kind: the learner's class.
+            rebuild: makes the learner out of its saved state, where `kind.from_state` needs more than that: for a
+                strategy on a network of your own, `lambda state: Naive.from_state(state, network=MyNetwork())`.
 
         Raises:
             InputError: there is nothing.
@@ -105,7 +121,7 @@ class Durable:
         log = EventLog.open(folder.path / database.NAME, vfs=vfs)
         try:
             speaking: type[Durable] = _speaking(kind)
-            return speaking(kind, folder, log, snapshot_every)
+            return speaking(kind, folder, log, snapshot_every, rebuild)
         except BaseException:
             log.close()
             raise
@@ -224,7 +240,7 @@ class Durable:
         listed = _listed(self._folder)
         for place, entry in enumerate(listed):
             try:
-                learner = self._kind.from_state(load(self._folder.read(entry["file"], entry["entry"])))
+                learner = self._made(load(self._folder.read(entry["file"], entry["entry"])))
             except (DamagedError, SafetensorError):
                 continue
             if entry["seq"] > self._log.last:
@@ -240,7 +256,7 @@ class Durable:
         last = after
         for event in self._log.read(after):
             try:
-                learner = _repeat(self._kind, learner, event)
+                learner = _repeat(self._made, learner, event)
             except (KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
                 raise DamagedError(f"Event {event.seq} of the log cannot be repeated: {error}") from error
             last = event.seq
@@ -322,14 +338,14 @@ def _draft(kind: str, inputs: Any, targets: Any) -> tuple[npt.NDArray[Any], Any,
     return rows, labels, Draft(kind=kind, content=content, body={"targets": labels})
 
 
-def _repeat(kind: type[Any], learner: Any, event: Event) -> Any:
+def _repeat(made: Rebuild, learner: Any, event: Event) -> Any:
     arrays = load(event.content) if event.content is not None else {}
     if event.kind == "adopted":
-        return kind.from_state(arrays)
+        return made(arrays)
     if event.kind == "consolidated":
         learner.consolidate()
     elif event.kind == "melded":
-        learner.meld(kind.from_state(arrays))
+        learner.meld(made(arrays))
     elif event.kind in ("learned", "forgot"):
         body: Mapping[str, Any] = event.body or {}
         (learner.learn if event.kind == "learned" else learner.forget)(arrays["inputs"], body["targets"])
