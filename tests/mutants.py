@@ -60,6 +60,7 @@ METHODS = "networks/strategies/"
 EWC, REPLAY, LWF, STRATEGY = (
     METHODS + "elastic_weight_consolidation.py", METHODS + "experience_replay.py",
     METHODS + "learning_without_forgetting.py", METHODS + "strategy.py")
+PENALTY = METHODS + "quadratic_penalty.py"
 ROLLBACK, FORMER = METHODS + "rollback.py", METHODS + "distillation.py"
 MEASURES, CONTINUAL = "lab/evaluation/measures.py", "lab/evaluation/report.py"
 
@@ -254,10 +255,10 @@ ROOMS = (
         ),
         (
             (EWC, "    boundaries = True\n", ""),
-            (EWC, "term = self.strength / 2 *", "term = self.strength *"),
-            (EWC, "((now - centre).square() * important).sum()", "((now - centre).square() * important).mean()"),
-            (EWC, "((now - centre).square() * important).sum()", "((now - centre).abs() * important).sum()"),
-            (EWC, "parameter[: len(centre)]", "parameter[-len(centre) :]"),
+            (EWC, "self.strength / 2 * found", "self.strength * found"),
+            (PENALTY, ".square() * importance[name]).sum()", ".square() * importance[name]).mean()"),
+            (PENALTY, "(now - centre[name]).square()", "(now - centre[name]).abs()"),
+            (PENALTY, "parameter[: len(centre[name])]", "parameter[-len(centre[name]) :]"),
             (EWC, "total = before + fisher[name]", "total = fisher[name]"),
             (EWC, "(before * centre + fisher[name] * now) / total, now)", "(before * centre + fisher[name] * now) / 2, now)"),
             (EWC, "self.decay * before + fisher[name], now", "before + fisher[name], now"),
@@ -269,10 +270,10 @@ ROOMS = (
             (EWC, "direction = root * (signs - root *", "direction = (signs - root *"),
             (EWC, "total.addcmul_(slope, slope)", "total.add_(slope.abs())"),
             (EWC, "total / len(inputs) for name", "total for name"),
-            (EWC, "total = term if total is None else total + term", "total = term"),
+            (PENALTY, "total = term if total is None else total + term", "total = term"),
             (REPLAY, "        self.memory.add(self._rng, inputs.cpu().numpy(), targets.cpu().numpy())\n", ""),
-            (REPLAY, "        if len(self.memory):\n            old =", "        if False:\n            old ="),
-            (REPLAY, "self.memory.draw(self.replayed or len(inputs), self._rng)", "self.memory.draw(len(inputs), self._rng)"),
+            (REPLAY, "        if not len(self.memory):", "        if True:"),
+            (REPLAY, "self.memory.draw(self.replayed or count, self._rng)", "self.memory.draw(count, self._rng)"),
             (REPLAY, "torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])", "old_inputs, old_targets"),
             (REPLAY, "torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])",
              "torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets.flip(0)])"),

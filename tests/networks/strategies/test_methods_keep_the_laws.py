@@ -1,4 +1,4 @@
-"""Naive, joint, replay, EWC and LwF keep the laws of a learner."""
+"""The strategies that keep their connections keep the laws of a learner."""
 
 from functools import partial
 
@@ -7,11 +7,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engram.checks import learner_checks  # noqa: E402
+from engram.networks.strategies.averaged_gradient_episodic_memory import (  # noqa: E402
+    AveragedGradientEpisodicMemory,
+)
+from engram.networks.strategies.dark_experience_replay import DarkExperienceReplay  # noqa: E402
 from engram.networks.strategies.elastic_weight_consolidation import ElasticWeightConsolidation  # noqa: E402
 from engram.networks.strategies.experience_replay import ExperienceReplay  # noqa: E402
 from engram.networks.strategies.joint import Joint  # noqa: E402
 from engram.networks.strategies.learning_without_forgetting import LearningWithoutForgetting  # noqa: E402
+from engram.networks.strategies.memory_aware_synapses import MemoryAwareSynapses  # noqa: E402
 from engram.networks.strategies.naive import Naive  # noqa: E402
+from engram.networks.strategies.synaptic_intelligence import SynapticIntelligence  # noqa: E402
 
 NETWORK = {"name": "perceptron", "inputs": [8], "hidden": [16]}
 FAST = {"epochs": 8, "batch": 16, "learning_rate": 0.02}
@@ -21,6 +27,10 @@ METHODS = {
     "replay": partial(ExperienceReplay, NETWORK, capacity=40, **FAST),
     "replay, class-balanced": partial(ExperienceReplay, NETWORK, capacity=40, keep="class-balanced", **FAST),
     "ewc": partial(ElasticWeightConsolidation, NETWORK, strength=1.0, samples=40, **FAST),
+    "derpp": partial(DarkExperienceReplay, NETWORK, capacity=40, **FAST),
+    "agem": partial(AveragedGradientEpisodicMemory, NETWORK, capacity=40, **FAST),
+    "si": partial(SynapticIntelligence, NETWORK, **FAST),
+    "mas": partial(MemoryAwareSynapses, NETWORK, strength=0.01, samples=20, **FAST),
     "lwf": partial(LearningWithoutForgetting, NETWORK, weight=0.5, **FAST),
 }
 

@@ -30,6 +30,27 @@ STRATEGIES = Extensions("strategy", {
         short=("ewc",), settings={"network": PERCEPTRON},
         summary="holds the weights that mattered", source="Kirkpatrick et al. 2017",
     ),
+    "dark_experience_replay": Extension(
+        path=HOME + "dark_experience_replay:DarkExperienceReplay", takes=("arrays",), needs=("train",),
+        short=("derpp", "der"), settings={"network": PERCEPTRON},
+        summary="replays kept examples with the answers of their time (DER++; with beta=0 DER)",
+        source="Buzzega et al. 2020",
+    ),
+    "averaged_gradient_episodic_memory": Extension(
+        path=HOME + "averaged_gradient_episodic_memory:AveragedGradientEpisodicMemory", takes=("arrays",),
+        needs=("train",), short=("agem", "a-gem"), settings={"network": PERCEPTRON},
+        summary="turns each step away from what would raise the loss on kept examples", source="Chaudhry et al. 2019",
+    ),
+    "synaptic_intelligence": Extension(
+        path=HOME + "synaptic_intelligence:SynapticIntelligence", takes=("arrays",), needs=("train",), short=("si",),
+        settings={"network": PERCEPTRON},
+        summary="holds the weights that the loss fell by", source="Zenke, Poole, Ganguli 2017",
+    ),
+    "memory_aware_synapses": Extension(
+        path=HOME + "memory_aware_synapses:MemoryAwareSynapses", takes=("arrays",), needs=("train",), short=("mas",),
+        settings={"network": PERCEPTRON},
+        summary="holds the weights that the answers depend on", source="Aljundi et al. 2018",
+    ),
     "learning_without_forgetting": Extension(
         path=HOME + "learning_without_forgetting:LearningWithoutForgetting", takes=("arrays",), needs=("train",),
         short=("lwf",), settings={"network": PERCEPTRON},

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engram.learner import Consolidation, InputError
 from engram.networks.memory import Reservoir
+from engram.networks.strategies.quadratic_penalty import held, trained
 from engram.networks.strategies.strategy import Strategy
 from engram.networks.structure.evaluation_mode import evaluating
 
@@ -56,14 +57,8 @@ class ElasticWeightConsolidation(Strategy):
 
     def penalty(self) -> Tensor | None:
         """Quadratic in the distance of the weights that mattered from where they were; a scalar."""
-        total: Tensor | None = None
-        for name, parameter in self.model.named_parameters():
-            if name in self.importance:
-                important, centre = self.importance[name], self.centre[name]
-                now = parameter if parameter.shape == centre.shape else parameter[: len(centre)]
-                term = self.strength / 2 * ((now - centre).square() * important).sum()
-                total = term if total is None else total + term
-        return total
+        found = held(self.model, self.importance, self.centre)
+        return None if found is None else self.strength / 2 * found
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
         """Train on `inputs` (N, …) and `targets` (N,); keep a sample of them until the next `consolidate`."""
@@ -79,7 +74,7 @@ class ElasticWeightConsolidation(Strategy):
             with self._answering.at_rest():
                 fisher = self.fisher(inputs, targets)
             importance, centres = dict(self.importance), dict(self.centre)
-            for name, parameter in self._trained():
+            for name, parameter in trained(self.model):
                 now = parameter.detach().clone()
                 before, centre = torch.zeros_like(now), now.clone()
                 if name in self.importance:
@@ -102,7 +97,7 @@ class ElasticWeightConsolidation(Strategy):
         diag(p) − ppᵀ = LLᵀ for L = diag(s)(I − ssᵀ); so for random signs v the square of JᵀLv has the diagonal of E
         as its mean: one backward pass, however many labels there are and for several examples at once.
         """
-        names, parameters = zip(*self._trained(), strict=True)
+        names, parameters = zip(*trained(self.model), strict=True)
         totals = [torch.zeros_like(parameter) for parameter in parameters]
         for some, theirs in zip(torch.split(inputs, AT_ONCE), torch.split(targets, AT_ONCE), strict=True):
             with evaluating(self.model):
@@ -114,6 +109,3 @@ class ElasticWeightConsolidation(Strategy):
                                     strict=True):
                 total.addcmul_(slope, slope)
         return {name: total / len(inputs) for name, total in zip(names, totals, strict=True)}
-
-    def _trained(self) -> list[tuple[str, nn.Parameter]]:
-        return [(name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad]

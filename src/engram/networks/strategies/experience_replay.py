@@ -67,11 +67,19 @@ class ExperienceReplay(Strategy):
 
     def training_step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """One training step on new examples, `inputs` (N, …) and `targets` (N,), and some kept ones."""
-        if len(self.memory):
-            old = self.memory.draw(self.replayed or len(inputs), self._rng)
-            old_inputs, old_targets = (torch.from_numpy(column).to(self.device) for column in old)
-            inputs, targets = torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])
-        return super().training_step(inputs, targets)
+        return super().training_step(*self.seen(inputs, targets))
+
+    def seen(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What a step sees: the new examples, `inputs` (N, …) and `targets` (N,), and kept ones behind them."""
+        if not len(self.memory):
+            return inputs, targets
+        old_inputs, old_targets = self.drawn(len(inputs))
+        return torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])
+
+    def drawn(self, count: int) -> tuple[Tensor, Tensor]:
+        """Kept inputs and targets, `replayed` of them, or `count`."""
+        inputs, targets = self.memory.draw(self.replayed or count, self._rng)
+        return torch.from_numpy(inputs).to(self.device), torch.from_numpy(targets).to(self.device)
 
     def restored(self) -> None:
         """The memory holds examples of this network's labels."""
