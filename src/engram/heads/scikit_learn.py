@@ -34,26 +34,17 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Raw data come in any unit, so each value is standardised by its mean and deviation in the first batch,
     divided by √D, and cut off at ±8. New classes may come with any later batch.
 
-    Parameters
-    ----------
-    head : str or callable, default="fast"
-        A name from `engram.heads.HEADS`, or whatever returns a fresh head when called with `options`.
-    options : dict or None, default=None
-        Arguments of the head.
-    unknown : str, int or None, default=None
-        What `predict` answers for an input unlike everything taught, "Nothing I know"; None: the nearest class.
+    Args:
+        head: a name from `engram.heads.HEADS`, or whatever returns a fresh head when called with `options`.
+        options: arguments of the head, by name; None for none.
+        unknown: what `predict` answers for an input unlike everything taught, "Nothing I know"; None: the nearest
+            class.
 
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The classes seen, sorted.
-    head_ : Head
-        The head; its labels number the classes in the order of their arrival.
-    n_features_in_ : int
-        Values per vector.
+    Attributes:
+        classes_: (n_classes,) the classes seen, sorted.
+        head_: the head; its labels number the classes in the order of their arrival.
+        n_features_in_: values per vector.
 
-    Examples
-    --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.model_selection import cross_val_score
     >>> X, y = load_iris(return_X_y=True)
@@ -207,20 +198,13 @@ class HeadRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     Values are standardised by the first batch, as those of `HeadClassifier`, but not cut off.
 
-    Parameters
-    ----------
-    level : float, default=0.9
-        The chance with which a number lies in its interval.
+    Args:
+        level: the chance with which a number lies in its interval.
 
-    Attributes
-    ----------
-    head_ : Regressor
-        The regressor.
-    n_features_in_ : int
-        Values per vector.
+    Attributes:
+        head_: the regressor.
+        n_features_in_: values per vector.
 
-    Examples
-    --------
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn.model_selection import cross_val_score
     >>> X, y = load_diabetes(return_X_y=True)
