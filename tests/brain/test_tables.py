@@ -11,6 +11,7 @@ import pytest
 from engram import Brain
 from engram.cli import app
 from engram.extras import EXTRAS
+from engram.inputs.encoding import encoded
 from engram.learner import ColumnsError, InputError, LabelError, RangeWarning
 
 COUNT = 60
@@ -138,3 +139,24 @@ def test_without_pyarrow_a_parquet_file_says_what_is_missing(tmp_path: Path, mon
     monkeypatch.setitem(EXTRAS, "tables", ("no_such_package",))
     with pytest.raises(InputError, match=r"\[tables\]"):
         Brain().learn(tmp_path / "t.parquet", "state")
+
+
+@pytest.mark.parametrize(("written", "later"), [
+    (("24.12.2026", "2.1.2027", "03.01.2027 12:30"), "04.01.2027"),
+    (("24/12/2026", "2/1/2027", "03/01/2027 12:30"), "04/01/2027"),
+    (("12/24/2026", "1/2/2027", "01/03/2027 12:30"), "01/04/2027"),
+])
+def test_dates_are_read_as_their_column_has_them(written: tuple[str, ...], later: str) -> None:
+    first = encoded({"day": list(written)}, None)
+    assert first.rows[:, 0].tolist() == [0.0, 9.0, 10 + 12.5 / 24]
+    assert encoded({"day": [later]}, first.names).rows.tolist() == [[11.0]]
+
+
+def test_dates_that_could_be_read_either_way_are_refused() -> None:
+    with pytest.raises(InputError, match=r"Column 'day': '03/04/2026' may have the day or the month first"):
+        encoded({"day": ["03/04/2026", "05/06/2026"]}, None)
+
+
+def test_commas_between_thousands_are_left_out_where_the_column_shows_that_they_are() -> None:
+    assert encoded({"price": ["1,234.50", "999", "2,000"]}, None).rows[:, 0].tolist() == [1234.5, 999.0, 2000.0]
+    assert encoded({"price": ["1.234,50", "999"]}, None, comma=True).rows[:, 0].tolist() == [1234.5, 999.0]

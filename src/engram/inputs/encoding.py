@@ -25,7 +25,10 @@ MOST_CATEGORIES = 64
 """Different texts in a column, beyond which it is taken for names or free text."""
 
 _FILLED = re.compile(r"(.+) missing \(as (\S+)\)", re.DOTALL)
-_DATED = re.compile(r"(.+) \(days since (\d{4}-\d\d-\d\d)\)", re.DOTALL)
+_DATED = re.compile(r"(.+) \(days since (\d{4}-\d\d-\d\d)((?:, (?:day|month) first)?)\)", re.DOTALL)
+_WRITTEN = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?:[ T](\d{1,2}:\d\d(?::\d\d)?))?")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_SURELY_GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\.\d+|[+-]?\d{1,3}(?:,\d{3}){2,}")
 _TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 _DAY = 86400.0
 
@@ -43,10 +46,14 @@ class Encoded(NamedTuple):
 
 
 class _Cells:
-    """The cells of one column: numbers, moments, or texts."""
+    """The cells of one column: numbers, moments, or texts.
 
-    def __init__(self, name: str, given: Any, comma: bool) -> None:
-        self.name = name
+    Attributes:
+        order: of day and month, where dates are written so that it has to be known: ", day first" or ", month first".
+    """
+
+    def __init__(self, name: str, given: Any, comma: bool, order: str = "") -> None:
+        self.name, self.order = name, order
         self.numbers: FloatArray | None = None
         self.texts: list[str | None] = []
         self.moments: list[datetime | None] | None = None
@@ -70,11 +77,12 @@ class _Cells:
 
     def _take(self, cells: list[Any], comma: bool) -> None:
         there = [cell for cell in cells if cell is not None]
-        numbers = [None if cell is None else number(cell, comma) for cell in cells]
+        numbers = [None if cell is None else number(cell, comma) for cell in ungrouped(cells, comma)]
         if all((number is None) == (cell is None) for number, cell in zip(numbers, cells, strict=True)):
             self._take_numbers(np.array([np.nan if number is None else number for number in numbers]))
             return
-        moments = [None if cell is None else _moment(cell) for cell in cells]
+        self.order = self.order or _order(self.name, there)
+        moments = [None if cell is None else _moment(cell, self.order) for cell in cells]
         if there and all((one is None) == (cell is None) for one, cell in zip(moments, cells, strict=True)):
             self.moments = moments
             return
@@ -136,7 +144,8 @@ def encoded(columns: Mapping[str, Any], taught: Sequence[str] | None, *, comma: 
     >>> encoded({"temp": [19.0], "colour": ["blue"]}, found.names).rows.tolist()
     [[19.0, 1.0, 0.0]]
     """
-    cells = {name: _Cells(name, given, comma) for name, given in columns.items()}
+    orders = {at[1]: at[3] for at in map(_DATED.fullmatch, taught or ()) if at}
+    cells = {name: _Cells(name, given, comma, orders.get(name, "")) for name, given in columns.items()}
     names = tuple(taught) if taught is not None else tuple(name for one in cells.values() for name in _planned(one))
     made = [_maker(name, cells, names) for name in names]
     _check_columns([None if found is None else found[0] for found in made], names, cells)
@@ -165,7 +174,7 @@ def _planned(cells: _Cells) -> list[str]:
         return [name, f"{name} missing (as {middle:.6g})"]
     if cells.moments is not None:
         origin = min(one for one in cells.moments if one is not None).date().isoformat()
-        return [f"{name} (days since {origin})", *([f"{name} missing (as {origin})"] if empty else [])]
+        return [f"{name} (days since {origin}{cells.order})", *([f"{name} missing (as {origin})"] if empty else [])]
     there_are = sorted({text for text in cells.texts if text is not None})
     if len(there_are) > MOST_CATEGORIES:
         raise InputError(f"Column {name!r} holds {len(there_are)} different texts, such as {there_are[0]!r}; up to "
@@ -269,11 +278,38 @@ def number(cell: Any, comma: bool) -> float | None:
         return None
 
 
-def _moment(cell: Any) -> datetime | None:
+def ungrouped(cells: Sequence[Any], comma: bool) -> Sequence[Any]:
+    """Cells without the commas between thousands, where some, such as "1,234.50", show that commas are these."""
+    if comma or not any(isinstance(cell, str) and _SURELY_GROUPED.fullmatch(cell.strip()) for cell in cells):
+        return cells
+    return [cell.replace(",", "") if isinstance(cell, str) and _GROUPED.fullmatch(cell.strip()) else cell
+            for cell in cells]
+
+
+def _order(name: str, cells: Sequence[Any]) -> str:
+    """Which of day and month comes first in a column of dates such as 24/12/2026; "" where none are written so.
+
+    Raises:
+        InputError: all of them could be read either way.
+    """
+    written = [at for at in (_WRITTEN.fullmatch(cell.strip()) for cell in cells if isinstance(cell, str)) if at]
+    slashed = [at for at in written if at[2] != "."]  # with dots, the day comes first everywhere
+    if not slashed or len(written) < len(cells):
+        return ""
+    day_first, month_first = (any(int(at[place]) > 12 for at in slashed) for place in (1, 3))
+    if day_first or month_first:
+        return ", day first" if day_first else ", month first"
+    if all(at[1] == at[3] for at in slashed):
+        return ", day first"
+    raise InputError(f"Column {name!r}: {slashed[0][0]!r} may have the day or the month first, and no other date in it "
+                     "tells: write dates as 2026-12-24.")
+
+
+def _moment(cell: Any, order: str = "") -> datetime | None:
     """A moment without its zone, in UTC; None where it is none."""
     if isinstance(cell, str):
         try:
-            cell = datetime.fromisoformat(cell.strip())
+            cell = datetime.fromisoformat(_iso(cell.strip(), order))
         except ValueError:
             return None
     if hasattr(cell, "to_pydatetime"):
@@ -281,3 +317,12 @@ def _moment(cell: Any) -> datetime | None:
     if isinstance(cell, datetime):
         return cell.astimezone(UTC).replace(tzinfo=None) if cell.tzinfo else cell
     return datetime(cell.year, cell.month, cell.day) if isinstance(cell, date) else None
+
+
+def _iso(text: str, order: str) -> str:
+    """A date such as 24.12.2026 or 12/24/2026 09:30 as ISO 8601 has it; any other text as it is."""
+    at = _WRITTEN.fullmatch(text)
+    if at is None:
+        return text
+    day, month = (at[3], at[1]) if order == ", month first" and at[2] != "." else (at[1], at[3])
+    return f"{at[4]}-{month:0>2}-{day:0>2}" + (f"T{at[5]:0>5}" if at[5] else "")

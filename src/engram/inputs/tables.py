@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engram.inputs.encoding import encoded, few, gone, listed, number
+from engram.inputs.encoding import encoded, few, gone, listed, number, ungrouped
 from engram.learner import ColumnsError, FloatArray, InputError, Label, LabelError
 
 LABEL = "label"
@@ -140,11 +140,11 @@ def check_labels(labels: list[Any], name: str = LABEL) -> list[Label]:
 def numbers_in(column: list[Any], comma: bool = False) -> FloatArray | None:
     """(N,) the numbers of a column, NaN where one is missing; None where something in it is no number.
 
-    >>> numbers_in(["1", "", 2.5]), numbers_in(["1", "x"])
-    (array([1. , nan, 2.5]), None)
+    >>> numbers_in(["1", "", 2.5]), numbers_in(["1", "x"]), numbers_in(["1,234.5", "20"])
+    (array([1. , nan, 2.5]), None, array([1234.5,   20. ]))
     """
     found = [np.nan if gone(cell) else None if isinstance(cell, bool | np.bool_) else number(cell, comma)
-             for cell in column]
+             for cell in ungrouped(column, comma)]
     if any(one is None for one in found):
         return None
     return np.array(found, np.float64)
