@@ -228,7 +228,7 @@ ROOMS = (
             (FOLDER, "return room // 2 if seq - self._covered > room else 0", "return room if seq - self._covered > room else 0"),
             (FOLDER, "whole_from = max(timeline.erased_at, timeline.covered)", "whole_from = timeline.covered"),
             (FOLDER, "whole_from = max(timeline.erased_at, timeline.covered)", "whole_from = timeline.erased_at"),
-            (FOLDER, "if snapshots and seq >= whole_from and seq in spans]", "if snapshots and seq >= whole_from]"),
+            (FOLDER, " and timeline.in_force(seq) == spans.upto(seq)\n", "\n"),
             (FOLDER, "max(span.start - 1, done), span.stop - 1", "max(span.start - 1, done), span.stop"),
             (FOLDER, "max(span.start - 1, done), span.stop - 1", "span.start - 1, span.stop - 1"),
             (FOLDER, "            except (*MISFITS, EngramError):\n                continue", "            except ZeroDivisionError:\n                continue"),

@@ -165,7 +165,7 @@ def test_backbones_are_given_as_bundles_backbones_or_names(tmp_path: Path) -> No
             Brain(wrong)
     brain = Brain(bundle)
     brain.learn([[90.0, -50.0, 3.0]], "far")
-    with pytest.raises(InputError, match=r"column 0: 9e\+12 is outside -2\.1\d*e\+08 to 2\.1\d*e\+08.*\.of_vectors"):
+    with pytest.raises(InputError, match=r"column 1: 9e\+12 is outside -2\.1\d*e\+08 to 2\.1\d*e\+08.*\.of_vectors"):
         brain.learn([[9e12, 0.0, 0.0]], "further")
 
 

@@ -130,7 +130,7 @@ def test_what_nobody_ever_named_is_refused_and_changes_nothing(brain: Brain) -> 
     for refused in ({"label": "nobody"}, {"teacher": "nobody"}, {"ids": [seq + 5]}, {"ids": [1]}):
         with pytest.raises(NotTaughtError):
             brain.forget(**refused)
-    with pytest.raises(NotTaughtError, match="Example 1 to forget"):
+    with pytest.raises(NotTaughtError, match="Example 2 to forget"):
         brain.forget(np.stack([SECRET[0], POINTS[30]]))
     with pytest.raises(NotTaughtError, match="as 'cup'"):
         brain.forget(SECRET, "cup")

@@ -100,7 +100,7 @@ def test_a_reading_out_of_range_is_said_counted_and_kept() -> None:
     brain.learn(rows, names)
     far = rows[:2].copy()
     far[1, 2] = -1e12
-    with pytest.warns(RangeWarning, match=r"Vector 1, column 2: -1e\+12 is outside .*largest=\[8, 8, 1e\+12\]"):
+    with pytest.warns(RangeWarning, match=r"Vector 2, column 3: -1e\+12 is outside .*largest=\[8, 8, 1e\+12\]"):
         brain.predict(far, remember=True)
     assert (brain.out_of_range, brain.info()["out_of_range"]) == (1, 1)
     kept = [unknown for unknown in brain.unknowns if np.abs(unknown.features).max() > 30]
@@ -199,15 +199,15 @@ def test_when_learning_it_is_named_by_row_and_column_in_its_own_units(tmp_path: 
     before = brain.digest()
     bad = rows.copy()
     bad[7, 1] = 1e12
-    with pytest.raises(InputError, match=r"Vector 7, column 1: 1e\+12 is outside -5\.\d+e\+10 to 5\.\d+e\+10, .*leave"):
+    with pytest.raises(InputError, match=r"Vector 8, column 2: 1e\+12 is outside -5\.\d+e\+10 to 5\.\d+e\+10, .*leave"):
         brain.learn(bad, names)
     lines = ["v,rpm,t,amps,label", "1,2000,1,2e-4,a", "1,1e19,1,2e-4,a"]
     (tmp_path / "more.csv").write_text("\n".join(lines))
-    with pytest.raises(InputError, match=r"Vector 1 \(.*more\.csv:2\), column 1 \(rpm\): 1e\+19 is outside"):
+    with pytest.raises(InputError, match=r"Vector 2 \(.*more\.csv:2\), column 2 \(rpm\): 1e\+19 is outside"):
         brain.learn(tmp_path / "more.csv")
     assert brain.digest() == before
     head = FastHead(step=0.01, normalise=False)
-    with pytest.raises(InputError, match="Vector 1, column 2: the value lies 900"):
+    with pytest.raises(InputError, match="Vector 2, column 3: the value lies 900"):
         head.learn([[1.0, 2, 3], [1, 2, 900]], "a")
 
 
@@ -215,11 +215,11 @@ def test_a_row_that_would_be_kept_as_zeros_is_refused() -> None:
     brain = Brain(Bundle.of_vectors(3))
     brain.learn([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], "a")  # zeros are readings like others
     brain.learn([[1.0, 0.0, 0.0], [1e-4, 0.0, 0.0]], "a")  # and one may be near them
-    with pytest.raises(InputError, match=r"Vector 1: the largest reading, 0\.0001, is too small .* zeros"):
+    with pytest.raises(InputError, match=r"Vector 2: the largest reading, 0\.0001, is too small .* zeros"):
         brain.learn([[1.0, 2.0, 3.0], [1e-4, 1e-7, 1e-5]], "a")
-    with pytest.raises(InputError, match="Vector 0 would be kept as zeros"):
+    with pytest.raises(InputError, match="Vector 1 would be kept as zeros"):
         FastHead(step=0.01, normalise=False).learn([1e-4, 1e-5], "a")
-    with pytest.raises(InputError, match="Vector 0: the largest reading"):
+    with pytest.raises(InputError, match="Vector 1: the largest reading"):
         brain.learn([[1e-4, 0.0, 0.0], [2e-4, 0.0, 0.0]], "a")
     assert brain.predict([1e-4, 0.0, 0.0]).best == ["a"]
 
@@ -238,7 +238,7 @@ def test_columns_of_which_nothing_is_kept_are_told(tmp_path: Path, capsys: pytes
     assert brain.info()["zero_columns"] == [1]
     brain.save(tmp_path / "b")
     assert app.run(["info", str(tmp_path / "b")]) == 0
-    assert "kept as 0    column 1:" in capsys.readouterr().out
+    assert "kept as 0    column 2:" in capsys.readouterr().out
     (tmp_path / "t.csv").write_text("v,amps,rpm,label\n1,1e-5,2,a\n")
     assert app.run(["teach", str(tmp_path / "b"), str(tmp_path / "t.csv")]) == 0
     said = capsys.readouterr().err

@@ -276,12 +276,12 @@ def test_what_a_brain_left_behind_that_was_never_made_does_not_stop_the_next(eng
 @pytest.mark.usefixtures("tables")
 def test_a_new_brain_that_could_be_taught_nothing_is_not_there_afterwards(engram: Terminal, shelf: Path) -> None:
     np.save(shelf / "far.npy", [[1.0, 2.0], [1e9, np.inf]])
-    assert "Vector 1 contains NaN or infinity" in engram.refuses("teach", "b", "far.npy", "--label", "red")
+    assert "Vector 2 contains NaN or infinity" in engram.refuses("teach", "b", "far.npy", "--label", "red")
     np.save(shelf / "far.npy", [[1e9, 0.0]])
     Bundle.of_vectors(2).save(shelf / "raw")
     said = engram.refuses("teach", "b", "far.npy", "--label", "red", "--backbone", "./raw")
     assert "0 of 1 are taught" in said
-    assert "column 0: 1e+09 is outside -1.332e+07 to 1.332e+07" in said
+    assert "column 1: 1e+09 is outside -1.332e+07 to 1.332e+07" in said
     assert not (shelf / "b").exists()
 
 
@@ -429,3 +429,48 @@ def test_counterexamples_need_a_label_that_is_known_and_go_alone(engram: Termina
     blue = engram.refuses("teach", "b", "test/red", "--not", "red", "--label", "blue", code=2)
     assert "combined with --teacher only" in blue
     assert "No brain at" in engram.refuses("teach", "nowhere", "test/red", "--not", "red")
+
+
+def test_a_table_cut_short_goes_on_without_doubling_and_one_undo_takes_back_all_of_the_command(
+    engram: Terminal, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.random.default_rng(1).normal(size=(50, 4))
+    lines = [",".join(map(str, row)) + f",thing {place % 10}" for place, row in enumerate(rows.round(3))]
+    (shelf / "readings.csv").write_text("a,b,c,d,label\n" + "\n".join(lines) + "\n")
+    engram.says("teach", "b", "readings.csv")
+    whole = engram.answers("info", "b")["digest"]
+    monkeypatch.setattr("engram.cli.teach._ROWS", 20)
+    right, calls = Brain.learn_examples, iter(range(9))
+
+    def interrupted(brain: Brain, *given: Any, **options: Any) -> Learned:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return right(brain, *given, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Brain, "learn_examples", interrupted)
+        said = engram.refuses("teach", "c", "readings.csv", code=130)
+    assert "20 of 50 are taught and saved, 30 are missing" in said
+    assert engram.answers("teach", "c", "readings.csv")["taught"] == 30
+    assert engram.answers("info", "c")["examples"] == 50
+    assert len(engram.answers("history", "c")) == 1
+    assert engram.answers("info", "c")["digest"] == whole
+    assert engram.answers("teach", "c", "readings.csv", "--label", "other", "--alpha", "0.1")["taught"] == 50
+    undone = engram.answers("undo", "c")["undone"]["labels"]
+    assert undone == [{"label": "other", "examples": 50}]
+    assert (engram.answers("info", "c")["digest"], engram.answers("info", "c")["alpha"]) == (whole, 0.02)
+    engram.says("undo", "c")
+    assert engram.answers("info", "c")["examples"] == 0
+
+
+def test_a_label_is_forgotten_by_its_name_alone_and_one_typed_otherwise_is_the_same(
+    engram: Terminal, shelf: Path
+) -> None:
+    shutil.copytree(shelf / "train" / "red", shelf / "train" / "rosé")
+    shutil.copytree(shelf / "train" / "red", shelf / "later" / "rose\u0301")
+    engram.says("teach", "b", "train")
+    assert engram.answers("teach", "b", "later")["taught"] == 0
+    assert engram.answers("predict", "b", "later")["never_taught"] == 0
+    assert engram.answers("forget", "b", "rose\u0301")["labels"] == ["blue", "green", "red"]
+    assert "once" in engram.refuses("forget", "b", "red", "--label", "red", code=2)
+    assert "is what is answered" in engram.refuses("teach", "b", "train/red/0.png", "--label", "nothing i know")

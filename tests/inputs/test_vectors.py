@@ -27,7 +27,7 @@ def test_a_vector_of_any_length_has_its_direction(values: list[float], exponent:
 
 
 def test_a_vector_of_zeros_has_no_direction() -> None:
-    with pytest.raises(InputError, match="Vector 1 is all zeros"):
+    with pytest.raises(InputError, match="Vector 2 is all zeros"):
         unit_length(np.array([[1e-300, 0.0], [0.0, 0.0], [1.0, 1e300]]))
 
 

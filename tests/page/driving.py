@@ -94,6 +94,15 @@ def jpeg(thing: str, moment: float = 0.0) -> bytes:
     return out.getvalue()
 
 
+def written(folder: Path, thing: str, count: int, since: float = 0.1) -> list[Path]:
+    """Picture files as they lie on a desktop; from another moment on, other pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{thing}-{i}.jpg" for i in range(count)]
+    for i, file in enumerate(files):
+        file.write_bytes(jpeg(thing, since + 0.17 * i))
+    return files
+
+
 def base64(content: bytes) -> str:
     return b64encode(content).decode()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from driving import Brain, Server, Visitor, base64, jpeg, until
+from driving import Brain, Server, Visitor, base64, jpeg, until, written
 
 from engram.brain.both_errors import percent
 
@@ -54,6 +54,40 @@ def test_all_that_was_taught_while_the_button_was_held_is_undone_at_once(visitor
     until(lambda: page.locator("#sending").is_hidden() and page.locator(".card.learning, .held").count() == 0)
     page.get_by_role("button", name="Undo").first.click()
     until(lambda: taught.counts == {"mug": 6, "sunflower": 6})
+
+
+def test_a_drop_of_140_pictures_is_undone_by_one_request_and_what_others_taught_meanwhile_stays(
+    visitor: Visitor, taught: Brain, tmp_path: Path, record_property: Callable[[str, Any], None]
+) -> None:
+    for place in range(10):
+        written(tmp_path / "things" / f"thing {place}", "tent", 14)
+    page = visitor.visit(taught)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    visitor.drop([tmp_path / "things"], on="#stage")
+    page.get_by_role("dialog", name="Teach 140 pictures in 10 classes?").get_by_role("button", name="Teach").click()
+    until(lambda: sum(taught.counts.values()) >= 40)
+    taught.teach("mug", count=1)
+    until(lambda: sum(taught.counts.values()) == 153 and page.locator("#sending").is_hidden())
+    del asked[:]
+    page.get_by_role("button", name="Undo").first.click()
+    until(lambda: taught.counts == {"mug": 7, "sunflower": 6})
+    page.locator(".toast", has_text="Undone.").wait_for()
+    assert [url.rpartition(":")[2] for url in asked] == ["undo"]
+    record_property("undo-requests", len(asked))
+
+
+def test_undo_in_the_midst_of_a_drop_lets_go_of_what_is_still_to_come(
+    visitor: Visitor, taught: Brain, tmp_path: Path
+) -> None:
+    page = visitor.visit(taught)
+    page.locator(".card", has_text="mug").wait_for()
+    visitor.drop(written(tmp_path, "tent", 60), on='.card[data-label="mug"]')
+    until(lambda: taught.counts["mug"] > 6)
+    page.get_by_role("button", name="Undo").first.click()
+    page.locator(".toast", has_text="Undone.").wait_for()
+    page.wait_for_timeout(1000)
+    assert taught.counts == {"mug": 6, "sunflower": 6}
 
 
 def test_an_example_moves_to_where_it_belongs_or_is_forgotten(visitor: Visitor, taught: Brain) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from driving import Brain, Server, Visitor, jpeg, until
+from driving import Brain, Server, Visitor, jpeg, until, written
 from film import picture
 
 from engram import Brain as EngramBrain
@@ -88,11 +89,81 @@ def test_a_folder_teaches_a_class_by_the_name_of_each_folder_inside(
     until(lambda: page.locator(".card").count() == 2)
 
 
+def test_folders_dropped_on_a_class_teach_their_own_classes(visitor: Visitor, taught: Brain, tmp_path: Path) -> None:
+    for thing in ("tent", "sunflower"):
+        written(tmp_path / "things" / thing, thing, 2)
+    page = visitor.visit(taught)
+    on = '.card[data-label="mug"]'
+    page.locator(on).wait_for()
+    visitor.drop([tmp_path / "things"], on=on)
+    page.get_by_role("dialog", name="Teach 4 pictures in 2 classes?").get_by_role("button", name="Teach").click()
+    until(lambda: taught.counts == {"mug": 6, "sunflower": 8, "tent": 2})
+    visitor.drop([tmp_path / "things" / "tent", tmp_path / "things" / "sunflower"], on=on)
+    page.get_by_role("dialog", name="Teach 4 pictures in 2 classes?").get_by_role("button", name="Teach").click()
+    page.locator(".toast", has_text="4 known already").wait_for()
+    visitor.drop([tmp_path / "things" / "tent"], on=on)  # one folder of pictures: what they are is said by the card
+    until(lambda: taught.counts == {"mug": 8, "sunflower": 8, "tent": 2})
+
+
+def test_a_drop_cut_short_says_what_is_missing_and_goes_on_without_doubling(
+    visitor: Visitor, taught: Brain, tmp_path: Path
+) -> None:
+    files = written(tmp_path, "tent", 30)
+    page, on = visitor.visit(taught), '.card[data-label="mug"]'
+    page.locator(on).wait_for()
+    sent: list[str] = []
+
+    def once(route: Any) -> None:
+        sent.append(route.request.url)
+        route.continue_() if len(sent) < 3 else route.abort()
+
+    page.route("**/examples", once)
+    visitor.drop(files, on=on)
+    until(lambda: len(sent) > 2)
+    known = taught.counts["mug"] - 6
+    page.close(run_before_unload=False)
+    again = Visitor(page.context.new_page(), visitor.server, visitor.film)
+    page = again.visit(taught)
+    said = f"A drop of 30 files was cut short: {known} are taught, {30 - known} missing."
+    note = page.locator(".toast", has_text=said)
+    note.get_by_role("button", name="Show all").click()
+    page.get_by_role("dialog", name="Messages").get_by_text("mug/tent-29.jpg").wait_for()
+    page.keyboard.press("Escape")
+    again.drop(files, on=on)
+    page.locator(".toast", has_text=f"Taught {30 - known} pictures, {known} known already.").wait_for()
+    assert taught.counts["mug"] == 36
+    page.reload()
+    page.locator(on).wait_for()
+    page.wait_for_timeout(300)
+    assert page.locator(".toast").count() == 0
+
+
+def test_messages_about_many_files_are_kept_in_a_list(visitor: Visitor, taught: Brain, tmp_path: Path) -> None:
+    files = written(tmp_path, "tent", 2)
+    for name in ("torn.jpg", "none.png"):
+        (tmp_path / name).write_text("no picture")
+    page, on = visitor.visit(taught), '.card[data-label="mug"]'
+    page.locator(on).wait_for()
+    visitor.drop([*files, tmp_path / "torn.jpg", tmp_path / "none.png"], on=on)
+    note = page.locator(".toast", has_text="Taught 2 pictures, 2 left out.")
+    close = note.get_by_role("button", name="Dismiss")
+    assert close.locator("svg").bounding_box()["width"] >= 16
+    close.click()
+    page.get_by_role("button", name="Meld, export and more").click()
+    menu = page.get_by_role("menu")
+    assert menu.bounding_box()["width"] < 480
+    menu.get_by_role("menuitem", name="Messages").click()
+    kept = page.get_by_role("dialog", name="Messages")
+    for name in ("torn.jpg", "none.png"):
+        kept.get_by_text(name).wait_for()
+    page.keyboard.press("Escape")
+
+
 def test_folders_in_folders_teach_the_classes_that_the_terminal_teaches(
     visitor: Visitor, brain: Brain, tmp_path: Path
 ) -> None:
-    for place in ("mug/2020/may", "mug", "tent/2021", "__MACOSX/mug", ".git"):
-        written(tmp_path / "things" / place, "tent" if place.startswith("tent") else "mug", 2)
+    for moment, place in enumerate(("mug/2020/may", "mug", "tent/2021", "__MACOSX/mug", ".git")):
+        written(tmp_path / "things" / place, "tent" if place.startswith("tent") else "mug", 2, 0.1 + moment)
     visitor.visit(brain)
     visitor.drop([tmp_path / "things"], on="#stage")
     dialog = visitor.page.get_by_role("dialog", name="Teach 6 pictures in 2 classes?")
@@ -219,15 +290,6 @@ def test_a_brain_for_texts_is_taught_by_writing(open_page: Callable[..., Visitor
         page.locator(".level", has_text="glad").wait_for()
     finally:
         server.stop()
-
-
-def written(folder: Path, thing: str, count: int) -> list[Path]:
-    """Picture files as they lie on a desktop."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{thing}-{i}.jpg" for i in range(count)]
-    for i, file in enumerate(files):
-        file.write_bytes(jpeg(thing, 0.1 + 0.17 * i))
-    return files
 
 
 def test_a_brain_of_good_parts_shows_over_the_camera_where_a_part_is_not_like_them(

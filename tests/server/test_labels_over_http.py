@@ -163,3 +163,28 @@ def test_two_labels_in_one_request_to_forget_are_refused_and_both_stay(demo: Dem
     answer = demo.delete("/classes?label=a&label=b")
     assert answer.status_code == 422, answer.text
     assert {one["label"] for one in demo.get("/classes").json()["classes"]} == {"a", "b"}
+
+
+def test_no_answer_is_taken_for_a_label_and_one_label_has_one_spelling_however_it_is_typed(
+    serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed, kept = "cafe\u0301", "caf\u00e9"
+    with Brain.create(tmp_path / "demo") as brain, monkeypatch.context() as earlier:
+        earlier.setattr("engram.inputs.vectors.check_text", lambda label: None)  # earlier versions took any
+        earlier.setattr("engram.inputs.vectors.normal_form", lambda label: label)
+        brain.learn([RIGHT, UP, [0.7, 0.7]], ["", "Nothing I know", "o\u0308l"])
+    demo = Demo(serve(), "demo")
+    for label in ("", " ", "\u200b", "\u3164", "Nothing I know", " nothing  i KNOW.", "Nothing\u00a0I\u200b know"):
+        answer = demo.post("/examples", json={"vectors": [RIGHT], "label": label})
+        assert answer.status_code in (409, 422), label
+        assert demo.post(":rename", json={"old": "o\u0308l", "new": label}).status_code in (409, 422)
+    assert demo.post("/examples", json={"vectors": [RIGHT], "label": typed}).status_code == 201
+    assert demo.post("/examples", json={"vectors": [RIGHT], "label": kept}).status_code == 201
+    counts = {one["label"]: one["count"] for one in demo.get("/classes").json()["classes"]}
+    assert counts == {"": 1, "Nothing I know": 1, "o\u0308l": 1, kept: 2}
+    assert demo.post("/examples", json={"vectors": [RIGHT], "label": "\u00f6l"}).status_code == 201
+    assert demo.delete("/classes", params={"label": ""}).json()["changed"] == 1
+    assert demo.post(":rename", json={"old": "Nothing I know", "new": "nil"}).json()["changed"] == 1
+    assert demo.post(":rename", json={"old": "\u00f6l", "new": "oil"}).json()["changed"] == 2
+    assert demo.delete("/classes", params={"label": typed}).json()["changed"] == 2
+    assert {one["label"] for one in demo.get("/classes").json()["classes"]} == {"nil", "oil"}

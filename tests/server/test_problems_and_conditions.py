@@ -110,3 +110,22 @@ def test_the_inbox_has_a_tag_of_its_own(taught: Demo) -> None:
     answer = taught.get("/unknowns", headers={"If-None-Match": tag})
     assert answer.status_code == 200
     assert len(answer.json()["groups"]) == 1
+
+
+def test_what_is_refused_is_mended_over_http_by_what_the_answer_advises(demo: Demo) -> None:
+    def refused(**body: Any) -> str:
+        answer = demo.post("/examples", json=body)
+        assert answer.status_code == 422, answer.text
+        return str(answer.json()["detail"])
+
+    teach = {"vectors": [[0.1, 0.2]], "label": "a", "columns": ["load", "temp"]}
+    assert demo.post("/examples", json=teach).status_code == 201
+    assert refused(text="play jazz", label="a") == "text: there is no such field: send it as 'texts', a list."
+    assert '-texts", "backbone": "english-ngrams"}' in refused(texts=["play jazz"], label="a")
+    assert refused(vectors=[[0.1, 0.2]]).startswith("Send one label for all inputs as 'label'")
+    assert "into that order: in 'columns'" in refused(**teach | {"columns": ["temp", "load"]})
+    assert "'not': true" in refused(vectors=[[0.1, 0.2]], label="Nothing I know")
+    assert "create another brain" in refused(vectors=[[0.1, 1e30]], label="a")
+    for said in (refused(rows=[[1, 2]], label="a"), refused(vectors=[[0.1, 0.2]], label="")):
+        assert "Brain(" not in said
+        assert "constrained" not in said

@@ -253,4 +253,4 @@ def test_a_reading_out_of_range_is_one_answer_of_many(taught: Demo) -> None:
     assert labels(answer) == ["right", None, "up"]
     refused = taught.post(TEACH, json={"vectors": [RIGHT, [0.1, 1e30]], "label": "up"})
     assert refused.status_code == 422
-    assert "Vector 1, column 1: 1e+30 is outside -1.332e+07 to 1.332e+07" in refused.json()["detail"]
+    assert "Vector 2, column 2: 1e+30 is outside -1.332e+07 to 1.332e+07" in refused.json()["detail"]

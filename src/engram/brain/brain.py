@@ -44,6 +44,7 @@ from engram.brain.changes import (
     checkpoint,
     consolidate,
     forget,
+    present_act,
     relabel,
     rename,
     rollback,
@@ -83,7 +84,7 @@ from engram.inputs.examples import Examples, gather
 from engram.inputs.images import decode
 from engram.inputs.media import MEDIA
 from engram.inputs.text_files import check_no_names
-from engram.inputs.vectors import as_labels, as_vectors
+from engram.inputs.vectors import as_labels, as_vectors, known_label
 from engram.learner import (
     Consolidation,
     DamagedError,
@@ -440,7 +441,7 @@ class Brain:
                 values, name = numbers_taught(bundle.targets, self._knowledge.begun, examples, targets, numbers)
                 bundle = bundle.with_targets(None) if values is None else for_numbers(
                     self._knowledge, bundle, values, called or name)
-            named = self._named(bundle, examples, targets)
+            named = self._meant(self._named(bundle, examples, targets))
             origins = _sources(examples, sources)
             also = None
             if augment:
@@ -453,7 +454,7 @@ class Brain:
             rows = rows_to_learn(bundle, features, examples)
             rows = rows if values is None else joined(bundle, rows, values)
             lesson = Lesson(bundle, rows, receipts_of(rows), named, origins, pictures, teacher, again, answer,
-                            examples.columns, also=also)  # fmt: skip
+                            examples.columns, also=also, act=present_act())  # fmt: skip
             try:
                 return self._callers.commit(weighted(lesson, weights))
             except InputError:
@@ -498,11 +499,12 @@ class Brain:
         bundle, examples = self._gather(inputs)
         if bundle.grid is not None:
             raise InputError("A brain of good parts is taught good ones alone: a fault needs no counterexample.")
-        named = examples.labelled(labels, None)
+        named = self._meant(examples.labelled(labels, None))
         rows = rows_to_learn(bundle, bundle.features(examples.items), examples)
         pictures = self._pictures(bundle, examples, range(len(examples)))
         return self._learn_not(Lesson(bundle, rows, counter_receipts_of(rows), named, _sources(examples, sources),
-                                      pictures, teacher, True, answer, examples.columns))  # fmt: skip
+                                      pictures, teacher, True, answer, examples.columns,
+                                      act=present_act()))  # fmt: skip
 
     def predict(
         self, inputs: Any, among: Iterable[Label] | None = None, *, remember: bool = False,
@@ -532,6 +534,7 @@ class Brain:
         if remember:
             self._ledger.check_open()
         bundle, examples = self._gather(inputs, lacking=True)
+        among = None if among is None else self._meant(among)
         features = bundle.features(examples.items, progress)
         view = self._view
         answers = (self._knowledge.total if view is None else view).predict(features, among)
@@ -675,12 +678,13 @@ class Brain:
             if bundle.targets is not None:
                 rows, targets, sources = self._numbers_held(bundle, found, targets), None, found.sources
             else:
-                targets = None if targets is None and found.labels is None else found.labelled(targets, None)
+                named = targets is not None or found.labels is not None
+                targets = self._meant(found.labelled(targets, None)) if named else None
                 rows, sources = self._rows_held(bundle, found, targets), found.sources
         with self._change():
             known, ledger = self._knowledge, self._ledger
             if label is not None:
-                self._carry_out(forget.prepare_label(known, ledger, label))
+                self._carry_out(forget.prepare_label(known, ledger, self._meant([label])[0]))
             elif rows is not None:
                 if every_copy:
                     rows, targets = forget.every_copy(known, ledger, rows, targets, sources)
@@ -703,7 +707,7 @@ class Brain:
         """
         bundle, found = self._gather(inputs)
         rows = rows_of(bundle, bundle.features(found.items))
-        named = found.labelled(labels, None)
+        named = self._meant(found.labelled(labels, None))
         with self._change():
             self._carry_out(forget.prepare_counterexamples(self._knowledge, self._ledger, rows, named))
 
@@ -715,6 +719,7 @@ class Brain:
             LabelError: `new` exists already, is empty, or is of the other type.
         """
         with self._change():
+            (old,) = self._meant([old])
             self._carry_out(rename.prepare(self._knowledge, old, new))
 
     def relabel(self, ids: Iterable[int], label: Label) -> None:
@@ -732,6 +737,7 @@ class Brain:
         check_labels_alone(self.bundle, "forget the example, and teach it with the right number")
         with self._change():
             events, old = History(self._ledger).live(list(dict.fromkeys(ids)))
+            (label,) = self._meant([label])
             self._carry_out(*relabel.prepare(self._knowledge, events, old, label))
 
     def set_alpha(self, alpha: float, label: Label | None = None) -> None:
@@ -749,7 +755,8 @@ class Brain:
         """
         share = as_alpha(alpha)
         with self._change():
-            self._carry_out(*setting_alpha.prepare(self._knowledge, share, label))
+            name = None if label is None else self._meant([label])[0]
+            self._carry_out(*setting_alpha.prepare(self._knowledge, share, name))
 
     def consolidate(self) -> Consolidation:
         """Merge redundant examples into weighted prototypes and keep outliers. Sums and digest do not change."""
@@ -815,14 +822,19 @@ class Brain:
         """
         return self._past().entries(before, limit)
 
-    def last_change(self) -> HistoryEntry | None:
+    def last_change(self, act: str | None = None) -> HistoryEntry | None:
         """The change that `undo` would undo; None if there is none.
+
+        Args:
+            act: as for `undo`.
 
         Raises:
             InputError: the brain is in memory only.
         """
         with self._lock:
-            return self._past().last_change()
+            history = self._past()
+            events = history.last_act() if act is None else history.act(act)
+            return history.entry(events) if events else None
 
     def rollback(self, to: int | datetime) -> int:
         """Return to an earlier state. Later changes stay in the history, and the rollback itself can be undone.
@@ -843,20 +855,29 @@ class Brain:
             self._return_to(seq, undoing=False)
             return seq
 
-    def undo(self) -> HistoryEntry:
+    def undo(self, act: str | None = None) -> HistoryEntry:
         """Undo the last change and return it; call it again for the change before.
 
-        A rollback can be undone, an undo cannot: the next undo goes further back. Consolidations do not change what is
-        known, so undo passes over them. Undoing `name` puts the unknown inputs back into the inbox.
+        What one call taught is undone whole; so is what many calls taught under one id of an act
+        (`with acting(name, act)`), even if others taught between: what they taught stays. A rollback can be undone, an
+        undo cannot: the next undo goes further back. Consolidations do not change what is known, so undo passes over
+        them. Undoing `name` puts the unknown inputs back into the inbox.
+
+        Args:
+            act: the id of an act: undo that one, also where others taught since. None for the last change.
 
         Raises:
-            InputError: there is nothing to undo, or something was forgotten since.
+            InputError: there is nothing to undo, or something was forgotten since; or what came after the act, such
+                as a rename, has to be undone first.
         """
         with self._change():
-            entry = self.last_change()
-            if entry is None:
-                raise InputError("There is nothing to undo.")
-            self._return_to(self._past().before(entry), undoing=True)
+            history = self._past()
+            events = history.last_act() if act is None else history.act(act)
+            if not events:
+                raise InputError("There is nothing to undo." if act is None else "There is nothing of this act to undo:"
+                                 " it was undone already, or taught nothing.")
+            entry = history.entry(events)
+            self._return_to(*history.way_back(events), undoing=True)
             return entry
 
     def seq_at(self, moment: datetime) -> int:
@@ -910,7 +931,8 @@ class Brain:
             teacher: only those that this teacher taught; None for all.
         """
         with self._lock:
-            return self._past().examples(label, after, limit, teacher)
+            name = None if label is None else self._meant([label])[0]
+            return self._past().examples(name, after, limit, teacher)
 
     def newest(self, each: int = 3, among: int = 2_000, *, teacher: str | None = None) -> dict[Label, list[int]]:
         """The numbers of the newest examples of each label, newest first.
@@ -937,6 +959,7 @@ class Brain:
             InputError: the brain is in memory only.
         """
         with self._lock:
+            label = None if label is None else self._meant([label])[0]
             others, own = self._past().taught_by(teacher, ids, label)
             held = 0 if label is None else self.counts().get(label, 0) + self.counterexamples.get(label, 0)
             return others + held - own
@@ -991,12 +1014,12 @@ class Brain:
             LabelError, CapacityError, OSError: as for `learn`.
         """
         with exchange.opened_events(file) as lines:
-            reader, seen = Reader(lines), Receipts()
+            reader, seen, act = Reader(lines), Receipts(), present_act() or uuid4().hex
             header = reader.header
             stands_on = exchange.importable(self._knowledge, header, bundle)
             taught = known = forgotten = read = 0
             for portion in exchange.portions(reader):
-                learned, gone = self._import(portion, stands_on, header, seen)
+                learned, gone = self._import(portion, stands_on, header, seen, act)
                 read += len(portion)
                 taught, known, forgotten = taught + learned, known + len(portion) - gone - learned, forgotten + gone
                 if progress is not None:
@@ -1169,7 +1192,7 @@ class Brain:
             held = receipts_of(self._numbers_held(bundle, examples, targets))
             with self._lock:
                 return self._knowledge.held(held, [None] * len(held))
-        named = None if targets is None else examples.labelled(targets, None)
+        named = None if targets is None else self._meant(examples.labelled(targets, None))
         receipts = receipts_of(self._rows_held(bundle, examples, named))
         with self._lock:
             return self._knowledge.held(receipts, named or [None] * len(receipts))
@@ -1255,9 +1278,11 @@ class Brain:
             given = backbone.readings(features.astype(np.float64)) if isinstance(backbone, VectorBackbone) else features
             rows = rows_to_learn(self.bundle, features, Examples(given, [one.source for one in members], None,
                                                                  self.columns))
-            labels = as_labels(label, len(members), self._knowledge.like)
+            labels = self._meant(as_labels(label, len(members), self._knowledge.like))
             sources, pictures = [one.source for one in members], [one.thumbnail for one in members]
-            self._learn_now(Lesson(self.bundle, rows, receipts_of(rows), labels, sources, pictures, teacher))
+            lesson = Lesson(self.bundle, rows, receipts_of(rows), labels, sources, pictures, teacher,
+                            act=present_act(), gated=False)  # fmt: skip
+            self._learn_now(lesson)
             return len(members)
 
     # How a change is made
@@ -1430,7 +1455,9 @@ class Brain:
             (ids,), _ = self._carry_out(teach.prepare_not(self._knowledge, lesson, self.seq))
             return Learned(tuple(ids), self.seq, 0)
 
-    def _import(self, portion: Sequence[Any], bundle: Bundle, header: Header, seen: Receipts) -> tuple[int, int]:
+    def _import(
+        self, portion: Sequence[Any], bundle: Bundle, header: Header, seen: Receipts, act: str
+    ) -> tuple[int, int]:
         """Learn what is new of a portion of a file; how many that were, and how many were forgotten here."""
         examples, against = ([one for one in portion if one.against == kind] for kind in (False, True))
         learned = left_out = 0
@@ -1439,11 +1466,12 @@ class Brain:
             if examples:
                 chosen, left_out = exchange.new_examples(self._knowledge, decided, examples, seen)
                 if chosen:
-                    learned = len(chosen) - self._learn_now(exchange.lesson_of(bundle, chosen, header.columns)).skipped
+                    lesson = exchange.lesson_of(bundle, chosen, act, header.columns)
+                    learned = len(chosen) - self._learn_now(lesson).skipped
             if against:
                 chosen, gone = exchange.new_counterexamples(self._knowledge, decided, against)
                 if chosen:
-                    self._learn_not(exchange.lesson_of(bundle, chosen))
+                    self._learn_not(exchange.lesson_of(bundle, chosen, act))
                 learned, left_out = learned + len(chosen), left_out + gone
         return learned, left_out
 
@@ -1466,12 +1494,14 @@ class Brain:
         done: Consolidation = report
         return done
 
-    def _return_to(self, seq: int, *, undoing: bool) -> None:
-        """Record and take up the state after event `seq`."""
-        history, then = self._past(), self._ledger.recover(seq)
-        prepared = rollback.prepare(self._knowledge, then, seq, undoing=undoing)
-        prepared.back = [self._unknown_again(event) for event in history.named_since(seq)]
-        prepared.keys = history.known_by(seq, [unknown.key for unknown in self.unknowns])
+    def _return_to(self, seq: int, without: Sequence[range] = (), *, undoing: bool) -> None:
+        """Record and take up the state after event `seq`; or, where events are given, the present one without these."""
+        history, upto = self._past(), None if without else seq
+        then = self._ledger.recover(upto, without=without)
+        left = history.timeline.in_force(upto).without(without)
+        prepared = rollback.prepare(self._knowledge, then, seq, undoing=undoing, without=without)
+        prepared.back = [self._unknown_again(event) for event in history.named_since(left)]
+        prepared.keys = history.known_by(left, [unknown.key for unknown in self.unknowns])
         self._carry_out(prepared)
         with spared():
             self._ledger.snapshot(self._knowledge, self.seq)
@@ -1502,6 +1532,15 @@ class Brain:
         pictures = self._pictures(bundle, examples, chosen)
         keys = receipts_of(rows.astype(np.int16))
         self.unknowns.add(features[places], [sources[i] for i in chosen], keys, pictures)
+
+    def _meant(self, labels: Iterable[Label]) -> list[Label]:
+        """The labels that are known by these names, typed in whichever normal form; else the names in form C."""
+        given = list(labels)
+        if all(not isinstance(label, str) or label.isascii() for label in given):
+            return given
+        known = self._knowledge.total.named
+        meant = {label: known_label(label, known) for label in set(given)}
+        return [meant[label] for label in given]
 
     def _gather(
         self, inputs: Any, target: str | None = None, *, lacking: bool = False

@@ -213,7 +213,7 @@ def _described(row: int, column: int, bundle: Bundle, backbone: VectorBackbone, 
     reach = np.full((1, bundle.width), quantisation_of(bundle).most * bundle.step)
     low, high = (float(backbone.readings(bundle.mean + sign * reach)[0, column]) for sign in (-1, 1))
     name = f" ({examples.columns[column]})" if examples.columns else ""
-    return (f"{_where(row, examples)}, column {column}{name}: {_reading(examples, row, column):.6g} is outside "
+    return (f"{_where(row, examples)}, column {column + 1}{name}: {_reading(examples, row, column):.6g} is outside "
             f"{low:.4g} to {high:.4g}, the range of this brain")
 
 
@@ -235,7 +235,7 @@ def _reading(examples: Examples, row: int, column: int) -> float:
 
 def _where(row: int, examples: Examples) -> str:
     source = examples.sources[row]
-    return f"Vector {row}" + (f" ({source})" if source else "")
+    return f"Vector {row + 1}" + (f" ({source})" if source else "")
 
 
 def text_bundle() -> Bundle:

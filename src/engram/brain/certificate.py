@@ -25,7 +25,7 @@ from engram.brain.slots import Slot
 from engram.brain.timeline import Names
 from engram.files import make_folder, write_atomically, writing
 from engram.heads.exact_sums import ExactSums
-from engram.inputs.vectors import as_labels
+from engram.inputs.vectors import as_labels, known_label
 from engram.learner import DamagedError, InputError, Label, MeldError
 from engram.progress import Progress
 from engram.store.event import TAUGHT, Taught
@@ -107,6 +107,7 @@ def prove_forgotten(
     """
     if examples is None and label is None:
         raise InputError("Pass what was forgotten: examples, or a label.")
+    label = None if label is None else known_label(label, brain.labels)
     if label is not None and label in brain.labels:
         raise InputError(f"{label!r} is still known: forget it first.")
     rows = brain.quantised(examples) if examples is not None else np.zeros((0, 0))

@@ -46,7 +46,7 @@ from engram.features.backbones.bundle import Bundle, step_for
 from engram.features.backbones.vectors import VectorBackbone
 from engram.files import writing
 from engram.inputs.encoding import few
-from engram.inputs.vectors import as_labels
+from engram.inputs.vectors import as_labels, known_label
 from engram.learner import DamagedError, EngramError, InputError, Label
 from engram.progress import Progress
 from engram.store.event import Event
@@ -176,6 +176,8 @@ def new_examples(
     kept = [(one, label, receipt) for one, label, receipt in zip(portion, labels, receipts, strict=True)
             if label is not None]
     as_labels([label for _, label, _ in kept], len(kept), knowledge.like)
+    named = {label: known_label(label, knowledge.total.named) for label in {label for _, label, _ in kept}}
+    kept = [(one, named[label], receipt) for one, label, receipt in kept]
     held = knowledge.held([receipt for _, _, receipt in kept], [label for _, label, _ in kept])
     new: Counter[tuple[bytes, Label]] = Counter()
     came: Counter[tuple[bytes, Label]] = Counter()
@@ -208,13 +210,13 @@ def new_counterexamples(knowledge: Knowledge, decided: Decided, portion: Sequenc
     return chosen, len(portion) - len(known)
 
 
-def lesson_of(bundle: Bundle, chosen: Chosen, columns: tuple[str, ...] | None = None) -> Lesson:
-    """What was chosen of a file, as a lesson."""
+def lesson_of(bundle: Bundle, chosen: Chosen, act: str, columns: tuple[str, ...] | None = None) -> Lesson:
+    """What was chosen of a file, as a lesson of the act that the import is."""
     examples, labels, receipts = zip(*chosen, strict=True)
     return Lesson(
         bundle, np.stack([one.row for one in examples]), receipts, labels, [one.source for one in examples],
         [one.picture for one in examples], columns=columns,
-        teachers=[one.teacher for one in examples], times=[one.time for one in examples],
+        teachers=[one.teacher for one in examples], times=[one.time for one in examples], act=act,
     )  # fmt: skip
 
 

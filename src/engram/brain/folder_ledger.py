@@ -289,7 +289,9 @@ class FolderLedger(Ledger):
 
     # Recovery: from the log to what is known
 
-    def recover(self, upto: int | None = None, *, snapshots: bool = True) -> Knowledge:
+    def recover(
+        self, upto: int | None = None, *, snapshots: bool = True, without: Iterable[range] = ()
+    ) -> Knowledge:
         """The newest valid snapshot, then every event in force after it, replayed.
 
         Several consolidations are repeated as one. Which examples share a prototype is no knowledge, so after a long
@@ -297,12 +299,13 @@ class FolderLedger(Ledger):
 
         Args:
             snapshots: start from one where that helps; else from the log alone.
+            without: events that are left out.
 
         Raises:
             DamagedError: the log, or a file that it speaks of, is damaged.
         """
         timeline = self.timeline()
-        spans = timeline.in_force(upto)
+        spans = timeline.in_force(upto).without(without)
         knowledge, done = self._base(timeline, spans, snapshots)
         knowledge.own.live = bool(knowledge.own.lineage.stretches)
         merged: dict[Label, None] = {}
@@ -326,7 +329,10 @@ class FolderLedger(Ledger):
     def _base(self, timeline: Timeline, spans: Spans, snapshots: bool) -> tuple[Knowledge, int]:
         """What to start from, and the last event in it."""
         whole_from = max(timeline.erased_at, timeline.covered)  # before it, the log lacks examples
-        valid = [(seq, name) for seq, name in self.snapshots if snapshots and seq >= whole_from and seq in spans]
+        valid = [
+            (seq, name) for seq, name in self.snapshots
+            if snapshots and seq >= whole_from and timeline.in_force(seq) == spans.upto(seq)
+        ]
         for seq, name in valid:
             try:
                 return self.restored(self.arrays(name), seq), seq

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 from typing import Any
 
-from engram.brain.changes import CONSOLIDATED, HOUSEKEEPING, LESSONS, RELABELLED, ROLLED_BACK, TAUGHT, describe
+from engram.brain.changes import CONSOLIDATED, HOUSEKEEPING, KINDS, LESSONS, RELABELLED, ROLLED_BACK, TAUGHT, describe
 from engram.brain.changes.rollback import is_undo
 from engram.brain.knowledge import Rows
 from engram.brain.ledger import Ledger
@@ -55,6 +55,7 @@ class HistoryEntry:
         labels: how many examples of each label it is about; None for examples, or a label, that were forgotten since.
         note: the rest, in words.
         undone: whether it was rolled back.
+        act: the id of the act that it belongs to, where it was said.
     """
 
     seq: int
@@ -65,6 +66,11 @@ class HistoryEntry:
     labels: dict[Label | None, int]
     note: str
     undone: bool
+    act: str | None = None
+
+
+_UNDOABLE = tuple(name for name in KINDS if name not in (*HOUSEKEEPING, CONSOLIDATED, ROLLED_BACK))
+_STAYING = tuple(kind.name for kind in KINDS.values() if kind.stays)
 
 
 class History:
@@ -102,26 +108,79 @@ class History:
         """What happened, newest first: what came before event `before`, or all; `limit` entries at most."""
         entries = []
         for together in self._groups(self.timeline.last + 1 if before is None else before):
-            entry = self._entry(together)
-            if entry is not None:
-                entries.append(entry)
+            entries.append(self.entry(together))
             if len(entries) == limit:
                 break
         return entries
 
-    def last_change(self) -> HistoryEntry | None:
-        """What undoing would take back; None where there is nothing."""
-        for together in self._groups(self.timeline.last + 1):
-            entry = self._entry(together)
-            if entry is not None and not entry.undone and entry.kind != CONSOLIDATED and not is_undo(together[0]):
-                return entry
-        return None
+    def last_act(self) -> list[Event]:
+        """The events of the last change that is in force, newest first: what one call, or one act, did.
 
-    def before(self, entry: HistoryEntry) -> int:
-        """The event whose state undoing returns to. Raises InputError where that is no more."""
-        seq = entry.first - 1 if entry.kind == ROLLED_BACK else self.spans.before(entry.first)
-        self.timeline.check_reachable(seq)
-        return seq
+        An act ends where something came between that cannot stay when what was taught before it is undone.
+        """
+        for newest in self._log.read(content=False, backward=True):
+            undoable = newest.kind not in (*HOUSEKEEPING, CONSOLIDATED) and not is_undo(newest)
+            if undoable and newest.seq in self.spans:
+                return self._together_with(newest)
+        return []
+
+    def act(self, act: str) -> list[Event]:
+        """The events of an act that are in force, newest first."""
+        events = self._log.of_act(act, _UNDOABLE, self.timeline.covered)
+        return [event for event in reversed(list(events)) if event.seq in self.spans]
+
+    def _together_with(self, newest: Event) -> list[Event]:
+        act = _act(newest)
+        if act is not None:
+            own = self.act(act)
+            since = max((event.seq for event in self._apart(own)), default=0)
+            return [event for event in own if event.seq > since]
+        if newest.kind not in LESSONS:
+            return [newest]
+        events = self._log.read(upto=newest.seq, content=False, backward=True)
+        return list(takewhile(lambda event: (event.kind, event.time) == (newest.kind, newest.time), events))
+
+    def _apart(self, events: Sequence[Event]) -> list[Event]:
+        """What came after the first of these events, is none of them, and cannot stay when they are undone."""
+        first, own = min(event.seq for event in events), {event.seq for event in events}
+        return [
+            event for event in self.timeline.rare
+            if event.seq > first and event.seq in self.spans and event.seq not in own
+            and event.kind not in _STAYING and not is_undo(event)
+        ]
+
+    def way_back(self, events: Sequence[Event]) -> tuple[int, list[range]]:
+        """How these events, newest first, are undone.
+
+        Returns:
+            The event whose state that returns to, and nothing; or the event before them, and the events to take out of
+            what is in force now, where others came between that stay.
+
+        Raises:
+            InputError: that state is no more, or something came after them that cannot stay without them.
+        """
+        newest, first = events[0], events[-1].seq
+        if newest.kind == ROLLED_BACK:
+            self.timeline.check_reachable(first - 1)
+            return first - 1, []
+        to, gone = self.spans.before(first), Spans.of(sorted(event.seq for event in events))
+        cut = any(_act(event) in self.timeline.cut_acts for event in events)
+        self.timeline.check_reachable(min(to, self.timeline.covered - 1) if cut else to)
+        apart = self._apart(events)
+        if apart:
+            raise InputError(f"Event {apart[-1].seq} ({apart[-1].kind}) came after it: undo that first.")
+        left = self.spans.without(gone)
+        if self.timeline.in_force(to) == left.upto(to) and not self._changes_after(to, left):
+            return to, []
+        return to, list(gone)
+
+    def _changes_after(self, to: int, left: Spans) -> bool:
+        """Whether any of these spans after event `to` holds what a user sees."""
+        seen = [event.seq for event in self.timeline.rare
+                if event.kind not in (*HOUSEKEEPING, CONSOLIDATED) and not is_undo(event)]
+        return any(seq in left for seq in seen if seq > to) or any(
+            self._log.find(after=max(to, span.start - 1), upto=span.stop - 1) for span in left if span.stop > to + 1
+        )
 
     def seq_at(self, moment: datetime) -> int:
         """The number of the last event by then. Raises InputError where the brain was not made yet."""
@@ -135,25 +194,31 @@ class History:
         return low
 
     def _groups(self, before: int) -> Iterator[list[Event]]:
-        """Events, newest first, those together that one call taught."""
+        """Events, newest first, those together that follow each other and one call, or one act, taught."""
         events = self._log.read(upto=before - 1, content=False, backward=True)
-        for _, together in groupby(events, _together):
+        shown = (event for event in events if event.kind not in HOUSEKEEPING)
+        for _, together in groupby(shown, self._line):
             yield list(together)
 
-    def _entry(self, events: list[Event]) -> HistoryEntry | None:
-        """The entry of events, newest first; None for what changes nothing that a user sees."""
+    def _line(self, event: Event) -> tuple[Any, ...]:
+        """What the events of one line of history share."""
+        if event.kind not in LESSONS:
+            return (event.seq,)
+        return (event.kind, _act(event) or event.time, event.teacher, event.seq in self.spans)
+
+    def entry(self, events: Sequence[Event]) -> HistoryEntry:
+        """The entry of events, newest first."""
         newest, oldest = events[0], events[-1]
-        if newest.kind in HOUSEKEEPING:
-            return None
+        teachers = {event.teacher for event in events}
         body: Any = newest.body or {}
         labels: Counter[Label | None] = Counter()
-        if newest.kind in LESSONS:
-            labels.update(_unless_forgotten(event.label) for event in reversed(events))
+        if any(event.kind in LESSONS for event in events):
+            labels.update(_unless_forgotten(event.label) for event in reversed(events) if event.kind in LESSONS)
         elif newest.kind == RELABELLED:
             labels[_unless_forgotten(body["label"])] = len(body["ids"])
         return HistoryEntry(
-            newest.seq, oldest.seq, _when(newest.time), newest.kind, newest.teacher, dict(labels), describe(newest),
-            newest.seq not in self.spans,
+            newest.seq, oldest.seq, _when(newest.time), newest.kind, teachers.pop() if len(teachers) == 1 else None,
+            dict(labels), describe(newest), newest.seq not in self.spans, _act(newest),
         )
 
     # Single examples
@@ -315,15 +380,13 @@ class History:
                     chosen.append(seq)
         return chosen
 
-    def named_since(self, to: int) -> list[Event]:
-        """The examples that waited in the inbox, are known now and were not after event `to`."""
-        then = self.timeline.in_force(to)
+    def named_since(self, then: Spans) -> list[Event]:
+        """The examples that waited in the inbox, are known now and not where these events are in force."""
         return self._events([seq for seq in self._log.from_inbox() if seq in self.spans and seq not in then])
 
-    def known_by(self, to: int, receipts: Sequence[bytes]) -> set[bytes]:
-        """Those of these receipts that were taught by event `to`, and were known then."""
-        then = self.timeline.in_force(to)
-        found = self._log.find(receipts=receipts, upto=to) if receipts else []
+    def known_by(self, then: Spans, receipts: Sequence[bytes]) -> set[bytes]:
+        """Those of these receipts that are known where these events are in force."""
+        found = self._log.find(receipts=receipts) if receipts else []
         return {event.receipt for event in self._events([seq for seq, _ in found if seq in then]) if event.receipt}
 
     def rolled_back(self) -> list[int]:
@@ -357,9 +420,10 @@ def taught_at(event: Event) -> int:
     return int((event.body or {}).get("time", event.time))
 
 
-def _together(event: Event) -> tuple[Any, ...]:
-    """What examples that were taught by one call share."""
-    return (event.kind, event.time, event.teacher) if event.kind in LESSONS else (event.seq,)
+def _act(event: Event) -> str | None:
+    """The act that an event belongs to, where it was said."""
+    act: str | None = (event.body or {}).get("act")
+    return act
 
 
 def _unless_forgotten(label: Label | None) -> Label | None:

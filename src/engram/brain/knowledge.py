@@ -235,7 +235,7 @@ class Knowledge:
         """Let these heads, and one's own receipts, lose a label (None), or call it by another name."""
         for head in heads:
             if head.holds(label):
-                head.forget_label(label) if new is None else head.rename(label, new)
+                head.forget_label(label) if new is None else head.rename_as_recorded(label, new)
         if new is None:
             self.own.receipts.drop(label)
         else:

@@ -206,8 +206,12 @@ class Ledger:
 
     # The past
 
-    def recover(self, upto: int | None = None, *, snapshots: bool = True) -> Knowledge:
-        """What was known after event `upto`; None for now. Raises DamagedError where the log is damaged."""
+    def recover(
+        self, upto: int | None = None, *, snapshots: bool = True, without: Iterable[range] = ()
+    ) -> Knowledge:
+        """What was known after event `upto`, None for now, but for the events that are left out. Raises DamagedError
+        where the log is damaged.
+        """
         raise InputError("A brain in memory keeps no history: Brain.create(path) makes one that does.")
 
     def begin(self, knowledge: Knowledge) -> None:

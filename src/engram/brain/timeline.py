@@ -1,6 +1,7 @@
 """Which events count, and what examples are called by them.
 
-A rollback takes what came after its target out of force, and is itself an event that can be rolled back.
+A rollback takes what came after its target out of force, and is itself an event that can be rolled back. An undo of
+what others' lessons came between takes single events out, and those between stay.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from engram.store.event import Event
 
 
 class Spans:
-    """The sequence numbers of events, as ascending ranges.
+    """The sequence numbers of events, as ascending ranges; those that follow each other are one.
 
     >>> spans = Spans([range(1, 3), range(5, 8)])
     >>> 2 in spans, 4 in spans, 7 in spans, list(spans)
@@ -23,11 +24,25 @@ class Spans:
     """
 
     def __init__(self, ranges: Iterable[range]) -> None:
-        self._ranges = list(ranges)
+        self._ranges: list[range] = []
+        for one in ranges:
+            if self._ranges and self._ranges[-1].stop == one.start:
+                one = range(self._ranges.pop().start, one.stop)
+            self._ranges.append(one)
         self._starts = [span.start for span in self._ranges]
+
+    @classmethod
+    def of(cls, seqs: Iterable[int]) -> Spans:
+        """Of ascending numbers."""
+        return cls(range(seq, seq + 1) for seq in seqs)
 
     def __iter__(self) -> Iterator[range]:
         return iter(self._ranges)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spans) and self._ranges == other._ranges
+
+    __hash__ = None  # type: ignore[assignment]  # compared, never kept in a set
 
     def __contains__(self, seq: int) -> bool:
         place = bisect_right(self._starts, seq) - 1
@@ -42,6 +57,23 @@ class Spans:
         """The greatest below `seq`; there must be one."""
         span = self._ranges[bisect_left(self._starts, seq) - 1]
         return min(span.stop, seq) - 1
+
+    def upto(self, seq: int) -> Spans:
+        """Those up to `seq`."""
+        return Spans(range(one.start, min(one.stop, seq + 1)) for one in self if one.start <= seq)
+
+    def without(self, gone: Iterable[range]) -> Spans:
+        """Those that are in none of these ranges.
+
+        >>> list(Spans([range(1, 9)]).without([range(3, 5), range(8, 9)]))
+        [range(1, 3), range(5, 8)]
+        """
+        left = self._ranges
+        for hole in gone:
+            parts = ((range(one.start, min(one.stop, hole.start)), range(max(one.start, hole.stop), one.stop))
+                     for one in left)
+            left = [part for pair in parts for part in pair if part]
+        return Spans(left)
 
 
 class Timeline:
@@ -64,13 +96,25 @@ class Timeline:
     def in_force(self, upto: int | None = None) -> Spans:
         """The events that make up the state at `upto`; None for now."""
         end = self.last if upto is None else upto
-        spans = []
+        spans, gone = [], []
         for event in reversed(self._of(ROLLED_BACK)):
             if event.seq <= end:
                 spans.append(range(event.seq, end + 1))
-                end = int(_body(event)["to"])
+                body = _body(event)
+                alone = [range(int(first), int(last) + 1) for first, last in body.get("without", ())]
+                gone += alone
+                end = event.seq - 1 if alone else int(body["to"])
         spans.append(range(1, end + 1))
-        return Spans(reversed(spans))
+        return Spans(reversed(spans)).without(gone)
+
+    def still(self, seq: int) -> bool:
+        """Whether all that was in force at `seq` is in force now, and nothing else of that time."""
+        return self.in_force(seq) == self.in_force().upto(seq)
+
+    def settled(self, seq: int) -> int:
+        """The first event from `seq` on at which all was in force that is now, of that time, and nothing else."""
+        later = (event.seq for event in self._of(ROLLED_BACK) if event.seq > seq)
+        return next(moment for moment in (seq, *later) if self.still(moment))
 
     def undone(self, seq: int) -> bool:
         """Whether an event was rolled back, and that not in turn."""
@@ -96,6 +140,11 @@ class Timeline:
     def covered(self) -> int:
         """The last event that a checkpoint stands for; 0 where there is none."""
         return max((int(_body(event)["covers"]) for event in self.checkpoints), default=0)
+
+    @property
+    def cut_acts(self) -> set[str]:
+        """The acts of which a checkpoint let some examples go, and others are in the log still."""
+        return {act for event in self.checkpoints for act in _body(event).get("cut", ())}
 
     @property
     def erased_at(self) -> int:

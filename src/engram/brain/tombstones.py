@@ -193,6 +193,6 @@ def _apply(tombstone: Tombstone, slot: Slot) -> Note | None:
     if slot.head.holds(tombstone.new):
         kept = f"device {slot.device} keeps {{}} beside {{}}, its new name elsewhere"
         return Note(kept.format(repr(label), repr(tombstone.new)), kept.format("a label", "another"))
-    slot.head.rename(label, tombstone.new)
+    slot.head.rename_as_recorded(label, tombstone.new)
     slot.receipts.rename(label, tombstone.new)
     return None

@@ -87,14 +87,14 @@ def predict(
             left_out += [PassedOver(Path(str(examples.sources[place])), why) for place, why in bad.items()]
             examples = examples.without(bad)
             answers = mind.predict(examples.items, remember=remember, sources=examples.sources)
-        known, kind = set(map(str, mind.labels)), mind.bundle.takes
+        known, kind = {as_text(label) for label in mind.labels}, mind.bundle.takes
         written = [] if heat is None else _write_heat(mind, examples, heat)
         trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
     if targets is not None:
         _tell_numbers(targets.names, answers, examples, left_out, as_json)
         return
-    named = kind == "vectors" or bool(known & set(map(str, examples.labels or ())))
-    truth = list(map(str, examples.labels)) if examples.labels and named else None
+    found = [as_text(label) for label in examples.labels or ()]
+    truth = found if found and (kind == "vectors" or known.intersection(found)) else None
     lines = [
         {"input": source, "label": answer.label, "known": answer.known, "confidence": answer.confidence,
          "focus": answer.focus, "familiarity": answer.familiarity,
@@ -103,7 +103,9 @@ def predict(
     ]
     strange = [line for line, name in zip(lines, truth or (), strict=False) if name not in known]
     refused = sum(not line["known"] for line in strange)
-    right = None if truth is None else sum(str(line["label"]) == name for line, name in zip(lines, truth, strict=True))
+    right = None if truth is None else sum(
+        answer.label is not None and as_text(answer.label) == name for answer, name in zip(answers, truth, strict=True)
+    )
     if as_json:
         if heat is not None:
             lines = [{**line, "heat": str(file)} for line, file in zip(lines, written, strict=True)]
@@ -260,9 +262,13 @@ def name(
 
 def forget(
     brain: Folder,
+    named: Annotated[
+        str | None, typer.Argument(metavar="[LABEL]", show_default=False,
+                                   help="Forget this label and all its examples.")
+    ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", metavar="LABEL", help="Forget this label and all its examples; with"
-                                 " --example, the label of these examples.")
+        str | None, typer.Option("--label", metavar="LABEL", help="The same; with --example, the label of these"
+                                 " examples.")
     ] = None,
     example: Annotated[
         list[Path] | None, typer.Option("--example", metavar="PATH", help="Forget every copy of this example;"
@@ -282,9 +288,12 @@ def forget(
     Afterwards the brain is, bit for bit, one that was never taught them. Their data leave every file of the brain. What
     was taught and then undone can be forgotten too. This cannot be undone.
     """
+    if named is not None and (label is not None or example):
+        raise typer.BadParameter("Pass the label once: LABEL to forget all of it, or --example PATH --label LABEL.")
+    label = label if named is None else named
     if sum((label is not None or bool(example), bool(ids), teacher is not None)) != 1:
         raise typer.BadParameter(
-            "Pass exactly one of --label LABEL, --example PATH [--label LABEL], --id ID or --teacher NAME."
+            "Pass exactly one of LABEL, --example PATH [--label LABEL], --id ID or --teacher NAME."
         )
     with open_brain(brain) as mind:
         before = total(mind)
@@ -425,6 +434,13 @@ def as_label(mind: Brain, text: str) -> Label:
     return text if text in mind.labels else from_file_name(text)  # earlier versions kept bytes that are not UTF-8
 
 
+def as_text(label: Label) -> str:
+    """A label as text in the normal form that labels are kept in."""
+    from engram.inputs.vectors import normal_form
+
+    return str(normal_form(label))
+
+
 def labels_of(mind: Brain) -> list[Label]:
     return list(mind.labels)
 
@@ -453,7 +469,7 @@ def few(values: Any, most: int = 3) -> str:
 
 def columns_named(columns: list[str | int]) -> str:
     """Columns by their names or places, to be shown."""
-    return few([one if isinstance(one, str) else f"column {one}" for one in columns], 12)
+    return few([one if isinstance(one, str) else f"column {one + 1}" for one in columns], 12)
 
 
 def done(sentence: str, document: dict[str, Any], as_json: bool) -> None:

@@ -45,6 +45,8 @@ def history(
         for entry in entries
     ]
     table(("event", "time", "change", "labels", "teacher"), rows)
+    if any(None in entry.labels for entry in entries):
+        say("? stands for a label that was forgotten for good, so that its name is gone too.")
     if len(entries) == limit and entries[-1].first > 1:
         say(f"Older: engram history {brain} --before {entries[-1].first}")
 
@@ -73,13 +75,15 @@ def rollback(
 def undo(brain: Folder, as_json: Json = False) -> None:
     """Undo the last change to a brain.
 
-    Repeat it to undo the change before. A consolidation does not change what a brain knows, so undo passes over it and
-    undoes the change before it. A forget cannot be undone, nor anything before it.
+    All that one command, one call or one drop of files taught is one change. Repeat it to undo the change before. A
+    consolidation does not change what a brain knows, so undo passes over it and undoes the change before it. A forget
+    cannot be undone, nor anything before it.
     """
     with open_brain(brain) as mind:
         entry = mind.undo()
         found = {"undone": _entry_json(entry), "labels": labels_of(mind), "digest": mind.digest()}
-    done(f"Undone: {entry.kind} {_about(entry)}".rstrip() + f" (event {entry.seq}).", found, as_json)
+    events = f"event {entry.seq}" if entry.first == entry.seq else f"events {entry.first} to {entry.seq}"
+    done(f"Undone: {entry.kind} {_about(entry)}".rstrip() + f" ({events}).", found, as_json)
 
 
 def diff(

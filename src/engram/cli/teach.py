@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 import signal
 import time
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from uuid import uuid4
 
 import typer
 
@@ -96,7 +99,8 @@ def teach(
 
     A folder of folders is taught with the names of the inner folders as labels; a folder of pictures or sounds with its
     own name. Inputs already taught under the same label are skipped, so an interrupted command can be repeated. Files
-    of another kind, or that cannot be read, are left out and listed.
+    of another kind, or that cannot be read, are left out and listed. `engram undo` takes back all that one command
+    taught.
 
     With --not LABEL the inputs are counterexamples: inputs like them are not answered with LABEL any more, but with
     "Nothing I know", unless they are also taught under another label.
@@ -120,15 +124,17 @@ def teach(
     with making(brain, bundle, **options) as mind:
         named: list[Label] = [*labels] if _answers_numbers(inputs) else [as_label(mind, one) for one in labels]
         lessons = _Lessons(inputs, named, sources, teacher, augment, strict, [*passed_over])
+        act = _act(mind, lessons)
         lessons, held = _not_held(mind, lessons)
-        skipped = held + _teach_all(mind, lessons, quiet=as_json)
-        if not mind.labels:
+        with acting(None, act):
+            skipped = held + _teach_all(mind, lessons, quiet=as_json)
+        unread = len(lessons.left_out) - len(passed_over)
+        if unread == len(labels):
             what = f"None of {len(labels)} {MEDIA[bundle.takes].one}s can be read"
             raise InputError(f"{what}: {_first(lessons.left_out)}.")
         if alpha is not None:
-            with acting(teacher):
+            with acting(teacher, act):
                 mind.set_alpha(alpha)
-        unread = len(lessons.left_out) - len(passed_over)
         taught, known, digest = len(labels) - skipped - unread, labels_of(mind), mind.digest()
         about = mind.info()
         zero = about["zero_columns"]
@@ -264,6 +270,9 @@ def _labelled(
         if found.strange is not None:
             raise InputError(found.strange)
         columns = columns or found.columns
+        if label is not None and kind != "pictures" and found.labels is not None and found.target is None:
+            say(f"engram: {path} has a column of labels of its own, which --label overrides: all are taught as {label}."
+                " Leave --label away to use the column.", aside=True)
         items.append(found.items)
         sources += found.sources
         passed_over += found.passed_over
@@ -350,6 +359,23 @@ def _not_held(mind: Brain, lessons: _Lessons) -> tuple[_Lessons, int]:
     return chosen, len(rows) - len(kept)
 
 
+def _act(mind: Brain, lessons: _Lessons) -> str:
+    """The act that the command is, so that one undo takes back all of it; the act of the same command where that was
+    cut short just before.
+    """
+    command = hashlib.sha256(json.dumps([lessons.labels, lessons.sources, lessons.teacher]).encode())
+    if not isinstance(lessons.inputs, list):
+        command.update(getattr(lessons.inputs, "rows", lessons.inputs).tobytes())
+    last, count = mind.last_change(), len(lessons.labels)
+    if last is not None and last.act is not None and last.act.startswith(command.hexdigest()[:32]):
+        before = sum(last.labels.values())
+        if before < count:
+            say(f"engram: {before} of {count} were taught before this command was cut short: going on from there.",
+                aside=True)
+            return last.act
+    return f"{command.hexdigest()[:32]}.{uuid4().hex}"
+
+
 def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
     """Teach in portions, each on disk when it is done; returns how many were skipped.
 
@@ -376,7 +402,8 @@ def _teach_all(mind: Brain, lessons: _Lessons, *, quiet: bool) -> int:
         raise
     finally:
         if done < count:
-            say(f"engram: {done} of {count} are taught and saved; {then}", aside=True)
+            missing = f"{count - done} are missing, from {lessons.sources[done] or f'input {done + 1}'} on"
+            say(f"engram: {done} of {count} are taught and saved, {missing}; {then}", aside=True)
     return skipped
 
 

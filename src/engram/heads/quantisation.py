@@ -120,8 +120,8 @@ class Quantisation:
         if gone.any():
             row = int(gone.argmax())
             largest = np.abs(vectors[row]).max()
-            raise TooSmall(f"Vector {row} would be kept as zeros: its largest value, {largest:.4g}, is less than half "
-                           f"a step of {self.step:.4g}. Scale the vectors, or use a smaller step.", row)
+            raise TooSmall(f"Vector {row + 1} would be kept as zeros: its largest value, {largest:.4g}, is less than "
+                           f"half a step of {self.step:.4g}. Scale the vectors, or use a smaller step.", row)
 
     def small(self, vectors: FloatArray) -> npt.NDArray[np.int16]:
         """The same, (N, D), as int16: a quarter of the bytes. Raises InputError likewise."""
@@ -134,8 +134,9 @@ class Quantisation:
             if max(rows.max(), -rows.min()) > self.most:
                 row, column = map(int, np.argwhere(np.abs(rows) > self.most)[0])
                 raise BeyondRange(
-                    f"Vector {start + row}, column {column}: the value lies {abs(rows[row, column]) * self.step:.4g} "
-                    f"from the mean; with step {self.step:.4g} at most {self.most * self.step:.4g} is exact. "
+                    f"Vector {start + row + 1}, column {column + 1}: the value lies "
+                    f"{abs(rows[row, column]) * self.step:.4g} from the mean; "
+                    f"with step {self.step:.4g} at most {self.most * self.step:.4g} is exact. "
                     "Scale the vectors, or use a larger step.", start + row, column,
                 )  # fmt: skip
             np.add(rows, 0.0, out=quantised[start : start + some], casting="unsafe")  # no negative zeros

@@ -230,7 +230,8 @@ def read_table(
     """
     path = Path(file)
     if not path.exists():
-        raise InputError(f"{path} does not exist: check the path.")
+        hint = MEDIA["pictures"].missing(file).removeprefix("no such file")
+        raise InputError(f"{path} does not exist: check the path{hint}.")
     if path.is_dir() or path.suffix.lower() not in TABLES:
         raise InputError(f"{path} is not a table: this brain accepts vectors, as .npy, .csv and .parquet files.")
     try:

@@ -100,12 +100,23 @@ def survey(folder: str | os.PathLike[str], suffixes: Collection[str], one: str) 
     for kind in folders:
         found = list(walk.below(kind, {top}))
         if not found:
-            raise InputError(f"No {one}s in {kind}: remove the folder, or add {endings} files to it.")
+            raise InputError(f"No {one}s in {kind}: remove the folder, or add {endings} files to it."
+                             f"{_for_texts(kind, root)}")
         paths += found
         labels += [from_file_name(kind.name)] * len(found)
     if not paths:
-        raise InputError(f"No {one}s in {root}: expected {endings} files, or a folder of them per class.")
+        raise InputError(f"No {one}s in {root}: expected {endings} files, or a folder of them per class."
+                         f"{_for_texts(root, root)}")
     return Files(paths, labels, walk.passed_over)
+
+
+def _for_texts(folder: Path, root: Path) -> str:
+    """How texts in a folder are taught, if there are any."""
+    texts = sorted(folder.rglob("*.txt"))
+    if not texts:
+        return ""
+    return (f" It holds texts ({texts[0].name}): to teach those, make a brain for text,"
+            f" Brain('english-ngrams').learn(Path({str(root)!r})), or engram teach NEW.brain {root}.")
 
 
 def holds(folder: Path, suffixes: Collection[str]) -> bool:

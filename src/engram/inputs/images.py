@@ -172,7 +172,8 @@ def _from_file(file: Path | io.BytesIO, name: str, pixel_limit: int) -> Picture:
         return _from_pillow(opened, name, pixel_limit)
 
 
-_FOR_TEXT = "To teach texts, make a brain for text: Brain('english-ngrams').learn([TEXT], LABEL)."
+_FOR_TEXT = ("To teach texts, make a brain for text: Brain('english-ngrams').learn([TEXT], LABEL), or engram teach"
+             " NEW.brain FILE.")
 
 
 def missing(path: str | os.PathLike[str]) -> str:

@@ -26,7 +26,7 @@ def as_texts(inputs: Any) -> list[str]:
         inputs = [inputs]
     if isinstance(inputs, bytes) or not isinstance(inputs, Iterable):
         raise InputError(f"Expected text, not {type(inputs).__name__}: decode it to str first.")
-    texts = [_as_text(i, text) for i, text in enumerate(inputs)]
+    texts = [_as_text(i, text) for i, text in enumerate(inputs, 1)]
     if not texts:
         raise InputError("Nothing to work on: 0 texts.")
     return texts

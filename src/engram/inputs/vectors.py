@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ import numpy.typing as npt
 from engram.learner import FloatArray, InputError, Label, LabelError
 from engram.printable import from_file_name
 
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # of other categories, and yet nothing to see
+_LONGEST_ANSWER = 64  # characters; "Nothing I know" has 14
+_WORDS = re.compile(r"[^\W_]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ASYMMETRY = 1e-6  # of the largest entry: what float32 leaves when sums are taken in another order
 _SHORT, _LONG = 1e-140, 1e140  # norms between these are exact to the last bits
@@ -47,7 +51,7 @@ def as_vectors(inputs: Any, width: int | None = None) -> FloatArray:
         raise InputError(f"Expected {width} values per vector, got {array.shape[1]}.")
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-        raise InputError(f"Vector {bad} contains NaN or infinity: fill in missing values, or leave the vector out.")
+        raise InputError(f"Vector {bad + 1} contains NaN or infinity: fill in missing values, or leave the vector out.")
     return array
 
 
@@ -129,7 +133,7 @@ def unit_length(vectors: FloatArray) -> FloatArray:
     if extreme.any():  # their squares leave the range of float64: bring the largest value to 1 first
         largest = np.abs(vectors).max(axis=1)
         if not largest.all():
-            raise InputError(f"Vector {int(np.argmin(largest))} is all zeros and has no direction.")
+            raise InputError(f"Vector {int(np.argmin(largest)) + 1} is all zeros and has no direction.")
         vectors = vectors / np.where(extreme, largest, 1.0)[:, None]
         norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     normalised: FloatArray = vectors / norms[:, None]
@@ -146,7 +150,8 @@ def as_labels(targets: Any, count: int, like: Label | None = None) -> list[Label
 
     Raises:
         LabelError: another number of labels; a label that is neither str nor int; mixed types; a str that is empty,
-            white space only, or not Unicode text (it holds a lone surrogate); bytes, and collections without an order.
+            white space only, not Unicode text (it holds a lone surrogate) or "Nothing I know"; bytes, and collections
+            without an order.
 
     >>> as_labels("cat", 2)
     ['cat', 'cat']
@@ -154,24 +159,61 @@ def as_labels(targets: Any, count: int, like: Label | None = None) -> list[Label
     [3, 4]
     """
     labels = kept_labels(targets, count, like)
-    for label in set(labels):
+    names = dict.fromkeys(labels)
+    for label in names:
         check_text(label)
-    return labels
+    if all(isinstance(label, int) or label.isascii() for label in names):
+        return labels
+    return [normal_form(label) for label in labels]
+
+
+def normal_form(label: Label) -> Label:
+    """A label as it is kept: text in normal form C (Unicode Standard Annex 15), so that it is one label however typed.
+
+    >>> normal_form("cafe\N{COMBINING ACUTE ACCENT}") == "caf\N{LATIN SMALL LETTER E WITH ACUTE}"
+    True
+    """
+    return unicodedata.normalize("NFC", label) if isinstance(label, str) else label
 
 
 def check_text(label: Label) -> None:
-    """Refuse a new label that is a str which cannot be read or stored.
+    """Refuse a new label that is a str which cannot be read or stored, or would be taken for an answer.
 
     Raises:
-        LabelError: it is empty or white space only, or it holds a lone surrogate.
+        LabelError: it shows nothing, reads as the answer "Nothing I know", or holds a lone surrogate.
     """
     if not isinstance(label, str):
         return
-    if not label.strip():
-        raise LabelError(f"The label {label!r} is empty: a label needs at least one visible character.")
     if not label.isascii() and _SURROGATE.search(label):
         raise LabelError(f"The label {label!a} is not Unicode text: it holds half a character. Write it anew, such as "
                          f"{from_file_name(label)!a}.")
+    if not any(_visible(sign) for sign in label):
+        raise LabelError(f"The label {label!r} is empty: a label needs at least one visible character.")
+    if len(label) <= _LONGEST_ANSWER and _said(label) == ["nothing", "i", "know"]:
+        raise LabelError(f"{label!r} is what is answered to unknown inputs, so it cannot be a label: choose another"
+                         f" name. To teach what something is not: brain.learn_not, or engram teach --not.")
+
+
+def _said(label: str) -> list[str]:
+    """The words of a label, as they sound: no capitals, marks or signs that are not seen."""
+    plain = "".join(sign for sign in unicodedata.normalize("NFKC", label) if unicodedata.category(sign) != "Cf")
+    return _WORDS.findall(plain.casefold())
+
+
+def _visible(sign: str) -> bool:
+    return unicodedata.category(sign)[0] not in "CZ" and sign not in _BLANK
+
+
+def known_label(label: Label, known: Collection[Label]) -> Label:
+    """The label of those known that is meant: the very one, else the one of the same normal form C, else that form.
+
+    Earlier versions kept labels as they came.
+    """
+    if not isinstance(label, str) or label.isascii() or label in known:
+        return label
+    normal = normal_form(label)
+    alike = (one for one in known if normal_form(one) == normal)
+    return normal if normal in known else next(alike, normal)
 
 
 def kept_labels(targets: Any, count: int, like: Label | None = None) -> list[Label]:
@@ -247,7 +289,7 @@ def as_batch(inputs: Any, shape: Sequence[int] | None = None) -> Batch:
     # one pass without a temporary array: a sum is finite unless something in it is not, or it overflows
     if not np.isfinite(array.sum()) and not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[0])
-        raise InputError(f"Input {bad} contains NaN or infinity, or what float32 cannot hold.")
+        raise InputError(f"Input {bad + 1} contains NaN or infinity, or what float32 cannot hold.")
     return array
 
 

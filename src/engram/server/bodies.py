@@ -24,6 +24,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import ClientDisconnect, Request
 
 from engram.inputs.tables import Table
+from engram.inputs.vectors import known_label
 from engram.learner import InputError, Label
 from engram.server.forms import read_form
 from engram.server.problems import Refusal, invalid_model
@@ -256,7 +257,8 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
             raise InputError("The vectors have different lengths: all need the same number of values.")
         items: Any = np.array(asked.vectors, np.float64)
     else:
-        items = asked.texts or [_decoded(place, one) for place, one in enumerate(asked.images or asked.sounds or ())]
+        files = asked.images or asked.sounds or ()
+        items = asked.texts or [_decoded(place, one) for place, one in enumerate(files, 1)]
     kind = FILES.get(kinds[0], kinds[0])
     sources = list(getattr(asked, "sources", None) or [None] * len(items))
     if asked.texts is not None and not getattr(asked, "sources", None):  # a text has no picture: it is shown itself
@@ -315,9 +317,10 @@ def label_like(label: Label, known: Mapping[Label, int]) -> Label:
     """The label that is meant: a number where the brain's labels are numbers; the one that is shown so, if any.
 
     Args:
-        label: as it came.
+        label: as it came, in whichever Unicode normal form.
         known: the brain's labels.
     """
+    label = known_label(label, known)
     if isinstance(label, int) or label in known:
         return label
     if isinstance(next(iter(known), None), int) and re.fullmatch(r"-?[0-9]{1,18}", label, re.ASCII):

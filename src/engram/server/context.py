@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -106,8 +107,23 @@ async def _served(request: Request, b: BrainName) -> ServedBrain:
     return context.shelf[b]
 
 
+async def _act(
+    request: Request,
+    act: Annotated[
+        str | None,
+        Header(alias="Engram-Act", min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$",
+               description="An id of your choice, such as a UUID, for an act of several requests: `:undo` takes all of"
+                           " it back at once."),
+    ] = None,
+) -> str | None:
+    """The act that a request belongs to, by an id that no other caller's can equal."""
+    caller = caller_of(request)
+    return None if act is None else hashlib.sha256(f"{caller.name or ''}\0{act}".encode()).hexdigest()[:32]
+
+
 In = Annotated[Context, Depends(context_of)]
 Served = Annotated[ServedBrain, Depends(_served)]
+Act = Annotated[str | None, Depends(_act)]
 Asker = Annotated[Caller, Depends(Needs("ask"))]
 Teacher = Annotated[Caller, Depends(Needs("teach"))]
 Historian = Annotated[Caller, Depends(Needs("teach", "export"))]

@@ -29,9 +29,9 @@ def check_own(
                       f"the scope {scope!r}.")
 
 
-def check_own_change(brain: Brain, teacher: str | None) -> None:
-    """Raises Refusal where someone else made the last change, which an undo would take back."""
-    last = None if teacher is None else brain.last_change()
+def check_own_change(brain: Brain, teacher: str | None, act: str | None = None) -> None:
+    """Raises Refusal where someone else made the last change, or the act, which an undo would take back."""
+    last = None if teacher is None else brain.last_change(act)
     if last is not None and last.teacher != teacher:
         raise Refusal("forbidden", f"The last change ({last.kind}) was not made by {teacher!r}: to undo it requires"
                                    f" the "

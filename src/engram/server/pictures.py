@@ -43,7 +43,7 @@ class PixelBudget:
 def count_pixels(pictures: Sequence[bytes], each: int, together: int) -> int:
     """Pixels of all pictures. Raises InputError for what is no picture, Refusal where there are too many."""
     total = 0
-    for place, picture in enumerate(pictures):
+    for place, picture in enumerate(pictures, 1):
         width, height = _size(picture, place)
         if width * height > each:
             raise Refusal(

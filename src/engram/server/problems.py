@@ -23,6 +23,7 @@ from engram.learner import (
     NotTaughtError,
     TracesError,
 )
+from engram.server.advice import of_field, over_http
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -128,7 +129,7 @@ def refusal_of(error: BaseException) -> Refusal:
         return error
     for kind, name in ERRORS:
         if isinstance(error, kind):
-            return Refusal(name, str(error))
+            return Refusal(name, over_http(str(error)))
     if isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return Refusal("disk-full" if full else "disk", f"Nothing was changed: {error.strerror or error}.")
@@ -147,16 +148,20 @@ def invalid(errors: Sequence[Any]) -> Refusal:
     Args:
         errors: pydantic's list of errors.
     """
-    faults = [(_where(error["loc"]), str(error["msg"])) for error in errors[:20]]
+    faults = [(_where(error["loc"]), _message(error)) for error in errors[:20]]
     if any(error["type"] in ("json_invalid", "json_type") for error in errors):
         return Refusal("bad-request", "The body is not JSON.", faults=faults)
     where, message = faults[0] if faults else ("", "it does not fit")
     return Refusal("invalid", f"{where}: {message}" if where else message, faults=faults)
 
 
+def _message(error: Mapping[str, Any]) -> str:
+    return of_field(str(error["loc"][-1])) if error["type"] == "extra_forbidden" else str(error["msg"])
+
+
 def _where(parts: Sequence[Any]) -> str:
     """The place in the request; which of several types pydantic tried there is none of the asker's concern."""
-    return ".".join(str(part) for part in parts if isinstance(part, int) or re.fullmatch(r"[\w-]+", part))
+    return ".".join(str(part) for part in parts if isinstance(part, int) or re.fullmatch(r"\w+", part))
 
 
 def invalid_model(error: ValidationError) -> Refusal:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StrictStr
 
-from engram.server.wire import Moment, Name, Sentence, Seq, Share, Text, Vector, Whole, WireLabel, asked
+from engram.server.wire import HeldLabel, Moment, Name, Sentence, Seq, Share, Text, Vector, Whole, WireLabel, asked
 
 
 class Inputs(BaseModel):
@@ -93,7 +93,7 @@ class Relabel(BaseModel):
 class Rename(BaseModel):
     model_config = asked({"old": "flag", "new": "iris"})
 
-    old: WireLabel
+    old: HeldLabel
     new: WireLabel
 
 

@@ -268,7 +268,7 @@ class ServedBrain:
 
     def change(
         self, do: Callable[[Brain], Result], wanted: frozenset[int] | None = None, *, by: str | None = None,
-        alone: bool = False,
+        alone: bool = False, act: str | None = None,
     ) -> Result:
         """Change something; returns when it is on disk.
 
@@ -277,6 +277,7 @@ class ServedBrain:
             wanted: sequence numbers at one of which the brain has to be; then no other change comes between.
             by: who makes it, for the history; None where that is not known.
             alone: let no other change come between what `do` looks at and what it does.
+            act: the id of the act that it belongs to with others.
 
         Raises:
             Refusal: read only, not open, or at another sequence number.
@@ -286,7 +287,7 @@ class ServedBrain:
             raise Refusal("read-only", "This server is read-only (--follow): teach the brain in the process that it"
                                        " follows.")
         turn = self._turns.shared() if wanted is None and not alone else self._turns.alone()
-        with turn, self.using() as brain, acting(by):
+        with turn, self.using() as brain, acting(by, act):
             check_seq(wanted, brain.seq)
             result = do(brain)
         self.tell()

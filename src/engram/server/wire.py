@@ -39,6 +39,8 @@ def _moment(value: object) -> object:
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 Whole = Annotated[StrictInt, BeforeValidator(_whole)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+HeldLabel = Annotated[StrictStr, Field(max_length=256)] | Annotated[Whole, Field(ge=-LARGEST, le=LARGEST)]
+"""A label that is held: earlier versions took an empty one."""
 WireLabel = Text | Annotated[Whole, Field(ge=-LARGEST, le=LARGEST)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, examples=["flowers"])]
 Seq = Annotated[Whole, Field(ge=0, le=LARGEST)]

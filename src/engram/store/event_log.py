@@ -250,6 +250,33 @@ class EventLog:
         )
         return {label_of(packed) for (packed,) in rows}
 
+    def of_act(self, act: str, kinds: Sequence[str], after: int = 0) -> Iterator[Event]:
+        """The events of these kinds that belong to an act and are not erased, in order, without their content.
+
+        Args:
+            after: only those with a larger number.
+
+        Raises:
+            DamagedError: an event is not what was written.
+        """
+        found = self._rows(
+            "SELECT seq FROM events WHERE seq > ? AND gone = 0 AND json_extract(body, '$.act') = ? "
+            "AND kind IN (SELECT value FROM json_each(?)) ORDER BY seq", after, act, json.dumps(list(kinds)),
+        )
+        seqs = [seq for (seq,) in found]
+        for start in range(0, len(seqs), PORTION):
+            for row in self._exactly(seqs[start : start + PORTION]):
+                check(row)
+                yield event_of((*row[:7], None, *row[8:]))
+
+    def acts(self, after: int = 0, upto: int | None = None) -> set[str]:
+        """The acts that events numbered after < seq <= upto belong to and that are not erased."""
+        found = self._rows(
+            "SELECT DISTINCT json_extract(body, '$.act') FROM events "
+            "WHERE seq > ? AND seq <= ? AND gone = 0 AND body IS NOT NULL", after, self.last if upto is None else upto,
+        )
+        return {act for (act,) in found if act is not None}
+
     def from_inbox(self) -> list[int]:
         """The numbers of the examples that waited in the inbox when they were taught; they are not erased."""
         found = self._rows("SELECT seq FROM events WHERE body LIKE '%\"unknown\":%' AND kind = ? AND gone = 0", TAUGHT)

@@ -164,7 +164,7 @@ def test_features_that_are_not_finite_are_refused_by_number() -> None:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
-    with pytest.raises(InputError, match="Input 1"):
+    with pytest.raises(InputError, match="Input 2"):
         OnnxBackbone(model).features([[1.0], [-1.0]])
 
 

@@ -36,6 +36,7 @@ MELDED, FORKED, CONSOLIDATED = "melded", "forked", "consolidated"
 ROLLED_BACK, CHECKPOINT = "rolled back", "checkpoint"
 
 _WHO: ContextVar[str | None] = ContextVar("engram-acting", default=None)
+_ACT: ContextVar[str | None] = ContextVar("engram-act", default=None)
 
 
 class Kind(NamedTuple):
@@ -47,6 +48,7 @@ class Kind(NamedTuple):
         shown: whether it changes anything that a user sees.
         refers: whether the event speaks of something that it does not hold itself.
         barrier: why nothing before it can be returned to; "" where it can.
+        stays: whether it may stay in force where what was taught before it is undone.
     """
 
     name: str
@@ -54,24 +56,25 @@ class Kind(NamedTuple):
     shown: bool = True
     refers: bool = False
     barrier: str = ""
+    stays: bool = False
 
 
 KINDS = {kind.name: kind for kind in (
     Kind(CREATED, "begin", shown=False, barrier="the brain was made"),
     Kind(ADOPTED, "begin", shown=False, refers=True, barrier="its backbone was chosen"),
-    Kind(OPENED, "begin", shown=False),
-    Kind(COLUMNS, "begin", shown=False),
-    Kind(TAUGHT, "teach"),
-    Kind(TAUGHT_NOT, "teach"),
+    Kind(OPENED, "begin", shown=False, stays=True),
+    Kind(COLUMNS, "begin", shown=False, stays=True),
+    Kind(TAUGHT, "teach", stays=True),
+    Kind(TAUGHT_NOT, "teach", stays=True),
     Kind(FORGOT, "forget", barrier="something was forgotten for good"),
     Kind(RENAMED, "rename"),
     Kind(RELABELLED, "relabel", refers=True),
-    Kind(ALPHA, "alpha"),
+    Kind(ALPHA, "alpha", stays=True),
     Kind(MELDED, "meld", refers=True),
     Kind(FORKED, "begin", barrier="the brain went on as another device"),
-    Kind(CONSOLIDATED, "consolidate"),
+    Kind(CONSOLIDATED, "consolidate", stays=True),
     Kind(ROLLED_BACK, "rollback"),
-    Kind(CHECKPOINT, "checkpoint", shown=False),
+    Kind(CHECKPOINT, "checkpoint", shown=False, stays=True),
 )}  # fmt: skip
 
 RARE = tuple(name for name in KINDS if name != TAUGHT)
@@ -153,28 +156,38 @@ def _file(kind: str) -> Any:
 
 
 @contextmanager
-def acting(name: str | None) -> Iterator[None]:
+def acting(name: str | None, act: str | None = None) -> Iterator[None]:
     """While this lasts, the history names this one for every change of this thread: renames, forgets, undos and so on.
 
     What is taught names its teacher instead.
 
     Args:
         name: whoever acts; None for nobody, as it is outside.
+        act: an id of one's own choice, such as a UUID: all changes made under it are undone at once. None for one act
+            for each call.
     """
-    before = _WHO.set(name)
+    before = _WHO.set(name), _ACT.set(act)
     try:
         yield
     finally:
-        _WHO.reset(before)
+        _WHO.reset(before[0])
+        _ACT.reset(before[1])
+
+
+def present_act() -> str | None:
+    """The act that this thread's changes belong to, where it was said."""
+    return _ACT.get()
 
 
 def signed(change: Transaction) -> Transaction:
-    """The change with whoever makes it in its events."""
-    who = _WHO.get()
-    if who is None:
+    """The change with whoever makes it, and the act that it belongs to, in its events; examples bring both along."""
+    who, act = _WHO.get(), _ACT.get()
+    if who is None and act is None:
         return change
-    events = [
-        draft if draft.teacher is not None or draft.kind in (TAUGHT, *HOUSEKEEPING) else replace(draft, teacher=who)
+    return replace(change, events=[
+        draft if draft.kind in (TAUGHT, *HOUSEKEEPING) else replace(
+            draft, teacher=who if draft.teacher is None else draft.teacher,
+            body=draft.body if act is None else {**(draft.body or {}), "act": act},
+        )
         for draft in change.events
-    ]
-    return replace(change, events=events)
+    ])

@@ -27,7 +27,8 @@ def prepare(ledger: Ledger, keep: int) -> Prepared:
         head.let_go()
     gone = [seq for seq, _ in ledger.log.find(upto=covers, kinds=LESSONS)]
     earlier = [event.seq for event in timeline.checkpoints]
-    change = Transaction(events=ledger.checkpoint(base, covers), erase=[*gone, *earlier], for_good=False)
+    cut = sorted((ledger.log.acts(upto=covers) | timeline.cut_acts) & ledger.log.acts(covers))
+    change = Transaction(events=ledger.checkpoint(base, covers, cut=cut), erase=[*gone, *earlier], for_good=False)
     return Prepared.event(CHECKPOINT, {"covers": covers}, changes=[change])
 
 
@@ -48,9 +49,8 @@ def prepare_all(knowledge: Knowledge, ledger: Ledger, later: Knowledge, covers: 
 def _oldest_but(keep: int, timeline: Timeline) -> int:
     """The event before the last so many, moved on to one after which no correction speaks of an earlier example."""
     covers = max(timeline.last - keep, 1)
-    spans = timeline.in_force()
     while True:
-        covers = max(covers, next(span.start for span in spans if covers < span.stop))
+        covers = timeline.settled(covers)
         late = [
             event.seq for event in timeline.rare
             if event.kind == RELABELLED and event.seq > covers and min((event.body or {})["ids"]) <= covers

@@ -82,8 +82,8 @@ def every_copy(
         held[place] = int(bool(found))
     if not all(held):
         sources = sources or [None] * len(rows)
-        missing = [source or f"input {place}" for place, (source, times) in enumerate(zip(sources, held, strict=True))
-                   if not times]
+        asked = enumerate(zip(sources, held, strict=True), 1)
+        missing = [source or f"input {place}" for place, (source, times) in asked if not times]
         told = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         only = f" as {labels[0]}" if labels and len(set(labels)) == 1 else ""
         raise NotTaughtError(f"{told}: not taught{only}, or skipped by a gate. Nothing was forgotten.")
@@ -283,9 +283,10 @@ def _only_labels(slots: Sequence[Slot], history: History, receipts: Sequence[byt
         named[place] = [event.label for event in events if event.label is not None][:1]
     for place, found in enumerate(named):
         if not found:
-            raise NotTaughtError(f"Example {place} to forget was never taught, or skipped by the gate.")
+            raise NotTaughtError(f"Example {place + 1} to forget was never taught, or skipped by the gate.")
         if len(found) > 1:
-            raise LabelError(f"Example {place} was taught as {found}: pass the label that it is to be forgotten under.")
+            raise LabelError(f"Example {place + 1} was taught as {found}: pass the label that it is to be forgotten"
+                             " under.")
         labels += found
     return labels
 
@@ -314,8 +315,8 @@ def _plan(
     undone = history.undone_like([receipts[i] for i in gone], [labels[i] for i in gone])
     for place, events in zip(gone, undone, strict=True):
         if not events:
-            raise NotTaughtError(f"Example {place} to forget was never taught as {labels[place]!r}, or not so often, or"
-                                 " a gate skipped it.")
+            raise NotTaughtError(f"Example {place + 1} to forget was never taught as {labels[place]!r}, or not so"
+                                 " often, or a gate skipped it.")
     return plan, dict(zip(gone, undone, strict=True))
 
 

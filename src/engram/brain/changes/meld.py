@@ -224,10 +224,10 @@ def _renamed(own: Slot, renamed: Iterable[tuple[Label, Label]], applied: frozens
     pairs = [(_meanwhile(place, old), old, new) for place, (old, new) in enumerate(renamed) if own.head.holds(old)]
     made = own.copy() if pairs else Slot(own.device, own.lineage, own.applied, own.contents)
     for meanwhile, old, _ in pairs:
-        made.head.rename(old, meanwhile)
+        made.head.rename_as_recorded(old, meanwhile)
         made.receipts.rename(old, meanwhile)
     for meanwhile, _, new in pairs:
-        made.head.rename(meanwhile, new)
+        made.head.rename_as_recorded(meanwhile, new)
         made.receipts.rename(meanwhile, new)
     made.applied |= applied
     return made

@@ -26,7 +26,8 @@ def prepare(knowledge: Knowledge, events: Sequence[Event], old: Sequence[Label],
         LabelError: a label of another type.
         InputError: learned as another device.
     """
-    as_labels(label, 1, knowledge.like)
+    if not knowledge.total.holds(label):
+        as_labels(label, 1, knowledge.like)
     moved = [(event, known) for event, known in zip(events, old, strict=True) if known != label]
     if not moved:
         return []

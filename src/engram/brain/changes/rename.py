@@ -17,9 +17,9 @@ def prepare(knowledge: Knowledge, old: Label, new: Label) -> Prepared:
     """Raises NotTaughtError where `old` was never taught, LabelError where `new` cannot be its name."""
     if not knowledge.total.holds(old):
         knowledge.check_known(old)
+    (new,) = as_labels(new, 1, old)
     if knowledge.total.holds(new):
         raise LabelError(f"{new!r} exists already: forget it first, or choose another name.")
-    as_labels(new, 1, old)
     tombstone = Tombstone.make("rename", knowledge.tombstones.values(), label=old, new=new)
     loss = Loss(others=knowledge.obeyed(knowledge.others, tombstone))
     return Prepared.event(RENAMED, {"edict": tombstone.as_json()}, referred=loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from engram.brain.changes import ROLLED_BACK, Prepared
@@ -11,12 +12,20 @@ from engram.brain.tombstones import joined, tombstones_in
 from engram.store.event import Event
 
 
-def prepare(knowledge: Knowledge, then: Knowledge, to: int, *, undoing: bool) -> Prepared:
-    """Know `then`, what was known after event `to`, by a change after all of these."""
+def prepare(
+    knowledge: Knowledge, then: Knowledge, to: int, *, undoing: bool, without: Sequence[range] = ()
+) -> Prepared:
+    """Know `then`, what was known after event `to`, by a change after all of these.
+
+    Args:
+        without: the events that alone are taken back; then what else came after event `to` stays.
+    """
     own = knowledge.own
     lineage = (own.lineage if own.live else own.lineage.begun()).advanced()
     edicts = [tombstone.as_json() for tombstone in knowledge.tombstones.values()]
-    body = {"to": to, "undoing": undoing, "lineage": lineage.as_json(), "edicts": edicts}
+    body: dict[str, Any] = {"to": to, "undoing": undoing, "lineage": lineage.as_json(), "edicts": edicts}
+    if without:
+        body["without"] = [[span.start, span.stop - 1] for span in without]
     return Prepared.event(ROLLED_BACK, body, onto=then)
 
 
@@ -36,4 +45,5 @@ def is_undo(event: Event) -> bool:
 
 def describe(event: Event) -> str:
     body: Any = event.body
-    return ("undo, " if body.get("undoing") else "") + f"to {body['to']}"
+    alone = ", ".join(f"{first} to {last}" if first < last else str(first) for first, last in body.get("without", ()))
+    return ("undo, " if body.get("undoing") else "") + (f"of {alone}" if alone else f"to {body['to']}")

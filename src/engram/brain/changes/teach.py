@@ -34,6 +34,8 @@ class Lesson:
         columns: the names of its vectors' columns, in the order of the brain's, or None.
         unknowns: key -> number, of the unknowns that wait in the inbox: an undo puts back those that are learned.
         teachers, times: for each row who taught it and when (microseconds since 1970 UTC), where that was elsewhere.
+        act: the id of the act that it belongs to with other lessons, or None.
+        gated: whether a gate may skip examples.
     """
 
     bundle: Bundle
@@ -50,6 +52,8 @@ class Lesson:
     teachers: Sequence[str | None] | None = None
     times: Sequence[int] | None = None
     also: Sequence[bytes] | None = None
+    act: str | None = None
+    gated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,9 @@ class _Drafts(Sequence[Draft]):
 
     def __getitem__(self, place: Any) -> Any:
         i, lesson = self._places[place], self._lesson
-        body: dict[str, int] = {"time": lesson.times[i]} if lesson.times else {}
+        body: dict[str, Any] = {"time": lesson.times[i]} if lesson.times else {}
+        if lesson.act is not None:
+            body["act"] = lesson.act
         if lesson.receipts[i] in lesson.unknowns:
             body["unknown"] = lesson.unknowns[lesson.receipts[i]]
         return Draft(
@@ -236,8 +242,10 @@ def _chosen(knowledge: Knowledge, lessons: Sequence[Lesson]) -> list[list[int]]:
                 held = [sum(both) for both in zip(held, knowledge.held(lesson.also, lesson.labels), strict=True)]
             first = {key: place for place, key in reversed(list(enumerate(keys)))}
             places = [i for i in places if not held[i] and first[keys[i]] == i and keys[i] not in seen]
-        worth = _worth_learning(knowledge, lesson.rows[places], [lesson.labels[i] for i in places])
-        chosen.append([places[i] for i in worth])
+        if lesson.gated:
+            worth = _worth_learning(knowledge, lesson.rows[places], [lesson.labels[i] for i in places])
+            places = [places[i] for i in worth]
+        chosen.append(places)
         seen.update(keys)
     return chosen
 

@@ -111,7 +111,7 @@ def in_batches(
         part = np.asarray(run(batch), np.float32)
         if not np.isfinite(part).all():
             bad = done + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
-            raise InputError(f"Input {bad} gives features that are not finite numbers.")
+            raise InputError(f"Input {bad + 1} gives features that are not finite numbers.")
         parts.append(part)
         done += len(batch)
         if progress is not None:

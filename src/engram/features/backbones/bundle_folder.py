@@ -25,6 +25,7 @@ from engram.files import making_folder, write_atomically
 from engram.inputs.sketch import Sketches
 from engram.learner import DamagedError, FloatArray, InputError
 from engram.packing import pack
+from engram.store.folder import MANIFEST
 
 FORMAT = 1
 RECORD = "bundle.json"
@@ -80,7 +81,11 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
         return Path(name)
     ready = {name for name, row in BACKBONES.items() if row.ready}
     known = ", ".join(sorted({entry.name for entry in entries()} | ready))
-    raise InputError(f"No backbone {str(name)!r}. There are: {known}. `engram backbone import` adds one.")
+    if (Path(name) / MANIFEST).is_file():
+        raise InputError(f"{name} is a brain, not a backbone: open it with Brain.open({str(name)!r}).")
+    meant = f" To make a brain in a folder: Brain.create({str(name)!r}); to open one that is there: Brain.open."
+    raise InputError(f"No backbone {str(name)!r}. There are: {known}. `engram backbone import` adds one."
+                     f"{meant if Path(name).suffix == '.brain' or len(Path(name).parts) > 1 else ''}")
 
 
 def checked_name(name: str) -> str:

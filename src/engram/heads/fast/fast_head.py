@@ -32,7 +32,6 @@ from engram.inputs.vectors import (
     as_covariance,
     as_labels,
     as_vectors,
-    check_text,
     check_varies,
     kept_labels,
     positions,
@@ -255,8 +254,12 @@ class FastHead(Head):
 
         Raises:
             NotTaughtError: `old` was never taught.
-            LabelError: `new` is taken (meld is the way to unite two classes), or of the other type.
+            LabelError: `new` is taken (meld is the way to unite two classes), of the other type, or no label.
         """
+        self.rename_as_recorded(old, as_labels(new, 1)[0])
+
+    def rename_as_recorded(self, old: Label, new: Label) -> None:
+        """The same for a name that was accepted earlier: earlier versions took any str."""
         with self._lock:
             if old not in self._counterexamples:
                 self._place(old)
@@ -264,7 +267,6 @@ class FastHead(Head):
                 raise LabelError(f"{new!r} exists already: forget it first, or choose another name.")
             if type(new) is not type(old):
                 raise LabelError(f"Labels here are {type(old).__name__}; {new!r} is {type(new).__name__}.")
-            check_text(new)
             self._book = {new if label == old else label: i for label, i in self._book.items()}
             self._counterexamples.rename(old, new)
             if old in self._alphas:

@@ -149,6 +149,7 @@ BENCHMARK_FIGURES = {
        for room in ("exact-sums", "metrics", "event-log", "ledger", "strategies")},
     "mutants.planted": Figure("planted", "cases"),
     "page.flows-driven": Figure("flows-driven", "flows", at_least=12),
+    "page.undo-requests": Figure("undo-requests", "requests", at_most=1),
 }
 
 
@@ -156,7 +157,7 @@ def figures_of(subject: str) -> dict[str, Figure]:
     """The benchmark figures whose keys begin with a subject: what one benchmark passes to `result.build`.
 
     >>> sorted(figures_of("page"))
-    ['page.flows-driven']
+    ['page.flows-driven', 'page.undo-requests']
     """
     return {key: figure for key, figure in BENCHMARK_FIGURES.items() if key.split(".")[0] == subject}
 

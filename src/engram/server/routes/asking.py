@@ -20,6 +20,7 @@ from engram.inputs.examples import gather
 from engram.inputs.overlay import boxes_overlay, heat_overlay
 from engram.inputs.tables import Table
 from engram.learner import FloatArray, InputError, Label, Predictions
+from engram.server.advice import for_texts
 from engram.server.bodies import LIGHT, Given, count, flag, read_inputs
 from engram.server.conditions import etag
 from engram.server.context import Asker, Context, In, Served
@@ -265,10 +266,10 @@ def check_kind(served: ServedBrain, given: Given) -> None:
     """Raises InputError for inputs of another kind than the brain takes."""
     wanted = served.takes
     if wanted is not None and KINDS[given.kind] != wanted:
-        raise InputError(f"{served.name} accepts {wanted}, not {given.kind}.")
+        hint = f" {for_texts(served.name)}" if given.kind == "texts" else " Teach them to another brain."
+        raise InputError(f"{served.name} accepts {wanted}, not {given.kind}.{hint}")
     if wanted is None and given.kind == "texts":
-        raise InputError(f"{served.name} has no backbone yet, and texts need one: create the brain with a backbone"
-                         f" for text.")
+        raise InputError(f"{served.name} has no backbone yet, and texts need one. {for_texts(served.name)}")
     named = given.named
     if isinstance(named, Table):
         named.taught_as(served.brain.columns)

@@ -14,7 +14,7 @@ from engram.learner import DamagedError, InputError, NotTaughtError
 from engram.server.bodies import flag, media_type, read_model
 from engram.server.both_errors import alpha_of
 from engram.server.conditions import wanted_seq
-from engram.server.context import Admin, Context, Corrector, In, Served, Teacher, check_brain, reply
+from engram.server.context import Act, Admin, Context, Corrector, In, Served, Teacher, check_brain, reply
 from engram.server.openapi import MELD_BODY, json_body
 from engram.server.ownership import check_own, check_own_change
 from engram.server.parcels import received, unpacked
@@ -51,7 +51,7 @@ LabelPath = Annotated[str, Path(min_length=1, max_length=256, description="A lab
 @router.delete("/v1/brains/{b}/classes", response_model=Changed)
 async def forget_class(
     request: Request, caller: Corrector, served: Served, context: In,
-    label: Annotated[str, Query(min_length=1, max_length=256, description="The label that is forgotten.")],
+    label: Annotated[str, Query(max_length=256, description="The label that is forgotten.")],
 ) -> Response:
     """Forget a label, for good: its examples leave the log, the snapshots and the thumbnails, undone ones included."""
     if len(request.query_params.getlist("label")) > 1:
@@ -106,7 +106,9 @@ async def forget_teacher(
 
 
 @router.post("/v1/brains/{b}/examples/{id:int}:relabel", response_model=Changed, openapi_extra=json_body(Relabel))
-async def relabel(request: Request, caller: Corrector, served: Served, context: In, id: Id) -> Response:
+async def relabel(
+    request: Request, caller: Corrector, served: Served, context: In, id: Id, act: Act = None
+) -> Response:
     """An example is something else than it was taught as."""
     asked, own = await read_model(request, Relabel), caller.limited_to("admin")
 
@@ -115,16 +117,18 @@ async def relabel(request: Request, caller: Corrector, served: Served, context: 
         brain.relabel([id], served.label(asked.label))
         return 1
 
-    return await _changed(request, caller, served, context, change)
+    return await _changed(request, caller, served, context, change, act=act)
 
 
 @router.post("/v1/brains/{b}/unknowns/{group:int}:name", response_model=Changed, openapi_extra=json_body(NameGroup))
-async def name_group(request: Request, caller: Teacher, served: Served, context: In, group: Group) -> Response:
+async def name_group(
+    request: Request, caller: Teacher, served: Served, context: In, group: Group, act: Act = None
+) -> Response:
     """Learn a group of unknowns under a label."""
     asked = await read_model(request, NameGroup)
     return await _changed(
         request, caller, served, context,
-        lambda brain: brain.name(group, served.label(asked.label), teacher=caller.name), taught=True,
+        lambda brain: brain.name(group, served.label(asked.label), teacher=caller.name), taught=True, act=act,
     )
 
 
@@ -163,13 +167,15 @@ async def set_alpha(request: Request, caller: Admin, served: Served, context: In
 
 
 @router.post("/v1/brains/{b}:undo", response_model=Changed)
-async def undo(request: Request, caller: Corrector, served: Served, context: In) -> Response:
-    """Take back the last change that is not undone; never across a forget."""
+async def undo(request: Request, caller: Corrector, served: Served, context: In, act: Act = None) -> Response:
+    """Take back the last change that is not undone, whole: all that was sent under one `Engram-Act`. With that header,
+    take back this act of the caller's; what others taught meanwhile or since stays. Never across a forget.
+    """
     own = caller.limited_to("admin")
 
     def change(brain: Brain) -> int:
-        check_own_change(brain, own)
-        return _moving(brain, brain.undo)
+        check_own_change(brain, own, act)
+        return _moving(brain, lambda: brain.undo(act))
 
     return await _changed(request, caller, served, context, change)
 
@@ -242,7 +248,7 @@ def _meld_file(
 
 async def _changed(
     request: Request, caller: Caller, served: ServedBrain, context: Context, do: Callable[[Brain], int], *,
-    taught: bool = False,
+    taught: bool = False, act: str | None = None,
 ) -> Response:
     """Do it when its turn has come; say how many examples it concerned."""
     wanted = wanted_seq(request)
@@ -252,7 +258,7 @@ async def _changed(
     def change(brain: Brain) -> tuple[int, int]:
         return do(brain), brain.seq
 
-    count, seq = await context.workers.write(lambda: served.change(change, wanted, by=by, alone=alone))
+    count, seq = await context.workers.write(lambda: served.change(change, wanted, by=by, alone=alone, act=act))
     if taught:
         served.count(taught=count)
     return reply(Changed(seq=seq, changed=count), seq)

@@ -16,7 +16,7 @@ from engram.brain.changes.teach import Learned
 from engram.learner import Label
 from engram.server.bodies import Given, check_count, flag, label_like, read_inputs
 from engram.server.conditions import etag, wanted_seq
-from engram.server.context import In, Served, Teacher
+from engram.server.context import Act, In, Served, Teacher
 from engram.server.openapi import TEACH_BODY
 from engram.server.problems import Refusal
 from engram.server.requests import Teach
@@ -36,7 +36,7 @@ Key = Annotated[
 
 @router.post("/v1/brains/{b}/examples", status_code=201, response_model=Taught, openapi_extra=TEACH_BODY)
 async def teach(
-    request: Request, caller: Teacher, served: Served, context: In, key: Key = None
+    request: Request, caller: Teacher, served: Served, context: In, key: Key = None, act: Act = None
 ) -> Response:
     """Teach one example or many, or with `not` counterexamples of a label; 201 when they are on disk."""
     make = await read_inputs(request, Teach, served.width)
@@ -45,14 +45,15 @@ async def teach(
     teacher = caller.name or _teacher(given)
     named = None if key is None else hashlib.sha256(f"{teacher or ''}\0{key}".encode()).hexdigest()
     answer, again = await with_room(
-        context, given, lambda: context.workers.write(lambda: learned(served, given, teacher, named, wanted))
+        context, given, lambda: context.workers.write(lambda: learned(served, given, teacher, named, wanted, act))
     )
     headers = {"ETag": etag(answer.seq)} | ({"Idempotency-Replayed": "true"} if again else {})
     return Response(answer.model_dump_json(), 201, headers, media_type="application/json")
 
 
 def learned(
-    served: ServedBrain, given: Given, teacher: str | None, key: str | None, wanted: frozenset[int] | None
+    served: ServedBrain, given: Given, teacher: str | None, key: str | None, wanted: frozenset[int] | None,
+    act: str | None = None,
 ) -> tuple[Taught, bool]:
     """What the request is answered, and whether it was answered that before; to be called in a thread."""
     check_kind(served, given)
@@ -81,7 +82,7 @@ def learned(
             answer=answer,
         )
 
-    learned = served.change(change, wanted)
+    learned = served.change(change, wanted, act=act)
     if not learned.repeated:
         served.count(taught=len(learned.ids))
     seq = learned.ids[-1] if learned.ids else learned.seq

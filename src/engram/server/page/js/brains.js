@@ -10,7 +10,7 @@ import * as routes from "./routes.js";
 import { current, may, mayTeach, store } from "./state.js";
 import { loadBrains } from "./sync.js";
 import { count, meldBrain } from "./teaching.js";
-import { toast } from "./toasts.js";
+import { showMessages, toast } from "./toasts.js";
 
 export function mountBrains() {
   const button = byId("brain-button");
@@ -78,6 +78,7 @@ function actions() {
   return [
     ...(may("admin") ? melds : []),
     ...(may("export") ? exports : []),
+    { text: "Messages", act: showMessages },
     { text: "Keyboard shortcuts", note: "?", act: () => document.dispatchEvent(new CustomEvent("shortcuts")) },
     { text: "Enter a token…", act: enterToken },
   ];

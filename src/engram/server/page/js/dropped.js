@@ -3,7 +3,7 @@
  * below the folder that was dropped, or that folder itself.
  */
 
-/** @typedef {{file: File, folder: string | null}} Found */
+/** @typedef {{file: File, folder: string | null, depth: number}} Found `depth`: in how many folders it lay */
 
 /** @param {DataTransfer} data @returns {Promise<Found[]>} */
 export async function fromDrop(data) {
@@ -17,7 +17,7 @@ export function fromFiles(files) {
   return [...files]
     .map((file) => ({ file, path: file.webkitRelativePath.split("/").slice(0, -1) }))
     .filter(({ file, path }) => visible(file) && path.every((name) => visible({ name })))
-    .map(({ file, path }) => ({ file, folder: classOf(path) }));
+    .map(({ file, path }) => ({ file, folder: classOf(path), depth: path.length }));
 }
 
 export const isPicture = (/** @type {File} */ file) => file.type.startsWith("image/");
@@ -33,7 +33,8 @@ const classOf = (/** @type {string[]} */ path) => path[1] ?? path[0] ?? null;
 async function walk(entry, /** @type {string[]} */ path) {
   if (!visible(entry)) return [];
   if (entry.isFile) {
-    return [{ file: await new Promise((give, fail) => entry.file(give, fail)), folder: classOf(path) }];
+    const file = await new Promise((give, fail) => entry.file(give, fail));
+    return [{ file, folder: classOf(path), depth: path.length }];
   }
   const reader = entry.createReader();
   const found = [];

@@ -8,7 +8,6 @@ import { loadEarlier } from "./sync.js";
 import { count, rollback } from "./teaching.js";
 
 const PATIENCE = 80;
-const ONE_GO = 2000;
 
 let timer = 0;
 let asked = 0;
@@ -35,8 +34,7 @@ export function mountHistory() {
     if (atEnd) slider.value = slider.max;
     sayMoment();
   });
-  store.on(["entries", "earlier", "loaded"], ({ entries: all, earlier, loaded }) => {
-    const entries = gathered(all);
+  store.on(["entries", "earlier", "loaded"], ({ entries, earlier, loaded }) => {
     byId("no-history").hidden = !loaded || entries.length > 0;
     byId("then").hidden = byId("past").hidden = !entries.length;
     byId("earlier").hidden = earlier === null;
@@ -54,26 +52,6 @@ export function mountHistory() {
   });
   store.on(["entries", "classes"], showThen);
 }
-
-/** What was taught in one go is one line: the frames of a camera travel in several requests. */
-function gathered(entries) {
-  const lines = [];
-  for (const one of entries) {
-    const newer = lines.at(-1);
-    if (newer && goesOn(one, newer))
-      newer.labels = [{ ...newer.labels[0], count: newer.labels[0].count + one.labels[0].count }];
-    else lines.push({ ...one, began: one.time });
-    lines.at(-1).began = one.time;
-  }
-  return lines;
-}
-
-const goesOn = (older, newer) =>
-  [older, newer].every(({ kind, labels }) => kind === "taught" && labels.length === 1) &&
-  older.labels[0].label === newer.labels[0].label &&
-  older.undone === newer.undone &&
-  older.teacher === newer.teacher &&
-  Date.parse(newer.began) - Date.parse(older.time) < ONE_GO;
 
 /** The moment after an event in words. Entries are newest first, and each ends with its `seq`. */
 function momentOf(seq) {
@@ -165,7 +143,7 @@ function entry({ seq, time }) {
 
 /** An entry in words: "taught 12 examples of iris". */
 function told({ kind, labels, note, teacher }) {
-  const of = labels.map(({ label, count: n }) => `${n} × ${label}`);
+  const of = labels.map(({ label, count: n }) => `${n} × ${label ?? "what was forgotten for good"}`);
   const some = of.length > 4 ? [...of.slice(0, 3), `${count(of.length - 3, "more class")}`] : of;
   return [kind, some.join(", "), note && `(${note})`, teacher && `by ${teacher}`].filter(Boolean).join(" ");
 }

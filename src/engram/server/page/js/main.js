@@ -17,7 +17,7 @@ import { mountShortcuts } from "./shortcuts.js";
 import { mountStage, switchCamera } from "./stage.js";
 import { store } from "./state.js";
 import { loadBrains, openBrain, refresh } from "./sync.js";
-import { count, undo } from "./teaching.js";
+import { count, tellUnfinished, undo } from "./teaching.js";
 import { isDark, switchTheme } from "./theme.js";
 import { toast } from "./toasts.js";
 
@@ -55,7 +55,8 @@ function mountFrame() {
     byId("sending").hidden = !waiting.length;
     say(byId("sending"), online ? `${waiting.length} to go` : `${count(waiting.length, "example")} waiting`);
   });
-  byId("undo-button").addEventListener("click", undo);
+  store.on(["brain"], tellUnfinished);
+  byId("undo-button").addEventListener("click", () => undo());
   const theme = byId("theme-button");
   const sayTheme = () => theme.setAttribute("aria-label", isDark() ? "Switch to light" : "Switch to dark");
   theme.addEventListener("click", () => {

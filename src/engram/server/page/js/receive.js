@@ -6,14 +6,15 @@ import { fromDrop, fromFiles, isPicture, isSound, isZip } from "./dropped.js";
 import { labelFrom } from "./labels.js";
 import { shrunk } from "./pictures.js";
 import { store, takes, takesSound } from "./state.js";
-import { count, meldFile, newAct, teach } from "./teaching.js";
+import { count, meldFile, teachFiles } from "./teaching.js";
 import { toast } from "./toasts.js";
 
 /** @typedef {import("./dropped.js").Found} Found */
 
 /**
- * Pictures or sounds on a class teach it; in folders they teach a class by each folder's name; a single one is asked about;
- * for several a person is asked what they are; a brain's file is melded.
+ * Folders with folders in them, or several folders, teach a class by each folder's name, wherever they are dropped; else
+ * what is dropped on a class teaches it. A single picture or sound is asked about; for several a person is asked what
+ * they are; a brain's file is melded.
  * @param {Found[]} found
  * @param {import("./labels.js").Label | null} label
  */
@@ -27,10 +28,15 @@ export async function receive(found, label = null) {
       problem: true,
     });
   if (!sounds.length && takes() !== "pictures") return toast("This brain does not accept pictures.", { problem: true });
-  if (label !== null) return teachAll(pictures.map(({ file }) => ({ file, label })));
-  if (pictures.every(({ folder }) => folder)) return teachFolders(pictures);
-  if (pictures.length === 1) return show(pictures[0].file);
-  return askName(pictures);
+  const inside = pictures.filter(({ folder }) => folder);
+  const loose = pictures.filter(({ folder }) => !folder);
+  const classes = new Set(inside.map(({ folder }) => folder)).size > 1 || inside.some(({ depth }) => depth > 1);
+  if (label !== null && !classes) return teachAll(pictures.map(({ file }) => ({ file, label })));
+  if (inside.length) await teachFolders(inside);
+  if (!loose.length) return;
+  if (label !== null) return teachAll(loose.map(({ file }) => ({ file, label })));
+  if (loose.length === 1) return show(loose[0].file);
+  return askName(loose);
 }
 
 /** A file as it travels: a picture made small, a sound as it is. @returns {Promise<import("./taken.js").Taken>} */
@@ -145,13 +151,4 @@ async function askName(/** @type {Found[]} */ pictures) {
 }
 
 /** Teach one after the other; what cannot be read is told and left out. */
-async function teachAll(lessons) {
-  const act = newAct();
-  for (const { file, label } of lessons) {
-    try {
-      teach(label, [await takenFrom(file)], act);
-    } catch (error) {
-      toast(error.message, { problem: true });
-    }
-  }
-}
+const teachAll = (lessons) => teachFiles(lessons, takenFrom);

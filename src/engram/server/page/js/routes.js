@@ -25,11 +25,18 @@ export const thumbnail = (brain, id) => of(brain, `/examples/${id}/thumbnail`);
 export const unknownThumbnail = (brain, number) => of(brain, `/unknowns/${number}/thumbnail`);
 export const exportPath = (brain, format) => of(brain, `/export?format=${format}`);
 
-/** @param {import("./taken.js").Taken[]} taken @param {string} key the Idempotency-Key */
-export function teach(brain, label, taken, key, augment = false) {
+/** What names the act that a request belongs to with others: one undo takes all of it back. */
+const inAct = (/** @type {string | undefined} */ act) => (act ? { "Engram-Act": act } : {});
+
+/**
+ * @param {import("./taken.js").Taken[]} taken @param {string} key the Idempotency-Key @param {string} act
+ * @param {{augment?: boolean, again?: boolean}} [how] `again`: also teach what is held already
+ */
+export function teach(brain, label, taken, key, act, { augment = false, again = true } = {}) {
   const body = lesson(taken, label);
   if (augment && body instanceof FormData) body.append("augment", "true");
-  return ask("POST", of(brain, "/examples"), { body, headers: { "Idempotency-Key": key } });
+  if (!again && body instanceof FormData) body.append("again", "false");
+  return ask("POST", of(brain, "/examples"), { body, headers: { "Idempotency-Key": key, ...inAct(act) } });
 }
 
 /** Teach that this is not of a label. @param {import("./taken.js").Taken} taken @param {string} key */
@@ -56,12 +63,14 @@ export async function boxes(brain, taken) {
 }
 
 export const rename = (brain, old, to) => ask("POST", of(brain, ":rename"), { body: { old, new: to } });
-export const relabel = (brain, id, label) => ask("POST", of(brain, `/examples/${id}:relabel`), { body: { label } });
+export const relabel = (brain, id, label, act) =>
+  ask("POST", of(brain, `/examples/${id}:relabel`), { body: { label }, headers: inAct(act) });
 export const forgetExample = (brain, id) => ask("DELETE", of(brain, `/examples/${id}`));
 export const forgetClass = (brain, label) => ask("DELETE", of(brain, `/classes?label=${seg(label)}`));
 export const nameGroup = (brain, group, label) =>
   ask("POST", of(brain, `/unknowns/${group}:name`), { body: { label } });
-export const undo = (brain) => ask("POST", of(brain, ":undo"));
+/** Take back the last change, or one act, whatever came after it. */
+export const undo = (brain, act) => ask("POST", of(brain, ":undo"), { headers: inAct(act) });
 export const rollback = (brain, to) => ask("POST", of(brain, ":rollback"), { body: { to } });
 export const meldBrain = (brain, other) => ask("POST", of(brain, ":meld"), { body: { brain: other } });
 export const meldFile = (brain, file) =>
