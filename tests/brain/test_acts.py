@@ -168,3 +168,53 @@ def test_whatever_is_taught_and_undone_the_brain_knows_what_its_log_tells(tmp_pa
             lessons = [one for one in lessons if one[0] != undone]
         assert brain.counts() == {"cup": 1, "fern": 1}
     assert verify(tmp_path / "brain") == []
+
+
+def test_a_brain_in_memory_undoes_what_it_was_taught_last_back_to_a_change_of_another_kind() -> None:
+    brain = Brain(Bundle.of_vectors(6, largest=8.0))
+    brain.learn(POINTS[:6], ["cup", "fern", "shoe"] * 2)
+    brain.rename("shoe", "boot")
+    digests = [brain.digest()]
+    in_parts(brain, "a", (10, "lamp"), (11, "cup"))
+    brain.learn(POINTS[12:14], ["tent", "cup"])
+    brain.learn_not(POINTS[14], "tent")
+    in_parts(brain, "a", (15, "lamp"))
+    other = Brain()
+    other.meld(brain)
+    assert brain.undo().labels == {"lamp": 2, "cup": 1}
+    other.meld(brain)
+    assert other.digest() == brain.digest()
+    fresh = Brain(Bundle.of_vectors(6, largest=8.0))
+    fresh.learn(POINTS[[0, 1, 2, 3, 4, 5, 12, 13]], [*["cup", "fern", "boot"] * 2, "tent", "cup"])
+    fresh.learn_not(POINTS[14], "tent")
+    assert brain.digest() == fresh.digest()
+    assert [brain.undo().kind, brain.undo().kind] == ["taught not", "taught"]
+    assert brain.digest() == digests[0]
+    with pytest.raises(InputError, match=r"change of another kind.*Brain\.create"):
+        brain.undo()
+    brain.learn(POINTS[20], "cup")
+    brain.forget(label="fern")
+    with pytest.raises(InputError, match="nothing to undo"):  # no way back holds what was forgotten
+        brain.undo()
+    assert brain._ledger.ways is not None
+    assert brain._ledger.ways.nbytes == 0
+
+
+def test_undoing_a_name_in_memory_gives_the_group_back_and_ways_back_stay_bounded() -> None:
+    brain = Brain(Bundle.of_vectors(6, largest=8.0))
+    for place, label in enumerate(("cup", "fern", "shoe")):
+        brain.learn(3 * np.eye(6)[place] + 0.05 * POINTS[10 * place : 10 * place + 10], label)
+    brain.predict(3 * np.eye(6)[4] + 0.05 * POINTS[40:44], remember=True)
+    numbers = brain.unknowns.numbers
+    assert len(numbers) == 4
+    brain.name(brain.unknown_groups()[0].number, "lamp")
+    brain.undo()
+    assert (brain.unknowns.numbers, "lamp" in brain.labels) == (numbers, False)
+    for _ in range(3):
+        brain.learn(np.tile(POINTS, (80, 1)), "cup")
+    assert brain.memory_bytes <= brain.memory_limit
+    brain.undo()
+    brain.undo()
+    assert brain.counts()["cup"] == 10 + 6_400
+    with pytest.raises(InputError, match="nothing to undo"):
+        brain.undo()

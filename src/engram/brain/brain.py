@@ -38,6 +38,9 @@ from engram.brain.bundles import (
     rows_to_learn,
 )
 from engram.brain.changes import (
+    CONSOLIDATED,
+    HOUSEKEEPING,
+    ROLLED_BACK,
     Prepared,
     apply,
     begin,
@@ -57,7 +60,7 @@ from engram.brain.changes.teach import Learned, Lesson, weighted
 from engram.brain.erasing import names_told
 from engram.brain.exported import Header, Reader
 from engram.brain.folder_ledger import FolderLedger, spared
-from engram.brain.history import Example, History, HistoryEntry
+from engram.brain.history import Example, History, HistoryEntry, entry_of
 from engram.brain.inbox import Group, Inbox, alike, likeness
 from engram.brain.knowledge import Knowledge, describe_slots
 from engram.brain.ledger import Ledger, rows_in
@@ -67,6 +70,7 @@ from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.saving import from_state, overhead_bytes, state
 from engram.brain.slots import Slot
 from engram.brain.tombstones import Tombstone
+from engram.brain.ways_back import Way, WaysBack
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.vectors import VectorBackbone
 from engram.heads.exact_sums import ExactSums
@@ -104,6 +108,9 @@ from engram.progress import Progress
 from engram.store.event import Event, Reply, Taught, Transaction, Unknown, in_folder
 from engram.store.folder import MANIFEST
 from engram.store.group_commit import GroupCommit
+
+PASSED_OVER = (*HOUSEKEEPING, CONSOLIDATED, ROLLED_BACK)
+"""Kinds of changes after which a brain in memory can still undo what it was taught before."""
 
 
 class Brain:
@@ -866,11 +873,15 @@ class Brain:
         Args:
             act: the id of an act: undo that one, also where others taught since. None for the last change.
 
+        A brain in memory undoes what it was taught last, back to its last change of another kind.
+
         Raises:
             InputError: there is nothing to undo, or something was forgotten since; or what came after the act, such
                 as a rename, has to be undone first.
         """
         with self._change():
+            if self._ledger.ways is not None:
+                return self._take_back(self._ledger.ways, act)
             history = self._past()
             events = history.last_act() if act is None else history.act(act)
             if not events:
@@ -1175,15 +1186,19 @@ class Brain:
     def memory_bytes(self) -> int:
         """Bytes in memory that the taught examples take."""
         with self._lock:
-            receipts = self._knowledge.own.receipts.nbytes
-            return sum(head.memory_bytes for head in self._knowledge.heads()) + receipts + self.unknowns.nbytes
+            beside = self._knowledge.own.receipts.nbytes + self.unknowns.nbytes + self._ways_bytes
+            return sum(head.memory_bytes for head in self._knowledge.heads()) + beside
 
     @property
     def memory_limit(self) -> int:
         """Upper limit of `memory_bytes`: the head's limit, and 16 to 28 bytes for the receipt of each example."""
         with self._lock:
-            beside = overhead_bytes(self._knowledge, self.unknowns, self.seq)
+            beside = overhead_bytes(self._knowledge, self.unknowns, self.seq) + self._ways_bytes
             return sum(head.memory_limit for head in self._knowledge.heads()) + beside
+
+    @property
+    def _ways_bytes(self) -> int:
+        return 0 if self._ledger.ways is None else self._ledger.ways.nbytes
 
     def holds(self, inputs: Any, targets: Any = None) -> list[int]:
         """How often the brain holds each example, under its label or, without `targets`, any; an int per input."""
@@ -1342,6 +1357,7 @@ class Brain:
             result = apply(self._knowledge, one.item, one.referred)
             values += one.item.rows.size if isinstance(one.item, Taught) else 0
         self._show()
+        self._note(whole, numbers, leaving)
         self._ledger.grown(self._knowledge, self.seq, values)
         if any(one.forgets for one in whole):
             self._sweep()
@@ -1505,6 +1521,32 @@ class Brain:
         self._carry_out(prepared)
         with spared():
             self._ledger.snapshot(self._knowledge, self.seq)
+
+    def _note(self, whole: Sequence[Prepared], numbers: Sequence[range], leaving: Sequence[Unknown]) -> None:
+        """Keep the way back of changes that were made, where no log tells it; `leaving` left the inbox with them."""
+        ways = self._ledger.ways
+        if ways is None:
+            return
+        spans = iter(numbers)
+        for prepared in whole:
+            for change in prepared.changes:
+                span, drafts = next(spans), change.events
+                if isinstance(drafts, teach.Drafts) and len(drafts):
+                    asked = set(drafts.lesson.receipts)
+                    back = tuple(one for one in leaving if one.key in asked)
+                    ways.add(Way(drafts.taught(span), drafts.lesson.act, drafts.lesson.teacher, back))
+                elif not isinstance(drafts, teach.Drafts) and prepared.item.kind not in PASSED_OVER:
+                    ways.end()
+
+    def _take_back(self, ways: WaysBack, act: str | None) -> HistoryEntry:
+        """Undo lessons of a brain in memory."""
+        lessons = ways.act(act)
+        undone = entry_of(lessons)
+        prepared = rollback.prepare_lessons(self._knowledge, [way.taught for way in lessons], undone.first - 1)
+        prepared.back = [unknown for way in lessons for unknown in way.back]
+        self._carry_out(prepared)
+        ways.drop(lessons)
+        return undone
 
     def _unknown_again(self, event: Event) -> Unknown:
         """An example that waited in the inbox when it was taught, as an unknown: its features to half a step."""

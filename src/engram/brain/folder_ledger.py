@@ -90,6 +90,7 @@ class FolderLedger(Ledger):
         self._describe(manifest)
         self.log: EventLog = EventLog.open(folder.path / LOG, readonly=readonly)
         self.held = self.suspect = False
+        self.ways = None
         self._parts = parts or {}
         self._bundle: Bundle | None = None
         self._options: dict[str, Any] | None = None  # of the brain, once they are known

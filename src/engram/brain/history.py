@@ -17,6 +17,7 @@ from engram.brain.ledger import Ledger
 from engram.brain.pseudonyms import is_pseudonym, names_in
 from engram.brain.receipts import receipts_of
 from engram.brain.timeline import Names, Spans, Timeline
+from engram.brain.ways_back import Way
 from engram.learner import InputError, Label, NotTaughtError
 from engram.store.event import Event
 
@@ -413,6 +414,18 @@ class History:
                     event.source, event.seq in pictured)
             for event in events if event.label is not None
         ]
+
+
+def entry_of(lessons: Sequence[Way]) -> HistoryEntry:
+    """The entry of lessons of a brain in memory, newest first."""
+    labels: Counter[Label | None] = Counter(label for way in reversed(lessons) for label in way.taught.labels)
+    teachers = {way.teacher for way in lessons}
+    seqs = [seq for way in lessons for seq in way.taught.seqs]
+    newest = lessons[0]
+    return HistoryEntry(
+        max(seqs), min(seqs), newest.time, newest.taught.kind, teachers.pop() if len(teachers) == 1 else None,
+        dict(labels), "", undone=False, act=newest.act,
+    )  # fmt: skip
 
 
 def taught_at(event: Event) -> int:

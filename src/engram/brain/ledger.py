@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engram.brain.timeline import Timeline
+from engram.brain.ways_back import WaysBack
 from engram.learner import EngramError, InputError, Label, NotTaughtError
 from engram.store.event import Draft, Event, Reply, Taught, Transaction
 
@@ -72,6 +73,7 @@ class Ledger:
         moved: whether the folder was moved, removed or exchanged since it was opened.
         unswept: whether something forgotten may still be found in a file.
         astray: whether what was committed was not wholly applied: what is known is not what is recorded.
+        ways: what was taught last, to be undone; None where a log tells that.
         loose: how many examples of each label no prototype holds yet; counted where consolidation falls due by itself.
     """
 
@@ -81,6 +83,7 @@ class Ledger:
         self.held = True
         self.unswept = self.astray = False
         self.loose: Counter[Label] = Counter()
+        self.ways: WaysBack | None = WaysBack()
         self._left = left
 
     @property

@@ -105,17 +105,17 @@ def weighted(lesson: Lesson, weights: int | Sequence[int] | None) -> Lesson:
                    pictures=repeated(lesson.pictures), also=None if lesson.also is None else repeated(lesson.also))
 
 
-class _Drafts(Sequence[Draft]):
+class Drafts(Sequence[Draft]):
     """The events of a lesson, each made when it is written: a brain in memory writes none."""
 
     def __init__(self, kind: str, lesson: Lesson, places: Sequence[int]) -> None:
-        self._kind, self._lesson, self._places = kind, lesson, places
+        self._kind, self.lesson, self._places = kind, lesson, places
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, place: Any) -> Any:
-        i, lesson = self._places[place], self._lesson
+        i, lesson = self._places[place], self.lesson
         body: dict[str, Any] = {"time": lesson.times[i]} if lesson.times else {}
         if lesson.act is not None:
             body["act"] = lesson.act
@@ -127,6 +127,12 @@ class _Drafts(Sequence[Draft]):
             content=lesson.rows[i].astype("<i2").tobytes(), thumbnail=lesson.pictures[i],
             body=body or None,
         )  # fmt: skip
+
+    def taught(self, numbers: range) -> Taught:
+        """The same as arrays, once they have these numbers."""
+        lesson, places = self.lesson, self._places
+        return Taught(numbers, [lesson.labels[i] for i in places], [lesson.receipts[i] for i in places],
+                      lesson.rows[list(places)], self._kind)
 
 
 def answered(ledger: Ledger, answer: Reply | None) -> Learned | None:
@@ -198,7 +204,7 @@ def prepare(knowledge: Knowledge, ledger: Ledger, lessons: Sequence[Lesson], seq
         first = [*adopting(knowledge, ledger, bundle), *naming(knowledge, columns)]
     chosen = _chosen(knowledge.standing_on(bundle), lessons)
     changes = [
-        Transaction(events=_Drafts(TAUGHT, lesson, places), answer=remembered(lesson, seq))
+        Transaction(events=Drafts(TAUGHT, lesson, places), answer=remembered(lesson, seq))
         for lesson, places in zip(lessons, chosen, strict=True)
     ]
     parts = [(lesson, places) for lesson, places in zip(lessons, chosen, strict=True) if places]
@@ -225,7 +231,7 @@ def prepare_not(knowledge: Knowledge, lesson: Lesson, seq: int) -> Prepared:
     if bundle is None or bundle.fingerprint != lesson.bundle.fingerprint:
         raise InputError("The backbone of this brain was changed meanwhile: teach this again.")
     item = Taught((), lesson.labels, lesson.receipts, lesson.rows, TAUGHT_NOT)
-    drafts = _Drafts(TAUGHT_NOT, lesson, range(len(lesson.rows)))
+    drafts = Drafts(TAUGHT_NOT, lesson, range(len(lesson.rows)))
     return Prepared(item, [Transaction(events=drafts, answer=remembered(lesson, seq))])
 
 
