@@ -30,9 +30,10 @@ def drive() -> dict[str, Any]:
     """Run every flow once; how many passed, and how each went."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", f"--junitxml={report}"]
+        options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "junit_family=xunit1"]
         plain = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-        subprocess.run([sys.executable, "-m", "pytest", *FLOWS, *options], env=plain, stdout=sys.stderr, check=False)
+        command = [sys.executable, "-m", "pytest", *FLOWS, *options, f"--junitxml={report}"]
+        subprocess.run(command, env=plain, stdout=sys.stderr, check=False)
         cases = list(ElementTree.parse(report).getroot().iter("testcase"))
         counts = (one for case in cases for one in case.iter("property"))
         counted = {str(one.get("name")): float(str(one.get("value"))) for one in counts}

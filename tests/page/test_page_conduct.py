@@ -27,7 +27,7 @@ def test_everything_has_a_name_for_a_screen_reader(visitor: Visitor, taught: Bra
 
 
 def test_the_page_is_light_and_asks_nobody_else(visitor: Visitor, server: Server, brain: Brain) -> None:
-    assert sum(file.stat().st_size for file in PAGE.rglob("*") if file.is_file()) < 175_000
+    assert sum(file.stat().st_size for file in PAGE.rglob("*") if file.is_file()) < 190_000
     asked: list[str] = []
     visitor.page.on("request", lambda request: asked.append(request.url))
     visitor.visit(brain)
