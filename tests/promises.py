@@ -230,9 +230,15 @@ WAYS = (
     Way(
         "One returns to any moment",
         BRAIN,
-        "self._past(), self._ledger.recover(seq)\n",
-        "self._past(), self._knowledge\n",
+        "then = self._ledger.recover(upto, without=without)\n",
+        "then = self._knowledge\n",
     ),
+    Way("One undo takes back all of an act", "brain/changes/teach.py", '            body["act"] = lesson.act\n',
+        "            pass\n"),
+    Way("One undo takes back all of an act", "brain/timeline.py", "return Spans(reversed(spans)).without(gone)",
+        "return Spans(reversed(spans))"),
+    Way("One undo takes back all of an act", "brain/changes/checkpoint.py", "covers = timeline.settled(covers)",
+        "covers = covers"),
     Way(
         "An exported brain",
         "brain/exchange.py",

@@ -109,7 +109,7 @@ def test_a_reading_out_of_range_is_said_counted_and_kept() -> None:
     raw = brain.bundle.backbone.readings(kept[0].features.astype(np.float64))  # type: ignore[union-attr]
     assert raw[2] == pytest.approx(-1e12, rel=1e-3)
     group = next(group for group in brain.unknown_groups() if kept[0].number in group.members)
-    with pytest.raises(InputError, match=r"column 2: -(9\.9+e\+11|1e\+12) is outside"):
+    with pytest.raises(InputError, match=r"column 3: -(9\.9+e\+11|1e\+12) is outside"):
         brain.name(group.number, "broken")
 
 
