@@ -541,7 +541,7 @@ class Brain:
         if remember:
             self._ledger.check_open()
         bundle, examples = self._gather(inputs, lacking=True)
-        among = None if among is None else self._meant(among)
+        among = among if among is None or isinstance(among, str) else self._meant(among)
         features = bundle.features(examples.items, progress)
         view = self._view
         answers = (self._knowledge.total if view is None else view).predict(features, among)
