@@ -27,11 +27,11 @@ def teach_boxes(
     teacher: Teacher = None,
     as_json: Json = False,
 ) -> None:
-    """Teach what is in boxes of pictures; create the brain if it does not exist.
+    """Teach what is in boxes of pictures.
 
-    Each cut-out is an example like any other picture; those taught before are skipped. A JSON file holds a list of
-    objects with `picture`, `label` and `box` (left, top, right, bottom); a CSV file has the columns picture, label,
-    left, top, right, bottom.
+    The brain is created if it does not exist. Each cut-out is an example like any other picture; those taught before
+    are skipped. A JSON file holds a list of objects with `picture`, `label` and `box` (left, top, right, bottom); a CSV
+    file has the columns picture, label, left, top, right, bottom.
     """
     from engram.brain.bundles import as_bundle, picture_bundle
     from engram.inputs.boxes import read_boxes
