@@ -13,7 +13,7 @@ import numpy.typing as npt
 from engram.learner import FloatArray, InputError, Label, LabelError
 from engram.printable import from_file_name
 
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # of other categories, and yet nothing to see
+_BLANK = frozenset("\u115f\u1160\u200b\u200c\u200d\u2060\u2800\u3164\ufeff\uffa0")  # nothing to see
 _LONGEST_ANSWER = 64  # characters; "Nothing I know" has 14
 _WORDS = re.compile(r"[^\W_]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -187,7 +187,7 @@ def check_text(label: Label) -> None:
     if not label.isascii() and _SURROGATE.search(label):
         raise LabelError(f"The label {label!a} is not Unicode text: it holds half a character. Write it anew, such as "
                          f"{from_file_name(label)!a}.")
-    if not any(_visible(sign) for sign in label):
+    if all(sign.isspace() or sign in _BLANK for sign in label):
         raise LabelError(f"The label {label!r} is empty: a label needs at least one visible character.")
     if len(label) <= _LONGEST_ANSWER and _said(label) == ["nothing", "i", "know"]:
         raise LabelError(f"{label!r} is what is answered to unknown inputs, so it cannot be a label: choose another"
@@ -198,10 +198,6 @@ def _said(label: str) -> list[str]:
     """The words of a label, as they sound: no capitals, marks or signs that are not seen."""
     plain = "".join(sign for sign in unicodedata.normalize("NFKC", label) if unicodedata.category(sign) != "Cf")
     return _WORDS.findall(plain.casefold())
-
-
-def _visible(sign: str) -> bool:
-    return unicodedata.category(sign)[0] not in "CZ" and sign not in _BLANK
 
 
 def known_label(label: Label, known: Collection[Label]) -> Label:
