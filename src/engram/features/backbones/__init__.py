@@ -57,6 +57,14 @@ BACKBONES = Extensions("kind of backbone", {
         summary="power in mel bands over segments of time, with statistics of words and noises",
         source="Davis and Mermelstein 1980",
     ),
+    "speech": Kind(
+        path="engram.features.backbones.speech_embedding:speech", takes=("sound",), needs=("sound",), ready=True,
+        summary="log-mel beside a network trained to tell spoken words apart", source="Lin et al. 2020",
+    ),
+    "speech-embedding": Kind(
+        path="engram.features.backbones.speech_embedding:SpeechEmbedding", takes=("sound",),
+        summary="log-mel beside a network for speech in an ONNX file",
+    ),
     "mel-segments": Kind(
         path="engram.features.backbones.log_mel:MelSegments", takes=("sound",),
         summary="power in mel bands over segments of time",

@@ -77,7 +77,7 @@ class MelSegments:
             InputError: not a sound, cut off, damaged, too long, too short or silent.
         """
         total = len(inputs) if isinstance(inputs, list) else None
-        return in_batches(each(inputs), lambda batch: self._of(decode(batch[0]))[None], size=1, total=total,
+        return in_batches(each(inputs), lambda batch: self.of(decode(batch[0]))[None], size=1, total=total,
                           progress=progress)
 
     def config(self) -> dict[str, Any]:
@@ -103,10 +103,10 @@ class MelSegments:
         except (TypeError, ValueError) as error:
             raise DamagedError(f"The description of backbone {name!r} cannot be used: {error}") from error
 
-    def _of(self, sound: Sound) -> npt.NDArray[np.float32]:
-        samples = sound.samples - sound.samples.mean(dtype=np.float64)
-        loud = Sound((samples / np.abs(samples).max()).astype(np.float32), sound.rate)
-        power = _trimmed(mel_power(loud, self.bands, step=_STEP, low=_LOW, high=_HIGH))
+    def of(self, sound: Sound) -> npt.NDArray[np.float32]:
+        """(D,) features of a sound that `decode` gave."""
+        power = mel_power(_at_full(sound), self.bands, step=_STEP, low=_LOW, high=_HIGH)
+        power = power[_loud(power)]
         heard = np.maximum(0.0, 1 + 10 * np.log10(power / power.max() + SILENCE) / _RANGE)
         heard = np.pad(heard, ((0, 0), (0, self.bands - heard.shape[1])), mode="edge")
         weight = np.sqrt(self.segments)
@@ -136,11 +136,30 @@ def in_segments(frames: FloatArray, segments: int) -> FloatArray:
     return np.asarray((until(ends) - until(begins)) / (ends - begins)[:, None])
 
 
-def _trimmed(power: FloatArray) -> FloatArray:
+def loud_part(sound: Sound, margin: float = 0.1) -> Sound:
+    """The sound between its first loud moment and its last, at full swing.
+
+    Args:
+        margin: seconds that are left before and after.
+    """
+    whole = _at_full(sound)
+    frames = _loud(mel_power(whole, 1, step=_STEP, low=_LOW, high=_HIGH))
+    begin, end = (round(place * _STEP * sound.rate) for place in (frames.start, frames.stop))
+    rest = round(margin * sound.rate)
+    return Sound(whole.samples[max(0, begin - rest) : end + rest], sound.rate)
+
+
+def _at_full(sound: Sound) -> Sound:
+    """Without a constant part, and with 1 as the largest swing."""
+    samples = sound.samples - sound.samples.mean(dtype=np.float64)
+    return Sound((samples / np.abs(samples).max()).astype(np.float32), sound.rate)
+
+
+def _loud(power: FloatArray) -> slice:
     """The frames from the first loud one to the last."""
     total = power.sum(axis=1)
     loud = np.flatnonzero(total > total.max() * 10 ** (-_TRIM / 10))
-    return power[loud[0] : loud[-1] + 1]
+    return slice(int(loud[0]), int(loud[-1]) + 1)
 
 
 @lru_cache(maxsize=1)

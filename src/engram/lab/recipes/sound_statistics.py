@@ -9,7 +9,6 @@ class; its examples differ in voice, speed, room, background and sampling rate. 
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 import subprocess
@@ -19,13 +18,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engram.features.backbones.backbone import Backbone
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.bundle_folder import packaged_folder
 from engram.features.backbones.compact_statistics import statistics_file
 from engram.features.backbones.log_mel import NAME, STEP, MelSegments
 from engram.files import make_folder, write_atomically
-from engram.inputs.audio import Sound, read_wav
+from engram.inputs.audio import Sound, quick_length, read_wav, resampled
 from engram.learner import InputError
 
 WORDS = tuple(re.findall(
@@ -80,20 +78,15 @@ def noise(place: int, rng: Generator) -> Sound:
 
 def _coloured(length: int, slope: float, rng: Generator) -> Samples:
     """Noise whose power falls with the frequency to the power `slope`."""
-    size = _quick(length)
+    size = quick_length(length)
     spectrum = np.fft.rfft(rng.normal(size=size)) * np.maximum(np.arange(size // 2 + 1), 1) ** (-slope / 2)
     made = np.fft.irfft(spectrum)[:length]
     return np.asarray(made / made.std())
 
 
-def _quick(length: int, unit: int = 1) -> int:
-    """A length from this on that is a unit times a power of two: Fourier transforms of it are quick."""
-    return unit << max(1, (-(-length // unit) - 1).bit_length())
-
-
 def _band(time: Samples, low: float, high: float, rng: Generator) -> Samples:
     """Noise about the middle of two frequencies."""
-    size = _quick(len(time))
+    size = quick_length(len(time))
     places = np.fft.rfftfreq(size, time[1])
     shape = np.exp(-2 * (np.log((places + 1) / np.sqrt(low * high)) / np.log(high / low)) ** 2)
     made = np.fft.irfft(np.fft.rfft(rng.normal(size=size)) * shape)[: len(time)]
@@ -169,11 +162,7 @@ def recorded(sound: Sound, rng: Generator) -> Sound:
     samples += level * _coloured(len(samples), float(rng.integers(0, 2)), rng)
     wanted = int(rng.choice([8_000, 8_000, 16_000, rate]))
     if wanted < rate:
-        size = _quick(len(samples), rate // math.gcd(rate, wanted))
-        fewer = size * wanted // rate
-        spectrum = np.fft.rfft(samples, size)[: fewer // 2 + 1]
-        samples = np.fft.irfft(spectrum, fewer)[: len(samples) * wanted // rate]
-        rate = wanted
+        samples, rate = resampled(Sound(samples.astype(np.float32), rate), wanted)
     return Sound((samples / np.abs(samples).max()).astype(np.float32), rate)
 
 
@@ -195,21 +184,16 @@ def examples(takes: int = TAKES) -> tuple[list[Sound], list[str]]:
     return sounds, names
 
 
-def measured(backbone: Backbone, takes: int = TAKES) -> Bundle:
-    """The bundle of a backbone with m0 and S0 of these sounds."""
-    return Bundle.measure(backbone, *examples(takes), step=STEP, normalise=False)
-
-
 def main() -> None:
     """Write statistics and card into the package, or into the folder that is given."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else packaged_folder() / NAME
-    bundle = measured(MelSegments())
+    sounds, names = examples()
+    bundle = Bundle.measure(MelSegments(), sounds, names, step=STEP, normalise=False)
     assert bundle.covariance is not None
-    version = subprocess.run(["espeak-ng", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    count = TAKES * (len(WORDS) + NOISES)
+    version = subprocess.run(["espeak-ng", "--version"], capture_output=True, text=True, check=True).stdout
     card = {
-        "statistics": f"m0 and S0 of {count} sounds made by programs: {len(WORDS)} words and {NOISES} noises, {TAKES} "
-                      f"takes of each. They count as if measured on {FREEDOM} recordings.",
+        "statistics": f"m0 and S0 of {len(sounds)} sounds made by programs: {len(WORDS)} words and {NOISES} noises, "
+                      f"{TAKES} takes of each. They count as if measured on {FREEDOM} recordings.",
         "speech": version.partition("Data at")[0].strip(),
         "command": "python -m engram.lab.recipes.sound_statistics",
     }
@@ -218,9 +202,9 @@ def main() -> None:
         "statistics.safetensors": statistics_file(bundle.mean, bundle.covariance, FREEDOM),
         "card.json": (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
     }
-    for name, content in files.items():
-        write_atomically(folder / name, content, public=True)
-    print(f"{folder}: {bundle.width} features of {count} sounds")
+    for file, content in files.items():
+        write_atomically(folder / file, content, public=True)
+    print(f"{folder}: {bundle.width} features of {len(sounds)} sounds")
 
 
 if __name__ == "__main__":
