@@ -22,7 +22,7 @@ Source = Annotated[str, typer.Argument(metavar="NAME", help="Name or folder of a
 
 def list_backbones(as_json: Json = False) -> None:
     """List the backbones on this machine."""
-    from engram.brain.bundles import EXTRA, PHOTOS, SOUNDS
+    from engram.brain.bundles import EXTRA, PHOTOS, SOUND_EXTRA, SOUNDS
     from engram.extras import command, installed
     from engram.features.backbones import catalogue
 
@@ -36,7 +36,7 @@ def list_backbones(as_json: Json = False) -> None:
           line.get("fingerprint", "")[:12], line["folder"] or "") for line in lines],
     )
     say("14 / 1 taught: percent of photographs of ten new kinds recognised, after 14 of each and after one of each; for"
-        f" `{SOUNDS}`, of ten spoken digits after 20 and one.")
+        f" `{SOUNDS}` and `{SOUND_EXTRA}`, of ten spoken digits after 20 and one.")
     say(f"A new brain for pictures uses `{EXTRA if installed('photos') else PHOTOS}`, unless --backbone names another.")
     if not installed("photos"):
         say(f"`{EXTRA}` recognises more of them: {command('photos')}")
