@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ def test_damaged_files_end_in_no_other_error() -> None:
 
 
 def test_without_the_extra_a_compressed_file_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engram.extras.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "soundfile", None)
     with pytest.raises(InputError, match=r"needs soundfile \(the extra sound\): pip install"):
         decode(b"fLaC" + bytes(60))
     assert decode(wav()).rate == RATE

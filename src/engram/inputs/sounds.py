@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from engram.extras import check
+from engram.extras import refusal
 from engram.inputs import folders
 from engram.inputs.audio import Sound, is_wav, log_mel, parse_wav, read_wav
 from engram.inputs.images import THUMBNAIL_SIDE, content_of, is_open_file
@@ -186,9 +186,10 @@ def _from_bytes(content: bytes, name: str, values_limit: int) -> Sound:
 
 
 def _opened(content: bytes, name: str) -> Any:
-    check(f"{name} is no plain WAV file: reading it", "sound")
-    import soundfile
-
+    try:
+        import soundfile
+    except ModuleNotFoundError as error:
+        raise refusal(error, f"{name} is no plain WAV file: reading it") or error from error
     try:
         return soundfile.SoundFile(io.BytesIO(content))
     except Exception as error:  # decoders meet hostile bytes with exceptions of any kind
