@@ -15,7 +15,7 @@ Make = Callable[[], Any]
 Examples = tuple[FloatArray, list[Label]]
 
 # Sorted order differs from order of arrival, so that a learner that mixes the two up is found out.
-NAMES: tuple[Label, ...] = ("m", "b", "10", "9", "Zeta", "a", "é", "e\u0301", " b", "None", "nan", "x" * 99)
+NAMES: tuple[Label, ...] = ("m", "b", "10", "9", "Zeta", "a", "é", "\u03b5", " b", "None", "nan", "x" * 99)
 NUMBERS: tuple[Label, ...] = (7, 0, -3, 12, 2**53 + 1, 5, -1, 100, 9, 3, 1, 2**62)
 
 
