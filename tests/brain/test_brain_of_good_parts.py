@@ -11,7 +11,7 @@ from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.catalogue import bundle_of
 from engram.inputs.overlay import heat_overlay
 from engram.lab.experiments.parts.surfaces import drawn
-from engram.learner import DamagedError, InputError
+from engram.learner import DamagedError, InputError, LabelError
 
 GOOD = [drawn("mesh", (5, i)).picture for i in range(8)]
 OTHER = [drawn("gauge", (5, i)).picture for i in range(3)]
@@ -70,6 +70,20 @@ def test_what_needs_whole_pictures_is_refused_with_the_way_to_go(taught):
         Brain("good-parts", gate=0.1)
     assert taught.digest() == before
     assert taught.info()["errors"].startswith("2% of good pictures will be refused")
+
+
+def test_faults_are_not_named_as_a_product_and_false_alarms_are_as_theirs():
+    brain = Brain("good-parts")
+    brain.learn(GOOD[:1], "mesh")
+    assert brain.info()["errors"] == "Nothing is refused as mesh yet: teach at least two pictures of it."
+    assert brain.info()["refused"] == 0
+    brain.learn(GOOD[1:4], "mesh")
+    assert brain.predict([STAINED.picture], remember=True).labels == [None]
+    (group,), before = brain.unknown_groups(), brain.digest()
+    with pytest.raises(LabelError, match=r"'broken' is none of the products.*'mesh'.*as good ones"):
+        brain.name(group.number, "broken")
+    assert (brain.digest(), len(brain.unknowns)) == (before, 1)
+    assert brain.name(group.number, "mesh") == 1
 
 
 def test_the_bundle_travels_with_its_network_and_a_damaged_one_is_refused():

@@ -12,6 +12,7 @@ from served_things import LESSON, Demo
 
 from engram.learner import InputError
 from engram.server.app import create_app
+from engram.server.front_door import body_limit
 from engram.server.settings import Settings
 from engram.server.tokens import add_token
 
@@ -82,6 +83,11 @@ def test_every_answer_protects_whoever_reads_it(taught: Demo) -> None:
 def test_other_addresses_than_loopback_take_tokens(host: str) -> None:
     with pytest.raises(InputError, match="token"):
         create_app({}, Settings(host=host))
+
+
+def test_a_picture_may_be_as_large_for_heat_and_locate_as_for_predict() -> None:
+    limits = {body_limit(f"/v1/brains/b/{ask}", b"image/png", Settings()) for ask in ("predict", "heat", "locate")}
+    assert limits == {Settings().body_limit}
 
 
 def test_what_is_too_large_is_refused_before_it_is_read(serve) -> None:  # type: ignore[no-untyped-def]

@@ -28,6 +28,11 @@ def test_a_picture_comes_back_with_its_heat_map_and_other_brains_say_why_not(web
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     hot = np.asarray(Image.open(io.BytesIO(answer.content))).astype(int)
     assert hot[12:18, 12:18, 0].mean() > marred[12:18, 12:18, 0].mean() + 50
+    parts = Demo(web, "parts")
+    assert parts.client.get("/v1/brains/parts/alpha").json()["accepted_needs"] is None
+    assert parts.post("/predict", params={"remember": "true"}, **asked).json()["answers"][0]["label"] is None
+    named = parts.post(f"/unknowns/{parts.get('/unknowns').json()['groups'][0]['group']}:name", json={"label": "bad"})
+    assert (named.status_code, "as good ones" in named.json()["detail"]) == (422, True)
     refused = Demo(web, "whole").post("/heat", **asked)
     assert refused.status_code == 422
     assert "good-parts" in refused.json()["detail"]

@@ -21,13 +21,12 @@ def reliable(rates: Sequence[ErrorRates], labels: int) -> list[ErrorRates]:
     return [one._replace(accepted=math.nan, least=math.nan, most=math.nan) for one in rates]
 
 
-def in_words(rates: ErrorRates, alphas: Mapping[Label, float], labels: int, *, good_parts: bool = False) -> str:
+def in_words(rates: ErrorRates, alphas: Mapping[Label, float], labels: int) -> str:
     """What is to be expected.
 
     Args:
         alphas: labels that have an alpha of their own.
         labels: how many labels there are.
-        good_parts: whether strangers are faults of what was taught, of which other labels tell nothing.
 
     >>> print(in_words(ErrorRates(0.02, refused=0.02, accepted=0.3, least=0.1, most=0.63), {"cup": 0.1}, 6))
     2% of what I know will be refused; of strangers like your other classes, 30% would still be taken for something \
@@ -36,17 +35,43 @@ def in_words(rates: ErrorRates, alphas: Mapping[Label, float], labels: int, *, g
     2% of what I know will be refused; how many strangers would be taken for something cannot be estimated reliably \
 yet: that needs 5 labels, and there are 2.
     """
-    own = [f" By its own setting, {percent(share)} of {label} may be refused." for label, share in alphas.items()]
-    if good_parts:
-        return (f"{percent(rates.refused)} of good pictures will be refused; what share of faults would pass cannot be "
-                f"told from good ones.{''.join(own)}")
     strange = accepted(rates)
     told = ("how many strangers would be taken for something cannot be estimated reliably yet: that needs"
             f" {ENOUGH} labels, and there {'is' if labels == 1 else 'are'} {labels}")
     if strange is not None:
         told = (f"of strangers like your other classes, {percent(strange)} would still be taken for something"
                 f" (judged by {labels} labels: between {percent(rates.least)} and {percent(rates.most)})")
-    return f"{percent(rates.refused)} of what I know will be refused; {told}.{''.join(own)}"
+    return f"{percent(rates.refused)} of what I know will be refused; {told}.{_by_their_own(alphas)}"
+
+
+def good_parts_in_words(rates: ErrorRates, alphas: Mapping[Label, float], counts: Mapping[Label, int]) -> str:
+    """What is to be expected where strangers are faults of what was taught, of which other labels tell nothing.
+
+    Args:
+        alphas: labels that have an alpha of their own.
+        counts: how many pictures each label was taught; one sets no threshold.
+
+    >>> print(good_parts_in_words(ErrorRates(0.02, 0.02, math.nan), {}, {"plate": 20, "ring": 1}))
+    2% of good pictures will be refused; what share of faults would pass cannot be told from good ones. Nothing is \
+refused as ring yet: teach at least two pictures of it.
+    >>> print(good_parts_in_words(ErrorRates(0.02, 0.0, math.nan), {}, {"ring": 1}))
+    Nothing is refused as ring yet: teach at least two pictures of it.
+    """
+    single = [str(label) for label, count in counts.items() if count < 2]
+    told = []
+    if len(single) < len(counts):
+        told.append(f"{percent(rates.refused)} of good pictures will be refused; what share of faults would pass "
+                    f"cannot be told from good ones.{_by_their_own(alphas)}")
+    if single:
+        named = ", ".join(single[:4]) + (f" and {len(single) - 4} more" if len(single) > 4 else "")
+        them = "each" if len(single) > 1 else "it"
+        told.append(f"Nothing is refused as {named} yet: teach at least two pictures of {them}.")
+    return " ".join(told)
+
+
+def _by_their_own(alphas: Mapping[Label, float]) -> str:
+    own = [f" By its own setting, {percent(share)} of {label} may be refused." for label, share in alphas.items()]
+    return "".join(own)
 
 
 def as_json(rates: ErrorRates) -> dict[str, float | list[float] | None]:

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from engram.brain import exchange
 from engram.brain.auditing import Findings, Reason, examined, reason
-from engram.brain.both_errors import accepted, between, in_words, needed, reliable
+from engram.brain.both_errors import accepted, between, good_parts_in_words, in_words, needed, reliable
 from engram.brain.bundles import (
     as_bundle,
     augmented,
@@ -96,6 +96,7 @@ from engram.learner import (
     FloatArray,
     InputError,
     Label,
+    LabelError,
     MeldError,
     NotTaughtError,
     Predictions,
@@ -1171,7 +1172,7 @@ class Brain:
                 "refused": rates[0].refused if rates else None,
                 "accepted": accepted(rates[0]) if rates else None,
                 "accepted_between": between(rates[0]) if rates else None,
-                "accepted_needs": None if self._sees_places else needed(len(total.labels)),
+                "accepted_needs": None if self.sees_places else needed(len(total.labels)),
                 "errors": self._errors_in_words(rates),
             }
 
@@ -1180,7 +1181,9 @@ class Brain:
             return None
         if self.bundle is not None and self.bundle.targets is not None:
             return f"{rates[0].alpha:.15g} of the inputs that are like those taught will be refused."
-        return in_words(rates[0], self.alphas, len(self.labels), good_parts=self._sees_places)
+        if self.sees_places:
+            return good_parts_in_words(rates[0], self.alphas, self._knowledge.total.counts)
+        return in_words(rates[0], self.alphas, len(self.labels))
 
     @property
     def memory_bytes(self) -> int:
@@ -1280,10 +1283,15 @@ class Brain:
     def name(self, group: int, label: Label, *, teacher: str | None = None) -> int:
         """Learn a group of unknown inputs under a label; return how many there were.
 
+        A brain of good parts learns them as good ones of a product: name false alarms alone, and leave faults unknown.
+
         Raises:
             NotTaughtError: there is no group with that number.
+            LabelError: the label cannot be used; to a brain of good parts, it was never taught.
         """
         with self._change():
+            (named,) = self._meant(as_labels(label, 1, self._knowledge.like))
+            self._check_product(named)
             groups = {found.number: found for found in self.unknown_groups()}
             if group not in groups:
                 raise NotTaughtError(f"There is no group {group} of unknown inputs. Groups: {sorted(groups)}.")
@@ -1293,12 +1301,21 @@ class Brain:
             given = backbone.readings(features.astype(np.float64)) if isinstance(backbone, VectorBackbone) else features
             rows = rows_to_learn(self.bundle, features, Examples(given, [one.source for one in members], None,
                                                                  self.columns))
-            labels = self._meant(as_labels(label, len(members), self._knowledge.like))
+            labels: list[Label] = [named] * len(members)
             sources, pictures = [one.source for one in members], [one.thumbnail for one in members]
             lesson = Lesson(self.bundle, rows, receipts_of(rows), labels, sources, pictures, teacher,
                             act=present_act(), gated=False)  # fmt: skip
             self._learn_now(lesson)
             return len(members)
+
+    def _check_product(self, label: Label) -> None:
+        """Raises LabelError where unknown pictures would be learned as good ones of a product that was never taught."""
+        if self.sees_places and label not in self.labels:
+            raise LabelError(f"{label!r} is none of the products whose good pictures this brain was taught: "
+                             f"{few(list(map(str, self.labels))) or 'none yet'}. Naming unknown pictures teaches them "
+                             "as good ones: name those alone that were refused by mistake, by their product's label, "
+                             "and leave faults unknown. A new product is taught with its good pictures: "
+                             "brain.learn(GOOD, LABEL), or engram teach BRAIN GOOD --label LABEL.")
 
     # How a change is made
 
@@ -1644,18 +1661,19 @@ class Brain:
             return melding.parts_of(self._knowledge)
 
     @property
-    def _sees_places(self) -> bool:
+    def sees_places(self) -> bool:
+        """Whether it is taught good parts alone, by maps of places: `heat` shows where a picture is not like them."""
         return self.bundle is not None and self.bundle.grid is not None
 
     def check_sees_wholes(self, what: str) -> None:
         """Raises InputError where maps were taught, which `what` does not read."""
-        if self._sees_places:
+        if self.sees_places:
             raise InputError(f"{what} works on features of whole inputs; this brain has maps of places. "
                              "brain.heat(picture) shows where it finds a picture strange.")
 
     def _classes(self) -> Classes:
         with self._lock:
-            if self._sees_places:  # maps are not compared label by label
+            if self.sees_places:  # maps are not compared label by label
                 return Classes((), ExactSums(1))
             return Classes(self.labels, self.exact_sums())
 

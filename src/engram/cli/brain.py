@@ -53,7 +53,8 @@ def predict(
     """Answer with the label of each input, or "Nothing I know".
 
     Unknown inputs are kept for `engram unknowns`, unless --no-remember is given. If the folders (or the column `label`)
-    name labels of the brain, the share of right answers is shown. Inputs of a label never taught are counted apart.
+    name labels of the brain, the share of right answers is shown. Inputs of a label never taught are counted apart. Of
+    a brain of good parts it is shown how many pictures of each folder were refused as unknown: faults should be.
     Files of another kind, or that cannot be read, are left out and listed.
     """
     from engram.brain.bundles import check_sees_places
@@ -88,13 +89,15 @@ def predict(
             examples = examples.without(bad)
             answers = mind.predict(examples.items, remember=remember, sources=examples.sources)
         known, kind = {as_text(label) for label in mind.labels}, mind.bundle.takes
+        good_parts = mind.sees_places
         written = [] if heat is None else _write_heat(mind, examples, heat)
         trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
     if targets is not None:
         _tell_numbers(targets.names, answers, examples, left_out, as_json)
         return
     found = [as_text(label) for label in examples.labels or ()]
-    truth = found if found and (kind == "vectors" or known.intersection(found)) else None
+    agrees = kind == "vectors" or (known.intersection(found) and not good_parts)
+    truth = found if found and agrees else None
     lines = [
         {"input": source, "label": answer.label, "known": answer.known, "confidence": answer.confidence,
          "focus": answer.focus, "familiarity": answer.familiarity,
@@ -113,6 +116,8 @@ def predict(
               "inbox": trouble, "left_out": told_left_out(left_out)})
     else:
         _show_answers(lines, top)
+        if good_parts and len({*(examples.folders or ())}) > 1:
+            say(f"Refused as unknown, by folder: {_refused_by_folder(lines, examples.folders or ())}.")
         by, what = {"vectors": ("labels in the table", "row"), "text": ("labels in the files", "text")}.get(
             kind or "", ("folders' names", "input")
         )
@@ -127,6 +132,15 @@ def predict(
         tell_left_out(left_out)
     if trouble and not as_json:
         say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
+
+
+def _refused_by_folder(lines: Sequence[dict[str, Any]], folders: Sequence[Label]) -> str:
+    """How many pictures of each folder are unknown."""
+    told = []
+    for folder in dict.fromkeys(folders):
+        known = [line["known"] for line, where in zip(lines, folders, strict=True) if where == folder]
+        told.append(f"{len(known) - sum(known)} of {len(known)} in {folder}")
+    return few(told, 12)
 
 
 def _write_heat(mind: Brain, examples: Examples, out: Path) -> list[Path]:
@@ -234,9 +248,11 @@ def unknowns(brain: Folder, as_json: Json = False) -> None:
 
     `engram name` teaches a group under a label. A group's id is the number of its oldest input: the groups are not
     numbered 1, 2, 3, and an id never stands for another group.
+
+    A brain of good parts keeps here what it refused, faults and false alarms: name false alarms alone.
     """
     with open_brain(brain, readonly=True) as mind:
-        groups = mind.unknown_groups()
+        groups, products = mind.unknown_groups(), labels_of(mind) if mind.sees_places else None
     if as_json:
         emit([{"group": g.number, "members": g.members, "sources": g.sources, "likeness": g.likeness} for g in groups])
     elif not groups:
@@ -244,7 +260,14 @@ def unknowns(brain: Folder, as_json: Json = False) -> None:
     else:
         rows = [(g.number, len(g.members), f"{g.likeness:.2f}", few(g.sources)) for g in groups]
         table(("group id", "inputs", "similarity", "source"), rows)
-        say(f"Name one: engram name {shlex.quote(str(brain))} {groups[0].number} LABEL")
+        command = f"engram name {shlex.quote(str(brain))} {groups[0].number}"
+        if products is None:
+            say(f"Name one: {command} LABEL")
+        else:
+            product = shlex.quote(str(products[0])) if len(products) == 1 else "PRODUCT"
+            say("These pictures are not like the good ones that were taught. Leave faults here. Good ones that were "
+                f"refused by mistake are taught as good ones: a whole group by {command} {product}, single pictures by "
+                f"engram teach {shlex.quote(str(brain))} PICTURE... --label {product}")
 
 
 def name(
@@ -254,10 +277,14 @@ def name(
     teacher: Teacher = None,
     as_json: Json = False,
 ) -> None:
-    """Teach a group of unknown inputs under a label."""
+    """Teach a group of unknown inputs under a label.
+
+    A brain of good parts learns them as good ones of a product: name false alarms alone, by a label that was taught.
+    """
     with open_brain(brain) as mind:
-        count = mind.name(group, as_label(mind, label), teacher=teacher)
-    done(f"Learned {count} as {label}.", {"label": label, "taught": count, "digest": mind.digest()}, as_json)
+        count, good = mind.name(group, as_label(mind, label), teacher=teacher), mind.sees_places
+    done(f"Learned {count} as {'good pictures of ' if good else ''}{label}.",
+         {"label": label, "taught": count, "digest": mind.digest()}, as_json)
 
 
 def forget(

@@ -13,4 +13,4 @@ def alpha_of(brain: Brain) -> Alpha:
     own = [LabelAlpha(label=label, alpha=share) for label, share in brain.alphas.items()]
     found = [Errors.model_validate(as_json(rates)) for rates in brain.error_rates([brain.alpha, *ALPHAS])]
     return Alpha(alpha=brain.alpha, alphas=own, now=found[0] if found else None, curve=found[1:],
-                 accepted_needs=needed(len(brain.labels)), seq=brain.seq)
+                 accepted_needs=None if brain.sees_places else needed(len(brain.labels)), seq=brain.seq)

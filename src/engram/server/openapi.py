@@ -30,6 +30,9 @@ _FLOATS = {"schema": {"type": "string", "contentMediaType": "application/octet-s
 _FILES = {f"{kind}/*": {"schema": {**_FILE, "description": f"One {one}'s file."}}
           for kind, one in (("image", "picture"), ("audio", "sound"))}
 
+_DOT = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC")
+"""A picture of one pixel, PNG in base64."""
+
 _ALWAYS = (400, 421, 429, 500)
 _KNOWN = (401, 403)
 _WITH_BODY = (408, 413, 415, 422)
@@ -87,6 +90,7 @@ ASK_BODY = {
     ],
 }
 PICTURE_BODY = json_body(requests.Ask, **{"multipart/form-data": _form(), "image/*": _FILES["image/*"]})
+PICTURE_BODY["requestBody"]["content"]["application/json"]["example"] = {"images": [_DOT]}
 LOCATE_BODY = {
     **PICTURE_BODY,
     "parameters": [_query("draw", "string", "Answer with the picture and its boxes, as PNG.", enum=_FLAG["enum"])],

@@ -366,8 +366,7 @@ class ServedBrain:
     @property
     def sees_places(self) -> bool:
         """Whether it is taught good parts, and shows where a picture is not one."""
-        bundle = self._brain.bundle if self._brain is not None else None
-        return bundle is not None and bundle.grid is not None
+        return self._brain is not None and self._brain.sees_places
 
     @property
     def numbers(self) -> list[str] | None:

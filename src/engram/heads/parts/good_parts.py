@@ -77,9 +77,13 @@ class GoodParts(FastHead):
         return view.heat(inputs)
 
     def error_rates(self, alphas: Iterable[float] = ALPHAS) -> list[ErrorRates]:
-        """The share of good pictures that is refused, for each alpha; what faults would pass cannot be told."""
+        """The share of good pictures that is refused, for each alpha; what faults would pass cannot be told.
+
+        None is refused while no label has two pictures.
+        """
         with self._lock:
-            return [ErrorRates(alpha, alpha, float("nan")) for alpha in alphas] if self._book else []
+            judged = any(count > 1 for count in self.counts.values())
+            return [ErrorRates(alpha, alpha if judged else 0.0, float("nan")) for alpha in alphas] if self._book else []
 
     def left_out(self) -> LeftOut:
         """How the sampled pictures are answered when left out."""

@@ -124,7 +124,10 @@ async def relabel(
 async def name_group(
     request: Request, caller: Teacher, served: Served, context: In, group: Group, act: Act = None
 ) -> Response:
-    """Learn a group of unknowns under a label."""
+    """Learn a group of unknowns under a label.
+
+    A brain of good parts learns them as good ones of a product: the label must be one that it was taught.
+    """
     asked = await read_model(request, NameGroup)
     return await _changed(
         request, caller, served, context,

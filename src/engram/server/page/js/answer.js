@@ -6,7 +6,7 @@ import { byId, h, keyed, say } from "./dom.js";
 import { labelFrom } from "./labels.js";
 import { numbers } from "./numbers.js";
 import { shares } from "./shares.js";
-import { store } from "./state.js";
+import { current, store } from "./state.js";
 import { correct, correctNot } from "./teaching.js";
 
 const BARS = 6;
@@ -64,15 +64,16 @@ function render({ answer: asked, question, classes }) {
   panel.dataset.kind = kind;
   panel.hidden = kind === "none" && !question;
   const measured = Boolean(answer?.values);
+  const parts = Boolean(current()?.sees_places); // only good ones are taught: a fault stays unknown
   byId("correction").hidden = kind === "none" || measured;
   const share = answer ? shares(answer.ranked, answer.confidence) : new Map();
   byId("verdict").className = `verdict ${kind === "known" ? hue(answer.label) : ""}`;
   say(byId("verdict-label"), { none: question ?? "", known: measured ? numbers(answer).value : String(answer?.label), unknown: "Nothing I know" }[kind]);
   say(byId("verdict-sure"), sureness(kind, answer, share));
-  say(byId("correct-label"), kind === "unknown" ? "What is it?" : "Wrong? Click what it is, or write it.");
-  byId("not-this").hidden = kind !== "known";
+  say(byId("correct-label"), kind === "unknown" ? (parts ? "Refused by mistake? Write which good product it is." : "What is it?") : "Wrong? Click what it is, or write it.");
+  byId("not-this").hidden = kind !== "known" || parts;
   say(byId("not-this"), kind === "known" ? `Not ${article(answer.label)}${answer.label}` : "");
-  byId("correct-name").placeholder = kind === "unknown" ? "Name it" : "Something else";
+  byId("correct-name").placeholder = kind === "unknown" ? (parts ? "A good …" : "Name it") : "Something else";
   if (kind === "none") return;
   if (measured) {
     byId("bars").replaceChildren();

@@ -8,6 +8,9 @@ import { count, namePile } from "./teaching.js";
 import { showThumbnail } from "./thumbnails.js";
 
 const FACES = 8;
+const HINT = "Inputs that this brain did not know, in groups of similar ones. Write a label for a group and press Enter to teach it.";
+const PARTS_HINT =
+  "Pictures that are not like the good ones, in groups of similar ones. Naming teaches a group as good ones of a product: name only groups that were refused by mistake, by a label that was taught. Leave faults unnamed.";
 
 export function mountInbox() {
   store.on(["brains", "brain"], () => {
@@ -16,7 +19,8 @@ export function mountInbox() {
     say(byId("unknown-badge"), unknowns);
     byId("unknown-badge").setAttribute("aria-label", `${unknowns} waiting`);
   });
-  store.on(["piles", "loaded", "view"], ({ piles, loaded }) => {
+  store.on(["piles", "loaded", "view", "brains", "brain"], ({ piles, loaded }) => {
+    say(byId("inbox-hint"), current()?.sees_places ? PARTS_HINT : HINT);
     byId("no-unknowns").hidden = !loaded || piles.length > 0;
     byId("inbox-hint").hidden = !piles.length;
     keyed(byId("piles"), piles, ({ group }) => group, make, update);
@@ -40,7 +44,7 @@ function focusIfWanted() {
 }
 
 function make({ group }) {
-  const field = h("input", { list: "labels", maxlength: "256", placeholder: "What is this?", autocomplete: "off" });
+  const field = h("input", { list: "labels", maxlength: "256", placeholder: current()?.sees_places ? "A good …" : "What is this?", autocomplete: "off" });
   const pile = /** @type {any} */ (
     h(
       "li",

@@ -100,8 +100,11 @@ function show({ alpha, refused, accepted, accepted_between }) {
   say(byId("refused"), percent(refused));
   say(byId("accepted"), strange);
   const told = `${percent(refused)} of what I know will be refused; `;
-  const words =
-    accepted == null
+  const words = current()?.sees_places
+    ? refused
+      ? `${percent(refused)} of good pictures will be refused; what share of faults would pass cannot be told from good ones.`
+      : "Nothing is refused yet: teach at least two good pictures of a product."
+    : accepted == null
       ? `${told}how many strangers would be taken for something cannot be estimated reliably yet: that needs ${store.state.alpha.accepted_needs} classes.`
       : `${told}of strangers like your other classes, ${strange} would still be taken for something (judged by ${store.state.classes.length} classes: between ${least} and ${most}).`;
   say(byId("refusing-words"), words);
