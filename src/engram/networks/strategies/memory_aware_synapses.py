@@ -21,7 +21,7 @@ from engram.networks.structure.evaluation_mode import evaluating
 
 class MemoryAwareSynapses(Strategy):
     """The loss gets a term λ Σ Ω (θ − θ*)². At each consolidation Ω grows by the mean, over examples of what arrived,
-    of |∂‖f(x)‖²/∂θ|, with f the logits.
+    of how steeply ‖f(x)‖² changes with θ, up or down, with f the logits.
 
     Args:
         strength: λ.

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from engram.files import make_folder
 from engram.lab.by_name import BATCH, make_learner
 from engram.lab.evaluation import evaluate
 from engram.lab.evaluation.plots import canvas, draw_bars
@@ -112,7 +113,7 @@ def write_folder(place: Path, each: int) -> None:
     labels = digits.train_labels
     for label in np.unique(labels):
         own = place / str(label)
-        own.mkdir()
+        make_folder(own)
         for number in np.flatnonzero(labels == label)[:each]:
             Image.fromarray(digits.train_inputs[np.array([number])][0]).save(own / f"{number}.png")
 
