@@ -184,12 +184,13 @@ def number_between(value: float, low: float, high: float) -> str:
 
     >>> number_between(249312.4, 231450.2, 267020.9), number_between(0.12345, 0.12, 0.13)
     ('249,312 (231,450 to 267,021)', '0.1235 (0.1200 to 0.1300)')
-    >>> number_between(7.0, float("-inf"), float("inf"))
-    '7.00'
+    >>> number_between(7.0, float("-inf"), float("inf")), number_between(7.0, 7.0, 7.0)
+    ('7.00', '7.000 (7.000 to 7.000)')
     """
     if not (low > float("-inf") and high < float("inf")):
         return f"{value:,.2f}"
-    digits = next((some for some in range(9) if high - low >= 10.0 ** (2 - some)), 9)
+    width = high - low if high - low > 1e-9 * abs(value) else 0.1 * abs(value)  # a constant has no width
+    digits = next((some for some in range(9) if width >= 10.0 ** (2 - some)), 9 if width else 0)
     return f"{value:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 

@@ -111,7 +111,7 @@ def test_a_column_is_of_numbers_by_what_is_in_it(tmp_path: Path) -> None:
     assert answers_numbers(prices[:10], "price", numbers=True)
     assert not answers_numbers([i % 5 for i in range(30)], "kind")
     brain = Brain()
-    with pytest.raises(InputError, match="NaN"):
+    with pytest.raises(InputError, match="Row 2, column 'price': the number is missing"):
         brain.learn(table([1.5, None, 3.0], "price"), "price")
     brain.learn(table(prices, "price"), "price")
     assert brain.labels == ("price",)
@@ -140,3 +140,8 @@ def test_several_numbers_are_answered_together() -> None:
     assert found.interval is not None
     assert found.values[0] == pytest.approx(Y[0], abs=0.5)
     assert found.interval[1, 0] < -Y[0] < found.interval[1, 1]
+
+
+def test_a_number_that_is_missing_among_floats_is_told_as_such() -> None:
+    with pytest.raises(InputError, match="number of input 1 is NaN"):
+        Brain().learn([[1.0], [2.0], [3.0]], [1.0, None, 3.0])

@@ -46,5 +46,38 @@ def test_a_column_of_numbers_is_answered_with_intervals(engram: Terminal) -> Non
     assert "price (90% within)" in said
     assert "of its numbers lie in their intervals" in said
     assert "price, off by" in engram.says("info", "b")
+    assert "5% of the inputs that are like those taught" in engram.says("alpha", "b", "5%")
+    assert "unknown accepted" not in engram.says("alpha", "b")
     engram.says("forget", "b", "--example", "sold.csv")
     assert engram.answers("info", "b")["examples"] == 0
+
+
+def test_a_number_that_is_missing_is_named_by_file_row_and_column(engram: Terminal) -> None:
+    Path("sold.csv").write_text("x,price\n1,2.5\n2,3.5\n")
+    Path("more.csv").write_text("x,price\n3,4.5\n4,\n")
+    assert "more.csv: row 2, column 'price': the number is missing" in engram.refuses(
+        "teach", "b", "sold.csv", "more.csv", "--label", "price", "--numbers")
+    Path("empty.csv").write_text("")
+    assert "the file is empty" in engram.refuses("teach", "b", "empty.csv")
+
+
+def test_a_single_number_claims_neither_an_error_nor_intervals(engram: Terminal) -> None:
+    Path("sold.csv").write_text("x,price\n1,2.5\n")
+    assert "off by" not in engram.says("teach", "b", "sold.csv", "--label", "price")
+    assert "intervals" not in engram.says("predict", "b", "sold.csv")
+
+
+def test_a_column_whose_name_is_mistyped_is_not_taken_for_a_label(engram: Terminal) -> None:
+    Path("t.csv").write_text("temp,load,price\n1,2,3\n4,5,6\n")
+    assert "--label price" in engram.refuses("teach", "b", "t.csv", "--label", "prise")
+    assert not Path("b").exists()
+    Path("u.csv").write_text("temp,load\n1,2\n3,4\n")
+    assert engram.answers("teach", "b", "u.csv", "--label", "idle")["labels"] == ["idle"]
+
+
+def test_answers_are_compared_with_the_column_that_label_names(engram: Terminal) -> None:
+    Path("t.csv").write_text(f"temp,load,grade\n{ROWS}")
+    engram.says("teach", "b", "t.csv", "--label", "grade")
+    assert engram.answers("predict", "b", "t.csv", "--label", "grade")["right"] == 4
+    assert "--label grade" in engram.refuses("predict", "b", "t.csv")
+    assert "No column is called 'grode'" in engram.refuses("predict", "b", "t.csv", "--label", "grode", code=2)

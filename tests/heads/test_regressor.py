@@ -23,7 +23,7 @@ def test_left_out_errors_are_those_of_fitting_again_without_the_example():
     rng = RNG(0)
     x, y = rng.normal(size=(25, 4)), rng.normal(size=(25, 2))
     fit = RidgeFit.with_penalty(Moments.of(x, y), 2.0)
-    found = fit.left_out(x, y, np.zeros(25)).residuals
+    found = fit.left_out(x, y, np.zeros(25), np.ones(25, int)).residuals
 
     def answered_without(i: int) -> np.ndarray:  # the intercept is not shrunk: it is a column of ones
         rest = np.delete(np.arange(25), i)
@@ -35,6 +35,35 @@ def test_left_out_errors_are_those_of_fitting_again_without_the_example():
     assert np.allclose(found, [y[i] - answered_without(i) for i in range(25)])
 
 
+def test_what_was_taught_several_times_is_left_out_as_a_whole():
+    rng = RNG(0)
+    x, y = rng.normal(size=(25, 4)), rng.normal(size=(25, 2))
+    times = np.arange(25) % 3 + 1
+    found = RidgeFit.with_penalty(Moments.of(np.repeat(x, times, axis=0), np.repeat(y, times, axis=0)), 2.0).left_out(
+        x, y, np.zeros(25), times)
+    rest = np.delete(np.arange(25), 5)  # taught three times
+    without = RidgeFit.with_penalty(
+        Moments.of(np.repeat(x[rest], times[rest], axis=0), np.repeat(y[rest], times[rest], axis=0)), 2.0)
+    answer, spread = without.answer(x[5:6], np.zeros(1))
+    assert np.allclose(found.residuals[5], y[5] - answer)
+    assert np.allclose(found.spread[5], spread)
+
+
+def test_rows_taught_again_do_not_confirm_each_other():
+    rng = RNG(1)
+    x, y = rng.normal(size=(30, 4)), rng.normal(size=30)
+    once, often = Regressor(), Regressor()
+    once.learn(x, y)
+    for _ in range(20):
+        often.learn(x, y)
+    assert often.left_out_error >= 0.95 * once.left_out_error
+    widths = [float(np.diff(one.predict(x).intervals, axis=2).mean()) for one in (once, often)]
+    assert widths[1] > 0.9 * widths[0]
+    single = Regressor()
+    single.learn([1.0, 2.0], 3.5)
+    assert np.isnan(single.left_out_error)
+
+
 def test_the_strength_is_the_one_with_the_least_left_out_error():
     rng = RNG(1)
     x = rng.normal(size=(40, 6))
@@ -42,7 +71,7 @@ def test_the_strength_is_the_one_with_the_least_left_out_error():
     penalty, error = best_penalty(x @ x.T, y, 6)
     scale = y.std()
     errors = [np.square(RidgeFit.with_penalty(Moments.of(x, y), factor * penalty).left_out(
-        x, y, np.zeros(40)).residuals / scale).mean() for factor in (1 / 3, 1.0, 3.0)]
+        x, y, np.zeros(40), np.ones(40, int)).residuals / scale).mean() for factor in (1 / 3, 1.0, 3.0)]
     assert errors[1] == pytest.approx(error) == min(errors)
 
 

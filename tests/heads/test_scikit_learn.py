@@ -118,3 +118,16 @@ def test_it_works_in_a_pipeline_and_survives_copying(digits):
     again = pickle.loads(pickle.dumps(model))
     assert (again.predict(test) == model.predict(test)).all()
     assert again[-1].head_.digest() == model[-1].head_.digest()
+
+
+def test_an_answer_for_the_unknown_leaves_the_classes_their_type():
+    rng = np.random.default_rng(0)
+    X, y = np.concatenate([rng.normal(size=(20, 2)), rng.normal(size=(20, 2)) + 9]), np.repeat([0, 1], 20)
+    model = HeadClassifier(unknown="?").fit(X, y)
+    assert model.predict([[0.0, 0.0], [900.0, -900.0]]).tolist() == [0, "?"]
+    assert model.predict([[0.0, 0.0]]).dtype == object
+    assert HeadClassifier(unknown=-1).fit(X, y).predict(X).dtype == y.dtype
+    with pytest.raises(InputError, match="unknown=0 is also a class"):
+        HeadClassifier(unknown=0).fit(X, y)
+    with pytest.raises(InputError, match="unknown=2"):
+        HeadClassifier(unknown=2).fit(X, y).partial_fit(X[:1], [2])

@@ -58,3 +58,26 @@ def test_weights_count_over_http_and_their_sum_is_bounded(serve: Callable[..., T
         assert client.post("/v1/brains/demo/examples", json=body).status_code in (400, 422)
     many = {"vectors": [[1.0]] * 70, "label": "a", "weights": [1000] * 70}
     assert client.post("/v1/brains/demo/examples", json=many).status_code == 413
+
+
+def test_an_open_inference_client_gets_the_numbers_and_their_intervals(serve: Callable[..., TestClient]) -> None:
+    client = serve()
+    client.post("/v1/brains/demo/examples", json={"vectors": X.tolist(), "numbers": np.stack([Y, -Y], 1).tolist()})
+    about = {one["name"]: one for one in client.get("/v2/models/demo").json()["outputs"]}
+    assert (about["values"]["shape"], about["intervals"]["shape"]) == ([-1, 2], [-1, 2, 2])
+    asked = {"inputs": [{"name": "x", "shape": [3, 2], "datatype": "FP64", "data": X[:3].tolist()}]}
+    found = {one["name"]: one for one in client.post("/v2/models/demo/infer", json=asked).json()["outputs"]}
+    answers = client.post("/v1/brains/demo/predict", json={"vectors": X[:3].tolist()}).json()["answers"]
+    assert found["values"] == {"name": "values", "datatype": "FP64", "shape": [3, 2],
+                               "data": [value for one in answers for value in one["values"]]}
+    assert found["intervals"]["shape"] == [3, 2, 2]
+    assert found["intervals"]["data"] == [end for one in answers for pair in one["intervals"] for end in pair]
+
+
+def test_numbers_of_another_name_are_refused(serve: Callable[..., TestClient]) -> None:
+    client = serve()
+    lesson = {"vectors": [[1.0], [2.0]], "numbers": [1.5, 2.5]}
+    client.post("/v1/brains/demo/examples", json=lesson | {"label": "price"})
+    refused = client.post("/v1/brains/demo/examples", json=lesson | {"label": "rent"})
+    assert (refused.status_code, "'price'" in refused.text) == (422, True)
+    assert client.get("/v1/brains/demo/info").json()["examples"] == 2

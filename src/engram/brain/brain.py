@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from engram.brain import exchange
 from engram.brain.auditing import Findings, Reason, examined, reason
-from engram.brain.both_errors import accepted, between, good_parts_in_words, in_words, needed, reliable
+from engram.brain.both_errors import accepted, between, good_parts_in_words, in_words, needed, percent, reliable
 from engram.brain.bundles import (
     as_bundle,
     augmented,
@@ -1180,7 +1180,7 @@ class Brain:
         if not rates:
             return None
         if self.bundle is not None and self.bundle.targets is not None:
-            return f"{rates[0].alpha:.15g} of the inputs that are like those taught will be refused."
+            return f"{percent(rates[0].alpha)} of the inputs that are like those taught will be refused."
         if self.sees_places:
             return good_parts_in_words(rates[0], self.alphas, self._knowledge.total.counts)
         return in_words(rates[0], self.alphas, len(self.labels))

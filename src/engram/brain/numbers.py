@@ -13,6 +13,7 @@ from engram.heads.fast import FastHead
 from engram.heads.regression.regressor import Regressor
 from engram.heads.regression.targets import Targets, as_numbers
 from engram.inputs.examples import Examples
+from engram.inputs.tables import LABEL
 from engram.inputs.vectors import as_array
 from engram.learner import FloatArray, InputError, LabelError, NotTaughtError
 
@@ -55,6 +56,10 @@ def numbers_taught(
     if given is None and column is None:
         raise InputError("There are no numbers: pass one per input, or name the column of the table that holds them.")
     name = None if given is not None else examples.target
+    if given is None and column is not None and not np.isfinite(column).all():
+        bad = int(np.flatnonzero(~np.isfinite(column))[0])
+        what = "the number is missing" if np.isnan(column[bad]) else "the number is infinite"
+        raise InputError(f"{examples.row(bad)}, column {name or LABEL!r}: {what}. Fill it in, or leave the row out.")
     found = as_numbers(column if given is None else given, len(examples), known.count if known else None)
     return found, name
 
@@ -76,9 +81,13 @@ def _float(given: Any) -> bool:
     if first is None or isinstance(first, str) or (first is given and isinstance(given, int | np.integer)):
         return False
     try:
-        return as_array(given).dtype.kind == "f"
+        array = as_array(given)
     except InputError:
         return False
+    if array.dtype.kind != "O":
+        return array.dtype.kind == "f"
+    kinds = set(map(type, array.ravel().tolist()))
+    return float in kinds and kinds <= {float, int, type(None)}  # one that is missing is told as such
 
 
 def for_numbers(knowledge: Knowledge, bundle: Bundle, numbers: FloatArray, name: str | None) -> Bundle:

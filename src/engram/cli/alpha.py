@@ -48,6 +48,8 @@ def alpha(
     if share is None and curve:
         shown = [[or_dash(None) if one is None else percent(one) for one in
                   (rates.alpha, rates.refused, taken(rates), *(between(rates) or (None, None)))] for rates in curve]
-        table(("alpha", "known refused", "unknown accepted", "at least", "at most"), shown)
+        names = ("alpha", "known refused", "unknown accepted", "at least", "at most")
+        width = len(names) if any(taken(rates) is not None for rates in curve) else 2  # of strangers nothing is known
+        table(names[:width], [line[:width] for line in shown])
     say(found["errors"] or f"{percent(found['alpha'])} of known inputs may be refused; the brain has not been taught"
         " yet.")

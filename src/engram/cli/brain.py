@@ -47,6 +47,10 @@ def predict(
                                   " write each picture with a map of what is not like good ones into this folder, or"
                                   " the one picture into this .png file.")
     ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", metavar="COLUMN", help="The column of a table that holds the right labels"
+                                 " (default: the column `label`, if there is one).")
+    ] = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -70,10 +74,16 @@ def predict(
         if heat is not None:
             check_sees_places(mind.bundle)
         targets = mind.bundle.targets
-        examples = gather(list(paths), mind.bundle.takes, None, targets.label if targets else None)
+        column = label or (targets.label if targets else None)
+        examples = gather(list(paths), mind.bundle.takes, None, column)
         left_out = [*examples.passed_over]
         given = examples.items if mind.bundle.takes == "text" else list(paths)  # standard input is read once
+        if label is not None and examples.target is None:
+            raise typer.BadParameter(f"No column is called {label!r}: --label names the column of a table that holds"
+                                     " the right labels.")
         try:
+            if label is not None:
+                given = _without_labels(gather(list(paths), mind.bundle.takes, mind.columns, label))
             with progress("looking", quiet=as_json) as report, _saying_warnings():
                 answers = mind.predict(given, remember=remember, sources=examples.sources, progress=report)
         except ColumnsError as error:
@@ -143,6 +153,14 @@ def _refused_by_folder(lines: Sequence[dict[str, Any]], folders: Sequence[Label]
     return few(told, 12)
 
 
+def _without_labels(examples: Examples) -> Any:
+    """The rows of a table, without the column that was named."""
+    from engram.inputs.tables import Table
+
+    assert examples.columns is not None
+    return Table(examples.items, examples.columns, strange=examples.strange, lacking=examples.lacking)
+
+
 def _write_heat(mind: Brain, examples: Examples, out: Path) -> list[Path]:
     """Write each picture with its heat map; the files, in the order of the examples."""
     from engram.files import make_folder, write_atomically
@@ -178,7 +196,8 @@ def _tell_numbers(
         there = np.isfinite(truth) & answers.known
         low, high = answers.intervals[there, 0].T
         off = float(np.sqrt(np.square(answers.values[there, 0] - truth[there]).mean())) if there.any() else None
-        inside = float(((low <= truth[there]) & (truth[there] <= high)).mean()) if there.any() else None
+        if there.any() and np.isfinite(high - low).all():  # before the third example there are no intervals
+            inside = float(((low <= truth[there]) & (truth[there] <= high)).mean())
     lines = [
         {"input": source, "known": answer.known, "values": _finite(answer.values),
          "intervals": _finite(answer.interval), "confidence": answer.confidence, "familiarity": answer.familiarity}
@@ -196,7 +215,8 @@ def _tell_numbers(
     if refused:
         say(f"{refused} of {len(answers)} inputs are unknown.")
     if off is not None:
-        say(f"Root mean square error against the table: {off:.6g}; {inside:.0%} of its numbers lie in their intervals.")
+        held = "" if inside is None else f"; {inside:.0%} of its numbers lie in their intervals"
+        say(f"Root mean square error against the table: {off:.6g}{held}.")
     tell_left_out(left_out)
 
 

@@ -158,7 +158,8 @@ def teach(
 def _teach_not(path: Path, paths: list[Path], against: str, teacher: str | None, as_json: bool) -> None:
     with open_brain(path) as mind:
         label = as_label(mind, against)
-        _, inputs, labels, sources, _ = _labelled(path, _Ground(mind.bundle, mind.columns, True), paths, against, False)
+        ground = _Ground(mind.bundle, mind.columns, tuple(mind.labels))
+        _, inputs, labels, sources, _ = _labelled(path, ground, paths, against, False)
         learned = mind.learn_not(inputs, [label] * len(labels), teacher=teacher, sources=sources)
     count = len(learned.ids)
     done(f"Learned {count} that {'is' if count == 1 else 'are'} not {label}.",
@@ -166,12 +167,12 @@ def _teach_not(path: Path, paths: list[Path], against: str, teacher: str | None,
 
 
 class _Ground(NamedTuple):
-    """What a brain stands on, or is to; None where its first examples decide. The names of its columns, and whether it
-    was taught anything."""
+    """What a brain stands on, or is to; None where its first examples decide. The names of its columns, and the labels
+    that it was taught."""
 
     bundle: Bundle | None
     columns: tuple[str, ...] | None = None
-    begun: bool = False
+    labels: tuple[Label, ...] = ()
 
 
 def _backbone(path: Path, backbone: str | None, options: dict[str, Any], inputs: list[Path]) -> _Ground:
@@ -193,7 +194,7 @@ def _backbone(path: Path, backbone: str | None, options: dict[str, Any], inputs:
     with Brain.open(path, readonly=True) as mind:
         made_of_first = backbone is not None and backbone in BACKBONES and bool(BACKBONES[backbone].first)
         if made_of_first and mind.bundle is not None and mind.bundle.name == backbone:
-            return _Ground(mind.bundle, mind.columns, bool(mind.labels))  # an interrupted command is repeated
+            return _Ground(mind.bundle, mind.columns, tuple(mind.labels))  # an interrupted command is repeated
         wanted = None if backbone is None else as_bundle(backbone, inputs)
         for name, value in options.items():
             if value != mind.options[name]:
@@ -203,7 +204,7 @@ def _backbone(path: Path, backbone: str | None, options: dict[str, Any], inputs:
             mind.bundle.with_targets(None).fingerprint != wanted.fingerprint
         ):
             raise InputError(f"{path} uses the backbone {mind.bundle.name!r}: another backbone needs a new brain.")
-        return _Ground(mind.bundle or wanted, mind.columns, bool(mind.labels))
+        return _Ground(mind.bundle or wanted, mind.columns, tuple(mind.labels))
 
 
 @dataclass(frozen=True)
@@ -279,13 +280,14 @@ def _labelled(
         values = None
         if kind == "vectors":
             given = None if found.target or label is None else label
-            values, _ = numbers_taught(bundle.targets, ground.begun, found, given, numbers)
+            values, _ = numbers_taught(bundle.targets, bool(ground.labels), found, given, numbers)
         if values is not None:
             measured.append(values)
             labels += [label or LABEL] * len(found)
             numbers = True
         elif label is not None:
-            labels += map(str, found.labelled([label] * len(found), None))
+            known = label in map(str, ground.labels)  # then it is no column that was mistyped
+            labels += map(str, found.labelled([label] * len(found) if known else label, None))
         elif found.labels is not None or found.folders is not None:
             labels += map(str, found.labelled(None, None))
         else:

@@ -38,7 +38,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         head: a name from `engram.heads.HEADS`, or whatever returns a fresh head when called with `options`.
         options: arguments of the head, by name; None for none.
         unknown: what `predict` answers for an input unlike everything taught, "Nothing I know"; None: the nearest
-            class.
+            class. No class may be called so. Of another type than the classes, such as "?" beside whole numbers, it
+            makes `predict` answer an array of objects, so that classes keep their type.
 
     Attributes:
         classes_: (n_classes,) the classes seen, sorted.
@@ -72,11 +73,12 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             sample_weight: (N,) how often each counts, whole numbers from 0: sums stay exact.
 
         Raises:
-            InputError: weights that are no whole numbers from 0.
+            InputError: weights that are no whole numbers from 0, or a class that is called as `unknown`.
         """
         vectors, targets = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(targets)
         vectors, targets = counted(vectors, targets, sample_weight)
+        self._check_unknown(targets)
         self._start(vectors)
         return self._learn(vectors, targets)
 
@@ -98,6 +100,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         vectors, targets = validate_data(self, X, y, dtype=np.float64, reset=first)
         check_classification_targets(targets)
         vectors, targets = counted(vectors, targets, sample_weight)
+        self._check_unknown(targets if classes is None else np.concatenate([np.unique(targets), np.unique(classes)]))
         if first:
             self._start(vectors)
         if classes is not None:
@@ -126,11 +129,18 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The class of each vector, (N,); `unknown` where it is set and the vector is like nothing taught."""
         answers = self._asked(X)
         best: npt.NDArray[Any] = self.classes_[self._scores(answers).argmax(axis=1)]
-        if self.unknown is None or answers.known.all():
+        if self.unknown is None:
             return best
-        best = best.astype(np.result_type(best.dtype, np.asarray(self.unknown).dtype))
+        of_theirs = np.asarray(self.unknown).dtype
+        best = best.astype(np.result_type(best.dtype, of_theirs) if of_theirs.kind == best.dtype.kind else object)
         best[~answers.known] = self.unknown
         return best
+
+    def _check_unknown(self, classes: npt.NDArray[Any]) -> None:
+        """Raises InputError where `unknown` is one of the classes that come."""
+        if self.unknown is not None and self.unknown in set(classes.tolist()):
+            raise InputError(f"unknown={self.unknown!r} is also a class: choose something that no class is called, "
+                             "such as -1 or 'unknown'.")
 
     def _start(self, vectors: FloatArray) -> None:
         made = head_class(self.head) if isinstance(self.head, str) else self.head

@@ -215,7 +215,8 @@ def _check_columns(sources: Sequence[str | None], names: Sequence[str], cells: M
     unexpected = [name for name in cells if name not in wanted]
     if missing or unexpected:
         parts = [f"{what}: {few(some)}" for what, some in (("missing", missing), ("unexpected", unexpected)) if some]
-        advice = "" if missing else f" Leave out what is not wanted, such as frame.drop(columns={unexpected[:1]!r})."
+        advice = "" if missing else (f" Leave out the column {unexpected[0]!r}; if it holds the labels, name it, with "
+                                     f"--label {unexpected[0]} in the terminal.")
         raise ColumnsError(f"Other columns than this brain was taught ({few(wanted)}); {'; '.join(parts)}.{advice}")
     if wanted != list(cells):
         order = "list(brain.columns)" if wanted == list(names) else str(wanted)

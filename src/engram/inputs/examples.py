@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.extras import check
-from engram.inputs.encoding import MISSING
+from engram.inputs.encoding import MISSING, source_of
 from engram.inputs.folders import PassedOver, survey
 from engram.inputs.media import MEDIA, Medium
 from engram.inputs.tables import LABEL, Table, named_table
@@ -29,6 +30,9 @@ ARROW = frozenset({".parquet", ".feather", ".arrow"})
 
 TABLES = frozenset({".csv", ".npy", *ARROW})
 """Endings of files that hold raw vectors, one per row."""
+
+_LIKE = 0.75
+"""How much like the name of a column, from 0 to 1, a label is taken for that name, mistyped."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +92,36 @@ class Examples:
                 raise LabelError(f"All rows would be labelled {targets!r}, but that is what some rows say in column "
                                  f"{column!r}. If the column holds the labels, name it: brain.learn(table, "
                                  f"{column!r}).")
+        if isinstance(targets, str) and (meant := self._mistyped(targets)) is not None:
+            raise LabelError(f"All rows would be labelled {targets!r}, but the table has a column {meant!r}. If it "
+                             f"holds the labels, name it: brain.learn(table, {meant!r}), or --label {meant} in the "
+                             "terminal. Otherwise give the table a column `label` that says in each row what it is.")
         if targets is None and found is None:
             raise LabelError(self._no_labels() if self.numbers is None else self._measured(self.numbers))
         return as_labels(found if targets is None else targets, len(self), like)
+
+    def _mistyped(self, name: str) -> str | None:
+        """The column whose name is so much like this one that it is likely meant."""
+        names = list(dict.fromkeys(source_of(column) for column in self.columns or ()))
+        own = [LABEL] if self.columns and self.labels is not None else []
+        small = {one.lower(): one for one in [*names, *own]}
+        return next((small[one] for one in get_close_matches(name.lower(), small, 1, _LIKE)), None)
 
     def _measured(self, numbers: FloatArray) -> str:
         """Why numbers of a column are no labels."""
         name = self.target or LABEL
         missing = np.flatnonzero(np.isnan(numbers))
         if len(missing):
-            return f"Row {missing[0] + 1} has no label in column {name!r}: fill it in, or leave the row out."
+            return f"{self.row(int(missing[0]))} has no label in column {name!r}: fill it in, or leave the row out."
         broken = numbers[numbers % 1 != 0][0]
-        return (f"The column {name!r} holds numbers with fractions, such as {broken:.15g}. This brain answers labels, "
-                "not measurements: give each class a name or a whole number, or teach the numbers to a new brain.")
+        return (f"The column {name!r} holds numbers with fractions, such as {broken:.15g}, but a label is a text or a "
+                f"whole number. If they are classes, write them as text, such as 'size {broken:.15g}'; if they are "
+                "measurements, teach the numbers to a new brain.")
+
+    def row(self, place: int) -> str:
+        """What a row is called in an error: counted from 1, and with its file."""
+        file, _, number = (self.sources[place] or "").rpartition(":")
+        return f"{file}: row {number}" if file else f"Row {place + 1}"
 
     def _no_labels(self) -> str:
         texts = list(dict.fromkeys(name.partition("=")[0] for name in self.columns or () if "=" in name))
@@ -265,8 +286,10 @@ def _read_csv(path: Path, columns: Sequence[str] | None, target: str | None) -> 
         file.seek(0)
         separator = next((mark for mark in (";", "\t") if mark in first), ",")
         lines = [line for line in csv.reader(file, delimiter=separator) if line]
+    if not lines:
+        raise InputError("Nothing to work on: the file is empty.")
     comma = separator != ","
-    names = [name.strip() for name in lines[0]] if lines and not _numeric(lines[0], comma) else []
+    names = [] if _numeric(lines[0], comma) else [name.strip() for name in lines[0]]
     rows = lines[1:] if names else lines
     if rows and names and len(names) != len(rows[0]):
         raise InputError(f"the first line has {len(names)} names, but row 1 has {len(rows[0])} values.")

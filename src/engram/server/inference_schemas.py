@@ -73,7 +73,7 @@ class InputTensor(BaseModel):
 
 
 class RequestedOutput(BaseModel):
-    name: Literal["label", "known", "confidence", "focus", "familiarity"]
+    name: Literal["label", "known", "confidence", "focus", "familiarity", "values", "intervals"]
     parameters: Parameters | None = None
 
 

@@ -62,11 +62,25 @@ class Taught(NamedTuple):
         return self.sums.width - 2 * self.targets.count
 
     def first(self, most: int) -> tuple[FloatArray, FloatArray]:
-        """Inputs (L, D) and numbers (L, K) of up to so many kept examples, those with the smallest SHA-256."""
-        keys, places = self.keys, np.arange(len(self.keys))
-        if most < len(keys):
-            places = np.argpartition(keys, most)[:most]
-        return self.split(self.rows[places[np.argsort(keys[places], kind="stable")]])
+        """Inputs (L, D) and numbers (L, K) of up to so many different kept examples, those with the smallest SHA-256.
+        """
+        return self.split(self.rows[self._first(most)])
+
+    def times(self, most: int) -> npt.NDArray[np.intp]:
+        """(L,) how often each of the `first` is kept."""
+        some = self.keys[self._first(most)]
+        found = np.searchsorted(some, self.keys[self.keys <= some[-1]])
+        return np.bincount(found, minlength=len(some))
+
+    def _first(self, most: int) -> npt.NDArray[np.intp]:
+        """(L,) their places, in the order of their SHA-256."""
+        looked_at, count = most, len(self.keys)
+        while True:  # what is kept several times leaves fewer different ones
+            places = np.arange(count) if looked_at >= count else np.argpartition(self.keys, looked_at)[:looked_at]
+            different, at = np.unique(self.keys[places], return_index=True)
+            if len(different) >= most or looked_at >= count:
+                return np.asarray(places[at[:most]])
+            looked_at *= 2
 
     def split(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """Inputs (N, D) and numbers (N, K) of joint rows."""
@@ -193,7 +207,8 @@ class NumberReading:
         """With the features and λ that were chosen."""
         fit = RidgeFit.with_penalty(moments, choice.penalty)
         features = choice.features(choice.inputs)
-        errors = fit.left_out(features, choice.values, choice.features.missing(features))
+        missing, times = choice.features.missing(features), taught.times(len(features))
+        errors = fit.left_out(features, choice.values, missing, times)
         unit, kept = choice.features.unit, min(_COMPARED, max(_PRODUCTS // taught.width, CHOSEN_BY))
         likeness = Likeness.of(unit, taught.moments(unit).gram, taught.sums.total, taught.first(kept)[0], choice.inputs)
         return cls(choice.features, fit, half_widths(errors, level), likeness, alpha, errors)
@@ -206,9 +221,9 @@ class NumberReading:
 
     @property
     def error(self) -> FloatArray:
-        """(K,) root mean squared error of left-out examples; NaN while there are none."""
+        """(K,) root mean squared error of left-out examples; NaN before there are two different ones."""
         residuals = self.errors.residuals
-        return np.sqrt(np.square(residuals).mean(axis=0)) if len(residuals) else np.full(residuals.shape[1], np.nan)
+        return np.sqrt(np.square(residuals).mean(axis=0)) if len(residuals) > 1 else np.full(residuals.shape[1], np.nan)
 
 
 @dataclass(frozen=True, eq=False)

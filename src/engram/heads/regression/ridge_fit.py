@@ -2,7 +2,8 @@
 
 Leaving example i out changes its residual e_i to e_i / (1 − h_i), with the leverage h_i = 1/n + φ_iᵀ A φ_i and
 A = (Σφφᵀ + λI)⁻¹ (Allen 1974, "The relationship between variable selection and data augmentation and a method for
-prediction", Technometrics 16). So the error of every λ is known without fitting again.
+prediction", Technometrics 16). So the error of every λ is known without fitting again. Of an example that was taught m
+times, all are left out: e_i / (1 − m h_i). Otherwise they would confirm each other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from engram.heads.ridge import GRID
 from engram.learner import FloatArray
@@ -88,11 +90,15 @@ class RidgeFit(NamedTuple):
         answers, leverage = self._answer(features)
         return answers, np.sqrt(1.0 + leverage + missing / self.penalty)
 
-    def left_out(self, features: FloatArray, values: FloatArray, missing: FloatArray) -> LeftOutErrors:
-        """Of examples that were taught: (L, M) features, (L, K) numbers, and (L,) as for `answer`."""
+    def left_out(
+        self, features: FloatArray, values: FloatArray, missing: FloatArray, times: npt.NDArray[np.intp]
+    ) -> LeftOutErrors:
+        """Of different examples that were taught: (L, M) features, (L, K) numbers, (L,) as for `answer`, and (L,) how
+        often each was: all of them are left out."""
         answers, leverage = self._answer(features)
-        others = 1.0 - np.minimum(leverage, 1.0 - _LEAST)
-        return LeftOutErrors((values - answers) / others[:, None], np.sqrt(1.0 / others + missing / self.penalty))
+        others = 1.0 - np.minimum(times * leverage, 1.0 - _LEAST)
+        spread = np.sqrt(1.0 + leverage / others + missing / self.penalty)
+        return LeftOutErrors((values - answers) / others[:, None], spread)
 
     def _answer(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, K) numbers, and (N,) leverages 1/n + φᵀAφ."""

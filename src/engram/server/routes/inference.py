@@ -2,8 +2,8 @@
 
 Inputs: numbers of any datatype of shape [N, D] for brains that take vectors; BYTES of shape [N] or [N, 1] for texts,
 and for pictures and sounds (the file, as base64 where it is in the JSON). Outputs: label (BYTES, "" for "Nothing I
-know"), known (BOOL), confidence, focus and familiarity (FP32). A model's version is the brain's sequence number: there
-is one, that of now.
+know"), known (BOOL), confidence, focus and familiarity (FP32), and of a brain that answers K numbers values [N, K] and
+intervals [N, K, 2] (FP64). A model's version is the brain's sequence number: there is one, that of now.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import base64
 import binascii
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import chain
 from typing import Annotated, Any
 
@@ -43,6 +43,9 @@ from engram.server.routes.asking import ask_brain, is_light, made, with_room
 from engram.server.wire import shown
 
 OUTPUTS = {"label": "BYTES", "known": "BOOL", "confidence": "FP32", "focus": "FP32", "familiarity": "FP32"}
+OF_NUMBERS = {"values": "FP64", "intervals": "FP64"}
+_DATATYPES = OUTPUTS | OF_NUMBERS
+_PACKED = {"BOOL": "?", "FP32": "<f4", "FP64": "<f8"}
 TEXTS_AT_ONCE = 4096
 _NUMBERS = {"BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "i1", "INT16": "<i2",
             "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
@@ -50,14 +53,31 @@ router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 LENGTH = "Inference-Header-Content-Length"
 
 
-def tensors_metadata(takes: str | None, width: int | None) -> tuple[list[TensorMetadata], list[TensorMetadata]]:
-    """What goes in and what comes out; -1 where any size is taken."""
+def tensors_metadata(
+    takes: str | None, width: int | None, numbers: int = 0
+) -> tuple[list[TensorMetadata], list[TensorMetadata]]:
+    """What goes in and what comes out; -1 where any size is taken.
+
+    Args:
+        numbers: how many numbers a brain answers; 0 for labels.
+    """
     if takes in (None, "vectors"):
         inputs = TensorMetadata(name="input", datatype="FP32", shape=[-1, width or -1])
     else:
         inputs = TensorMetadata(name="input", datatype="BYTES", shape=[-1])
-    outputs = [TensorMetadata(name=name, datatype=kind, shape=[-1]) for name, kind in OUTPUTS.items()]
+    outputs = [TensorMetadata(name=name, datatype=_DATATYPES[name], shape=[-1, *_shape(name, numbers)])
+               for name in _given(numbers)]
     return [inputs], outputs
+
+
+def _given(numbers: int) -> list[str]:
+    """The outputs of a brain that answers so many numbers, or labels."""
+    return [*OUTPUTS, *(OF_NUMBERS if numbers else ())]
+
+
+def _shape(output: str, numbers: int) -> list[int]:
+    """Of what an output says of one input."""
+    return {"values": [numbers], "intervals": [numbers, 2]}.get(output, [])
 
 
 def inputs_of(tensor: InputTensor, binary: bytes | memoryview, takes: str | None = None) -> Given:
@@ -92,26 +112,36 @@ def inputs_of(tensor: InputTensor, binary: bytes | memoryview, takes: str | None
 
 
 def outputs_of(
-    predictions: Iterable[Predictions], name: str, version: str, asked: Infer, chosen: Sequence[str]
+    predictions: Iterable[Predictions], name: str, version: str, asked: Infer, numbers: int
 ) -> tuple[bytes, bytes]:
     """The JSON of an answer, and the bytes that follow it, which may be none.
 
     Args:
         predictions: in portions.
+        numbers: how many numbers the brain answers; 0 for labels.
+
+    Raises:
+        InputError: numbers are asked of a brain that answers labels.
     """
+    chosen = [output.name for output in asked.outputs] if asked.outputs else _given(numbers)
+    if strange := [output for output in chosen if output not in _given(numbers)]:
+        raise InputError(f"This brain answers labels: it has no output {strange[0]!r}.")
     default = (asked.parameters or {}).get("binary_data_output") is True
     wishes: dict[str, Any] = {
         output.name: (output.parameters or {}).get("binary_data", default) for output in asked.outputs or ()
     }
     found: dict[str, list[Any]] = {output: [] for output in chosen}
+    count = 0
     for portion in predictions:
-        for output in chosen:
+        count += len(portion)
+        for output in found:
             found[output] += _values(portion, output)
     outputs, tail = [], b""
     for output, values in found.items():
-        tensor: dict[str, Any] = {"name": output, "datatype": OUTPUTS[output], "shape": [len(values)]}
+        kind = _DATATYPES[output]
+        tensor: dict[str, Any] = {"name": output, "datatype": kind, "shape": [count, *_shape(output, numbers)]}
         if wishes.get(output, default) is True:
-            packed = _packed(values, OUTPUTS[output])
+            packed = _packed(values, kind)
             tensor["parameters"] = {"binary_data_size": len(packed)}
             tail += packed
         else:
@@ -126,7 +156,7 @@ def outputs_of(
 def _values(predictions: Predictions, output: str) -> list[Any]:
     if output == "label":
         return ["" if label is None else str(shown(label)) for label in predictions.labels]
-    values: list[Any] = getattr(predictions, output).tolist()
+    values: list[Any] = getattr(predictions, output).ravel().tolist()
     return values
 
 
@@ -134,7 +164,7 @@ def _packed(values: list[Any], datatype: str) -> bytes:
     if datatype == "BYTES":
         texts = [value.encode() for value in values]
         return b"".join(struct.pack("<I", len(text)) + text for text in texts)
-    return np.array(values, "?" if datatype == "BOOL" else "<f4").tobytes()
+    return np.array(values, _PACKED[datatype]).tobytes()
 
 
 def _bytes(tensor: InputTensor, binary: bytes | memoryview | None, files: str) -> Given:
@@ -244,7 +274,8 @@ THIS_VERSION = [Depends(_version)]
 async def model_metadata(caller: Asker, served: Served) -> Response:
     """A brain's inputs and outputs."""
     bundle = served.brain.bundle
-    inputs, outputs = tensors_metadata(served.takes, bundle.backbone.width if bundle and served.width else None)
+    width = bundle.backbone.width if bundle and served.width else None
+    inputs, outputs = tensors_metadata(served.takes, width, len(served.numbers or ()))
     return reply(ModelMetadata(
         name=served.name, versions=[str(served.seq)], platform="engram", inputs=inputs, outputs=outputs
     ))
@@ -274,8 +305,7 @@ async def infer(request: Request, caller: Asker, served: Served, context: In) ->
 
     def answer() -> tuple[bytes, bytes]:
         predictions = ask_brain(served, given, None)
-        chosen = [output.name for output in asked.outputs] if asked.outputs else list(OUTPUTS)
-        return outputs_of(predictions, served.name, str(served.seq), asked, chosen)
+        return outputs_of(predictions, served.name, str(served.seq), asked, len(served.numbers or ()))
 
     if is_light(served, given):
         text, binary = answer()

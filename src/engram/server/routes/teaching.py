@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from engram.brain import Brain
 from engram.brain.changes.teach import Learned
+from engram.inputs.encoding import few
 from engram.learner import Label
 from engram.server.bodies import Given, check_count, flag, label_like, read_inputs
 from engram.server.conditions import etag, wanted_seq
@@ -74,10 +75,14 @@ def learned(
     called = None if numbers is None else _called(given)
 
     def change(brain: Brain) -> Learned:
+        if called is not None and served.numbers and called not in (*served.numbers, *map(str, brain.labels)):
+            raise _unfit("label", f"This brain answers {few(served.numbers)}: leave 'label' away, or teach {called!r} "
+                                  "to a new brain.")
         if against:
             return brain.learn_not(given.named, labels, teacher=teacher, sources=sources, answer=answer)
+        each = [labels] * len(given.items) if isinstance(labels, str | int) else labels  # never a column of a table
         return brain.learn_examples(
-            given.named, labels if numbers is None else numbers, again=again, augment=augment,
+            given.named, each if numbers is None else numbers, again=again, augment=augment,
             numbers=None if numbers is None else True, called=called, weights=weights, teacher=teacher, sources=sources,
             answer=answer,
         )
