@@ -40,7 +40,7 @@ def alpha(
         if share is not None:
             with acting(teacher):
                 mind.set_alpha(share, None if label is None else as_label(mind, label))
-        found, curve = mind.info(), mind.error_rates()
+        found, curve, parts = mind.info(), mind.error_rates(), mind.sees_places
     if as_json:
         told = {name: found[name] for name in ("alpha", "alphas", "errors")}
         emit({**told, "error_rates": [as_document(rates) for rates in curve]})
@@ -49,7 +49,7 @@ def alpha(
         shown = [[or_dash(None) if one is None else percent(one) for one in
                   (rates.alpha, rates.refused, taken(rates), *(between(rates) or (None, None)))] for rates in curve]
         names = ("alpha", "known refused", "unknown accepted", "at least", "at most")
-        width = len(names) if any(taken(rates) is not None for rates in curve) else 2  # of strangers nothing is known
+        width = 2 if found["numbers"] or parts else len(names)  # there are no other classes to be strangers
         table(names[:width], [line[:width] for line in shown])
     say(found["errors"] or f"{percent(found['alpha'])} of known inputs may be refused; the brain has not been taught"
         " yet.")
