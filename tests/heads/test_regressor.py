@@ -8,7 +8,7 @@ import pytest
 from engram.checks import learner_checks
 from engram.heads.regression import Regressor, Targets
 from engram.heads.regression.intervals import student
-from engram.heads.regression.ridge_fit import Moments, RidgeFit, best_penalty
+from engram.heads.regression.ridge_fit import Moments, RidgeFit, answered_by, best_penalty
 from engram.learner import CapacityError, InputError
 
 RNG = np.random.default_rng
@@ -145,3 +145,27 @@ def test_capacity_is_checked_before_anything_changes():
     with pytest.raises(CapacityError):
         regressor.learn([[2.0]], [2.0])
     assert regressor.targets is before
+
+
+def test_kernels_answer_as_the_features_that_they_are_products_of():
+    rng = RNG(8)
+    x, y, asked = rng.normal(size=(12, 4)), rng.normal(size=(12, 2)), rng.normal(size=(3, 4))
+    found = answered_by(x @ x.T, y, 2.0, asked @ x.T)
+    assert np.allclose(found, RidgeFit.with_penalty(Moments.of(x, y), 2.0).answer(asked, np.zeros(3))[0])
+
+
+def test_with_few_rows_the_choice_of_a_function_does_not_flatter_its_error_and_intervals():
+    claimed, true, inside = [], [], []
+    for seed in range(12):
+        rng = RNG(seed)
+        x = rng.normal(size=(225, 5))
+        y = x[:, 0] * x[:, 1] + x[:, 2] + np.abs(x[:, 3]) + 0.5 * rng.normal(size=225)
+        regressor = Regressor()
+        regressor.learn(x[:25], y[:25])
+        found = regressor.predict(x[25:])
+        low, high = found.intervals[:, 0].T
+        claimed.append(regressor.left_out_error[0] ** 2)
+        true.append(np.square(found.values[:, 0] - y[25:]).mean())
+        inside.append(((low <= y[25:]) & (y[25:] <= high)).mean())
+    assert np.sqrt(np.mean(claimed) / np.mean(true)) > 0.92
+    assert np.mean(inside) > 0.88

@@ -39,6 +39,7 @@ def test_what_does_not_fit_is_refused(serve: Callable[..., TestClient]) -> None:
         {"vectors": [[1.0]], "numbers": [1.5, 2.5]},
         {"vectors": [[1.0]], "numbers": ["x"]},
         {"vectors": [[1.0]], "numbers": [1.5], "not": True},
+        {"vectors": [[1.0]], "numbers": [[1.5, 2.5]], "label": "price"},
     ):
         assert client.post("/v1/brains/demo/examples", json=body).status_code in (400, 422)
     client.post("/v1/brains/demo/examples", json={"vectors": [[1.0], [2.0]], "numbers": [[1.5, 2.5], [2.5, 3.5]]})

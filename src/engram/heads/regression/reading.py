@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -19,7 +20,7 @@ from engram.heads.head import columns_of, nothing_known
 from engram.heads.regression.curves import WIDTHS, Curved, Straight, Unit, gaussian, median_distance
 from engram.heads.regression.intervals import half_widths
 from engram.heads.regression.likeness import Likeness
-from engram.heads.regression.ridge_fit import LeftOutErrors, Moments, RidgeFit, best_penalty
+from engram.heads.regression.ridge_fit import TUNED_FROM, LeftOutErrors, Moments, RidgeFit, answered_by, best_penalty
 from engram.heads.regression.targets import Targets
 from engram.inputs.vectors import as_vectors
 from engram.learner import FloatArray, Label, Predictions
@@ -27,6 +28,7 @@ from engram.learner import FloatArray, Label, Predictions
 Rows = npt.NDArray[np.int16]
 
 _CURVED_FROM = 20  # kept examples from which on curved functions are tried
+_FEW, _FOLDS = 64, 10  # examples up to which the choice is left out too, and in how many parts
 CHOSEN_BY = 512
 """Kept examples by which read-outs are chosen, and about which kernels stand: those with the smallest SHA-256."""
 
@@ -96,6 +98,64 @@ class Taught(NamedTuple):
         return Moments(count, (mean - unit.mean) * unit.scale, middle, inner, cross * unit.scale[:, None])
 
 
+class Candidates(NamedTuple):
+    """The functions to choose from.
+
+    Attributes:
+        unit: of the inputs.
+        scaled: (L, D) the sample in it.
+        kernels: width of the Gaussian, None for the linear function -> (L, L) products of the features.
+    """
+
+    unit: Unit
+    scaled: FloatArray
+    kernels: dict[float | None, FloatArray]
+
+    @classmethod
+    def of(cls, inputs: FloatArray) -> Self:
+        """For (L, D) inputs."""
+        unit = Unit.of(inputs)
+        scaled = unit(inputs)
+        products = scaled @ scaled.T
+        kernels: dict[float | None, FloatArray] = {None: products}
+        if len(inputs) >= _CURVED_FROM:
+            usual = median_distance(scaled)
+            for width in (relative * usual for relative in WIDTHS):
+                kernels[width] = products / inputs.shape[1] + gaussian(scaled, scaled, width)
+        return cls(unit, scaled, kernels)
+
+    def best(self, values: FloatArray, some: npt.NDArray[np.intp]) -> tuple[float | None, float]:
+        """The width and λ with the smallest left-out error over some of the sample, the first of equals.
+
+        Args:
+            values: (L, K) numbers.
+            some: (S,) places.
+        """
+        found = []
+        for width, kernel in self.kernels.items():
+            rank = self.scaled.shape[1] if width is None else len(some)
+            penalty, error = best_penalty(kernel[np.ix_(some, some)], values[some], rank)
+            found.append((error, width, penalty))
+        _, width, penalty = min(found, key=itemgetter(0))
+        return width, penalty
+
+    def held_out(self, values: FloatArray) -> FloatArray:
+        """(L, K) answers to a tenth of the sample at a time, by what the rest alone chooses and fits.
+
+        Of many functions the best has a left-out error that is too small, the more so the fewer examples there are
+        (Varma, Simon, "Bias in error estimation when using cross-validation for model selection", BMC Bioinformatics
+        7, 2006).
+        """
+        answers, all_of_them = np.empty_like(values), np.arange(len(values))
+        for first in range(min(_FOLDS, len(values))):
+            asked = all_of_them[first::_FOLDS]
+            rest = np.delete(all_of_them, asked)
+            width, penalty = self.best(values, rest)
+            kernel = self.kernels[width][:, rest]
+            answers[asked] = answered_by(kernel[rest], values[rest], penalty, kernel[asked])
+        return answers
+
+
 @dataclass(frozen=True, eq=False)
 class Choice:
     """What does best on left-out examples of a sample that is free of order.
@@ -104,32 +164,25 @@ class Choice:
         features: from quantised inputs.
         penalty: λ.
         inputs, values: (L, D) and (L, K) the sample.
+        held_out: (L, K) what is answered without an example being in the choice either; None where there are many, of
+            which one decides little.
     """
 
     features: Straight | Curved
     penalty: float
     inputs: FloatArray
     values: FloatArray
+    held_out: FloatArray | None
 
     @classmethod
     def of(cls, inputs: FloatArray, values: FloatArray) -> Self:
         """The linear function, or a curved one where that is better."""
-        unit = Unit.of(inputs)
-        scaled = unit(inputs)
-        products = scaled @ scaled.T
-        features: Straight | Curved = Straight(unit)
-        best, least = best_penalty(products, values, inputs.shape[1])
-        if len(inputs) >= _CURVED_FROM:
-            usual, width = median_distance(scaled), None
-            products /= inputs.shape[1]
-            for relative in WIDTHS:
-                kernel = products + gaussian(scaled, scaled, relative * usual)
-                penalty, error = best_penalty(kernel, values, len(inputs))
-                if error < least:
-                    best, least, width = penalty, error, relative * usual
-            if width is not None:
-                features = Curved.about(unit, scaled, width)
-        return cls(features, best, inputs, values)
+        candidates = Candidates.of(inputs)
+        width, penalty = candidates.best(values, np.arange(len(inputs)))
+        unit, scaled = candidates.unit, candidates.scaled
+        features = Straight(unit) if width is None else Curved.about(unit, scaled, width)
+        held_out = candidates.held_out(values) if TUNED_FROM <= len(inputs) <= _FEW else None
+        return cls(features, penalty, inputs, values, held_out)
 
     def is_of(self, inputs: FloatArray, values: FloatArray) -> bool:
         """Whether it was made from this sample."""
@@ -209,6 +262,8 @@ class NumberReading:
         features = choice.features(choice.inputs)
         missing, times = choice.features.missing(features), taught.times(len(features))
         errors = fit.left_out(features, choice.values, missing, times)
+        if choice.held_out is not None:
+            errors = errors._replace(residuals=choice.values - choice.held_out)
         unit, kept = choice.features.unit, min(_COMPARED, max(_PRODUCTS // taught.width, CHOSEN_BY))
         likeness = Likeness.of(unit, taught.moments(unit).gram, taught.sums.total, taught.first(kept)[0], choice.inputs)
         return cls(choice.features, fit, half_widths(errors, level), likeness, alpha, errors)

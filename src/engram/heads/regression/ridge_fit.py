@@ -107,6 +107,22 @@ class RidgeFit(NamedTuple):
         return centred @ self.weights + self.moments.middle, np.maximum(leverage, 0.0)
 
 
+def answered_by(kernel: FloatArray, values: FloatArray, penalty: float, asked: FloatArray) -> FloatArray:
+    """(N, K) numbers for N inputs, by the ridge regression on the features that a kernel is the products of.
+
+    Args:
+        kernel: (L, L) products of the features of examples.
+        values: (L, K) their numbers.
+        penalty: λ.
+        asked: (N, L) products of the features of the inputs with those of the examples.
+    """
+    mean, middle = kernel.mean(axis=0), values.mean(axis=0)
+    centred = kernel - mean - mean[:, None] + mean.mean()
+    apart = asked - asked.mean(axis=1, keepdims=True) - mean + mean.mean()
+    answers: FloatArray = middle + apart @ np.linalg.solve(centred + penalty * np.eye(len(kernel)), values - middle)
+    return answers
+
+
 def best_penalty(kernel: FloatArray, values: FloatArray, rank: int) -> tuple[float, float]:
     """λ of the grid with the smallest left-out error, the largest of equals, and that error: mean squared, each number
     in units of its deviation. The mean eigenvalue and infinity where there are too few examples to tell.

@@ -108,13 +108,15 @@ def _labels(given: Given, known: Mapping[Label, int]) -> Any:
 
 
 def _called(given: Given) -> str | None:
-    """What the numbers are called, where that was said. Raises Refusal where labels were sent too."""
+    """What the number is called, where that was said. Raises Refusal where labels were sent too, or one for several."""
     if given.about.get("labels") is not None:
         raise _unfit("labels", "Send labels or numbers, not both.")
     if len(given.about["numbers"]) != len(given.items):
         raise _unfit("numbers", f"{len(given.about['numbers'])} numbers for {len(given.items)} inputs: give one for "
                      "each, or a list of several for each.")
     label = given.about.get("label")
+    if label is not None and any(isinstance(one, list) and len(one) > 1 for one in given.about["numbers"]):
+        raise _unfit("label", "'label' names a single number: leave it away where each input has several.")
     return None if label is None else str(_checked(label))
 
 
