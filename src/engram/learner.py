@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, overload, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from engram.printable import printable
+from engram.printable import abridged, printable
 
 Label = str | int
 FloatArray = npt.NDArray[np.float64]
@@ -21,7 +21,10 @@ State = dict[str, npt.NDArray[Any]]
 
 
 class EngramError(Exception):
-    """Anything Engram refuses to do. Whatever raises it has changed nothing."""
+    """Anything Engram refuses to do. Whatever raises it has changed nothing. A long message is abridged."""
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(abridged(one) if isinstance(one, str) else one for one in said))
 
 
 class InputError(EngramError, ValueError):
@@ -30,6 +33,9 @@ class InputError(EngramError, ValueError):
 
 class RangeWarning(UserWarning):
     """A reading that was asked about lies beyond what a brain can tell apart; its row is not known."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(abridged(said))
 
 
 class ColumnsError(InputError):

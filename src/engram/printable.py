@@ -44,6 +44,20 @@ def printable_json(document: str, encoding: str | None = "utf-8") -> str:
     return safe
 
 
+_LONGEST = 1000  # characters of a message: what it quotes of an input may be a whole file
+
+
+def abridged(message: str) -> str:
+    """A message without its middle, where it is long because it quotes an input; its end says what to do.
+
+    >>> len(abridged("x" * 5000)), abridged("a short one")
+    (931, 'a short one')
+    """
+    if len(message) <= _LONGEST:
+        return message
+    return f"{message[:600]} … {len(message) - 900:,} characters left out … {message[-300:]}"
+
+
 def from_file_name(name: str) -> str:
     r"""The name of a file or folder as text that every file can hold: bytes that are not UTF-8 as `\xe9`.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engram import Brain
 from engram.brain.bundles import SOUND_EXTRA, SOUNDS
@@ -52,7 +53,7 @@ def test_a_folder_of_sounds_is_taught_asked_and_what_is_strange_is_named(
     assert app.run(["teach", brain, str(sounds)]) == 0
     said = capsys.readouterr().out
     assert "Taught 12" in said
-    assert "notes.txt: no sound by its ending" in said
+    assert "notes.txt: a text, no sound" in said
     assert "silent.wav" in said
     (tmp_path / "new").mkdir()
     rng = np.random.default_rng(5)
@@ -88,6 +89,38 @@ def test_the_first_inputs_decide_that_a_brain_hears(tmp_path: Path) -> None:
             brain.learn(first, None if first == tmp_path / "s" else "low")
             assert brain.bundle is not None
             assert brain.bundle.name == (SOUND_EXTRA if installed("sound") else SOUNDS)
+
+
+def test_a_mixed_folder_is_of_what_it_has_more_of_and_what_it_lacks_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mix, brain = folder_of(tmp_path / "mix"), str(tmp_path / "m.brain")
+    Image.new("RGB", (9, 9)).save(mix / "low" / "cover.png")
+    assert app.run(["teach", brain, str(mix), "--backbone", "photos"]) == 1
+    said = capsys.readouterr().err
+    assert f"No pictures in {mix / 'high'}" in said
+    assert "It holds 4 sounds (0.wav)" in said
+    assert f"engram teach NEW.brain {mix / 'high'} --label high" in said
+    assert app.run(["teach", brain, str(mix)]) == 0
+    said = capsys.readouterr().out
+    assert "1 left out (1 picture):" in said
+    assert "cover.png: a picture, no sound" in said
+    words = tmp_path / "words"
+    words.mkdir()
+    (words / "hello.txt").write_text("good morning\ngood evening\n")
+    Image.new("RGB", (9, 9)).save(words / "cover.png")
+    assert app.run(["teach", str(tmp_path / "t.brain"), str(words), "--backbone", "english-ngrams"]) == 0
+    assert "cover.png: a picture, no text" in capsys.readouterr().out
+
+
+def test_a_brain_of_vectors_that_is_given_a_file_says_so_in_few_words() -> None:
+    brain = Brain()
+    brain.learn([tone(200)], "low")
+    for given in (wav(tone(200)), [wav(tone(200))], (tone(200), RATE)):
+        with pytest.raises(InputError, match="accepts vectors, not") as refused:
+            brain.predict(given)
+        assert len(str(refused.value)) < 250
+    assert len(str(InputError("x" * 10_000))) < 1000
 
 
 def test_sounds_are_learned_in_any_order_forgotten_and_melded_exactly() -> None:

@@ -89,8 +89,8 @@ def test_classes_are_the_folders_below_and_what_is_left_out_is_told(folder: Path
     assert [path.relative_to(folder).as_posix() for path in found.paths] == [
         "fern/b.JPE", "fern/2020/a.png", "iris/deep/er/c.png"]
     assert found.labels == ["fern", "fern", "iris"]
-    why = "no picture by its ending"
-    assert sorted(found.passed_over) == [PassedOver(folder / "fern/notes.txt", why), PassedOver(folder / "readme", why)]
+    assert sorted(found.passed_over) == [PassedOver(folder / "fern/notes.txt", "a text, no picture"),
+                                         PassedOver(folder / "readme", "no picture by its ending")]
     assert gather(folder, "pictures").labels == ["fern", "fern", "iris"]
 
 
@@ -119,7 +119,7 @@ def test_teaching_leaves_out_what_cannot_be_read_and_lists_it(
     assert sorted(Path(one["file"]).name for one in told["left_out"]) == ["broken.png", "notes.txt", "readme"]
     assert app.run(line) == 0
     shown = capsys.readouterr().out
-    assert "3 left out:" in shown
+    assert "3 left out (1 other file, 1 text, 1 picture):" in shown
     assert "broken.png" in shown
     assert "3 skipped: taught before." in shown
     assert app.run(["teach", str(tmp_path / "y.brain"), *line[2:], "--strict"]) == 1

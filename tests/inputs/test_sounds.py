@@ -148,7 +148,7 @@ def test_a_folder_of_sounds_names_the_labels_and_what_was_passed_over(tmp_path: 
     (tmp_path / "hum" / "notes.txt").write_text("loud")
     found = gather(tmp_path, "sound")
     assert found.labels == ["bang", "hum", "hum"]
-    assert found.passed_over == (folders.PassedOver(tmp_path / "hum" / "notes.txt", "no sound by its ending"),)
+    assert found.passed_over == (folders.PassedOver(tmp_path / "hum" / "notes.txt", "a text, no sound"),)
     assert sorted(MEDIA["sound"].unreadable([wav(), b"x", str(tmp_path / "no.wav")])) == [1, 2]
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="No sounds in"):

@@ -91,3 +91,9 @@ def test_sounds_of_too_many_samples_are_refused_before_they_are_decoded(serve: S
     refused = client.post("/v1/brains/demo/predict", files=form)
     assert refused.status_code == 413
     assert "more than 10,000 samples together" in refused.json()["detail"]
+
+
+def test_empty_files_are_told_as_empty_and_counted_from_one(demo: Demo) -> None:
+    for field, kind in (("sounds", "Sound"), ("images", "Picture")):
+        answer = demo.post(TEACH, json={field: [""], "label": "low"})
+        assert (answer.status_code, f"{kind} 1 is empty" in answer.json()["detail"]) == (422, True)

@@ -22,7 +22,7 @@ from engram.heads.quantisation import FARTHEST, LIMIT, BeyondRange, Quantisation
 from engram.inputs import sounds
 from engram.inputs.augmentation import views
 from engram.inputs.examples import TABLES, Examples, is_file, is_table, vectors_of
-from engram.inputs.folders import holds
+from engram.inputs.folders import count
 from engram.inputs.images import SUFFIXES, is_open_file
 from engram.inputs.text import is_sentence
 from engram.inputs.text_files import LINES, holds_text
@@ -73,7 +73,8 @@ def default_bundle(inputs: Any, target: str | None = None) -> Bundle:
     """What a brain stands on that was given no backbone: for pictures that of the extra [photos] where it is
     installed, else the photo backbone that comes with the program; for texts likewise that of the extra [text], else
     `english-ngrams`; for sounds that of [sound], else `log-mel`; for vectors their numbers, columns of another scale
-    than about 1 scaled by what these first ones show. A str of several words that is no file's name is a text.
+    than about 1 scaled by what these first ones show. A str of several words that is no file's name is a text. A folder
+    is one of pictures or of sounds, whichever it has more of, and of texts where it has neither.
 
     Args:
         target: the column of a table that holds the labels, if it has one of that name.
@@ -254,13 +255,13 @@ def sound_bundle() -> Bundle:
 
 
 def _is_sound(first: Any) -> bool:
-    """Whether it is samples with their rate, a file of sound, or a folder with sounds and no pictures."""
+    """Whether it is samples with their rate, a file of sound, or a folder with more sounds than pictures."""
     if is_file(first):
         path = Path(first)
         if path.suffix.lower() in sounds.SUFFIXES:
             return True
         with suppress(OSError):  # too long for a name
-            return path.is_dir() and not holds(path, SUFFIXES) and holds(path, sounds.SUFFIXES)
+            return path.is_dir() and count(path, sounds.SUFFIXES) > count(path, SUFFIXES)
         return False
     if is_open_file(first):
         return sounds.begins_as_sound(_beginning(first))

@@ -170,7 +170,8 @@ class Timeline:
             raise InputError(f"There is no event {seq}: events are numbered 1 to {self.last}.")
         earliest, reason = self.barrier()
         if seq < earliest:
-            raise InputError(f"At event {earliest} {reason}: no rollback goes back before that.")
+            raise InputError(f"At event {earliest} {reason}: that cannot be undone, and no earlier state can be "
+                             "returned to.")
 
     def _of(self, kind: str) -> list[Event]:
         return [event for event in self.rare if event.kind == kind]

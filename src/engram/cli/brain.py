@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -251,8 +252,12 @@ def told_left_out(left_out: Sequence[PassedOver]) -> list[dict[str, str]]:
 
 def tell_left_out(left_out: Sequence[PassedOver]) -> None:
     """Say which files were left out, how many and why."""
+    from engram.inputs.folders import kind_of
+
     if left_out:
-        say(f"{len(left_out)} left out:")
+        kinds = Counter(kind_of(path) or "other file" for path, _ in left_out)
+        counts = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in kinds.items())
+        say(f"{len(left_out)} left out ({counts}):")
     for path, why in left_out:
         say(f"  {path}: {why}")
 

@@ -98,9 +98,10 @@ def teach(
     price.
 
     A folder of folders is taught with the names of the inner folders as labels; a folder of pictures or sounds with its
-    own name. Inputs already taught under the same label are skipped, so an interrupted command can be repeated. Files
-    of another kind, or that cannot be read, are left out and listed. `engram undo` takes back all that one command
-    taught.
+    own name. A new brain without --backbone is made for pictures or for sounds, whichever the folder has more of, and
+    for texts where it has neither. Inputs already taught under the same label are skipped, so an interrupted command
+    can be repeated. Files of another kind, or that cannot be read, are left out and listed. `engram undo` takes back
+    all that one command taught.
 
     With --not LABEL the inputs are counterexamples: inputs like them are not answered with LABEL any more, but with
     "Nothing I know", unless they are also taught under another label.

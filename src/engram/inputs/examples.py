@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.extras import check
+from engram.inputs import sounds
 from engram.inputs.encoding import MISSING, source_of
 from engram.inputs.folders import PassedOver, survey
 from engram.inputs.media import MEDIA, Medium
 from engram.inputs.tables import LABEL, Table, named_table
 from engram.inputs.text import as_texts
-from engram.inputs.text_files import shortened, text_inputs
+from engram.inputs.text_files import passed_over, shortened, text_inputs
 from engram.inputs.vectors import as_labels, as_vectors
 from engram.learner import ColumnsError, FloatArray, InputError, Label, LabelError
 from engram.printable import from_file_name
@@ -158,7 +159,7 @@ def gather(
             texts = as_texts(inputs)
             return Examples(texts, [shortened(text) for text in texts], None)
         return Examples([line.text for line in lines], [line.source for line in lines],
-                        _of_all([line.label for line in lines]))
+                        _of_all([line.label for line in lines]), passed_over=passed_over(inputs))
     return _files(inputs, MEDIA[takes]) if takes in MEDIA else vectors_of(inputs, columns, target)
 
 
@@ -193,6 +194,7 @@ def _of_all(labels: Sequence[Label | None]) -> list[Label] | None:
 
 def vectors_of(inputs: Any, columns: Sequence[str] | None = None, target: str | None = None) -> Examples:
     """Raw vectors, in an array, a table with named columns or files; `columns` and `target` as for `gather`."""
+    _check_no_file(inputs)
     files = [inputs] if is_file(inputs) else inputs
     if isinstance(files, list | tuple) and len(files) and all(is_file(one) for one in files):
         return _of_files(files, columns, target)
@@ -201,6 +203,17 @@ def vectors_of(inputs: Any, columns: Sequence[str] | None = None, target: str | 
         return _of_table(table, columns)
     vectors = as_vectors(inputs)
     return Examples(vectors, [None] * len(vectors), None)
+
+
+def _check_no_file(inputs: Any) -> None:
+    """Raises InputError for the bytes of a file, and for samples with their rate."""
+    first = inputs
+    while isinstance(first, list | tuple) and len(first) and sounds.as_pair(first) is None:
+        first = first[0]
+    given = "the bytes of a file" if isinstance(first, bytes | bytearray) else "samples with their rate"
+    if isinstance(first, bytes | bytearray) or sounds.as_pair(first) is not None:
+        raise InputError(f"This brain accepts vectors, not {given}: teach pictures and sounds to a new brain. An "
+                         "array without a rate is taken for vectors.")
 
 
 def _of_table(table: Table, columns: Sequence[str] | None) -> Examples:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from engram.learner import InputError
 from engram.printable import from_file_name
+
+_TEXTS = frozenset({".txt"})
 
 SYSTEM = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 """What systems and archives leave in folders. It is passed over in silence, as are names that start with a dot."""
@@ -52,7 +55,7 @@ class _Walk:
         files = [e for e in entries if e.suffix.lower() in self.suffixes and e.is_file()]
         for entry in sorted({*entries}.difference(files, folders)):
             named = entry.suffix.lower() in self.suffixes
-            self.passed_over.append(PassedOver(entry, "no regular file" if named else f"no {self.one} by its ending"))
+            self.passed_over.append(PassedOver(entry, "no regular file" if named else other_kind(entry, self.one)))
         return files, folders
 
     def below(self, folder: Path, seen: set[Path]) -> Iterator[Path]:
@@ -101,27 +104,58 @@ def survey(folder: str | os.PathLike[str], suffixes: Collection[str], one: str) 
         found = list(walk.below(kind, {top}))
         if not found:
             raise InputError(f"No {one}s in {kind}: remove the folder, or add {endings} files to it."
-                             f"{_for_texts(kind, root)}")
+                             f"{_held_instead(kind)}")
         paths += found
         labels += [from_file_name(kind.name)] * len(found)
     if not paths:
         raise InputError(f"No {one}s in {root}: expected {endings} files, or a folder of them per class."
-                         f"{_for_texts(root, root)}")
+                         f"{_held_instead(root)}")
     return Files(paths, labels, walk.passed_over)
 
 
-def _for_texts(folder: Path, root: Path) -> str:
-    """How texts in a folder are taught, if there are any."""
-    texts = sorted(folder.rglob("*.txt"))
-    if not texts:
+def kind_of(file: Path) -> str | None:
+    """What a file is by its ending: a picture, sound or text; None for another."""
+    return next((one for one, suffixes in _kinds().items() if file.suffix.lower() in suffixes), None)
+
+
+def other_kind(file: Path, wanted: str) -> str:
+    """Why a file is left out where files of a kind are wanted.
+
+    >>> other_kind(Path("a.wav"), "picture"), other_kind(Path("a.pdf"), "picture")
+    ('a sound, no picture', 'no picture by its ending')
+    """
+    kind = kind_of(file)
+    return f"no {wanted} by its ending" if kind is None else f"a {kind}, no {wanted}"
+
+
+def _kinds() -> dict[str, Collection[str]]:
+    from engram.inputs.media import MEDIA  # which is made of what stands on this file
+
+    return {**{medium.one: medium.suffixes for medium in MEDIA.values()}, "text": _TEXTS}
+
+
+def _held_instead(folder: Path) -> str:
+    """What a folder holds that is of another kind than was looked for, and the call that teaches it."""
+    held: dict[str, list[Path]] = {}
+    for file in visible(folder):
+        if (kind := kind_of(file)) is not None:
+            held.setdefault(kind, []).append(file)
+    if not held:
         return ""
-    return (f" It holds texts ({texts[0].name}): to teach those, make a brain for text,"
-            f" Brain('english-ngrams').learn(Path({str(root)!r})), or engram teach NEW.brain {root}.")
+    told = [f"{len(some)} {kind}{'s' * (len(some) != 1)} ({min(some).name})" for kind, some in held.items()]
+    command = shlex.join(["engram", "teach", "NEW.brain", str(folder), "--label", folder.resolve().name or "LABEL"])
+    return (f" It holds {' and '.join(told)}, which need a brain of their own: {command}, or "
+            f"Brain().learn(Path({str(folder)!r}), LABEL).")
 
 
-def holds(folder: Path, suffixes: Collection[str]) -> bool:
-    """Whether there is a file with one of these endings in a folder, however deep, that is not hidden."""
-    return any(
-        not any(part.startswith(".") or part in SYSTEM for part in file.relative_to(folder).parts)
-        for file in folder.rglob("*") if file.suffix.lower() in suffixes
-    )
+def visible(folder: Path) -> Iterator[Path]:
+    """All files in a folder, however deep, that are not hidden."""
+    for file in folder.rglob("*"):
+        names = file.relative_to(folder).parts
+        if not any(name.startswith(".") or name in SYSTEM for name in names) and file.is_file():
+            yield file
+
+
+def count(folder: Path, suffixes: Collection[str]) -> int:
+    """How many files with one of these endings a folder holds, however deep, that are not hidden."""
+    return sum(file.suffix.lower() in suffixes for file in visible(folder))

@@ -123,7 +123,8 @@ def begins_as_sound(content: bytes) -> bool:
 
 
 def count_values(content: bytes, name: str) -> int:
-    """Samples of all channels in a file, told from its header. Raises InputError for what is no sound."""
+    """Samples of all channels in a file, told from its header. Raises InputError for what is no sound, or empty."""
+    _check_content(content, name)
     if is_wav(content):
         wav = parse_wav(content)
         if wav.plain:
@@ -162,8 +163,7 @@ def _read(path: Path) -> bytes:
 
 
 def _from_bytes(content: bytes, name: str, values_limit: int) -> Sound:
-    if not content:
-        raise InputError(f"{name} is empty: there is no sound in it.")
+    _check_content(content, name)
     if is_wav(content):
         try:
             wav = parse_wav(content)
@@ -183,6 +183,11 @@ def _from_bytes(content: bytes, name: str, values_limit: int) -> Sound:
             raise InputError(f"Cannot decode {name}: {error} Replace or re-save the file.") from error
         _check_length(samples.size, file.channels, file.samplerate, name, values_limit)
         return _checked(Sound(samples.mean(axis=1, dtype=np.float64).astype(np.float32), file.samplerate), name)
+
+
+def _check_content(content: bytes, name: str) -> None:
+    if not content:
+        raise InputError(f"{name} is empty: there is no sound in it.")
 
 
 def _opened(content: bytes, name: str) -> Any:

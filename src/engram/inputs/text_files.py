@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engram.inputs.folders import holds
+from engram.inputs.folders import PassedOver, count, other_kind, visible
 from engram.inputs.media import MEDIA
 from engram.inputs.text import as_texts
 from engram.learner import InputError, Label
@@ -71,7 +71,7 @@ def holds_text(path: str | os.PathLike[str]) -> bool:
     if str(path) == STDIN:
         return True
     if place.is_dir():
-        if any(holds(place, medium.suffixes) for medium in MEDIA.values()):
+        if any(count(place, medium.suffixes) for medium in MEDIA.values()):
             return False
         return any(entry.suffix.lower() in LINES for entry in _entries(place)) or any(
             entry.suffix.lower() in LINES for inner in _entries(place) if inner.is_dir() for entry in _entries(inner)
@@ -88,15 +88,33 @@ def holds_text(path: str | os.PathLike[str]) -> bool:
 
 
 def _of_folder(folder: Path) -> Iterator[Line]:
+    for file, label in _files_in(folder):
+        yield from _of_file(file, label)
+
+
+def _files_in(folder: Path) -> Iterator[tuple[Path, Label | None]]:
+    """The files of texts in a folder, and the label of each that has one."""
     entries = _entries(folder)
-    files = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in LINES | TABLES]
-    for file in files:
-        yield from _of_file(file, from_file_name(file.stem) if file.suffix.lower() in LINES else None)
+    for file in entries:
+        if file.is_file() and file.suffix.lower() in LINES | TABLES:
+            yield file, from_file_name(file.stem) if file.suffix.lower() in LINES else None
     for inner in (entry for entry in entries if entry.is_dir()):
         label = from_file_name(inner.name)
         for file in sorted(inner.rglob("*.txt")):
             if not any(part.startswith(".") for part in file.relative_to(inner).parts):
-                yield from _of_file(file, label)
+                yield file, label
+
+
+def passed_over(inputs: Any) -> tuple[PassedOver, ...]:
+    """The files in folders, one path or a list of them, that are no texts."""
+    found = []
+    for path in [inputs] if isinstance(inputs, os.PathLike) else inputs:
+        folder = Path(path)
+        if folder.is_dir():
+            read = {file for file, _ in _files_in(folder)}
+            others = sorted(file for file in visible(folder) if file not in read)
+            found += [PassedOver(file, other_kind(file, "text")) for file in others]
+    return tuple(found)
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -59,6 +59,8 @@ def count_pixels(pictures: Sequence[bytes], each: int, together: int) -> int:
 
 
 def _size(picture: bytes, place: int) -> tuple[int, int]:
+    if not picture:
+        raise InputError(f"Picture {place} is empty: there is no picture in it.")
     try:
         with Image.open(io.BytesIO(picture), formats=formats()) as opened:
             return opened.size

@@ -15,7 +15,7 @@ def count_samples(sounds: Sequence[bytes], together: int) -> int:
         together: the most of all of them; of one, `VALUES_LIMIT`.
     """
     total = 0
-    for place, sound in enumerate(sounds):
+    for place, sound in enumerate(sounds, 1):
         values = count_values(sound, f"Sound {place}")
         if values > VALUES_LIMIT:
             raise Refusal("too-large", f"Sound {place} has {values:,} samples, but at most {VALUES_LIMIT:,} are"
