@@ -9,6 +9,7 @@ import posixpath
 import re
 import subprocess
 import sys
+import wave
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,7 @@ from PIL import Image
 from sphinx.util.inventory import InventoryFile
 
 from engram.lab.experiments import Figure
+from engram.learner import FloatArray
 
 pytestmark = pytest.mark.long
 
@@ -38,7 +40,8 @@ def with_blocks(*languages: str) -> list[object]:
 
 @pytest.fixture
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the examples run: two folders of pictures, `photos/KIND/` and `new-photos/`, drawn here; and sentences."""
+    """Where the examples run: two folders of pictures, `photos/KIND/` and `new-photos/`, drawn here; likewise
+    `sounds/KIND/` and `new-sounds/`; and sentences."""
     for kind, colour in {"sunflower": (240, 200, 30), "fern": (30, 140, 50), "iris": (90, 60, 190)}.items():
         rng = np.random.default_rng(len(kind))
         for i in range(9):
@@ -54,8 +57,22 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for label, lines in sentences.items():
         (tmp_path / "intents" / f"{label}.txt").write_text(lines)
     (tmp_path / "questions.txt").write_text("play an old song\nset an alarm for six\n")
+    time, rng = np.arange(4000) / 8000, np.random.default_rng(0)
+    for kind, hertz in {"bell": 1900, "drill": 300, "knock": 90}.items():
+        for i in range(5):
+            folder = tmp_path / ("sounds" if i < 4 else "new-sounds") / (kind if i < 4 else "")
+            folder.mkdir(parents=True, exist_ok=True)
+            tone = np.sin(2 * np.pi * hertz * rng.uniform(0.98, 1.02) * time)
+            write_wav(folder / f"{kind}-{i}.wav", tone + rng.normal(0, 0.05, 4000))
+    write_wav(tmp_path / "new-sounds" / "siren.wav", np.sin(2 * np.pi * (300 + 3000 * time) * time))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def write_wav(file: Path, samples: FloatArray) -> None:
+    with wave.open(str(file), "wb") as out:
+        out.setparams((1, 2, 8000, 0, "NONE", ""))
+        out.writeframes((20_000 * samples).astype("<i2").tobytes())
 
 
 @pytest.fixture(scope="session")
