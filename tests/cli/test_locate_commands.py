@@ -65,7 +65,7 @@ def test_boxes_are_examples_like_others_to_the_bit() -> None:
     assert whole.digest() == before
     with pytest.raises(InputError, match="holds nothing"):
         whole.learn_boxes(picture, [(400, 0, 450, 50)], "corner")
-    with pytest.raises(InputError, match="does not see places"):
+    with pytest.raises(InputError, match="does not find things"):
         Brain("descriptor").locate(picture)
     assert whole.digest() == before
 

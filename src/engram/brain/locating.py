@@ -114,8 +114,8 @@ def maps_of(bundle: Bundle, pixels: npt.NDArray[Any]) -> list[npt.NDArray[np.flo
     """(rows, columns, D) of a picture at each of `TIMES`. Raises InputError where the backbone does not see places."""
     places = getattr(bundle.backbone, "places", None)
     if places is None:
-        raise InputError(f"A brain on {bundle.name!r} does not see places of pictures. Make one on `photos` or "
-                         "`efficientnet-lite0`: Brain('photos').")
+        raise InputError(f"A brain on {bundle.name!r} does not find things in pictures. Make one on `photos` or "
+                         "`efficientnet-lite0`: Brain('photos'), or engram teach-boxes NEW.brain BOXES.json.")
     return [places(pixels, times) for times in TIMES]
 
 

@@ -252,14 +252,14 @@ def told_left_out(left_out: Sequence[PassedOver]) -> list[dict[str, str]]:
 
 def tell_left_out(left_out: Sequence[PassedOver]) -> None:
     """Say which files were left out, how many and why."""
-    from engram.inputs.folders import kind_of
+    from engram.inputs.endings import kind_of
 
     if left_out:
         kinds = Counter(kind_of(path) or "other file" for path, _ in left_out)
         counts = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in kinds.items())
         say(f"{len(left_out)} left out ({counts}):")
     for path, why in left_out:
-        say(f"  {path}: {why}")
+        say(f"  {why}" if why.startswith(str(path)) else f"  {path}: {why}")
 
 
 def _nothing_known(examples: Examples, why: str) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from engram.inputs.endings import kind_of, other_kind
 from engram.learner import InputError
 from engram.printable import from_file_name
-
-_TEXTS = frozenset({".txt"})
 
 SYSTEM = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 """What systems and archives leave in folders. It is passed over in silence, as are names that start with a dot."""
@@ -111,27 +110,6 @@ def survey(folder: str | os.PathLike[str], suffixes: Collection[str], one: str) 
         raise InputError(f"No {one}s in {root}: expected {endings} files, or a folder of them per class."
                          f"{_held_instead(root)}")
     return Files(paths, labels, walk.passed_over)
-
-
-def kind_of(file: Path) -> str | None:
-    """What a file is by its ending: a picture, sound or text; None for another."""
-    return next((one for one, suffixes in _kinds().items() if file.suffix.lower() in suffixes), None)
-
-
-def other_kind(file: Path, wanted: str) -> str:
-    """Why a file is left out where files of a kind are wanted.
-
-    >>> other_kind(Path("a.wav"), "picture"), other_kind(Path("a.pdf"), "picture")
-    ('a sound, no picture', 'no picture by its ending')
-    """
-    kind = kind_of(file)
-    return f"no {wanted} by its ending" if kind is None else f"a {kind}, no {wanted}"
-
-
-def _kinds() -> dict[str, Collection[str]]:
-    from engram.inputs.media import MEDIA  # which is made of what stands on this file
-
-    return {**{medium.one: medium.suffixes for medium in MEDIA.values()}, "text": _TEXTS}
 
 
 def _held_instead(folder: Path) -> str:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engram.inputs import folders
+from engram.inputs.endings import ENDINGS
 from engram.inputs.text import is_sentence
 from engram.inputs.vectors import as_array
 from engram.learner import InputError
@@ -36,10 +37,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 OPTIONAL = {"AVIF": "PIL.AvifImagePlugin", "HEIF": "pillow_heif"}
 """What is decoded where these modules are there; pillow-heif comes with the extra [photos]."""
 
-SUFFIXES = frozenset({
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif",
-    ".tiff", ".webp",
-})
+SUFFIXES = ENDINGS["picture"]
 """Files with these endings (in any case) are pictures when a folder is scanned."""
 
 

@@ -14,11 +14,12 @@ from PIL import Image
 from engram.extras import refusal
 from engram.inputs import folders
 from engram.inputs.audio import Sound, is_wav, log_mel, parse_wav, read_wav
+from engram.inputs.endings import ENDINGS
 from engram.inputs.images import THUMBNAIL_SIDE, content_of, is_open_file
 from engram.inputs.vectors import as_array
 from engram.learner import InputError
 
-SUFFIXES = frozenset({".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wave"})
+SUFFIXES = ENDINGS["sound"]
 """Files with these endings (in any case) are sounds when a folder is scanned."""
 
 BYTES_LIMIT = 256_000_000

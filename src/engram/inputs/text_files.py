@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engram.inputs.folders import PassedOver, count, other_kind, visible
+from engram.inputs.endings import ENDINGS, other_kind
+from engram.inputs.folders import PassedOver, count, visible
 from engram.inputs.media import MEDIA
 from engram.inputs.text import as_texts
 from engram.learner import InputError, Label
 from engram.printable import from_file_name
 
-LINES, TABLES = frozenset({".txt"}), frozenset({".csv", ".tsv"})
+LINES, TABLES = ENDINGS["text"], frozenset({".csv", ".tsv"})
 """Endings of files that hold one text a line, and of files that hold a table."""
 
 LABELS = frozenset({"label", "intent", "category", "class"})
