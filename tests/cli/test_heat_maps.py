@@ -19,7 +19,8 @@ def test_predict_writes_the_pictures_with_their_heat_maps(
         for i, picture in enumerate(pictures):
             Image.fromarray(picture).save(f"{folder}/{i}.png")
     engram = Terminal(capsys)
-    engram.says("teach", "m.brain", "mesh", "--backbone", "good-parts")
+    taught = engram.says("teach", "m.brain", "mesh", "--backbone", "good-parts")
+    assert "all its pictures count as good ones" in taught
     answers = engram.answers("predict", "m.brain", "new", "--heat", "hot")["answers"]
     assert [answer["heat"] for answer in answers] == ["hot/0.png", "hot/1.png"]
     assert Image.open("hot/0.png").size == (128, 128)

@@ -31,6 +31,20 @@ def test_a_pile_of_unknowns_is_named_by_keyboard(visitor: Visitor, taught: Brain
     page.get_by_text("No open questions.").wait_for()
 
 
+def test_a_fault_is_not_taught_as_a_good_part(visitor: Visitor, server: Server, tmp_path: Path) -> None:
+    server.ask("POST", "brains", {"name": "parts", "backbone": "good-parts"})
+    parts = Brain(server, "parts")
+    parts.teach("mug", count=4)
+    page = visitor.visit(parts)
+    page.set_input_files("#choose-files", written(tmp_path / "fault", "tent", 1))
+    page.get_by_text("Refused by mistake? Write which good product it is.").wait_for()
+    page.fill("#correct-name", "broken")
+    page.keyboard.press("Enter")
+    page.locator(".toast", has_text="broken is no product that was taught").wait_for()
+    assert page.locator("#augment-line").is_hidden()
+    assert parts.counts == {"mug": 4}
+
+
 def test_control_z_takes_the_last_lesson_back(visitor: Visitor, taught: Brain) -> None:
     taught.teach("tent", count=2)
     page = visitor.visit(taught)

@@ -138,7 +138,7 @@ def teach(
                 mind.set_alpha(alpha)
         taught, known, digest = len(labels) - skipped - unread, labels_of(mind), mind.digest()
         about = mind.info()
-        zero = about["zero_columns"]
+        zero, good_parts = about["zero_columns"], mind.sees_places
     seconds = time.perf_counter() - started
     if as_json:
         emit({"taught": taught, "skipped": skipped, "labels": known, "seconds": seconds, "digest": digest,
@@ -148,6 +148,8 @@ def teach(
         say(f"Taught {taught} in {seconds:.1f} s. Answers numbers: {off_by(about['numbers'])}")
     else:
         say(f"Taught {taught} in {seconds:.1f} s. {len(known)} label{'s' * (len(known) != 1)}: {few(known, 12)}")
+    if good_parts:
+        say("Each label is a product, and all its pictures count as good ones.")
     if skipped:
         say(f"{skipped} skipped: taught before.")
     tell_left_out(lessons.left_out)

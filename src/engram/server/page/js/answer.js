@@ -8,6 +8,7 @@ import { numbers } from "./numbers.js";
 import { shares } from "./shares.js";
 import { current, store } from "./state.js";
 import { correct, correctNot } from "./teaching.js";
+import { toast } from "./toasts.js";
 
 const BARS = 6;
 
@@ -32,6 +33,10 @@ export function mountAnswer() {
     const field = byId("correct-name");
     const label = labelFrom(field.value, store.state.classes);
     if (label === null) return field.focus();
+    if (current()?.sees_places && !store.state.classes.some((one) => one.label === label)) {
+      toast(`This teaches a good one, and ${label} is no product that was taught. Leave a fault as it is.`, { problem: true });
+      return field.focus();
+    }
     field.value = "";
     teachIt(label);
   });

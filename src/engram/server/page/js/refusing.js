@@ -88,6 +88,7 @@ function chosen() {
 function draw() {
   const points = known().filter(({ accepted }) => accepted != null);
   for (const id of ["curve", "curve-title"]) byId(id).hidden = !points.length;
+  if (!points.length) return;
   const path = points.map(({ alpha, accepted }) => `${100 * place(alpha)} ${HEIGHT * (1 - accepted)}`).join("L");
   byId("curve-line").setAttribute("d", `M${path}`);
   byId("curve-ground").setAttribute("d", `M0 ${HEIGHT}L${path}L100 ${HEIGHT}Z`);

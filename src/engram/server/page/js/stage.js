@@ -68,7 +68,7 @@ function renderStage({ camera, microphone, shown, paused }) {
   byId("video").hidden = !live;
   byId("stage-empty").hidden = camera || microphone || Boolean(still);
   byId("camera-on").hidden = takes() !== "pictures";
-  byId("augment-line").hidden = takes() !== "pictures";
+  byId("augment-line").hidden = takes() !== "pictures" || Boolean(current()?.sees_places);
   say(byId("files-say"), takes() === "sound" ? "Sounds" : "Pictures");
   byId("choose-files").accept = takes() === "sound" ? "audio/*" : "image/*,audio/*";
   byId("camera-off").hidden = !live;
