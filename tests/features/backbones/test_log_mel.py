@@ -88,7 +88,7 @@ def test_the_bundle_comes_with_statistics_and_is_stored_and_found_by_its_name() 
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match="is a whole number from 1 to"):
         MelSegments(**wrong)  # type: ignore[arg-type]
-    with pytest.raises(DamagedError, match=r"cannot be used|by version"):
+    with pytest.raises(DamagedError, match=r"cannot be used|of version"):
         MelSegments.restore("it", {"version": 1, **wrong}, None)
-    with pytest.raises(DamagedError, match="by version"):
+    with pytest.raises(DamagedError, match="of version"):
         MelSegments.restore("it", {"version": 7}, None)

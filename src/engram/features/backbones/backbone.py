@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from engram.learner import InputError
+from engram.learner import DamagedError, InputError
 from engram.progress import Progress
 
 Features = npt.NDArray[np.float32]
@@ -22,6 +23,7 @@ Pool = Literal["average", "first"]
 """What becomes of (N, T, D) tokens: their average, or the first (the class token)."""
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 @runtime_checkable
@@ -79,6 +81,38 @@ def fingerprint_of(kind: str, config: dict[str, Any], network: bytes | None) -> 
     whole = {"kind": kind, "config": config, "network": network and hashlib.sha256(network).hexdigest()}
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def restored(kind: Callable[..., Made], name: str, config: dict[str, Any], version: int) -> Made:
+    """A backbone without a network, made of the arguments in its description.
+
+    Raises:
+        DamagedError: the features are of another version, or the description cannot be used.
+    """
+    settings = dict(config)
+    described = settings.pop("version", None)
+    if described != version:
+        raise DamagedError(f"Backbone {name!r} has features of version {described!r}; this Engram has {version}.")
+    try:
+        return kind(name=name, **settings)
+    except (TypeError, ValueError) as error:
+        raise DamagedError(f"The description of backbone {name!r} cannot be used: {error}") from error
+
+
+def known_network(path: Path, sha256: str, package: str) -> bytes:
+    """The content of a network that an installed package holds.
+
+    Args:
+        sha256: what it must have.
+        package: name and version of the package, as it is installed.
+
+    Raises:
+        DamagedError: it is missing, truncated, altered or another one.
+    """
+    content = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DamagedError(f"{path} is not the network that this version of Engram knows. Install {package} again.")
+    return content
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

