@@ -69,7 +69,7 @@ class MemoryAwareSynapses(Strategy):
         return Consolidation(details={"measured on": count})
 
     def slopes(self, inputs: Tensor) -> dict[str, Tensor]:
-        """The mean of |∂‖f(x)‖²/∂θ| over (N, …) inputs, of each parameter."""
+        """The mean of ``|∂‖f(x)‖²/∂θ|`` over (N, …) inputs, of each parameter."""
         names, parameters = zip(*trained(self.model), strict=True)
         totals = [torch.zeros_like(parameter) for parameter in parameters]
         for one in inputs:
