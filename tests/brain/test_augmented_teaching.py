@@ -97,7 +97,7 @@ def test_what_is_held_either_way_is_found_and_not_learned_again() -> None:
 
 def test_vectors_and_texts_have_no_views() -> None:
     brain = Brain()
-    with pytest.raises(InputError, match="Only pictures have further views"):
+    with pytest.raises(InputError, match="Only pictures seen as a whole have further views"):
         brain.learn([[0.0, 1.0]], "a", augment=True)
     assert brain.labels == ()
 

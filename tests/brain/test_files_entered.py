@@ -35,7 +35,7 @@ def files_entered(act: Callable[[], Any]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("where", "most"), [("in memory", 20), ("in a folder", 25)])
+@pytest.mark.parametrize(("where", "most"), [("in memory", 20), ("in a folder", 24)])
 def test_one_vector_is_learned_by_way_of_few_files(where: str, most: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with Brain.create(tmp_path / "brain") if where == "in a folder" else Brain() as brain:

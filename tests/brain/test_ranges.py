@@ -239,7 +239,7 @@ def test_columns_of_which_nothing_is_kept_are_told(tmp_path: Path, capsys: pytes
     brain.save(tmp_path / "b")
     assert app.run(["info", str(tmp_path / "b")]) == 0
     assert "kept as 0    column 2:" in capsys.readouterr().out
-    (tmp_path / "t.csv").write_text("v,amps,rpm,label\n1,1e-5,2,a\n")
+    (tmp_path / "t.csv").write_text("v,amps,rpm,label\n1.5,1e-5,2,a\n")
     assert app.run(["teach", str(tmp_path / "b"), str(tmp_path / "t.csv")]) == 0
     said = capsys.readouterr().err
     assert "amps" in said

@@ -25,6 +25,7 @@ SCRIPT = Path(__file__).with_name("commands_in_an_empty_home.py")
 BRAINS = """
 teach vectors.brain vectors.csv; teach pictures.brain photos; predict pictures.brain photos
 predict vectors.brain asked.csv; unknowns vectors.brain; name vectors.brain 1 d; rename vectors.brain a c
+teach-boxes things.brain boxes.csv; locate things.brain photos/a/0.png --overlay found
 consolidate vectors.brain; alpha vectors.brain 0.05; audit vectors.brain; why vectors.brain asked.csv
 info pictures.brain; examples vectors.brain; relabel vectors.brain 5 --label b
 history vectors.brain; undo vectors.brain; rollback vectors.brain --to 6; diff vectors.brain 6
@@ -77,6 +78,7 @@ def work(tmp_path: Path) -> Path:
     rows = [f"{x:.2f},{y:.2f},{'ab'[i % 2]}" for i, (x, y) in enumerate(generator.normal(size=(8, 2)))]
     (folder / "vectors.csv").write_text("\n".join(["x,y,label", *rows]) + "\n")
     (folder / "asked.csv").write_text("x,y\n-7,-7\n")
+    (folder / "boxes.csv").write_text("picture,label,left,top,right,bottom\nphotos/a/0.png,spot,0,0,8,8\n")
     (folder / "results").mkdir()
     digits = ROOT / "src" / "engram" / "features" / "backbones" / "data" / "digits" / "network.onnx"
     (folder / "network.onnx").write_bytes(digits.read_bytes())

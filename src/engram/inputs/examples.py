@@ -194,6 +194,9 @@ def _of_all(labels: Sequence[Label | None]) -> list[Label] | None:
 
 def vectors_of(inputs: Any, columns: Sequence[str] | None = None, target: str | None = None) -> Examples:
     """Raw vectors, in an array, a table with named columns or files; `columns` and `target` as for `gather`."""
+    if isinstance(inputs, np.ndarray) and inputs.dtype.names is None:
+        vectors = as_vectors(inputs)
+        return Examples(vectors, [None] * len(vectors), None)
     _check_no_file(inputs)
     files = [inputs] if is_file(inputs) else inputs
     if isinstance(files, list | tuple) and len(files) and all(is_file(one) for one in files):
