@@ -94,7 +94,8 @@ def members(of: type) -> Iterator[str]:
         if ancestor.__module__.startswith("engram"):
             for name, value in vars(ancestor).items():
                 member = inspect.isroutine(value) or isinstance(value, property | cached_property | classmethod)
-                if member and not name.startswith("_"):
+                ours = getattr(value, "__module__", "engram").startswith("engram")  # scikit-learn adds some of its own
+                if member and ours and not name.startswith("_"):
                     yield name
 
 

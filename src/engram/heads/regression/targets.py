@@ -92,6 +92,7 @@ class Targets:
         return whole
 
     def as_json(self) -> dict[str, Any]:
+        """What `from_json` makes the same of."""
         return {"names": list(self.names), "steps": list(self.steps)}
 
     @classmethod
