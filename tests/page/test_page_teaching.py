@@ -295,8 +295,8 @@ def test_a_brain_for_texts_is_taught_by_writing(open_page: Callable[..., Visitor
 def test_a_brain_of_good_parts_shows_over_the_camera_where_a_part_is_not_like_them(
     visitor: Visitor, server: Server
 ) -> None:
-    server.ask("POST", "brains", {"name": "parts", "backbone": "good-parts"})
-    parts = Brain(server, "parts")
+    server.ask("POST", "brains", {"name": "parts-seen", "backbone": "good-parts"})
+    parts = Brain(server, "parts-seen")
     parts.teach("mug", count=8)
     page = visitor.visit(parts)
     visitor.camera_on()

@@ -18,7 +18,7 @@ def held(model: nn.Module, importance: Mapping[str, Tensor], centre: Mapping[str
     """Σ importance · (θ − centre)², a scalar; None where nothing is held. Rows that came later are free.
 
     >>> layer = nn.Linear(1, 1)
-    >>> held(layer, {"bias": torch.tensor([3.0])}, {"bias": layer.bias.detach() - 2}).item()
+    >>> round(held(layer, {"bias": torch.tensor([3.0])}, {"bias": layer.bias.detach() - 2}).item(), 3)
     12.0
     """
     total: Tensor | None = None
