@@ -199,7 +199,6 @@ def test_what_the_papers_call_it_will_do() -> None:
         "network_fine_tuning", "grow_and_prune", "naive"]
 
 
-@pytest.mark.wide
 def test_a_network_that_grows_and_prunes_stands_beside_the_others(terminal: Terminal) -> None:
     pytest.importorskip("torch")
     brief = "parameters=6000,batch=32,recipe.constant_budget=16000,recipe.all_epochs=3,recipe.prune_epochs=4"

@@ -53,7 +53,6 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(small_pictures, "SETS", sets)
 
 
-@pytest.mark.wide
 def test_a_run_measures_every_network_and_goes_on_where_it_stopped(tmp_path, monkeypatch):
     result = execute("feature-quality", feature_quality, 2, tmp_path, settings=SETTINGS)
     values = result["values"]

@@ -62,7 +62,6 @@ def test_lenet300_and_its_rivals(tmp_path):
     assert shown["tfs-3x"] == pytest.approx(3 * shown["tfs"], rel=0.1)  # whole batches
 
 
-@pytest.mark.wide
 def test_lenet5_is_trained_longer_at_last_and_compressed(tmp_path):
     values = growprune_lenet5.run(growprune_lenet5.Config(parameters=400, compressed=250), 0, silent)
     figures_of(growprune_lenet5, values, tmp_path)

@@ -111,7 +111,6 @@ def tiny(tmp_path, monkeypatch):
                              retrain_epochs=0.05, first_epochs=1, update_epochs=0.15, slack=-1000.0, held_back=2)
 
 
-@pytest.mark.wide
 def test_an_interrupted_run_goes_on_and_ends_as_one_that_was_not(tiny, tmp_path, monkeypatch):
     def stop(share: float, message: str) -> None:
         if message == "ours-10":

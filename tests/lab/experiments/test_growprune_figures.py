@@ -140,7 +140,6 @@ def test_recoverable_pruning_keeps_all_neurons_alive_for_good(tmp_path):
     assert max(values["recoverable"]["parameters"]["mean"]) <= 120
 
 
-@pytest.mark.wide
 def test_a_residual_network_grows_and_is_pruned_on_pictures(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     names = np.array(["cat", "dog", "owl"] * 20)
