@@ -41,15 +41,8 @@ QUICK = UpdateRecipe(constant_budget=1600, new_epochs=1, all_epochs=20, prune_ep
                      prune_rate=0.02, alpha=30, averaging=0)
 
 
-# Answers, labels and threads are the base's business: one method is held to these laws, the others to those of what
-# their own code changes.
-OWN = ("a new label", "saved", "memory", "interrupted", "diverges", "the same seed")
-BOUND = [pytest.param(check, method, id=f"{check}-{method}")
-         for check in learner_checks(stream=32) for method in METHODS
-         if method == "grow and prune" or any(name in check.name for name in OWN)]
-
-
-@pytest.mark.parametrize(("check", "method"), BOUND)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("check", learner_checks(stream=32), ids=str)
 def test_a_method_keeps(check, method):
     made = METHODS[method]
     settings: dict[str, Any] = {**made.keywords, "parameters": 400, "recipe": QUICK, "batch": 64}
