@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -63,10 +63,6 @@ def predict(
     Files of another kind, or that cannot be read, are left out and listed.
     """
     from engram.brain.bundles import check_sees_places
-    from engram.inputs.examples import gather
-    from engram.inputs.folders import PassedOver
-    from engram.inputs.media import MEDIA
-    from engram.learner import ColumnsError, InputError
 
     with open_brain(brain) as mind:
         if not mind.labels or mind.bundle is None:
@@ -74,38 +70,98 @@ def predict(
                                      " LABEL")
         if heat is not None:
             check_sees_places(mind.bundle)
-        targets = mind.bundle.targets
-        column = label or (targets.label if targets else None)
-        examples = gather(list(paths), mind.bundle.takes, None, column)
-        left_out = [*examples.passed_over]
-        given = examples.items if mind.bundle.takes == "text" else list(paths)  # standard input is read once
-        if label is not None and examples.target is None:
-            raise typer.BadParameter(f"No column is called {label!r}: --label names the column of a table that holds"
-                                     " the right labels.")
-        try:
-            if label is not None:
-                given = _without_labels(gather(list(paths), mind.bundle.takes, mind.columns, label))
-            with progress("looking", quiet=as_json) as report, _saying_warnings():
-                answers = mind.predict(given, remember=remember, sources=examples.sources, progress=report)
-        except ColumnsError as error:
-            if as_json:  # a program that reads the answers learns for each row why there is none
-                emit(_nothing_known(examples, str(error)))
-            raise
-        except InputError:
-            medium = None if strict else MEDIA.get(mind.bundle.takes)
-            bad = {} if medium is None else medium.unreadable(examples.items)
-            if not 0 < len(bad) < len(examples):
-                raise
-            left_out += [PassedOver(Path(str(examples.sources[place])), why) for place, why in bad.items()]
-            examples = examples.without(bad)
-            answers = mind.predict(examples.items, remember=remember, sources=examples.sources)
-        known, kind = {as_text(label) for label in mind.labels}, mind.bundle.takes
-        good_parts = mind.sees_places
-        written = [] if heat is None else _write_heat(mind, examples, heat)
-        trouble = _keep_unknowns(mind) if remember and not answers.known.all() else None
-    if targets is not None:
-        _tell_numbers(targets.names, answers, examples, left_out, as_json)
+        asked = _asked(mind, mind.bundle, paths, label, remember, strict, as_json)
+        known, bundle, good_parts = {as_text(label) for label in mind.labels}, mind.bundle, mind.sees_places
+        written = [] if heat is None else _write_heat(mind, asked.examples, heat)
+        trouble = _keep_unknowns(mind) if remember and not asked.answers.known.all() else None
+    if bundle.targets is not None:
+        _tell_numbers(bundle.targets.names, asked.answers, asked.examples, asked.left_out, as_json)
         return
+    scores = _scored(asked, known, bundle.takes, top, good_parts)
+    if as_json:
+        lines = scores.lines
+        if heat is not None:
+            lines = [{**line, "heat": str(file)} for line, file in zip(lines, written, strict=True)]
+        emit({"answers": lines, "right": scores.right, "never_taught": scores.strange,
+              "never_taught_refused": scores.refused, "inbox": trouble, "left_out": told_left_out(asked.left_out)})
+        return
+    _show_answers(scores.lines, top)
+    folders = asked.examples.folders or ()
+    if good_parts and len({*folders}) > 1:
+        say(f"Refused as unknown, by folder: {_refused_by_folder(scores.lines, folders)}.")
+    _tell_scores(scores)
+    if written:
+        say(f"{len(written)} picture{'s' * (len(written) != 1)} with heat maps: {heat}")
+    tell_left_out(asked.left_out)
+    if trouble:
+        say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
+
+
+class _Asked(NamedTuple):
+    """What was asked about, what was answered, and what could not be read."""
+
+    examples: Examples
+    answers: Predictions
+    left_out: list[PassedOver]
+
+
+def _asked(
+    mind: Brain, bundle: Bundle, paths: Sequence[Path], label: str | None, remember: bool, strict: bool, quiet: bool
+) -> _Asked:
+    """Ask about files; those that cannot be read are left out, unless `strict`."""
+    from engram.inputs.examples import gather
+    from engram.inputs.folders import PassedOver
+    from engram.inputs.media import MEDIA
+    from engram.learner import ColumnsError, InputError
+
+    column = label or (bundle.targets.label if bundle.targets else None)
+    examples = gather(list(paths), bundle.takes, None, column)
+    left_out = [*examples.passed_over]
+    given = examples.items if bundle.takes == "text" else list(paths)  # standard input is read once
+    if label is not None and examples.target is None:
+        raise typer.BadParameter(f"No column is called {label!r}: --label names the column of a table that holds the"
+                                 " right labels.")
+    try:
+        if label is not None:
+            given = _without_labels(gather(list(paths), bundle.takes, mind.columns, label))
+        with progress("looking", quiet=quiet) as report, _saying_warnings():
+            answers = mind.predict(given, remember=remember, sources=examples.sources, progress=report)
+    except ColumnsError as error:
+        if quiet:  # a program that reads the answers learns for each row why there is none
+            emit(_nothing_known(examples, str(error)))
+        raise
+    except InputError:
+        medium = None if strict else MEDIA.get(bundle.takes)
+        bad = {} if medium is None else medium.unreadable(examples.items)
+        if not 0 < len(bad) < len(examples):
+            raise
+        left_out += [PassedOver(Path(str(examples.sources[place])), why) for place, why in bad.items()]
+        examples = examples.without(bad)
+        answers = mind.predict(examples.items, remember=remember, sources=examples.sources)
+    return _Asked(examples, answers, left_out)
+
+
+class _Scores(NamedTuple):
+    """Answers beside the labels that folders or a column give.
+
+    Attributes:
+        lines: the answers as JSON values.
+        right: how many agree, or None where nothing says what is right.
+        strange: how many have a label that was never taught.
+        refused: how many of these are "Nothing I know".
+        compared: what the labels stand in, and what has one.
+    """
+
+    lines: list[dict[str, Any]]
+    right: int | None
+    strange: int
+    refused: int
+    compared: tuple[str, str]
+
+
+def _scored(asked: _Asked, known: set[str], kind: str | None, top: int, good_parts: bool) -> _Scores:
+    """Compare answers with the labels that their inputs came with."""
+    examples, answers = asked.examples, asked.answers
     found = [as_text(label) for label in examples.labels or ()]
     agrees = kind == "vectors" or (known.intersection(found) and not good_parts)
     truth = found if found and agrees else None
@@ -116,33 +172,22 @@ def predict(
         for source, answer in zip(examples.sources, answers, strict=True)
     ]
     strange = [line for line, name in zip(lines, truth or (), strict=False) if name not in known]
-    refused = sum(not line["known"] for line in strange)
     right = None if truth is None else sum(
         answer.label is not None and as_text(answer.label) == name for answer, name in zip(answers, truth, strict=True)
     )
-    if as_json:
-        if heat is not None:
-            lines = [{**line, "heat": str(file)} for line, file in zip(lines, written, strict=True)]
-        emit({"answers": lines, "right": right, "never_taught": len(strange), "never_taught_refused": refused,
-              "inbox": trouble, "left_out": told_left_out(left_out)})
-    else:
-        _show_answers(lines, top)
-        if good_parts and len({*(examples.folders or ())}) > 1:
-            say(f"Refused as unknown, by folder: {_refused_by_folder(lines, examples.folders or ())}.")
-        by, what = {"vectors": ("labels in the table", "row"), "text": ("labels in the files", "text")}.get(
-            kind or "", ("folders' names", "input")
-        )
-        asked = len(lines) - len(strange)
-        if right is not None and asked:
-            say(f"{right} of {asked} answers agree with the {by} ({right / asked:.1%}).")
-        if strange:
-            have = f"1 {what} has" if len(strange) == 1 else f"{len(strange)} {what}s have"
-            say(f'{have} a label that was never taught: {refused} of them answered "Nothing I know".')
-        if written:
-            say(f"{len(written)} picture{'s' * (len(written) != 1)} with heat maps: {heat}")
-        tell_left_out(left_out)
-    if trouble and not as_json:
-        say(f"engram: the inbox of unknowns was not updated: {trouble}", aside=True)
+    compared = {"vectors": ("labels in the table", "row"), "text": ("labels in the files", "text")}.get(
+        kind or "", ("folders' names", "input"))
+    return _Scores(lines, right, len(strange), sum(not line["known"] for line in strange), compared)
+
+
+def _tell_scores(scores: _Scores) -> None:
+    by, what = scores.compared
+    counted = len(scores.lines) - scores.strange
+    if scores.right is not None and counted:
+        say(f"{scores.right} of {counted} answers agree with the {by} ({scores.right / counted:.1%}).")
+    if scores.strange:
+        have = f"1 {what} has" if scores.strange == 1 else f"{scores.strange} {what}s have"
+        say(f'{have} a label that was never taught: {scores.refused} of them answered "Nothing I know".')
 
 
 def _refused_by_folder(lines: Sequence[dict[str, Any]], folders: Sequence[Label]) -> str:

@@ -62,7 +62,8 @@ def teach(
     backbone: Annotated[
         str | None, typer.Option("--backbone", metavar="NAME", help="For a new brain: the name or folder of its"
                                  " backbone (default: for pictures `efficientnet-lite0` where the extra [photos] is"
-                                 " installed, else the packaged `photos`; for sounds `log-mel`; none for vectors).")
+                                 " installed, else the packaged `photos`; for sounds `speech` where [sound] is, else"
+                                 " `log-mel`; none for vectors).")
     ] = None,
     gate: Annotated[
         float | None, typer.Option("--gate", metavar="G", min=0.0,
