@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from engram.server.conditions import etag, unchanged
+from engram.server.media import PixelBudget
 from engram.server.metrics import Metrics
 from engram.server.parcels import Exports
-from engram.server.pictures import PixelBudget
 from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
 from engram.server.scopes import Caller, Need, Scope

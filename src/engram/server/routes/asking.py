@@ -26,14 +26,13 @@ from engram.server.conditions import etag
 from engram.server.context import Asker, Context, In, Served
 from engram.server.direct_route import DirectRoute
 from engram.server.http_protocol import UNDER_WAY
+from engram.server.media import count_pixels, count_samples
 from engram.server.openapi import ASK_BODY, LOCATE_BODY, PICTURE_BODY
-from engram.server.pictures import count_pixels
 from engram.server.problems import Refusal
 from engram.server.requests import Ask
 from engram.server.schemas import Answers, Located, Thing
 from engram.server.scopes import Caller
 from engram.server.served_brain import ServedBrain
-from engram.server.sounds import count_samples
 from engram.server.wire import shown
 
 _PRODUCTS = 2**20  # inputs of one portion times what each is compared with

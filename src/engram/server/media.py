@@ -1,4 +1,4 @@
-"""Pictures at the door: how many pixels, told from their headers before anything is decoded."""
+"""Pictures and sounds at the door: how large they are, told from their headers before anything is decoded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from PIL import Image
 
 from engram.inputs.images import formats
+from engram.inputs.sounds import VALUES_LIMIT, count_values
 from engram.learner import InputError
 from engram.server.problems import Refusal
 
@@ -41,20 +42,41 @@ class PixelBudget:
 
 
 def count_pixels(pictures: Sequence[bytes], each: int, together: int) -> int:
-    """Pixels of all pictures. Raises InputError for what is no picture, Refusal where there are too many."""
+    """Pixels of all pictures. Raises InputError for what is no picture, Refusal where there are too many.
+
+    Args:
+        each, together: the most of one picture, and of all of them.
+    """
     total = 0
     for place, picture in enumerate(pictures, 1):
         width, height = _size(picture, place)
         if width * height > each:
-            raise Refusal(
-                "too-large", f"Picture {place} has {width} x {height} pixels, but at most {each:,} are allowed:"
-                             f" scale it down."
-            )
-        total += width * height
-        if total > together:
-            raise Refusal(
-                "too-large", f"These pictures have more than {together:,} pixels together: send fewer at once."
-            )
+            raise Refusal("too-large", f"Picture {place} has {width} x {height} pixels, but at most {each:,} are"
+                                       " allowed: scale it down.")
+        total = _within(total + width * height, together, "pictures", "pixels")
+    return total
+
+
+def count_samples(sounds: Sequence[bytes], together: int) -> int:
+    """Samples of all channels of all sounds. Raises InputError for what is no sound, Refusal where there are too many.
+
+    Args:
+        together: the most of all of them; of one, `VALUES_LIMIT`.
+    """
+    total = 0
+    for place, sound in enumerate(sounds, 1):
+        values = count_values(sound, f"Sound {place}")
+        if values > VALUES_LIMIT:
+            raise Refusal("too-large", f"Sound {place} has {values:,} samples, but at most {VALUES_LIMIT:,} are"
+                                       " allowed: cut it into pieces.")
+        total = _within(total + values, together, "sounds", "samples")
+    return total
+
+
+def _within(total: int, together: int, what: str, parts: str) -> int:
+    """The total. Raises Refusal where it is more than one request may bring."""
+    if total > together:
+        raise Refusal("too-large", f"These {what} have more than {together:,} {parts} together: send fewer at once.")
     return total
 
 
