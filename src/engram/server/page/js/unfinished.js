@@ -8,7 +8,13 @@ const KEY = "engram.unfinished";
 /** @typedef {{brain: string, total: number, missing: string[]}} Drop */
 
 /** @returns {Record<string, Drop>} by act */
-const read = () => JSON.parse(localStorage.getItem(KEY) ?? "{}");
+function read() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY) ?? "{}");
+  } catch {
+    return {}; // not allowed, or written by something else
+  }
+}
 
 function write(/** @type {Record<string, Drop>} */ drops) {
   try {
