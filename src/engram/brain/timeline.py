@@ -42,8 +42,6 @@ class Spans:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spans) and self._ranges == other._ranges
 
-    __hash__ = None  # type: ignore[assignment]  # compared, never kept in a set
-
     def __contains__(self, seq: int) -> bool:
         place = bisect_right(self._starts, seq) - 1
         return place >= 0 and seq in self._ranges[place]

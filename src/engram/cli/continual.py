@@ -134,7 +134,7 @@ def _inputs(
         side = LARGE
     if data in DATA_SETS:
         loaded = load(data, side=side)
-        raw: Callable[[int], DataSet] = lambda seed: loaded  # noqa: E731 - it has a test part of its own
+        raw: Callable[[int], DataSet] = lru_cache(lambda seed: loaded)  # it has a test part of its own
     elif Path(data).is_dir():
         raw = lru_cache(lambda seed: from_folder(data, side=side or 64, seed=seed))
     else:

@@ -7,7 +7,7 @@ reservoir (Vitter 1985) or a class-balancing one (Chrysakis, Moens 2020).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class ExperienceReplay(Strategy):
     """
 
     memory: Buffer
-    renamed_parts = {"": "memory:"}  # noqa: RUF012 - of the class, and never changed
+    renamed_parts: ClassVar[Mapping[str, str]] = {"": "memory:"}
 
     def __init__(
         self, network: nn.Module | Mapping[str, Any], *, capacity: int = 200, replayed: int | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -25,7 +25,7 @@ class Joint(Strategy):
 
     memory_limit = math.inf
     kept: Kept
-    renamed_parts = {"": "kept:"}  # noqa: RUF012 - of the class, and never changed
+    renamed_parts: ClassVar[Mapping[str, str]] = {"": "kept:"}
 
     def __init__(self, network: nn.Module | Mapping[str, Any], **settings: Any) -> None:
         super().__init__(network, **settings)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +70,7 @@ class Structural(Strategy):
     memory_limit = math.inf
     kept: Kept
     validation: Kept
-    renamed_parts = {"judged-": "validation:", "": "kept:"}  # noqa: RUF012 - of the class, and never changed
+    renamed_parts: ClassVar[Mapping[str, str]] = {"judged-": "validation:", "": "kept:"}
 
     def __init__(
         self,
