@@ -272,7 +272,7 @@ ROOMS = (
             (EWC, "total / len(inputs) for name", "total for name"),
             (PENALTY, "total = term if total is None else total + term", "total = term"),
             (REPLAY, "        self.memory.add(self._rng, inputs.cpu().numpy(), targets.cpu().numpy())\n", ""),
-            (REPLAY, "        if not len(self.memory):", "        if True:"),
+            (REPLAY, "        if not self.memory.labels:", "        if True:"),
             (REPLAY, "self.memory.draw(self.replayed or count, self._rng)", "self.memory.draw(count, self._rng)"),
             (REPLAY, "torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])", "old_inputs, old_targets"),
             (REPLAY, "torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])",

@@ -59,9 +59,9 @@ def test_an_empty_buffer_saves_and_loads_and_says_that_there_is_nothing_to_draw(
 def test_its_memory_is_taken_once(rule):
     buffer, rng = rule(10), np.random.default_rng(0)
     buffer.add(rng, *offered(1))
-    first = buffer.memory_bytes
+    first = buffer.nbytes
     buffer.add(rng, *offered(500))
-    assert buffer.memory_bytes == first == 10 * (2 * 4 + 8)
+    assert buffer.nbytes == first == 10 * (2 * 4 + 8)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -90,8 +90,8 @@ def test_derpp_adds_the_distance_to_kept_answers_and_the_loss_of_other_kept_exam
     learner = DarkExperienceReplay(NETWORK, capacity=20, batch=20, optimizer="sgd", learning_rate=0.1, alpha=0.3,
                                    beta=0.7, replayed=4)
     asked = []
-    draw = learner.memory.draw
-    learner.memory.draw = lambda *arguments: asked.append(draw(*arguments)) or asked[-1]
+    rows = learner.memory.rows
+    learner.memory.rows = lambda *arguments: asked.append(rows(*arguments)) or asked[-1]
     fresh = DarkExperienceReplay(NETWORK, capacity=20, batch=20)
     with fresh.changing():
         fresh.grow(FIRST)
@@ -108,7 +108,7 @@ def test_derpp_adds_the_distance_to_kept_answers_and_the_loss_of_other_kept_exam
                 + 0.3 * functional.mse_loss(learner.model(one), answers)
                 + 0.7 * functional.cross_entropy(learner.model(other), theirs))
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
-    del learner.memory.draw
+    del learner.memory.rows
     learner.learn(X, SECOND)
     assert learner.memory.columns[2].shape == (20, 4)
     kept_then = np.isnan(learner.memory.columns[2]).any(axis=1)

@@ -91,7 +91,7 @@ class DarkExperienceReplay(Strategy):
         return loss
 
     def _drawn(self, count: int) -> tuple[Tensor, ...]:
-        columns = self.memory.draw(self.replayed or count, self._rng)
+        columns = self.memory.rows(self.memory.places(self.replayed or count, self._rng))
         return tuple(torch.from_numpy(column).to(self.device) for column in columns)
 
     def restored(self) -> None:

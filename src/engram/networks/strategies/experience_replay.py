@@ -59,10 +59,17 @@ class ExperienceReplay(Strategy):
         """Examples kept."""
         return len(self.memory)
 
+    def before_experience(self, inputs: Tensor, targets: Tensor) -> None:
+        """What is random in the memory follows from the strategy's generator."""
+        self._rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
+
     def train(self, inputs: Tensor, targets: Tensor) -> None:
         """Train on `inputs` (N, …) and `targets` (N,), then offer them to the memory."""
-        self._rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
         super().train(inputs, targets)
+        self.remember(inputs, targets)
+
+    def remember(self, inputs: Tensor, targets: Tensor) -> None:
+        """Offer `inputs` (N, …) and `targets` (N,), which were learned, to the memory."""
         self.memory.add(self._rng, inputs.cpu().numpy(), targets.cpu().numpy())
 
     def training_step(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -71,14 +78,18 @@ class ExperienceReplay(Strategy):
 
     def seen(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """What a step sees: the new examples, `inputs` (N, …) and `targets` (N,), and kept ones behind them."""
-        if not len(self.memory):
+        if not self.memory.labels:
             return inputs, targets
         old_inputs, old_targets = self.drawn(len(inputs))
         return torch.cat([inputs, old_inputs]), torch.cat([targets, old_targets])
 
     def drawn(self, count: int) -> tuple[Tensor, Tensor]:
-        """Kept inputs and targets, `replayed` of them, or `count`."""
-        inputs, targets = self.memory.draw(self.replayed or count, self._rng)
+        """Kept inputs and targets, `replayed` of them, or `count`; of examples that count differently, as many more of
+        those that count more."""
+        inputs, targets, weights = self.memory.draw(self.replayed or count, self._rng)
+        if (weights != weights[0]).any():
+            rows = self._rng.choice(len(weights), len(weights), p=weights / weights.sum(dtype=np.float64))
+            inputs, targets = inputs[rows], targets[rows]
         return torch.from_numpy(inputs).to(self.device), torch.from_numpy(targets).to(self.device)
 
     def restored(self) -> None:
