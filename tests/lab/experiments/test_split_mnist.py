@@ -12,8 +12,9 @@ pytest.importorskip("sklearn")
 
 from engram.lab.experiments.experiment import execute
 from engram.lab.experiments.steps import forget
-from engram.lab.experiments.strategies import split_mnist
-from engram.lab.experiments.strategies.split_mnist import FIGURES, HEADS, METHODS, SCENARIOS, Config, choose, run
+from engram.lab.experiments.strategies import comparison, split_mnist
+from engram.lab.experiments.strategies.comparison import SCENARIOS, choose
+from engram.lab.experiments.strategies.split_mnist import CELLS, FIGURES, HEADS, STRATEGIES, Config, methods, run
 from engram.lab.streams import DataSet, data_set
 
 SMALL = {"data": "digits", "hidden": (24,), "epochs": 2, "joint_epochs": 2, "capacity": 30, "held_out": 130,
@@ -33,7 +34,7 @@ def silent(share, message):
 def test_a_run_measures_every_method_in_every_scenario(tmp_path):
     result = execute("split-mnist", split_mnist, 1, tmp_path / "results", settings=SMALL)
     values = result["values"]
-    cells = {f"{scenario}.{method}" for scenario in SCENARIOS for method in METHODS}
+    cells = {f"{scenario}.{method}" for scenario in SCENARIOS for method in STRATEGIES}
     cells |= {f"class.{head}" for head in HEADS}
     assert cells == {key.removeprefix("split-mnist.") for key in FIGURES}
     for cell in cells:
@@ -46,19 +47,20 @@ def test_a_run_measures_every_method_in_every_scenario(tmp_path):
     assert list((tmp_path / "results").glob("*.svg"))
 
 
-def test_settings_are_the_best_on_what_is_held_out_whatever_the_test_images_say(tmp_path):
+def test_settings_are_the_best_on_what_is_held_out_whatever_the_test_images_say():
     data = data_set("digits")
     spoilt = DataSet(data.name, data.train_inputs, data.train_labels, data.test_inputs[::-1], data.test_labels)
     config = Config(**SMALL)
-    settings, tried = choose(config, data, "task", "ewc", tmp_path / "one")
-    assert (settings, tried) == choose(config, spoilt, "task", "ewc", tmp_path / "two")
+    ewc = methods(config)["ewc"]
+    settings, tried = choose(config, data, "task", ewc, "one")
+    assert (settings, tried) == choose(config, spoilt, "task", ewc, "two")
     assert [trial["settings"]["strength"] for trial in tried] == [1.0, 100.0]
     assert settings == max(tried, key=lambda trial: trial["accuracy"])["settings"]
 
 
 def test_an_interrupted_seed_goes_on_where_it_stopped(monkeypatch):
-    config, calls, measure = Config(**SMALL), [], split_mnist.measure
-    monkeypatch.setattr(split_mnist, "SCENARIOS", {"class": SCENARIOS["class"]})
+    config, calls, measure = Config(**SMALL), [], comparison.measure
+    monkeypatch.setattr(split_mnist, "CELLS", [cell for cell in CELLS if cell[0] == "class"])
 
     def counted(*arguments):
         calls.append(arguments)
@@ -66,11 +68,11 @@ def test_an_interrupted_seed_goes_on_where_it_stopped(monkeypatch):
             raise KeyboardInterrupt
         return measure(*arguments)
 
-    monkeypatch.setattr(split_mnist, "measure", counted)
+    monkeypatch.setattr(comparison, "measure", counted)
     with pytest.raises(KeyboardInterrupt):
         run(config, 0, silent)
     resumed = run(config, 0, silent)
-    tests, trials = len(METHODS) + len(HEADS), 6
+    tests, trials = len(STRATEGIES) + len(HEADS), 6
     assert len(calls) == tests + trials + 1, "what was measured before the interruption is not measured again"
     assert resumed["class.fast"] > 85
     run(config, 1, silent)

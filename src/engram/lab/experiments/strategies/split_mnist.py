@@ -9,34 +9,21 @@ task, which nobody names (domain-incremental).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
-from importlib import import_module
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from engram.heads import make as make_head
-from engram.lab.evaluation import evaluate
-from engram.lab.evaluation.plots import canvas, draw_bars
 from engram.lab.experiments.experiment import Progress
-from engram.lab.experiments.result import Figure, Values
-from engram.lab.experiments.steps import measured, steps_of
-from engram.lab.streams import (
-    DataSet,
-    Stream,
-    class_incremental,
-    data_set,
-    domain_incremental,
-    flattened,
-    task_incremental,
+from engram.lab.experiments.result import Values
+from engram.lab.experiments.strategies.comparison import (
+    SCENARIOS,
+    Method,
+    bars,
+    compared,
+    figures_of,
+    head,
+    on_perceptron,
 )
-from engram.learner import Learner
-
-SCENARIOS: dict[str, Callable[..., Stream]] = {
-    "class": class_incremental, "task": task_incremental, "domain": domain_incremental,
-}
 
 
 @dataclass(frozen=True)
@@ -72,29 +59,31 @@ class Config:
     er_learning_rate: tuple[float, ...] = (1e-3, 5e-4, 2.5e-4)
 
 
-class Method(NamedTuple):
-    """A method: how it is called, where its class lives, and the settings it is tried with."""
-
-    title: str
-    place: str
-    grid: Callable[[Config], list[dict[str, Any]]]
-
-
-METHODS = {
-    "naive": Method("naive", "naive:Naive", lambda c: [{"epochs": c.epochs}]),
-    "ewc": Method("EWC", "elastic_weight_consolidation:ElasticWeightConsolidation", lambda c: [
-        {"epochs": c.epochs, "strength": strength} for strength in c.ewc_strength]),
-    "lwf": Method("LwF", "learning_without_forgetting:LearningWithoutForgetting", lambda c: [
-        {"epochs": c.epochs, "temperature": temperature, "weight": weight or None}
-        for temperature in c.lwf_temperature for weight in c.lwf_weight]),
-    "er": Method("replay, 200 examples", "experience_replay:ExperienceReplay", lambda c: [
-        {"epochs": c.er_epochs, "capacity": c.capacity, "replayed": replayed, "learning_rate": rate}
-        for replayed in c.er_replayed for rate in c.er_learning_rate]),
-    "joint": Method("joint", "joint:Joint", lambda c: [{"epochs": c.joint_epochs}]),
-}
+STRATEGIES = {"naive": "naive", "ewc": "EWC", "lwf": "LwF", "er": "replay, 200 examples", "joint": "joint"}
 HEADS = {"fast": "fast head on pixels", "streaming_lda": "streaming LDA on pixels"}
-TITLES = {name: method.title for name, method in METHODS.items()} | HEADS
+TITLES = STRATEGIES | HEADS
 
+
+def methods(config: Config) -> dict[str, Method]:
+    """The strategies with the settings that they are tried with, and the heads."""
+    def strategy(name: str, place: str, *grid: Mapping[str, Any]) -> Method:
+        return Method(STRATEGIES[name], on_perceptron(place, config.hidden), grid)
+
+    return {
+        "naive": strategy("naive", "naive:Naive", {"epochs": config.epochs}),
+        "ewc": strategy("ewc", "elastic_weight_consolidation:ElasticWeightConsolidation", *(
+            {"epochs": config.epochs, "strength": strength} for strength in config.ewc_strength)),
+        "lwf": strategy("lwf", "learning_without_forgetting:LearningWithoutForgetting", *(
+            {"epochs": config.epochs, "temperature": temperature, "weight": weight or None}
+            for temperature in config.lwf_temperature for weight in config.lwf_weight)),
+        "er": strategy("er", "experience_replay:ExperienceReplay", *(
+            {"epochs": config.er_epochs, "capacity": config.capacity, "replayed": replayed, "learning_rate": rate}
+            for replayed in config.er_replayed for rate in config.er_learning_rate)),
+        "joint": strategy("joint", "joint:Joint", {"epochs": config.joint_epochs}),
+    } | {name: Method(title, head(name)) for name, title in HEADS.items()}
+
+
+CELLS = [*((scenario, name) for scenario in SCENARIOS for name in STRATEGIES), *(("class", head) for head in HEADS)]
 VAN_DE_VEN = "van de Ven, Tolias, arXiv 1809.10635"
 SCENARIOS_PAPER = "van de Ven, Tolias, arXiv 1904.07734"
 PUBLISHED: dict[str, Any] = {
@@ -113,83 +102,14 @@ FLOORS: dict[str, dict[str, float]] = {
     "task.ewc": {"at_least": 98.14},
     "task.lwf": {"at_least": 99.10},
 }
-FIGURES = {
-    f"split-mnist.{cell}": Figure(cell, "%", published=PUBLISHED.get(cell, {}).get("value"),
-                                  source=PUBLISHED.get(cell, {}).get("source"), **FLOORS.get(cell, {}))
-    for cell in (*(f"{scenario}.{method}" for scenario in SCENARIOS for method in METHODS),
-                 *(f"class.{head}" for head in HEADS))
-}
+FIGURES = figures_of("split-mnist", CELLS, PUBLISHED, FLOORS)
 
 
 def run(config: Config, seed: int, progress: Progress) -> Values:
-    """All values of one seed: accuracy after all experiences, in percent, for each scenario and method.
-
-    Every evaluation is kept as soon as it is there, the trials of settings for all seeds.
-    """
-    trials = steps_of("split-mnist", asdict(config))
-    mine = steps_of("split-mnist", asdict(config), seed=seed)
-    data = data_set(config.data)
-    cells = [(scenario, method) for scenario in SCENARIOS for method in METHODS] + [("class", head) for head in HEADS]
-    values: Values = {"trials": {}, "chosen": {}, "details": {}}
-    for i, (scenario, method) in enumerate(cells):
-        cell = f"{scenario}.{method}"
-        progress(i / len(cells), f"{scenario}-incremental, {TITLES[method]}")
-        settings, values["trials"][cell] = choose(config, data, scenario, method, trials)
-        values["chosen"][cell] = settings
-        stream = SCENARIOS[scenario](data, seed=seed)
-        found = measured(f"{mine}/{cell}", partial(measure, config, stream, method, settings, seed))
-        values["details"][cell] = found
-        values[cell] = found["accuracy"]
-    return values
-
-
-def choose(
-    config: Config, data: DataSet, scenario: str, method: str, folder: str
-) -> tuple[dict[str, Any], list[Values]]:
-    """The settings that are best on the held-out images, and each setting with its accuracy; one needs no trial."""
-    grid = METHODS[method].grid(config) if method in METHODS else [{}]
-    if len(grid) == 1:
-        return grid[0], []
-    stream = SCENARIOS[scenario](data, held_out=config.held_out, seed=config.trial_seed).validation()
-    tried = []
-    for i, settings in enumerate(grid):
-        found = measured(f"{folder}/{scenario}.{method}-{i}",
-                         partial(measure, config, stream, method, settings, config.trial_seed))
-        tried.append({"settings": settings, "accuracy": found["accuracy"]})
-    return max(tried, key=lambda trial: trial["accuracy"])["settings"], tried
-
-
-def measure(config: Config, stream: Stream, method: str, settings: Mapping[str, Any], seed: int) -> Values:
-    """A fresh learner, taught the stream's pixels and asked; shares in percent."""
-    stream = stream.map(flattened)
-    learner = make_head(method) if method in HEADS else strategy(config, stream, method, settings, seed)
-    report = evaluate(learner, stream, forward=False)
-    figures = report.figures()
-    return {
-        "accuracy": 100 * report.accuracy, "forgetting": 100 * report.forgetting,
-        "matrix": 100 * np.nan_to_num(report.matrix), "seconds": figures["seconds-learning"],
-        "bytes": figures["bytes"], "samples": figures["samples"],
-    }
-
-
-def strategy(config: Config, stream: Stream, method: str, settings: Mapping[str, Any], seed: int) -> Learner:
-    """A fresh learner by a method; where the stream tells the task, it learns task by task."""
-    module, _, name = METHODS[method].place.partition(":")
-    network = {"name": "perceptron", "inputs": list(stream.input_shape), "hidden": list(config.hidden), "slope": 0.0,
-               "seed": seed}
-    active = "all" if stream[0].among is None else "experience"
-    made: Learner = getattr(import_module(f"engram.networks.strategies.{module}"), name)(
-        network, active=active, seed=seed, **settings)
-    return made
+    """All values of one seed: accuracy after all experiences, in percent, for each scenario and method."""
+    return compared("split-mnist", config, seed, progress, methods(config), CELLS)
 
 
 def plot(result: Mapping[str, Any]) -> Any:
     """Accuracy after all experiences: a panel for each scenario."""
-    figure, panels = canvas(len(SCENARIOS), width=4.2, height=3.2)
-    values = result["values"]
-    for axes, scenario in zip(panels, SCENARIOS, strict=True):
-        found = {title: values[f"{scenario}.{method}"] for method, title in TITLES.items()
-                 if f"{scenario}.{method}" in values}
-        bars = {title: (value["mean"], value["sd"]) for title, value in reversed(found.items())}
-        draw_bars(axes, bars, "accuracy on the test images (%)", f"{scenario}-incremental", span=(0, 112))
-    return figure
+    return bars(result, TITLES, list(SCENARIOS))
