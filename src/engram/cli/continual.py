@@ -67,6 +67,10 @@ def evaluate(
                                  f" {LARGE} with --backbone).")
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Run seeds 0 to N - 1.")] = 1,
+    every: Annotated[
+        int | None, typer.Option("--every", metavar="N", min=1, help="Teach each part N examples at a time and also ask"
+                                 " after each of them: reports the worst accuracy on the way.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write comparison.json, a plot and every report there;"
                                   " an interrupted command resumes from it.")
@@ -105,7 +109,7 @@ def evaluate(
         if bundle is None and not as_json:
             _tell_if_slow([name for name, _ in wanted], math.prod(first.input_shape))
         makers = {_called(name, chosen): partial(_made, name, chosen, first, bundle) for name, chosen in wanted}
-        found = compare(makers, stream, seeds=seeds, out=out, resume=not fresh, progress=report)
+        found = compare(makers, stream, seeds=seeds, out=out, resume=not fresh, every=every, progress=report)
     if out is not None:
         _leave(found, out)
     if as_json:

@@ -16,6 +16,8 @@ from engram.lab.evaluation.report import (
     forgetting,
     forgetting_of_each,
     forward_transfer,
+    stability_gap,
+    worst_case_accuracy,
 )
 from engram.learner import InputError
 
@@ -78,3 +80,17 @@ def test_what_is_no_matrix_of_accuracies_is_refused(matrix):
 
 def test_what_was_never_asked_about_has_no_forgetting():
     assert np.isnan(forgetting([[np.nan, 0.2], [0.7, 0.8]]))
+
+
+def test_the_worst_case_is_its_formula_written_out():
+    during = [[], [[0.4, 0, 0], [0.7, 0, 0]], [[0.8, 0.3, 0], [0.5, 0.9, 0]]]
+    lowest = [min(0.9, 0.95, 0.6, 0.4, 0.7, 0.8, 0.5), min(0.8, 0.5, 0.3, 0.9)]
+    assert worst_case_accuracy(BY_HAND, during) == pytest.approx(0.7 / 3 + 2 / 3 * np.mean(lowest))
+    assert worst_case_accuracy(BY_HAND[:1], during[:1]) == 0.9
+
+
+def test_the_stability_gap_tells_what_fell_and_what_came_back():
+    during = [[], [[0.4, 0, 0], [0.7, 0, 0]], [[0.8, 0.3, 0], [0.5, 0.9, 0]]]
+    (first, back), (second, none) = stability_gap(BY_HAND, during)
+    assert (first, back) == (pytest.approx(0.9 - 0.4), pytest.approx(0.95 - 0.4))
+    assert (second, none) == (pytest.approx((0.95 + 0.8) / 2 - (0.8 + 0.3) / 2), 0)

@@ -339,3 +339,30 @@ def test_classes_in_no_group_are_told_and_a_report_that_does_not_say_is_read():
     assert whole.figures()["left-out"] is None
     assert "left-out" not in compare({"mean": lambda seed: make("nearest_class_mean")},
                                      class_incremental(blobs())).table()[0]
+
+
+def test_asking_while_an_experience_is_learned_is_teaching_and_asking_portion_by_portion():
+    arriving, by_hand = class_incremental(blobs()), make("nearest_class_mean")
+    report = evaluate(make("nearest_class_mean"), arriving, every=25)
+    for i, experience in enumerate(arriving):
+        asked = []
+        for start in range(0, len(experience.train), 25):
+            part = slice(start, start + 25)
+            by_hand.learn(experience.train.inputs[part], experience.train.labels[part])
+            asked.append((min(start + 25, len(experience.train)), *(
+                sum(best == label for best, label in zip(by_hand.predict(other.test.inputs).best, other.test.labels,
+                                                         strict=True)) if number < i else -1
+                for number, other in enumerate(arriving))))
+        assert list(report.during[i]) == asked
+    assert report.worst_case <= report.accuracy
+    assert {"worst-case", "gap"} <= {name for name, value in report.figures().items() if value is not None}
+
+
+def test_an_evaluation_that_asks_on_the_way_is_resumed_as_such(tmp_path):
+    evaluate(make("nearest_class_mean"), class_incremental(blobs()), every=25, out=tmp_path)
+    again = evaluate(make("nearest_class_mean"), class_incremental(blobs()), every=25, out=tmp_path)
+    assert len(again.during) == 3
+    with pytest.raises(InputError, match="every=25"):
+        evaluate(make("nearest_class_mean"), class_incremental(blobs()), out=tmp_path)
+    with pytest.raises(InputError, match="at least 1"):
+        evaluate(make("nearest_class_mean"), class_incremental(blobs()), every=0)

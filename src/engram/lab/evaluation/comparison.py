@@ -21,7 +21,7 @@ from engram.lab.streams.stream import Stream
 from engram.learner import InputError, Learner
 from engram.progress import Progress
 
-PERCENT = ("accuracy", "any-time", "forgetting", "BWT", "FWT")
+PERCENT = ("accuracy", "any-time", "worst-case", "gap", "forgetting", "BWT", "FWT")
 LONGEST = 80  # characters of a folder's name
 MATRICES = 4
 """So many learners have their accuracy matrix in the picture."""
@@ -99,6 +99,7 @@ def compare(
     resume: bool = True,
     rebuild: Mapping[str, Rebuild] | None = None,
     forward: bool = True,
+    every: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Evaluate every learner on the stream, with every seed.
@@ -109,7 +110,7 @@ def compare(
         seeds: how many (0, 1, …), or which.
         out: a folder; each evaluation has its own in it (`NAME/seed-K`, see `folder_name`). That of a learner that
             `Saves` is not repeated where it is complete.
-        resume, forward: see `evaluate`.
+        resume, forward, every: see `evaluate`.
         rebuild: name -> see `evaluate`, for those that need it.
         progress: told of all evaluations together, in thousandths.
 
@@ -141,7 +142,7 @@ def compare(
             own = None if out is None else Path(out) / folder_name(name) / f"seed-{seed}"
             reports[name].append(evaluate(
                 make(seed), arriving, name=name, out=own,
-                resume=resume, rebuild=(rebuild or {}).get(name), forward=forward, progress=told,
+                resume=resume, rebuild=(rebuild or {}).get(name), forward=forward, every=every, progress=told,
             ))
     return Comparison({name: tuple(found) for name, found in reports.items()})
 

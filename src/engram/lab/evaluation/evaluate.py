@@ -46,6 +46,7 @@ def evaluate(
     resume: bool = True,
     rebuild: Rebuild | None = None,
     forward: bool = True,
+    every: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Teach the learner every experience in turn; after each, ask about the test parts of all.
@@ -65,13 +66,16 @@ def evaluate(
         resume: go on from the checkpoint in `out`, where there is one; else start from the beginning.
         rebuild: makes the learner out of its saved state; its class's `from_state` otherwise.
         forward: also ask about experiences still to come, for forward transfer; without it that is NaN.
+        every: also ask while an experience is learned, whenever so many of its examples were taught (De Lange, van de
+            Ven, Tuytelaars, ICLR 2023, arXiv 2205.13452): it is taught in portions of as many, each a call of `learn`.
+            None: only after each experience.
         progress: see Progress.
 
     Returns:
         The report; `report.trained` is the learner at the end, which is another object than `learner` after a resume.
 
     Raises:
-        InputError: no learner or no stream was given, or `out` holds the evaluation of another.
+        InputError: no learner or no stream was given, `every` is below 1, or `out` holds the evaluation of another.
         DamagedError: its checkpoint is truncated or altered.
         EngramError: what the learner refuses of the stream.
 
@@ -84,10 +88,12 @@ def evaluate(
     """
     require_learner(learner)
     require_stream(stream)
+    if every is not None and every < 1:
+        raise InputError(f"every must be at least 1, not {every}.")
     folder = None if out is None else Path(out)
     begun = digest(learner.state()) if folder is not None and isinstance(learner, Saves) else ""
     asked = _Asked(stream)
-    report = _empty(learner, stream, asked, name or type(learner).__name__)
+    report = _empty(learner, stream, asked, name or type(learner).__name__, every)
     stored = Checkpoint.read(folder) if folder is not None and resume and begun else None
     steps = (len(stream) + 1) * len(asked.parts) + len(stream)
 
@@ -105,11 +111,15 @@ def evaluate(
     for i in range(len(report.right), len(stream)):
         done = len(asked.parts) + i * (len(asked.parts) + 1)
         told(done, f"learning {stream[i].name}")
-        learning, consolidating = _teach(learner, stream[i], stream.batch)
+        during: list[tuple[int, ...]] = []
+
+        learning, consolidating = _teach(learner, stream[i], stream.batch, every,
+                                         partial(_midway, asked, learner, i, during))
         right = asked.ask(learner, i + 1, forward, partial(_shifted, told, done + 1))
         state = learner.state() if begun and isinstance(learner, Saves) else None
         cost = _cost(learner, state, learning, consolidating, asked.seconds, len(stream[i].train))
         report = replace(report, right=(*report.right, _counts(right)), costs=(*report.costs, cost),
+                         during=(*report.during, tuple(during)) if every else (),
                          learner=_about(learner, str(report.learner["name"])))
         if folder is not None and state is not None:
             Checkpoint(report, state, begun).write(folder)
@@ -206,16 +216,30 @@ class _Asked:
         return np.array(found, bool)
 
 
-def _teach(learner: Learner, experience: Experience, batch: int | None) -> tuple[float, float]:
-    """Seconds inside `learn`, and inside `consolidate`."""
+def _midway(asked: _Asked, learner: Learner, learned: int, during: list[tuple[int, ...]], taught: int) -> None:
+    """Ask about the experiences before the one that is being learned, of which `taught` examples were taught."""
+    right = asked.ask(learner, learned, False, lambda part: None)
+    during.append((taught, *right.sum(axis=1).clip(-1).tolist()))
+
+
+def _teach(
+    learner: Learner, experience: Experience, batch: int | None, every: int | None, midway: Callable[[int], None]
+) -> tuple[float, float]:
+    """Seconds inside `learn`, and inside `consolidate`; `midway` is called after every `every` examples."""
     learning = consolidating = 0.0
-    size = batch or max(1, len(experience.train))
-    for part in experience.train.batches(size * max(1, MADE_AT_ONCE // size)):
+    portion = every or max(1, len(experience.train))
+    size = min(batch or portion, portion)
+    made = portion if every else size * max(1, MADE_AT_ONCE // size)
+    taught = 0
+    for part in experience.train.batches(made):
         inputs = part.inputs
         started = time.perf_counter()
         for start in range(0, len(part), size):
             learner.learn(inputs[start : start + size], part.labels[start : start + size])
         learning += time.perf_counter() - started
+        taught += len(part)
+        if every:
+            midway(taught)
     if learner.boundaries:
         started = time.perf_counter()
         learner.consolidate()
@@ -237,9 +261,10 @@ def _cost(
                                                                    for count in told))
 
 
-def _empty(learner: Learner, stream: Stream, asked: _Asked, name: str) -> Report:
+def _empty(learner: Learner, stream: Stream, asked: _Asked, name: str, every: int | None) -> Report:
     return Report(
-        {"name": stream.name, "settings": dict(stream.settings), "fingerprint": stream.fingerprint()},
+        {"name": stream.name, "settings": dict(stream.settings), "fingerprint": stream.fingerprint(),
+         **({"every": every} if every else {})},
         _about(learner, name),
         tuple(experience.name for experience in stream), asked.classes, asked.part_of, _counts(asked.totals), (),
         left_out=stream.left_out,
@@ -264,6 +289,9 @@ def _check(stored: Checkpoint, fresh: Report, begun: str, folder: Path, advice: 
     if stored.report.stream["fingerprint"] != fresh.stream["fingerprint"]:
         raise InputError(f"{folder} holds an evaluation on another stream ({stored.report.stream['name']}): pass "
                          f"another folder. {AGAIN}")
+    if stored.report.stream.get("every") != fresh.stream.get("every"):
+        raise InputError(f"{folder} holds an evaluation with every={stored.report.stream.get('every')}: pass another "
+                         f"folder. {AGAIN}")
     if stored.begun != begun or stored.report.learner["kind"] != fresh.learner["kind"]:
         raise InputError(f"{folder} holds an evaluation of another learner, or of one with other settings or another "
                          f"seed ({stored.report.learner['name']}): pass another folder. {advice}{AGAIN}")

@@ -81,6 +81,49 @@ def forgetting(matrix: Any) -> float:
     return float((_best(rows[:-1, :last]) - rows[-1, :last]).mean()) if last else float("nan")
 
 
+def worst_case_accuracy(matrix: Any, during: Sequence[Any]) -> float:
+    """WC-ACC: the accuracy on the last experience, and of each earlier one the lowest that there was since it came.
+
+    M. De Lange, G. van de Ven, T. Tuytelaars, "Continual evaluation for lifelong learning: identifying the stability
+    gap", ICLR 2023 (arXiv 2205.13452), eq. 5: 1/T · R[T, T] + (1 − 1/T) · the mean over j < T of the lowest accuracy
+    on experience j at any time after it was learned.
+
+    Args:
+        during: for each experience the accuracies (K, experiences) at K times while it was learned; columns of
+            experiences that are not before it count for nothing.
+
+    >>> round(worst_case_accuracy([[0.9, 0.0], [0.7, 0.8]], [[], [[0.5, 0.0], [0.6, 0.0]]]), 9)
+    0.65
+    """
+    rows = _rows(matrix)
+    last = len(rows) - 1
+    lowest = [min(rows[j:, j].min(), *(float(np.asarray(asked)[:, j].min()) for asked in during[j + 1 : last + 1]
+                                       if len(asked)), math.inf) for j in range(last)]
+    return float((rows[last, last] + sum(lowest)) / (last + 1))
+
+
+def stability_gap(matrix: Any, during: Sequence[Any]) -> FloatArray:
+    """How far the accuracy on earlier experiences fell while one was learned, under what it was before, in shares.
+
+    Args:
+        during: see `worst_case_accuracy`.
+
+    Returns:
+        (T − 1, 2): for every experience but the first, how far the mean over the experiences before it fell at worst,
+        and how much of this came back until its end. Neither is below 0.
+
+    >>> stability_gap([[0.9, 0.0], [0.7, 0.8]], [[], [[0.5, 0.0], [0.6, 0.0]]]).round(9).tolist()
+    [[0.4, 0.2]]
+    """
+    rows = _rows(matrix)
+    found = np.zeros((len(rows) - 1, 2))
+    for i in range(1, len(rows)):
+        before, after = rows[i - 1, :i].mean(), rows[i, :i].mean()
+        worst = min([after, *np.asarray(during[i], np.float64)[:, :i].mean(axis=1)] if len(during[i]) else [after])
+        found[i - 1] = max(before - worst, 0.0), after - worst
+    return found
+
+
 def forgetting_of_each(recalls: Any, met: Any) -> FloatArray:
     """Chaudhry's measure for single classes: the loss against the best there ever was, on every test part of it.
 
@@ -157,6 +200,8 @@ class Report:
         totals: (J, C) examples in each test part.
         before: (J, C) of them recognised before anything was learned.
         right: (T, J, C) of them recognised after each experience; −1 where it was not asked.
+        during: for each experience the times at which the learner was asked while it was learned: the examples taught
+            so far, then, for each test part, how many were recognised, −1 where it was not asked. Empty: never.
         costs: T.
         left_out: each class that the stream never teaches, and how many test examples of it were not asked about.
         trained: the learner as it came out; not part of the JSON.
@@ -170,6 +215,7 @@ class Report:
     totals: tuple[tuple[int, ...], ...]
     before: tuple[tuple[int, ...], ...]
     right: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    during: tuple[tuple[tuple[int, ...], ...], ...] = ()
     costs: tuple[Cost, ...] = ()
     left_out: tuple[tuple[Label, int], ...] = ()
     trained: Learner | None = field(default=None, compare=False, repr=False)
@@ -241,6 +287,21 @@ class Report:
         return np.array(found)
 
     @property
+    def worst_case(self) -> float:
+        """WC-ACC: see `worst_case_accuracy`. NaN where nothing was asked while an experience was learned."""
+        return worst_case_accuracy(self.matrix, self._while_learning()) if self.during else math.nan
+
+    @property
+    def stability_gap(self) -> FloatArray:
+        """(T − 1, 2): see `stability_gap`; empty where nothing was asked while an experience was learned."""
+        return stability_gap(self.matrix, self._while_learning()) if self.during else np.zeros((0, 2))
+
+    def _while_learning(self) -> list[FloatArray]:
+        sums = np.array(self.totals).sum(axis=1)
+        return [(np.array(asked, np.float64).reshape(len(asked), -1)[:, 1:] / sums)[:, list(self.part_of)]
+                for asked in self.during]
+
+    @property
     def seconds(self) -> dict[str, float]:
         """Wall-clock inside the learner, all experiences together."""
         return {name: math.fsum(getattr(cost, name) for cost in self.costs)
@@ -265,7 +326,9 @@ class Report:
         """The numbers that learners are compared by; None where there is no such number. Shares are in [0, 1]."""
         last = self.costs[-1]
         values: dict[str, float | None] = {
-            "accuracy": self.accuracy, "any-time": float(self.any_time.mean()), "forgetting": self.forgetting,
+            "accuracy": self.accuracy, "any-time": float(self.any_time.mean()), "worst-case": self.worst_case,
+            "gap": float(self.stability_gap[:, 0].mean()) if len(self.stability_gap) else math.nan,
+            "forgetting": self.forgetting,
             "BWT": self.backward_transfer, "FWT": self.forward_transfer, "bytes": last.bytes,
             "samples": last.samples, "multiply-adds": last.multiply_adds, "steps": last.steps,
             "examples-shown": last.shown,
@@ -296,6 +359,7 @@ class Report:
                      ("experiences", "classes", "part_of", "totals", "before", "right")}
             return cls(dict(document["stream"]), dict(document["learner"]), **parts,
                        left_out=_tuples(document.get("left_out", [])),  # reports of earlier versions do not say
+                       during=_tuples(document.get("during", [])),
                        costs=tuple(Cost(**cost) for cost in document["costs"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"Not the report of an evaluation: {error!r}. Evaluate again.") from error

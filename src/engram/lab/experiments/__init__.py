@@ -59,6 +59,8 @@ EXPERIMENTS = {
                         "which training of a backbone makes the fast head good: recipes on families of networks"),
     "split-mnist": ("engram.lab.experiments.strategies.split_mnist",
                     "digits two by two, task-, domain- and class-incremental: replay, EWC, LwF and their bounds"),
+    "stability-gap": ("engram.lab.experiments.strategies.stability_gap",
+                      "how far earlier digits fall while new ones are learned, and how much comes back"),
     "evaluate-defaults": ("engram.lab.experiments.strategies.evaluate_defaults",
                           "what the terminal's comparison says of each strategy by default and at its best"),
     "random-patches": ("engram.lab.experiments.strategies.random_patches",
