@@ -7,19 +7,24 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engram.checks import learner_checks  # noqa: E402
+from engram.networks.strategies.ar1 import AR1  # noqa: E402
 from engram.networks.strategies.averaged_gradient_episodic_memory import (  # noqa: E402
     AveragedGradientEpisodicMemory,
 )
 from engram.networks.strategies.dark_experience_replay import DarkExperienceReplay  # noqa: E402
 from engram.networks.strategies.elastic_weight_consolidation import ElasticWeightConsolidation  # noqa: E402
 from engram.networks.strategies.experience_replay import ExperienceReplay  # noqa: E402
+from engram.networks.strategies.icarl import ICaRL  # noqa: E402
 from engram.networks.strategies.joint import Joint  # noqa: E402
+from engram.networks.strategies.latent_replay import LatentReplay  # noqa: E402
 from engram.networks.strategies.learning_without_forgetting import LearningWithoutForgetting  # noqa: E402
 from engram.networks.strategies.memory_aware_synapses import MemoryAwareSynapses  # noqa: E402
 from engram.networks.strategies.naive import Naive  # noqa: E402
+from engram.networks.strategies.remind import REMIND  # noqa: E402
 from engram.networks.strategies.synaptic_intelligence import SynapticIntelligence  # noqa: E402
 
 NETWORK = {"name": "perceptron", "inputs": [8], "hidden": [16]}
+DEEPER = {"name": "perceptron", "inputs": [8], "hidden": [16, 16]}
 FAST = {"epochs": 8, "batch": 16, "learning_rate": 0.02}
 METHODS = {
     "naive": partial(Naive, NETWORK, **FAST),
@@ -31,6 +36,10 @@ METHODS = {
     "agem": partial(AveragedGradientEpisodicMemory, NETWORK, capacity=40, **FAST),
     "si": partial(SynapticIntelligence, NETWORK, **FAST),
     "mas": partial(MemoryAwareSynapses, NETWORK, strength=0.01, samples=20, **FAST),
+    "icarl": partial(ICaRL, NETWORK, capacity=40, **FAST),
+    "latent": partial(LatentReplay, DEEPER, capacity=40, codec="half", keep="herding", **FAST),
+    "ar1": partial(AR1, DEEPER, capacity=40, **FAST),
+    "remind": partial(REMIND, DEEPER, capacity=40, codec={"name": "product", "pieces": 8}, mixup=0.1, **FAST),
     "lwf": partial(LearningWithoutForgetting, NETWORK, weight=0.5, **FAST),
 }
 

@@ -152,6 +152,17 @@ class Buffer(ABC):
             raise DamagedError(f"Not the state of a {cls.__name__}: {error}") from error
         return buffer
 
+    def refit(self, inputs: Array, rng: np.random.Generator) -> None:
+        """Fit the codec anew, to what is kept and (N, …) inputs together; what is kept is stored anew."""
+        kept = self.kept()
+        codec = make(self.codec.name, **self.codec.settings)
+        codec.fit(np.concatenate([kept[0], inputs]) if self._held else inputs, rng)
+        if self._held:
+            codes = codec.encode(kept[0])
+            self.columns = (np.zeros((self.capacity, *codes.shape[1:]), codes.dtype), *self.columns[1:])
+            self.columns[0][: self._held] = codes
+        self.codec = codec
+
     def _coded(self, rng: np.random.Generator, columns: tuple[Array, ...]) -> tuple[Array, ...]:
         """The columns as they are stored; a codec that sees its first examples is fitted to them."""
         if not columns:

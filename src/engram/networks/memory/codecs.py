@@ -13,6 +13,9 @@ from engram.networks.memory.product_quantiser import ProductQuantiser
 
 Array = npt.NDArray[Any]
 
+ITERATIONS = 10
+"""Of k-means: later ones make what is lost smaller by a percent or two, and a memory may be fitted often."""
+
 
 class Raw:
     """Inputs (N, …) are kept as they are: their codes, (N, …), are themselves. The other codecs differ from this one.
@@ -86,7 +89,7 @@ class Product(Raw):
 
     name: ClassVar[str] = "product"
 
-    def __init__(self, pieces: int = 16, centroids: int = 256) -> None:
+    def __init__(self, pieces: int = 32, centroids: int = 256) -> None:
         if pieces < 1 or not 1 <= centroids <= 256:
             raise InputError(f"pieces must be 1 or more, centroids 1 to 256, not {pieces} and {centroids}.")
         self.pieces, self.centroids = pieces, centroids
@@ -110,7 +113,8 @@ class Product(Raw):
         if inputs.dtype.kind != "f":
             raise InputError("A product quantiser takes floats: keep whole numbers raw.")
         rows = inputs.reshape(len(inputs), -1)
-        self.quantiser = ProductQuantiser.fit(rows, rng, pieces=self.pieces, centroids=self.centroids)
+        self.quantiser = ProductQuantiser.fit(rows, rng, pieces=self.pieces, centroids=self.centroids,
+                                              iterations=ITERATIONS)
         self._shape = inputs.shape[1:]
 
     def encode(self, inputs: Array) -> Array:

@@ -20,7 +20,10 @@ Codes = npt.NDArray[np.uint8]
 PER_CENTROID = 64
 """Vectors to each centroid that k-means looks at; of more, a random choice."""
 
-AT_ONCE = 2**22  # distances that are in memory together
+LARGEST = 1e15
+"""Of the numbers of a vector: the squares of larger ones could not be added up in single precision."""
+
+AT_ONCE = 2**18  # distances that are computed together: so few stay in the cache
 
 
 class ProductQuantiser:
@@ -64,6 +67,8 @@ class ProductQuantiser:
             raise InputError(f"Vectors {vectors.shape} cannot be cut into {pieces} pieces.")
         if not 1 <= centroids <= 256 or iterations < 1:
             raise InputError(f"centroids must be 1 to 256, iterations 1 or more, not {centroids} and {iterations}.")
+        if not np.abs(vectors).max() < LARGEST:
+            raise InputError(f"Numbers of {LARGEST:g} and beyond have no codes: scale the inputs.")
         most = PER_CENTROID * centroids
         chosen = vectors[rng.choice(len(vectors), most, replace=False)] if len(vectors) > most else vectors
         cut = _cut(chosen, pieces)
@@ -125,12 +130,13 @@ def k_means(vectors: Floats, count: int, rng: np.random.Generator, iterations: i
 
 def nearest(vectors: Floats, centroids: Floats) -> npt.NDArray[np.intp]:
     """(N,) which of (K, D) centroids is nearest to each of (N, D) vectors."""
-    lengths = np.square(centroids).sum(axis=1)
+    slopes, lengths = -2 * centroids.T, np.square(centroids).sum(axis=1)
     some = max(1, AT_ONCE // len(centroids))
     found = np.empty(len(vectors), np.intp)
     for start in range(0, len(vectors), some):
-        part = vectors[start : start + some]
-        found[start : start + some] = (lengths - 2 * (part @ centroids.T)).argmin(axis=1)
+        away = vectors[start : start + some] @ slopes
+        away += lengths
+        found[start : start + some] = away.argmin(axis=1)
     return found
 
 
@@ -146,10 +152,17 @@ def _spread(vectors: Floats, count: int, rng: np.random.Generator) -> Floats:
     """k-means++: each next start is drawn with a chance that grows with the squared distance from those before."""
     starts = np.empty((count, vectors.shape[1]), np.float32)
     starts[0] = vectors[rng.integers(len(vectors))]
-    far = np.square(vectors - starts[0]).sum(axis=1)
+    lengths = np.square(vectors).sum(axis=1)
+    far = _away(vectors, lengths, starts[0])
     for place in range(1, count):
         reach = np.cumsum(far, dtype=np.float64)
         row = int(np.searchsorted(reach, rng.random() * reach[-1], side="right")) if reach[-1] > 0 else 0
         starts[place] = vectors[min(row, len(vectors) - 1)]
-        np.minimum(far, np.square(vectors - starts[place]).sum(axis=1), out=far)
+        np.minimum(far, _away(vectors, lengths, starts[place]), out=far)
     return starts
+
+
+def _away(vectors: Floats, lengths: Floats, start: Floats) -> Floats:
+    """(N,) squared distances from a start (D,); `lengths` are those of the vectors, squared."""
+    away: Floats = np.maximum(lengths - 2 * (vectors @ start) + start @ start, 0)
+    return away

@@ -68,12 +68,13 @@ def herding(features: Array, count: int) -> npt.NDArray[np.intp]:
     >>> herding(np.array([[0.0], [2.0], [4.0], [10.0]]), 3).tolist()  # of the mean 4; then 3 and 2
     [2, 1, 3]
     """
-    features = np.asarray(features, np.float64)
-    mean, total = features.mean(axis=0), np.zeros(features.shape[1])
+    features = np.ascontiguousarray(features, np.float32)
+    mean, total = features.mean(axis=0, dtype=np.float64), np.zeros(features.shape[1])
     lengths = np.square(features).sum(axis=1)
     chosen = np.empty(count, np.intp)
     for step in range(count):
-        away = lengths - 2 * (features @ ((step + 1) * mean - total))  # ‖(k + 1) μ − Σ − φ‖² but for a constant
+        wanted = ((step + 1) * mean - total).astype(np.float32)
+        away = lengths - 2 * (features @ wanted)  # ‖wanted − φ‖² but for a constant
         away[chosen[:step]] = np.inf
         chosen[step] = away.argmin()
         total += features[chosen[step]]

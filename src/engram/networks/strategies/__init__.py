@@ -41,6 +41,24 @@ STRATEGIES = Extensions("strategy", {
         needs=("train",), short=("agem", "a-gem"), settings={"network": PERCEPTRON},
         summary="turns each step away from what would raise the loss on kept examples", source="Chaudhry et al. 2019",
     ),
+    "icarl": Extension(
+        path=HOME + "icarl:ICaRL", takes=("arrays",), needs=("train",), settings={"network": PERCEPTRON},
+        summary="answers by the nearest mean of kept examples; former answers teach it", source="Rebuffi et al. 2017",
+    ),
+    "latent_replay": Extension(
+        path=HOME + "latent_replay:LatentReplay", takes=("arrays",), needs=("train",), short=("latent",),
+        settings={"network": PERCEPTRON},
+        summary="replays what a frozen lower part made of kept examples", source="Pellegrini et al. 2020",
+    ),
+    "ar1": Extension(
+        path=HOME + "ar1:AR1", takes=("arrays",), needs=("train",), settings={"network": PERCEPTRON},
+        summary="averages the output weights of each label, and holds the others; with latent replay if so wished",
+        source="Lomonaco et al. 2020",
+    ),
+    "remind": Extension(
+        path=HOME + "remind:REMIND", takes=("arrays",), needs=("train",), settings={"network": PERCEPTRON},
+        summary="replays codes of a few bytes of what a frozen lower part made of examples", source="Hayes et al. 2020",
+    ),
     "synaptic_intelligence": Extension(
         path=HOME + "synaptic_intelligence:SynapticIntelligence", takes=("arrays",), needs=("train",), short=("si",),
         settings={"network": PERCEPTRON},

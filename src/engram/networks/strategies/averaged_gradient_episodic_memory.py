@@ -31,7 +31,7 @@ class AveragedGradientEpisodicMemory(ExperienceReplay):
     @torch.enable_grad()
     def project(self, inputs: Tensor, targets: Tensor) -> None:
         """Turn the gradient away from what would raise the loss on kept examples."""
-        if not len(self.memory):
+        if not self.memory.labels:
             return
         own = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
         reference = torch.autograd.grad(self.loss(*self.drawn(len(inputs))), own, materialize_grads=True)

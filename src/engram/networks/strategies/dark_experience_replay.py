@@ -24,8 +24,9 @@ class DarkExperienceReplay(Strategy):
     """The loss gets α · the mean squared distance of the logits of kept examples from those they were kept with, and
     β · the cross-entropy of other kept examples (DER++; with β = 0, DER).
 
-    Every example that a step sees is offered to the reservoir with its logits of that step. Logits of labels that came
-    later than an example are left free.
+    Every example that a step sees is offered to the reservoir with its logits of that step. A label that comes later
+    than an example gets the smallest of these: it was as little meant as the least likely one. (In the paper, outputs
+    for all labels are there from the beginning, and learn to be small as long as they are not needed.)
 
     Args:
         capacity: examples kept.
@@ -57,11 +58,12 @@ class DarkExperienceReplay(Strategy):
         return len(self.memory)
 
     def before_experience(self, inputs: Tensor, targets: Tensor) -> None:
-        """Kept logits get columns, NaN, for the labels that are new."""
+        """Kept logits get columns for the labels that are new."""
         self._rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
         if self.memory.columns:
             kept_inputs, kept_targets, logits = self.memory.columns
-            wider = np.full((len(logits), len(self.labels)), np.nan, logits.dtype)
+            least = np.fmin.reduce(logits, axis=1, keepdims=True)
+            wider = np.repeat(least, len(self.labels), axis=1)
             wider[:, : logits.shape[1]] = logits
             self.memory.columns = (kept_inputs, kept_targets, wider)
 

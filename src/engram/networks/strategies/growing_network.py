@@ -56,7 +56,11 @@ class OutputLayer(nn.Module):
         self.bias = nn.Parameter(torch.empty(0))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits (N, labels) of (N, D) features."""
+        """What is answered to (N, D) features, (N, labels): their logits."""
+        return self.logits(features)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(N, labels) of (N, D) features."""
         return functional.linear(features, self.weight, self.bias)
 
     def grow(self, labels: Iterable[Label]) -> list[Label]:
@@ -118,6 +122,7 @@ class GrowingNetwork(nn.Module):
         shape: of one input.
         device: where it lives.
         dtype: of an input.
+        output_layer: the kind of its output layer.
 
     Attributes:
         alone: whether a single example is normalised by itself in training mode; else batch normalisation takes its
@@ -134,7 +139,8 @@ class GrowingNetwork(nn.Module):
     """
 
     def __init__(
-        self, network: nn.Module, shape: Sequence[int], device: str = "cpu", dtype: str = "float32"
+        self, network: nn.Module, shape: Sequence[int], device: str = "cpu", dtype: str = "float32",
+        output_layer: type[OutputLayer] = OutputLayer,
     ) -> None:
         super().__init__()
         try:
@@ -142,7 +148,7 @@ class GrowingNetwork(nn.Module):
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"Device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
         self.dtype: torch.dtype = getattr(torch, dtype)
-        self.outputs = OutputLayer(_width(network, torch.zeros(1, *shape, dtype=self.dtype, device=device))).to(device)
+        self.outputs = output_layer(_width(network, torch.zeros(1, *shape, dtype=self.dtype, device=device))).to(device)
         self.alone = True
         self._resting = frozenset(name for name, part in network.named_modules() if not part.training)
 
@@ -151,11 +157,12 @@ class GrowingNetwork(nn.Module):
         """In the order of their first arrival."""
         return tuple(self.outputs.book)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Logits (N, labels) of (N, …) inputs."""
+    def forward(self, inputs: Tensor, body: nn.Module | None = None) -> Tensor:
+        """Logits (N, labels) of (N, …) inputs, which go through the network, or through `body`, a part of it."""
+        body = self.network if body is None else body
         if self.training and not self.alone and len(inputs) == 1:
-            return self._of_one(inputs)
-        logits: Tensor = self.outputs(self.network(inputs))
+            return self._of_one(inputs, body)
+        logits: Tensor = self.outputs(body(inputs))
         return logits
 
     def train(self, mode: bool = True) -> Self:
@@ -204,13 +211,13 @@ class GrowingNetwork(nn.Module):
         self.outputs.resize(snapshot.labels)
         self.load_state_dict(snapshot.tensors)
 
-    def _of_one(self, inputs: Tensor) -> Tensor:
+    def _of_one(self, inputs: Tensor, body: nn.Module) -> Tensor:
         """One example has no variance: batch normalisation takes the statistics that it has gathered so far."""
         layers = [layer for layer in self.network.modules() if isinstance(layer, _BatchNorm) and layer.training]
         for layer in layers:
             layer.training = False
         try:
-            logits: Tensor = self.outputs(self.network(inputs))
+            logits: Tensor = self.outputs(body(inputs))
         finally:
             for layer in layers:
                 layer.training = True

@@ -40,6 +40,7 @@ from engram.networks.strategies import parts
 from engram.networks.strategies.growing_network import (
     Answering,
     GrowingNetwork,
+    OutputLayer,
     Snapshot,
     dry_step,
     shape_of,
@@ -107,6 +108,7 @@ class Strategy:
 
     exact = False
     boundaries = False
+    output_layer: ClassVar[type[OutputLayer]] = OutputLayer
     renamed_parts: ClassVar[Mapping[str, str]] = {}
     """How the names of saved arrays began in format 1 -> how they begin now."""
 
@@ -157,7 +159,7 @@ class Strategy:
         self.clip_gradients, self.schedule, self.schedule_steps = clip_gradients, schedule, schedule_steps
         self.patience, self.callbacks = patience, list(callbacks)
         self.active, self.seed, self.device, self.shape, self.dtype = active, seed, device, found, dtype
-        self.model = GrowingNetwork(network, found, device, dtype)
+        self.model = GrowingNetwork(network, found, device, dtype, self.output_layer)
         if given:
             dry_step(self.model, found)
         self.generator = torch.Generator().manual_seed(seed)

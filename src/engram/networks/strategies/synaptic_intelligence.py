@@ -44,9 +44,13 @@ class SynapticIntelligence(Strategy):
         if strength < 0 or damping <= 0:
             raise InputError("strength must be 0 or more, damping above 0.")
         self.strength, self.damping = strength, damping
-        start = {name: parameter.detach().clone() for name, parameter in trained(self.model)}
+        start = {name: parameter.detach().clone() for name, parameter in self.measured()}
         self.register(path={}, importance={}, centre=start)
         self._slopes: dict[str, Tensor] = {}
+
+    def measured(self) -> list[tuple[str, nn.Parameter]]:
+        """The parameters that are held, by name: all that train."""
+        return trained(self.model)
 
     def penalty(self) -> Tensor | None:
         """Quadratic in the distance of the weights that mattered from where they were; a scalar."""
@@ -56,7 +60,7 @@ class SynapticIntelligence(Strategy):
     def project(self, inputs: Tensor, targets: Tensor) -> None:
         """Take note of the gradients of the task's loss; they stay as they are."""
         self._slopes = {}
-        for name, parameter in trained(self.model):
+        for name, parameter in self.measured():
             if parameter.grad is not None:
                 slope = parameter.grad.clone()
                 if name in self.importance:
@@ -67,9 +71,9 @@ class SynapticIntelligence(Strategy):
 
     def training_step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """One step on `inputs` (N, …) and `targets` (N,), and what each weight contributed to it."""
-        before = {name: parameter.detach().clone() for name, parameter in trained(self.model)}
+        before = {name: parameter.detach().clone() for name, parameter in self.measured()}
         loss = super().training_step(inputs, targets)
-        for name, parameter in trained(self.model):
+        for name, parameter in self.measured():
             if name in self._slopes:
                 moved = parameter.detach() - before[name]
                 self.path[name] = fitted(self.path.get(name), parameter) - self._slopes[name] * moved
@@ -78,7 +82,7 @@ class SynapticIntelligence(Strategy):
     def consolidate(self) -> Consolidation:
         """Hold every weight where it is now, as much as it contributed since the last time."""
         importance, centre = {}, {}
-        for name, parameter in trained(self.model):
+        for name, parameter in self.measured():
             now = parameter.detach().clone()
             start = now.clone()  # a row that came since begins where it is
             if name in self.centre:
