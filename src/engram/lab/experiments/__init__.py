@@ -61,6 +61,8 @@ EXPERIMENTS = {
                     "digits two by two, task-, domain- and class-incremental: replay, EWC, LwF and their bounds"),
     "stability-gap": ("engram.lab.experiments.strategies.stability_gap",
                       "how far earlier digits fall while new ones are learned, and how much comes back"),
+    "split-mnist-rehearsal": ("engram.lab.experiments.strategies.split_mnist_rehearsal",
+                              "the same digits by what keeps examples, latents or codes, beside closed-form rivals"),
     "evaluate-defaults": ("engram.lab.experiments.strategies.evaluate_defaults",
                           "what the terminal's comparison says of each strategy by default and at its best"),
     "random-patches": ("engram.lab.experiments.strategies.random_patches",
@@ -146,6 +148,7 @@ BENCHMARK_FIGURES = {
     "strategies.loop-overhead-128": Figure("loop-overhead-128", "ratio", at_most=1.10),
     "strategies.replay-growth": Figure("replay-growth", "ratio", at_most=1.2),
     "strategies.left-by-interruption": Figure("left-by-interruption", "cases", at_most=0),
+    "memory.pq-over-faiss": Figure("pq-over-faiss", "ratio", at_most=1.02),
     "mutants.killed": Figure("killed", "%", at_least=95),
     **{f"mutants.killed-{room}": Figure(f"killed-{room}", "%", at_least=95)
        for room in ("exact-sums", "metrics", "event-log", "ledger", "strategies")},

@@ -163,12 +163,14 @@ def choose(
 
 
 def measure(stream: Stream, method: Method, settings: Mapping[str, Any], seed: int) -> Values:
-    """A fresh learner, taught the stream and asked; shares in percent, seconds of learning, bytes and examples kept."""
+    """A fresh learner, taught the stream and asked; shares in percent, seconds of learning, bytes of all and of
+    what is replayed, and examples kept."""
     stream = method.view(stream, seed)
     report = evaluate(method.make(stream, settings, seed), stream, forward=False)
     figures = report.figures()
+    memory = getattr(report.trained, "memory", None)
     return {
         "accuracy": 100 * report.accuracy, "forgetting": 100 * report.forgetting,
         "matrix": 100 * np.nan_to_num(report.matrix), "seconds": figures["seconds-learning"],
-        "bytes": figures["bytes"], "samples": figures["samples"],
+        "bytes": figures["bytes"], "samples": figures["samples"], "memory": getattr(memory, "nbytes", 0),
     }
