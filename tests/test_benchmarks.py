@@ -75,3 +75,12 @@ def test_the_benchmark_of_strategies_interrupts_them_and_finds_nothing_left(monk
         assert (changed, tried > 4) == (0, True)
     monkeypatch.setattr("engram.networks.strategies.rollback._put_back", lambda *_: None)
     assert strategies.left_behind(strategies.Dreaming, {}, 40)[0] > 0
+
+
+def test_the_benchmark_of_memory_finds_our_quantiser_beside_that_of_faiss():
+    pytest.importorskip("faiss")
+    done = subprocess.run([sys.executable, BENCHMARKS / "memory.py", "--quick", "--repeats", "1", "--json"],
+                          capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    assert set(result["figures"]) == set(figures_of("memory"))
+    assert result["figures"]["memory.pq-over-faiss"]["mean"] < 1.1

@@ -63,6 +63,8 @@ EXPERIMENTS = {
                       "how far earlier digits fall while new ones are learned, and how much comes back"),
     "split-mnist-rehearsal": ("engram.lab.experiments.strategies.split_mnist_rehearsal",
                               "the same digits by what keeps examples, latents or codes, beside closed-form rivals"),
+    "replay-or-not": ("engram.lab.experiments.strategies.replay_or_not",
+                      "what replay gains and costs: how many examples, which, how often, and when it over-fits"),
     "evaluate-defaults": ("engram.lab.experiments.strategies.evaluate_defaults",
                           "what the terminal's comparison says of each strategy by default and at its best"),
     "random-patches": ("engram.lab.experiments.strategies.random_patches",
