@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--json] [--out results/memory.json] [--repeats 3] [--quick]
 
-Both are fitted to the same 8,192 vectors, with 256 centroids for each piece and 25 iterations of k-means, and store
+Both are fitted to the same 10,240 vectors, with 256 centroids for each piece and 25 iterations of k-means, and store
 the same 5,000 others: pixels of MNIST in 49 pieces, and their random patches (504 numbers) in 21 and 42 pieces.
 `pq-over-faiss` is the mean over these of the ratio of the mean squared errors of what comes back. Each repeat draws
 other vectors, other filters and other starts. `fit-seconds` and `fit-seconds-faiss` are processor seconds. Needs
@@ -33,7 +33,7 @@ from engram.lab.streams import data_set
 from engram.networks.memory.product_quantiser import ProductQuantiser
 
 Array = np.ndarray[Any, Any]
-TRAINED, STORED = 8192, 5000
+TRAINED, STORED = 10_240, 5000
 
 
 def ours(train: Array, other: Array, pieces: int, seed: int) -> Array:
