@@ -31,6 +31,9 @@ Rebuild = Callable[[State], Learner]
 MADE_AT_ONCE = 2048
 """Inputs made together, where they are asked about or taught in smaller batches."""
 
+JUDGED = 512
+"""Test inputs of an experience by which the condition of a network is judged."""
+
 NEEDED = ("exact", "boundaries", "learn", "predict", "consolidate")
 """What makes a learner."""
 
@@ -117,7 +120,7 @@ def evaluate(
                                          partial(_midway, asked, learner, i, during))
         right = asked.ask(learner, i + 1, forward, partial(_shifted, told, done + 1))
         state = learner.state() if begun and isinstance(learner, Saves) else None
-        cost = _cost(learner, state, learning, consolidating, asked.seconds, len(stream[i].train))
+        cost = _cost(learner, state, learning, consolidating, asked.seconds, stream[i])
         report = replace(report, right=(*report.right, _counts(right)), costs=(*report.costs, cost),
                          during=(*report.during, tuple(during)) if every else (),
                          learner=_about(learner, str(report.learner["name"])))
@@ -248,7 +251,7 @@ def _teach(
 
 
 def _cost(
-    learner: Learner, state: State | None, learning: float, consolidating: float, asking: float, examples: int
+    learner: Learner, state: State | None, learning: float, consolidating: float, asking: float, experience: Experience
 ) -> Cost:
     held: int | None = None
     if isinstance(learner, Bounded):
@@ -257,8 +260,10 @@ def _cost(
         held = sum(array.nbytes for array in (state or cast(Saves, learner).state()).values())
     told = (getattr(learner, name, None) for name in ("samples_stored", "multiply_adds", "steps_taken",
                                                       "examples_shown"))
-    return Cost(learning, consolidating, asking, examples, held, *(None if count is None else int(count)
-                                                                   for count in told))
+    condition = getattr(learner, "condition", None)
+    fit = condition(experience.test.part(0, JUDGED).inputs) if callable(condition) else (None, None)
+    return Cost(learning, consolidating, asking, len(experience.train), held,
+                *(None if count is None else int(count) for count in told), *fit)
 
 
 def _empty(learner: Learner, stream: Stream, asked: _Asked, name: str, every: int | None) -> Report:

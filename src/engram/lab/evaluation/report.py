@@ -174,6 +174,8 @@ class Cost:
         multiply_adds: for one answer (`multiply_adds`); None where it does not tell.
         steps, shown: of gradient descent, and examples in them, since the start (`steps_taken`, `examples_shown`); None
             where it does not tell.
+        dead_units, effective_rank: the share of its hidden units that are dead, and the effective rank of its features,
+            on test inputs of the experience (`condition`); None where it does not tell.
     """
 
     learning: float
@@ -185,6 +187,8 @@ class Cost:
     multiply_adds: int | None = None
     steps: int | None = None
     shown: int | None = None
+    dead_units: float | None = None
+    effective_rank: float | None = None
 
 
 @dataclass(frozen=True)
@@ -331,7 +335,7 @@ class Report:
             "forgetting": self.forgetting,
             "BWT": self.backward_transfer, "FWT": self.forward_transfer, "bytes": last.bytes,
             "samples": last.samples, "multiply-adds": last.multiply_adds, "steps": last.steps,
-            "examples-shown": last.shown,
+            "examples-shown": last.shown, "dead-units": last.dead_units, "effective-rank": last.effective_rank,
             "seconds-learning": self.seconds["learning"] + self.seconds["consolidating"],
             "seconds-asking": self.seconds["asking"],
             "left-out": sum(count for _, count in self.left_out) or None,

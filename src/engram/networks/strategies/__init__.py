@@ -74,6 +74,67 @@ STRATEGIES = Extensions("strategy", {
         short=("lwf",), settings={"network": PERCEPTRON},
         summary="agrees with its former answers on new inputs", source="Li, Hoiem 2016",
     ),
+    "incremental_moment_matching": Extension(
+        path=HOME + "incremental_moment_matching:IncrementalMomentMatching", takes=("arrays",), needs=("train",),
+        short=("imm",), settings={"network": PERCEPTRON},
+        summary="answers with the average of each task's own weights", source="Lee et al. 2017",
+    ),
+    "energy_based_model": Extension(
+        path=HOME + "energy_based_model:EnergyBasedModel", takes=("arrays",), needs=("train",), short=("ebm",),
+        settings={"network": PERCEPTRON},
+        summary="judges pairs of input and label, taught with one wrong label at a time", source="Li et al. 2020",
+    ),
+    "gradient_projection_memory": Extension(
+        path=HOME + "gradient_projection_memory:GradientProjectionMemory", takes=("arrays",), needs=("train",),
+        short=("gpm",), settings={"network": PERCEPTRON},
+        summary="steps only where former inputs do not notice", source="Saha, Garg, Roy 2021",
+    ),
+    "variational_continual_learning": Extension(
+        path=HOME + "variational_continual_learning:VariationalContinualLearning", takes=("arrays",),
+        needs=("train",), short=("vcl",), settings={"network": PERCEPTRON},
+        summary="has a distribution of the weights, which is the prior of what comes", source="Nguyen et al. 2018",
+    ),
+    "context_dependent_gating": Extension(
+        path=HOME + "context_dependent_gating:ContextDependentGating", takes=("arrays",), needs=("train",),
+        short=("xdg",), settings={"network": PERCEPTRON},
+        summary="switches off another random set of units in each task", source="Masse, Grant, Freedman 2018",
+    ),
+    "packnet": Extension(
+        path=HOME + "packnet:PackNet", takes=("arrays",), needs=("train",), settings={"network": PERCEPTRON},
+        summary="prunes after each task, leaves what is free to the next, and holds the rest",
+        source="Mallya, Lazebnik 2018",
+    ),
+    "hard_attention": Extension(
+        path=HOME + "hard_attention:HardAttention", takes=("arrays",), needs=("train",), short=("hat",),
+        settings={"network": PERCEPTRON},
+        summary="learns for each task which units it uses, and holds what these are made of",
+        source="Serrà et al. 2018",
+    ),
+    "supermasks": Extension(
+        path=HOME + "supermasks:Supermasks", takes=("arrays",), needs=("train",), short=("supsup",),
+        settings={"network": PERCEPTRON},
+        summary="learns for each task which of its random weights it uses, and never changes these",
+        source="Wortsman et al. 2020",
+    ),
+    "continual_backprop": Extension(
+        path=HOME + "continual_backprop:ContinualBackprop", takes=("arrays",), needs=("train",), short=("cbp",),
+        settings={"network": PERCEPTRON},
+        summary="has the least useful units born again, so that it never stops learning", source="Dohare et al. 2024",
+    ),
+    "shrink_and_perturb": Extension(
+        path=HOME + "shrink_and_perturb:ShrinkAndPerturb", takes=("arrays",), needs=("train",),
+        short=("shrink-perturb",), settings={"network": PERCEPTRON},
+        summary="shrinks all weights and adds noise before what is new", source="Ash, Adams 2020",
+    ),
+    "regenerative_regularisation": Extension(
+        path=HOME + "regenerative_regularisation:RegenerativeRegularisation", takes=("arrays",), needs=("train",),
+        short=("l2-init",), settings={"network": PERCEPTRON},
+        summary="draws the weights back to where they began", source="Kumar, Marklund, Van Roy 2023",
+    ),
+    "redo": Extension(
+        path=HOME + "redo:ReDo", takes=("arrays",), needs=("train",), settings={"network": PERCEPTRON},
+        summary="has dormant units born again", source="Sokar et al. 2023",
+    ),
     "grow_and_prune": Extension(
         path=HOME + "grow_and_prune:GrowAndPrune", takes=("arrays",), needs=("train",), settings={"network": LENET},
         summary="grows where new data ask for it, learns, and is pruned until it is compact again",

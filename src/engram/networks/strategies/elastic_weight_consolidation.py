@@ -15,11 +15,9 @@ from torch import Tensor, nn
 
 from engram.learner import Consolidation, InputError
 from engram.networks.memory import Reservoir
+from engram.networks.strategies.fisher_information import fisher
 from engram.networks.strategies.quadratic_penalty import held, trained
 from engram.networks.strategies.strategy import Strategy
-from engram.networks.structure.evaluation_mode import evaluating
-
-AT_ONCE = 8  # examples in one backward pass of the Fisher estimate
 
 
 class ElasticWeightConsolidation(Strategy):
@@ -90,22 +88,5 @@ class ElasticWeightConsolidation(Strategy):
         return Consolidation(details={"measured on": count})
 
     def fisher(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """The diagonal of the Fisher information of each parameter, a mean over (N, ...) examples; an unbiased
-        estimate.
-
-        The labels are the network's own: E = Jᵀ(diag(p) − ppᵀ)J, with J the derivative of the logits. With s = √p,
-        diag(p) − ppᵀ = LLᵀ for L = diag(s)(I − ssᵀ); so for random signs v the square of JᵀLv has the diagonal of E
-        as its mean: one backward pass, however many labels there are and for several examples at once.
-        """
-        names, parameters = zip(*trained(self.model), strict=True)
-        totals = [torch.zeros_like(parameter) for parameter in parameters]
-        for some, theirs in zip(torch.split(inputs, AT_ONCE), torch.split(targets, AT_ONCE), strict=True):
-            with evaluating(self.model):
-                logits = self.competing(self.model(some), theirs)
-            root = logits.detach().softmax(dim=1).sqrt()
-            signs = torch.randint(2, root.shape, generator=self.generator).to(root) * 2 - 1
-            direction = root * (signs - root * (root * signs).sum(dim=1, keepdim=True))
-            for total, slope in zip(totals, torch.autograd.grad(logits, parameters, direction, materialize_grads=True),
-                                    strict=True):
-                total.addcmul_(slope, slope)
-        return {name: total / len(inputs) for name, total in zip(names, totals, strict=True)}
+        """The diagonal of the Fisher information of each parameter, a mean over (N, ...) examples."""
+        return fisher(self, inputs, targets)

@@ -5,10 +5,10 @@ and one step on a copy of it, in which what cannot be taught or asked is found b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import RLock
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -138,9 +138,11 @@ class GrowingNetwork(nn.Module):
     (('cat', 'dog'), torch.Size([5, 2]))
     """
 
+    layer: ClassVar[type[OutputLayer]] = OutputLayer
+    """Of the outputs."""
+
     def __init__(
-        self, network: nn.Module, shape: Sequence[int], device: str = "cpu", dtype: str = "float32",
-        output_layer: type[OutputLayer] = OutputLayer,
+        self, network: nn.Module, shape: Sequence[int], device: str = "cpu", dtype: str = "float32"
     ) -> None:
         super().__init__()
         try:
@@ -148,7 +150,7 @@ class GrowingNetwork(nn.Module):
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"Device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
         self.dtype: torch.dtype = getattr(torch, dtype)
-        self.outputs = output_layer(_width(network, torch.zeros(1, *shape, dtype=self.dtype, device=device))).to(device)
+        self.outputs = self.layer(_width(network, torch.zeros(1, *shape, dtype=self.dtype, device=device))).to(device)
         self.alone = True
         self._resting = frozenset(name for name, part in network.named_modules() if not part.training)
 
@@ -157,13 +159,23 @@ class GrowingNetwork(nn.Module):
         """In the order of their first arrival."""
         return tuple(self.outputs.book)
 
-    def forward(self, inputs: Tensor, body: nn.Module | None = None) -> Tensor:
-        """Logits (N, labels) of (N, …) inputs, which go through the network, or through `body`, a part of it."""
-        body = self.network if body is None else body
-        if self.training and not self.alone and len(inputs) == 1:
-            return self._of_one(inputs, body)
-        logits: Tensor = self.outputs(body(inputs))
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits (N, labels) of (N, …) inputs."""
+        logits: Tensor = self.outputs(self.features(inputs))
         return logits
+
+    def through(self, body: nn.Module, inputs: Tensor) -> Tensor:
+        """Logits (N, labels) of what enters the network at `body`, its upper part, (N, …)."""
+        with self._alone(len(inputs)):
+            logits: Tensor = self.outputs(body(inputs))
+        return logits
+
+    def features(self, inputs: Tensor, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Features (N, width) of (N, …) inputs; by other `parameters` of the network, by name, where they are given."""
+        with self._alone(len(inputs)):
+            features: Tensor = self.network(inputs) if parameters is None else functional_call(
+                self.network, dict(parameters), (inputs,))
+        return features
 
     def train(self, mode: bool = True) -> Self:
         """Training mode for all that is not frozen, or evaluation mode for everything."""
@@ -211,17 +223,25 @@ class GrowingNetwork(nn.Module):
         self.outputs.resize(snapshot.labels)
         self.load_state_dict(snapshot.tensors)
 
-    def _of_one(self, inputs: Tensor, body: nn.Module) -> Tensor:
+    @torch.no_grad()
+    def put(self, values: Mapping[str, Tensor]) -> None:
+        """Give parameters these values, by name; rows that came later stay as they are."""
+        for name, parameter in self.named_parameters():
+            if name in values:
+                parameter[: len(values[name])] = values[name]
+
+    @contextmanager
+    def _alone(self, count: int) -> Iterator[None]:
         """One example has no variance: batch normalisation takes the statistics that it has gathered so far."""
-        layers = [layer for layer in self.network.modules() if isinstance(layer, _BatchNorm) and layer.training]
+        layers = [layer for layer in self.network.modules() if isinstance(layer, _BatchNorm) and layer.training] if (
+            self.training and not self.alone and count == 1) else []
         for layer in layers:
             layer.training = False
         try:
-            logits: Tensor = self.outputs(body(inputs))
+            yield
         finally:
             for layer in layers:
                 layer.training = True
-        return logits
 
 
 def _is_frozen(part: nn.Module) -> bool:

@@ -7,8 +7,8 @@ S.-A. Rebuffi, A. Kolesnikov, G. Sperl, C. H. Lampert, "iCaRL: incremental class
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from engram.learner import InputError, Label
 from engram.networks.memory import Buffer
 from engram.networks.strategies.distillation import FormerNetwork
 from engram.networks.strategies.experience_replay import ExperienceReplay
-from engram.networks.strategies.growing_network import OutputLayer
+from engram.networks.strategies.growing_network import GrowingNetwork, OutputLayer
 from engram.networks.strategies.selection import RULES, Rule
 
 
@@ -62,6 +62,12 @@ class NearestMean(OutputLayer):
         self.means = self.means.new_zeros(len(self.book), self.width)
 
 
+class ClassifiedByMeans(GrowingNetwork):
+    """Inputs (N, …) -> logits (N, C) in training mode, distances from the means in evaluation mode."""
+
+    layer = NearestMean
+
+
 class ICaRL(ExperienceReplay):
     """Each output learns by itself whether an input is of its label: the loss is the binary cross-entropy, summed over
     the outputs. For labels that arrive now it is that with the truth, for the others that with what the network
@@ -82,7 +88,6 @@ class ICaRL(ExperienceReplay):
     """
 
     memory: Buffer
-    output_layer: ClassVar[type[OutputLayer]] = NearestMean
 
     def __init__(
         self, network: nn.Module | Mapping[str, Any], *, capacity: int = 2000, replayed: int | None = None,
@@ -93,6 +98,10 @@ class ICaRL(ExperienceReplay):
             raise InputError(f"keep must be one of {', '.join(RULES)}, so that there are examples of every label.")
         self._former = FormerNetwork()
         self._arriving = torch.zeros(0, dtype=torch.bool)
+
+    def make_model(self, network: nn.Module, shape: Sequence[int], device: str, dtype: str) -> GrowingNetwork:
+        """The network with outputs that have means."""
+        return ClassifiedByMeans(network, shape, device, dtype)
 
     def train(self, inputs: Tensor, targets: Tensor) -> None:
         """Train on `inputs` (N, …) and `targets` (N,) and on what is kept; then keep some, and find the means."""

@@ -84,7 +84,7 @@ class LatentReplay(ExperienceReplay):
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy, a scalar, of latents or, as long as nothing is frozen, inputs (N, …), with `targets` (N,)."""
-        return functional.cross_entropy(self.competing(self.model(inputs, self.body), targets), targets)
+        return functional.cross_entropy(self.competing(self.model.through(self.body, inputs), targets), targets)
 
     def remember(self, inputs: Tensor, targets: Tensor) -> None:
         """Freeze the lower part, and offer the latents of `inputs` (N, …) with `targets` (N,) to the memory."""

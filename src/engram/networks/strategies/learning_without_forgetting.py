@@ -26,6 +26,8 @@ class LearningWithoutForgetting(Strategy):
     Args:
         temperature: T.
         weight: w of what is new; None for 1/n in the n-th experience (van de Ven, Tolias 2018, arXiv 1809.10635).
+        zero_targets: the former answers also say that none of these examples has a label that is new: probability 0
+            (as there; not with `active="experience"`). Else they say nothing about labels that came later.
 
     >>> learner = LearningWithoutForgetting({"name": "perceptron", "inputs": [2], "hidden": [8]}, epochs=20)
     >>> learner.learn([1.0, 0.0], "left")
@@ -40,12 +42,14 @@ class LearningWithoutForgetting(Strategy):
 
     def __init__(
         self, network: nn.Module | Mapping[str, Any], *, temperature: float = 2.0, weight: float | None = None,
-        **settings: Any,
+        zero_targets: bool = False, **settings: Any,
     ) -> None:
         super().__init__(network, **settings)
         if temperature <= 0 or (weight is not None and not 0 < weight <= 1):
             raise InputError("temperature must be above 0, weight in (0, 1] or None.")
-        self.temperature, self.weight = temperature, weight
+        if zero_targets and self.active == "experience":
+            raise InputError("zero_targets are for labels that compete with each other: active='all'.")
+        self.temperature, self.weight, self.zero_targets = temperature, weight, zero_targets
         self.register(experiences=0, teacher=FormerNetwork(), together=torch.zeros(0, 0, dtype=torch.bool))
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -57,6 +61,9 @@ class LearningWithoutForgetting(Strategy):
             return new
         former = self.teacher.logits(inputs)
         groups = [competing.nonzero()[:, 0] for competing in self.together]
+        if self.zero_targets:
+            former = functional.pad(former, (0, logits.shape[1] - former.shape[1]), value=-torch.inf)
+            groups = [torch.arange(logits.shape[1], device=logits.device)]
         old = torch.stack([agreement(logits[:, group], former[:, group], self.temperature) for group in groups])
         share = 1 / (self.experiences + 1) if self.weight is None else self.weight
         return share * new + (1 - share) * old.mean()

@@ -67,6 +67,6 @@ class REMIND(LatentReplay):
             return super().loss(inputs, targets)
         share = float(self._rng.beta(self.mixup, self.mixup))
         order = torch.from_numpy(self._rng.permutation(len(inputs))).to(self.device)
-        logits = self.model(share * inputs + (1 - share) * inputs[order], self.body)
+        logits = self.model.through(self.body, share * inputs + (1 - share) * inputs[order])
         losses = [functional.cross_entropy(self.competing(logits, one), one) for one in (targets, targets[order])]
         return share * losses[0] + (1 - share) * losses[1]

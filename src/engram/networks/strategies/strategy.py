@@ -40,7 +40,6 @@ from engram.networks.strategies import parts
 from engram.networks.strategies.growing_network import (
     Answering,
     GrowingNetwork,
-    OutputLayer,
     Snapshot,
     dry_step,
     shape_of,
@@ -52,6 +51,7 @@ from engram.networks.structure.denormals import denormals_flushed
 from engram.networks.structure.evaluation_mode import evaluating
 from engram.networks.structure.masks import compact, expand
 from engram.networks.structure.multiply_adds import multiply_adds
+from engram.networks.structure.units import Condition, condition
 
 FORMAT = 2
 """Of a saved strategy. In 1, which did not say so, a recipe's `constant_budget` was that of one epoch."""
@@ -108,7 +108,6 @@ class Strategy:
 
     exact = False
     boundaries = False
-    output_layer: ClassVar[type[OutputLayer]] = OutputLayer
     renamed_parts: ClassVar[Mapping[str, str]] = {}
     """How the names of saved arrays began in format 1 -> how they begin now."""
 
@@ -159,7 +158,7 @@ class Strategy:
         self.clip_gradients, self.schedule, self.schedule_steps = clip_gradients, schedule, schedule_steps
         self.patience, self.callbacks = patience, list(callbacks)
         self.active, self.seed, self.device, self.shape, self.dtype = active, seed, device, found, dtype
-        self.model = GrowingNetwork(network, found, device, dtype, self.output_layer)
+        self.model = self.make_model(network, found, device, dtype)
         if given:
             dry_step(self.model, found)
         self.generator = torch.Generator().manual_seed(seed)
@@ -177,6 +176,10 @@ class Strategy:
         for name in ("learn", "consolidate"):
             if name in vars(cls):
                 setattr(cls, name, _restored_where_interrupted(vars(cls)[name]))
+
+    def make_model(self, network: nn.Module, shape: Sequence[int], device: str, dtype: str) -> GrowingNetwork:
+        """The network with its outputs; called once by the constructor, before all else that is random."""
+        return GrowingNetwork(network, shape, device, dtype)
 
     def register(self, **remembered: Any) -> None:
         """Remember things beside the network: each becomes an attribute of its name, which may be assigned anew.
@@ -219,6 +222,15 @@ class Strategy:
     def memory_bytes(self) -> int:
         """Bytes of the whole state: network, optimiser and whatever the method remembers."""
         return sum(array.nbytes for array in self.state().values())
+
+    def condition(self, inputs: Any) -> Condition:
+        """How fit the network is to go on learning, by its answers to (N, ...) inputs: dead units, effective rank.
+
+        Raises:
+            InputError: inputs of another shape, or that are not finite.
+        """
+        with self._answering.at_rest():
+            return condition(self.network, self._as_inputs(inputs).to(self.device))
 
     def config(self) -> dict[str, Any]:
         """The network, the settings, the versions it runs with, and the steps and examples so far, as JSON values."""
