@@ -122,7 +122,6 @@ class GrowingNetwork(nn.Module):
         shape: of one input.
         device: where it lives.
         dtype: of an input.
-        output_layer: the kind of its output layer.
 
     Attributes:
         alone: whether a single example is normalised by itself in training mode; else batch normalisation takes its
