@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 from engram.checks import learner_checks  # noqa: E402
 from engram.checks.laws import diverged, new_labels  # noqa: E402
 from engram.networks.strategies.ar1 import AR1  # noqa: E402
+from engram.networks.strategies.active_dendrites import ActiveDendrites  # noqa: E402
 from engram.networks.strategies.averaged_gradient_episodic_memory import (  # noqa: E402
     AveragedGradientEpisodicMemory,
 )
@@ -59,6 +60,7 @@ METHODS = {
     "packnet": partial(PackNet, NETWORK, pruned=0.5, **FAST),
     "hat": partial(HardAttention, NETWORK, **{**FAST, "learning_rate": 0.05, "epochs": 16}),
     "supsup": partial(Supermasks, NETWORK, **{**FAST, "learning_rate": 0.1}),
+    "dendrites": partial(ActiveDendrites, NETWORK, segments=2, winners=0.5, **FAST),
     "cbp": partial(ContinualBackprop, NETWORK, rate=0.01, maturity=10, **FAST),
     "redo": partial(ReDo, NETWORK, every=10, **FAST),
     "shrink-perturb": partial(ShrinkAndPerturb, NETWORK, **FAST),

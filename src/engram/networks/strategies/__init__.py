@@ -116,6 +116,11 @@ STRATEGIES = Extensions("strategy", {
         summary="learns for each task which of its random weights it uses, and never changes these",
         source="Wortsman et al. 2020",
     ),
+    "active_dendrites": Extension(
+        path=HOME + "active_dendrites:ActiveDendrites", takes=("arrays",), needs=("train",), short=("dendrites",),
+        settings={"network": PERCEPTRON},
+        summary="lets other units answer in each context, which their dendrites recognise", source="Iyer et al. 2022",
+    ),
     "continual_backprop": Extension(
         path=HOME + "continual_backprop:ContinualBackprop", takes=("arrays",), needs=("train",), short=("cbp",),
         settings={"network": PERCEPTRON},
