@@ -140,6 +140,27 @@ STRATEGIES = Extensions("strategy", {
         path=HOME + "redo:ReDo", takes=("arrays",), needs=("train",), settings={"network": PERCEPTRON},
         summary="has dormant units born again", source="Sokar et al. 2023",
     ),
+    "generative_replay": Extension(
+        path=HOME + "generative_replay:GenerativeReplay", takes=("arrays",), needs=("train",), short=("gr", "dgr"),
+        settings={"network": PERCEPTRON},
+        summary="a generator dreams what came before, and learns on", source="Shin et al. 2017",
+    ),
+    "generative_replay_with_distillation": Extension(
+        path=HOME + "generative_replay:GenerativeReplay", takes=("arrays",), needs=("train",),
+        short=("gr+distill", "dgr+distill"), settings={"network": PERCEPTRON, "distillation": True},
+        summary="learns dreams with the answers that the network gave before", source="van de Ven, Tolias 2018",
+    ),
+    "neurogenesis": Extension(
+        path=HOME + "neurogenesis:Neurogenesis", takes=("arrays",), needs=("train",), short=("cln",),
+        settings={"network": PERCEPTRON},
+        summary="grows new neurons for new labels, dreams the old ones, and lets dead neurons go",
+        source="Draelos et al. 2017",
+    ),
+    "brain_inspired_replay": Extension(
+        path=HOME + "brain_inspired_replay:BrainInspiredReplay", takes=("arrays",), needs=("train",), short=("bir",),
+        settings={"network": PERCEPTRON},
+        summary="the network itself dreams, through gated feedback connections", source="van de Ven et al. 2020",
+    ),
     "grow_and_prune": Extension(
         path=HOME + "grow_and_prune:GrowAndPrune", takes=("arrays",), needs=("train",), settings={"network": LENET},
         summary="grows where new data ask for it, learns, and is pruned until it is compact again",

@@ -78,6 +78,15 @@ class OutputLayer(nn.Module):
         return new
 
     @torch.no_grad()
+    def rewire(self, places: Tensor) -> None:
+        """Take other features: each comes from the one that was at its place, -1 for one that is new, and counts
+        nothing yet. The parameters are replaced."""
+        weight = self.weight.new_zeros(len(self.weight), len(places))
+        stays = places.to(weight.device) >= 0
+        weight[:, stays] = self.weight[:, places.to(weight.device)[stays]]
+        self.weight, self.width = nn.Parameter(weight), len(places)
+
+    @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw all rows anew."""
         _drawn(self.weight, self.width)

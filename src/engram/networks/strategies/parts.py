@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from engram.heads.head import from_json_array, json_array
 from engram.learner import InputError, State
+from engram.networks.generators.generative_model import GenerativeModel
 from engram.networks.memory import Buffer
 from engram.networks.strategies import optimiser as optimisers
 
@@ -44,6 +45,8 @@ def trained(part: Any) -> Iterator[Tensor]:
     elif isinstance(part, torch.optim.Optimizer):
         for averages in part.state.values():
             yield from (value for value in averages.values() if isinstance(value, Tensor))
+    elif isinstance(part, GenerativeModel):
+        yield from part.tensors().values()
     else:
         values = part.values() if isinstance(part, dict) else [part]
         yield from (value for value in values if isinstance(value, Tensor) and value.is_floating_point())
