@@ -179,8 +179,7 @@ class VAE(GenerativeModel):
         self.scale = tensors["scale"]
         weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
         if self.shape is not None:
-            if self.model is None:
-                self.model = self._made(self.width).to(self.device)
+            self.model = (self.model or self._made(self.width)).to(self.device)
             self.model.grow(max(len(weights[name]) for name in ("latents.means", "decoder.of_class", "decoder.gates")))
             self.model.load_state_dict(weights)
         placed = self.seen if self.prior == "mixture" else {}
