@@ -36,6 +36,7 @@ from http_reference import http_reference, scopes_reference
 from engram.cli import app
 from engram.extension import Extensions
 from engram.features.backbones import BACKBONES
+from engram.features.cores import CORES
 from engram.features.pretraining import RECIPES
 from engram.features.pretraining.families import FAMILIES
 from engram.heads import HEADS
@@ -57,7 +58,7 @@ FLOORS = re.compile(r"(<!-- floors -->\n).*?(<!-- /floors -->)", re.DOTALL)
 ROWS = re.compile(r"(<!-- rows (\w+) -->\n).*?(<!-- /rows -->)", re.DOTALL)
 TABLES: dict[str, Extensions[Any]] = {
     "HEADS": HEADS, "STRATEGIES": STRATEGIES, "BACKBONES": BACKBONES, "RECIPES": RECIPES, "FAMILIES": FAMILIES,
-    "DATA_SETS": DATA_SETS,
+    "DATA_SETS": DATA_SETS, "CORES": CORES,
 }
 NOT_MEASURED = "not measured yet"
 COUNTED = ("count", "correlation", "r", "examples", "states", "places", "cases", "answers", "searches", "steps",

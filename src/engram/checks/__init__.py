@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engram.checks import laws, number_laws
+from engram.checks.core_laws import CORE_CHECKS, CoreCheck, CoreTrial, check_core, core_checks
 from engram.checks.number_laws import NumberTrial
 from engram.checks.trial import Descends, LawBroken, Make, Rebuilds, Trial
 from engram.learner import Bounded, Forgets, Learner, Melds, Saves
 
 __all__ = [
-    "CHECKS", "NUMBER_CHECKS", "Check", "Descends", "LawBroken", "NumberTrial", "Rebuilds", "Trial", "check_learner",
-    "learner_checks",
+    "CHECKS", "CORE_CHECKS", "NUMBER_CHECKS", "Check", "CoreCheck", "CoreTrial", "Descends", "LawBroken", "NumberTrial",
+    "Rebuilds", "Trial", "check_core", "check_learner", "core_checks", "learner_checks",
 ]
 
 

@@ -268,7 +268,7 @@ def _labelled(
     sources: list[str | None] = []
     passed_over: list[PassedOver] = []
     for path in paths:
-        if kind in MEDIA and path.suffix.lower() in TABLES:
+        if kind in MEDIA and path.suffix.lower() in TABLES - MEDIA[kind].suffixes:
             raise InputError(f"{path} holds vectors, but this brain accepts {MEDIA[kind].one}s: teach it to a new "
                              "brain.")
         found = gather(path, kind, columns, label)

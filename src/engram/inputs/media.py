@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engram.inputs import images, sounds
+from engram.inputs import images, sequences, sounds
 from engram.learner import InputError
 
 
@@ -49,6 +49,10 @@ MEDIA: Mapping[str | None, Medium] = {
     "sound": Medium(
         one="sound", suffixes=sounds.SUFFIXES, each=sounds.each, decode=sounds.decode, thumbnail=sounds.thumbnail,
         missing=lambda path: "no such file",
+    ),
+    "sequences": Medium(
+        one="sequence", suffixes=sequences.SUFFIXES, each=sequences.each, decode=sequences.decode,
+        thumbnail=sequences.thumbnail, missing=lambda path: "no such file",
     ),
 }
 """What a backbone takes -> how it comes. To add a kind of files: a module beside `images` and `sounds`, a row here."""

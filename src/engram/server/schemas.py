@@ -57,7 +57,7 @@ class Brain(BaseModel):
     examples: int
     classes: int
     unknowns: int
-    takes: Literal["pictures", "sound", "vectors", "text"] | None = Field(
+    takes: Literal["pictures", "sound", "vectors", "text", "sequences"] | None = Field(
         description="null until the first inputs decide."
     )
     sees_places: bool = Field(description="Whether `heat` shows where a picture is not like those that were taught.")
@@ -76,7 +76,7 @@ class Brains(BaseModel):
 
 class Backbone(BaseModel):
     name: str
-    takes: Literal["pictures", "sound", "vectors", "text"]
+    takes: Literal["pictures", "sound", "vectors", "text", "sequences"]
 
 
 class Backbones(BaseModel):
@@ -336,7 +336,7 @@ class Info(BaseModel):
     classes: list[LabelCount]
     digest: str
     backbone: str | None
-    takes: Literal["pictures", "sound", "vectors", "text"] | None
+    takes: Literal["pictures", "sound", "vectors", "text", "sequences"] | None
     width: int | None
     columns: list[str] | None = Field(description="Names of the vectors' columns, in their order.")
     numbers: Numbers | None = Field(None, description="null where it answers labels.")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engram.extension import Extension, Extensions
+from engram.features.cores import CORES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,8 +14,9 @@ class Kind(Extension):
     """A row of `BACKBONES`.
 
     Attributes:
-        first: the class method that makes it of the first pictures, where it is made of them: then its key is the name
-            of a backbone for whoever has them (`engram teach new.brain pictures --backbone random-patches`).
+        first: the class method that makes it of the first inputs, where it is made of them: then its key is the name
+            of a backbone for whoever has them (`engram teach new.brain pictures --backbone random-patches`). It is
+            called with the inputs, `settings`, and what they are, where the row takes more than one kind.
         ready: whether it is called without arguments and gives a backbone, or a bundle with its statistics: then its
             key is the name of a backbone (`Brain("descriptor")`, `--backbone descriptor`) that needs no file.
     """
@@ -89,5 +91,15 @@ BACKBONES = Extensions("kind of backbone", {
         path="engram.features.backbones.sentence_encoder:SentenceEncoder", takes=("text",),
         summary="a transformer for sentences in an ONNX file, and its vocabulary",
     ),
+    "sequence": Kind(
+        path="engram.features.cores.sequence_backbone:SequenceBackbone", takes=("sequences", "sound"),
+        summary="a core for streams, its outputs folded over time",
+    ),
+    **{
+        name: Kind(
+            path="engram.features.cores.sequence_backbone:SequenceBackbone", takes=("sequences", "sound"),
+            first="hearing", settings={"core": name}, summary=row.summary, source=row.source,
+        ) for name, row in CORES.items()
+    },
 })
 """Every kind that a bundle can hold. To add one: a file in this folder, and a row here."""

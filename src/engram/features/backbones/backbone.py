@@ -16,7 +16,7 @@ from engram.learner import DamagedError, InputError
 from engram.progress import Progress
 
 Features = npt.NDArray[np.float32]
-Takes = Literal["pictures", "sound", "vectors", "text"]
+Takes = Literal["pictures", "sound", "vectors", "text", "sequences"]
 """What a backbone works on: a brain then finds the single ones in whatever it is given, such as a folder."""
 
 Pool = Literal["average", "first"]

@@ -79,7 +79,7 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
                 return shelf / name
     if (Path(name) / RECORD).is_file():
         return Path(name)
-    ready = {name for name, row in BACKBONES.items() if row.ready}
+    ready = {name for name, row in BACKBONES.items() if row.ready or row.first}
     known = ", ".join(sorted({entry.name for entry in entries()} | ready))
     if (Path(name) / MANIFEST).is_file():
         raise InputError(f"{name} is a brain, not a backbone: open it with Brain.open({str(name)!r}).")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ from engram.features.backbones.bundle_folder import (
 )
 from engram.features.backbones.onnx import OnnxBackbone
 from engram.features.backbones.preprocessing import Preprocessing
-from engram.inputs.examples import gather
+from engram.inputs.examples import gather, is_file
+from engram.inputs.folders import count
 from engram.inputs.images import scan
+from engram.inputs.media import MEDIA
+from engram.inputs.sounds import as_pair
 from engram.learner import DamagedError, EngramError, InputError
 from engram.progress import Progress
 
@@ -40,7 +44,7 @@ each and one: by their keys in `results/`."""
 
 
 FIRST = 500
-"""Of the first pictures, so many are looked at where a backbone is made of them."""
+"""Of the first inputs, so many are looked at where a backbone is made of them."""
 
 
 def bundle_of(name: str | os.PathLike[str], first: Any = None) -> Bundle:
@@ -48,8 +52,8 @@ def bundle_of(name: str | os.PathLike[str], first: Any = None) -> Bundle:
 
     Args:
         name: what `listing` calls it, or a folder.
-        first: for a backbone that is made of the first pictures, such as "random-patches": these. A folder or more, or
-            single pictures; up to `FIRST` of them are used, evenly spread.
+        first: for a backbone that is made of the first inputs, such as "random-patches": these. A folder or more, or
+            single inputs; up to `FIRST` of them are used, evenly spread.
 
     Raises:
         InputError: there is none, or the extra that brings it is not installed; says which there are, or how to
@@ -69,16 +73,35 @@ def bundle_of(name: str | os.PathLike[str], first: Any = None) -> Bundle:
 
 
 def _of_first(name: str, row: Kind, first: Any) -> Bundle:
-    """A backbone made of the first pictures, with their mean; how they scatter within classes is not known yet."""
+    """A backbone made of the first inputs, with their mean; how they scatter within classes is not known yet."""
     if first is None:
+        kind = row.takes[0]
         raise InputError(
-            f"{name} is made of the first pictures: `engram teach NEW.brain PICTURES --backbone {name}`, or "
-            f"Brain(bundle_of({name!r}, pictures)) with bundle_of from engram.features.backbones.catalogue."
+            f"{name} is made of the first {kind}: `engram teach NEW.brain {kind.upper()} --backbone {name}`, or "
+            f"Brain(bundle_of({name!r}, {kind})) with bundle_of from engram.features.backbones.catalogue."
         )
     parts = first if isinstance(first, list | tuple) else [first]
-    pictures = [item for part in parts for item in gather(part, "pictures").items]
-    chosen = [pictures[place] for place in np.unique(np.linspace(0, len(pictures) - 1, FIRST).astype(int))]
-    return Bundle.measure(getattr(row.load(), row.first)(chosen, name=name), chosen, None)
+    kind = _kind_of(parts, row)
+    several = {"takes": kind} if len(row.takes) > 1 else {}
+    found = [item for part in parts for item in gather(part, kind).items]
+    chosen = [found[place] for place in np.unique(np.linspace(0, len(found) - 1, FIRST).astype(int))]
+    backbone = getattr(row.load(), row.first)(chosen, name=name, **row.settings, **several)
+    return Bundle.measure(backbone, chosen, None)
+
+
+def _kind_of(parts: Sequence[Any], row: Kind) -> str:
+    """What the first inputs are, of what a backbone takes: the kind that most of the files are of."""
+    if len(row.takes) == 1:
+        return row.takes[0]
+    paths = [Path(part) for part in parts if is_file(part)]
+    if not paths:
+        return "sound" if any(as_pair(part) is not None and "sound" in row.takes for part in parts) else row.takes[0]
+
+    def files(kind: str) -> int:
+        endings = MEDIA[kind].suffixes
+        return sum(count(path, endings) if path.is_dir() else path.suffix.lower() in endings for path in paths)
+
+    return max(row.takes, key=files)
 
 
 def import_file(
@@ -212,6 +235,6 @@ def listing() -> list[dict[str, Any]]:
 def _origin(row: Kind) -> str:
     """Where a backbone that needs no file comes from."""
     if row.first:
-        return "made of the first pictures"
+        return f"made of the first {row.takes[0]}"
     lacking = [extra for extra in row.needs if not installed(extra)]
     return f"extra [{lacking[0]}], not installed" if lacking else "built in"

@@ -98,15 +98,21 @@ class MelSegments:
 
     def of(self, sound: Sound) -> npt.NDArray[np.float32]:
         """(D,) features of a sound that `decode` gave."""
-        power = mel_power(_at_full(sound), self.bands, step=_STEP, low=_LOW, high=_HIGH)
-        power = power[_loud(power)]
-        heard = np.maximum(0.0, 1 + 10 * np.log10(power / power.max() + SILENCE) / _RANGE)
-        heard = np.pad(heard, ((0, 0), (0, self.bands - heard.shape[1])), mode="edge")
+        heard = loud_frames(sound, self.bands)
         weight = np.sqrt(self.segments)
         change = np.abs(np.diff(heard, axis=0)).mean(axis=0) if len(heard) > 1 else np.zeros(self.bands)
         parts = (in_segments(heard, self.segments).ravel(), weight * heard.std(axis=0), _CHANGE * weight * change,
                  [_LENGTH * np.log(len(heard) * _STEP / _TYPICAL)])
         return np.concatenate(parts).astype(np.float32)
+
+
+def loud_frames(sound: Sound, bands: int) -> FloatArray:
+    """(T, bands) of the part between the first loud moment and the last, 100 frames a second: 1 where a band is as loud
+    as it gets, 0 where it is 45 decibels below that or less."""
+    power = mel_power(_at_full(sound), bands, step=_STEP, low=_LOW, high=_HIGH)
+    power = power[_loud(power)]
+    heard = np.maximum(0.0, 1 + 10 * np.log10(power / power.max() + SILENCE) / _RANGE)
+    return np.asarray(np.pad(heard, ((0, 0), (0, bands - heard.shape[1])), mode="edge"))
 
 
 def in_segments(frames: FloatArray, segments: int) -> FloatArray:
