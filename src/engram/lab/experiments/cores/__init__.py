@@ -1,0 +1,1 @@
+"""Cores for streams, measured beside trivial rivals."""
