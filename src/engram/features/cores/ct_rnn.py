@@ -20,12 +20,12 @@ class CTRNN(Recurrent):
 
     >>> core = CTRNN.fresh(channels=3, width=8)
     >>> core.flows, core.config()["unfolds"]
-    (True, 4)
+    (True, 2)
     """
 
     kind: ClassVar[str] = "ct-rnn"
     flows = True
-    settings: ClassVar[Mapping[str, int]] = {"unfolds": 4}
+    settings: ClassVar[Mapping[str, int]] = {"unfolds": 2}
     unfolds: int
 
     def check(self) -> None:

@@ -21,12 +21,12 @@ class LiquidTimeConstant(Recurrent):
 
     >>> core = LiquidTimeConstant.fresh(channels=3, width=8)
     >>> core.flows, core.config()["unfolds"]
-    (True, 4)
+    (True, 3)
     """
 
     kind: ClassVar[str] = "ltc"
     flows = True
-    settings: ClassVar[Mapping[str, int]] = {"unfolds": 4}
+    settings: ClassVar[Mapping[str, int]] = {"unfolds": 3}
     unfolds: int
 
     def check(self) -> None:

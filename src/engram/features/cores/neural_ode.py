@@ -11,7 +11,7 @@ from engram.features.cores.solvers import integrated
 
 
 class NeuralODE(Recurrent):
-    """dx/dt = tanh(W x + U u + b), `unfolds` steps of Runge-Kutta from frame to frame. Nothing pulls the state back.
+    """dx/dt = tanh(W x + U u + b), by `unfolds` Runge-Kutta steps from frame to frame. Nothing pulls the state back.
 
     >>> NeuralODE.fresh(channels=3, width=8).flows
     True
@@ -19,7 +19,7 @@ class NeuralODE(Recurrent):
 
     kind: ClassVar[str] = "neural-ode"
     flows = True
-    settings: ClassVar[Mapping[str, int]] = {"unfolds": 2}
+    settings: ClassVar[Mapping[str, int]] = {"unfolds": 1}
     unfolds: int
 
     def check(self) -> None:
