@@ -43,6 +43,15 @@ def test_the_benchmark_of_sparse_execution_reports_every_ratio_and_how_far_the_a
     assert max(away) < 1e-5
 
 
+def test_the_benchmark_of_cores_reports_what_a_frame_costs_and_how_far_numpy_is_from_pytorch():
+    done = subprocess.run([sys.executable, BENCHMARKS / "cores.py", "--quick", "--repeats", "1", "--json"],
+                          capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    assert set(result["figures"]) == set(figures_of("cores"))
+    assert result["figures"]["cores.step-over-floor"]["mean"] > 1
+    assert 0 < result["figures"]["cores.export-difference"]["mean"] < 1e-5
+
+
 def test_the_benchmark_of_laws_asks_a_head_in_every_way():
     done = subprocess.run([sys.executable, BENCHMARKS / "laws.py", "--quick", "--json"],
                           capture_output=True, text=True, check=True)

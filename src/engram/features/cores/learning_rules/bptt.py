@@ -56,8 +56,12 @@ class _Torch:
     """The operations on PyTorch's tensors."""
 
     exp, tanh, sigmoid = staticmethod(torch.exp), staticmethod(torch.tanh), staticmethod(torch.sigmoid)
-    where, stack, concatenate = staticmethod(torch.where), staticmethod(torch.stack), staticmethod(torch.cat)
+    stack, concatenate = staticmethod(torch.stack), staticmethod(torch.cat)
     softplus = staticmethod(nn.functional.softplus)
+
+    @staticmethod
+    def where(condition: Tensor, x: Tensor, y: Tensor, /) -> Tensor:
+        return torch.where(condition, x, y)
 
     @staticmethod
     def softmax(x: Tensor, /) -> Tensor:

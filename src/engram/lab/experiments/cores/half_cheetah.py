@@ -11,7 +11,7 @@ asked about, and are not used.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -221,8 +221,10 @@ def _rivals(config: Config, known: Trajectories, asked: Trajectories, seed: int)
     test = cut(asked, mean, spread)
     frames, wanted = test.frames.numpy().astype(np.float64), test.wanted.numpy().astype(np.float64)
     pieces = [(one - mean) / spread for one in known]
-    views = {"delays": lambda rows: delayed(rows, config.delays),
-             "random": lambda rows: np.concatenate([random_features(rows, config.features, seed, 0.3), rows], axis=1)}
+    views: dict[str, Callable[[FloatArray], FloatArray]] = {
+        "delays": lambda rows: delayed(rows, config.delays),
+        "random": lambda rows: np.concatenate([random_features(rows, config.features, seed, 0.3), rows], axis=1),
+    }
     found = {"repeat": float(np.square((frames - wanted) * spread).mean())}
     for name, view in views.items():
         features = np.concatenate([view(one)[:-1] for one in pieces])
