@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ info pictures.brain; examples vectors.brain; relabel vectors.brain 5 --label b
 history vectors.brain; undo vectors.brain; rollback vectors.brain --to 6; diff vectors.brain 6
 copy vectors.brain copy.brain; export vectors.brain events.jsonl; import again.brain events.jsonl
 verify pictures.brain; repair vectors.brain; forget vectors.brain --label b; meld whole.brain vectors.brain
-prove vectors.brain --log --out certificate
+prove vectors.brain --log --out certificate; teach sounds.brain sounds; listen sounds.brain sounds/a/0.wav
 token add tokens.json ada; token list tokens.json; token remove tokens.json ada
 """
 OTHERS = """
@@ -79,6 +80,11 @@ def work(tmp_path: Path) -> Path:
     (folder / "vectors.csv").write_text("\n".join(["x,y,label", *rows]) + "\n")
     (folder / "asked.csv").write_text("x,y\n-7,-7\n")
     (folder / "boxes.csv").write_text("picture,label,left,top,right,bottom\nphotos/a/0.png,spot,0,0,8,8\n")
+    for label, hertz in (("a", 400), ("b", 900)):
+        (folder / "sounds" / label).mkdir(parents=True)
+        with wave.open(str(folder / "sounds" / label / "0.wav"), "wb") as out:
+            out.setparams((1, 2, 8000, 0, "NONE", ""))
+            out.writeframes((9999 * np.sin(np.arange(6000) * hertz * np.pi / 4000)).astype("<i2").tobytes())
     (folder / "results").mkdir()
     digits = ROOT / "src" / "engram" / "features" / "backbones" / "data" / "digits" / "network.onnx"
     (folder / "network.onnx").write_bytes(digits.read_bytes())

@@ -23,6 +23,7 @@ Commands = dict[str, "str | Commands"]
 COMMANDS: Commands = {
     "teach": "engram.cli.teach:teach",
     "predict": "engram.cli.brain:predict",
+    "listen": "engram.cli.listen:listen",
     "teach-boxes": "engram.cli.locate:teach_boxes",
     "locate": "engram.cli.locate:locate",
     "unknowns": "engram.cli.brain:unknowns",
