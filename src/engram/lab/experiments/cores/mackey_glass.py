@@ -55,7 +55,7 @@ class Config:
     trial_seed: int = 100
     radius: tuple[float, ...] = (0.8, 0.9, 1.0)
     reach: tuple[float, ...] = (0.5, 1.0, 2.0)
-    leak: tuple[float, ...] = (0.4, 0.6, 0.8)
+    leak: tuple[float, ...] = (0.5,)
     offset: tuple[float, ...] = (0.2,)
     delays: tuple[int, ...] = (4, 8, 16, 24)
     stride: tuple[int, ...] = (1, 2, 6)
