@@ -10,6 +10,9 @@ import numpy as np
 from engram.features.cores.recurrent import Array, Moving, Operations, Recurrent
 from engram.learner import FloatArray, InputError
 
+DAMPED = 0.3
+"""How steep a learning rule takes a spike to be at the threshold; a triangle around it (Bellec et al. 2018)."""
+
 
 class IntegrateAndFire(Recurrent):
     """v ← α v + W z + V u + b − z v_th; z = 1 where v exceeds v_th + β a, else 0; a ← ρ a + z.

@@ -23,14 +23,15 @@ VERSION = 1
 """Raised whenever the same sequence would give other features."""
 
 BANDS, FRAME = 40, 0.01
-"""Of a sound: mel bands, and seconds from frame to frame."""
+"""Of a sound: mel bands, and seconds from frame to frame. A frame holds each band, and its change since the last."""
 
 UNITS = 200
 """Width of a core that is made of the first inputs, where it has units."""
 
 
 def _of_sound(source: Any) -> sequences.Sequence:
-    frames = loud_frames(sounds.decode(source), BANDS)
+    bands = loud_frames(sounds.decode(source), BANDS)
+    frames = np.concatenate([bands, np.diff(bands, axis=0, prepend=bands[:1])], axis=1)
     return sequences.Sequence(frames, np.full(len(frames), FRAME))
 
 
@@ -46,7 +47,8 @@ class SequenceBackbone:
     Args:
         core: what hears the frames.
         pool: what becomes of its outputs over time: "last", "mean" or "moments"; see `Fold`.
-        takes: "sequences", or "sound": then frames are log-mel power of the loud part, 40 bands, 100 a second.
+        takes: "sequences", or "sound": then frames are log-mel power of the loud part, 40 bands and their changes, 100
+            a second.
         offset, scale: (channels,) what is taken from each channel, and what it is multiplied by then; None: nothing.
         unit: the seconds that the core counts as 1: about the time between two frames.
         name: what people call it.
@@ -67,8 +69,8 @@ class SequenceBackbone:
     ) -> None:
         if takes not in HEARING:
             raise InputError(f"A core takes {' or '.join(HEARING)}, not {takes!r}.")
-        if takes == "sound" and core.channels != BANDS:
-            raise InputError(f"Of a sound come frames of {BANDS} bands; this core takes {core.channels} channels.")
+        if takes == "sound" and core.channels != 2 * BANDS:
+            raise InputError(f"Of a sound come frames of {2 * BANDS} channels; this core takes {core.channels}.")
         if not 0 < unit < np.inf:
             raise InputError(f"unit is a number of seconds above 0, not {unit!r}.")
         self.core, self.fold, self.takes, self.unit, self.name = core, Fold(pool, core.width), takes, unit, name
@@ -122,6 +124,10 @@ class SequenceBackbone:
         many, _ = HEARING[self.takes]
         total = len(inputs) if isinstance(inputs, list) else None
         return in_batches(many(inputs), lambda batch: self._of(batch[0]), size=1, total=total, progress=progress)
+
+    def frames(self, source: Any) -> FloatArray:
+        """(L, channels) frames of one sequence or sound, not yet scaled. Raises InputError as `features`."""
+        return HEARING[self.takes][1](source).frames
 
     def _of(self, source: Any) -> FloatArray:
         frames, dt = self.heard(HEARING[self.takes][1](source))

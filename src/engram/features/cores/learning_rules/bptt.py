@@ -10,11 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from engram.features.cores.integrate_and_fire import DAMPED
 from engram.features.cores.recurrent import Moving, Operations, Recurrent, unrolled
 from engram.learner import EngramError
-
-DAMPED = 0.3
-"""How steep the derivative of a spike is at the threshold (Bellec et al. 2018)."""
 
 
 @dataclass(frozen=True)
