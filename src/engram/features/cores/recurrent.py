@@ -46,7 +46,10 @@ class _Numpy:
 
     @staticmethod
     def sigmoid(x: Array, /) -> Array:
-        return 0.5 + 0.5 * np.tanh(0.5 * x)  # never overflows
+        half = np.tanh(0.5 * x)  # never overflows
+        half *= 0.5
+        half += 0.5
+        return half
 
     @staticmethod
     def softplus(x: Array, /) -> Array:

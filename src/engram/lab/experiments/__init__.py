@@ -163,6 +163,7 @@ BENCHMARK_FIGURES = {
     "brain.replay-events-per-s": Figure("replay-events-per-s", "1/s", at_least=50_000),
     "cores.step-over-floor": Figure("step-over-floor", "ratio", at_most=3),
     "cores.export-difference": Figure("export-difference", "largest", at_most=1e-5),
+    "cores.float32-difference": Figure("float32-difference", "largest"),
     "cores.teach-word-ms": Figure("teach-word-ms", "ms", at_most=30),
     "e-prop.gradient-error": Figure("gradient-error", "relative", at_most=1e-5),
     "e-prop.memory-growth": Figure("memory-growth", "ratio", at_most=1.05),
