@@ -67,7 +67,7 @@ TITLES = {
 PUBLISHED: dict[str, Any] = {}
 FIGURES = {
     **{f"lorenz.{name}": Figure(name, "Lyapunov times") for name in TITLES},
-    **{f"lorenz.{name}-nrmse": Figure(f"{name}-nrmse", "NRMSE") for name in TITLES},
+    **{f"lorenz.{name}-nrmse": Figure(f"{name}-nrmse", "ratio") for name in TITLES},
 }
 
 Trajectory = tuple[FloatArray, FloatArray]

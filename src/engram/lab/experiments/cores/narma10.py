@@ -60,9 +60,9 @@ TITLES = {
 CORES = ("esn-200", "esn-200-linear", "ngrc")
 PUBLISHED: dict[str, Any] = {}
 FIGURES = {
-    "narma10.esn-200": Figure("esn-200", "NMSE", at_most=0.025),
-    "narma10.best": Figure("best", "NMSE", at_most=0.010),
-    **{f"narma10.{name}": Figure(name, "NMSE") for name in TITLES if name != "esn-200"},
+    "narma10.esn-200": Figure("esn-200", "ratio", at_most=0.025),
+    "narma10.best": Figure("best", "ratio", at_most=0.010),
+    **{f"narma10.{name}": Figure(name, "ratio") for name in TITLES if name != "esn-200"},
 }
 
 
