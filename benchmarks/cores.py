@@ -1,4 +1,4 @@
-"""What a frame costs a core beyond its bare matrix products, how near numpy comes to PyTorch, and e-prop to BPTT.
+"""What a frame costs a core beyond its bare matrix products; how near its export and learning rules come to theory.
 
     python benchmarks/cores.py [--json] [--out results/cores.json] [--repeats 5] [--quick]
 
@@ -11,6 +11,10 @@ Then every core that can be trained runs over irregular frames in PyTorch and in
 largest difference of an output, with PyTorch in float64 as numpy is, and in float32. The latter also shows how a core
 magnifies rounding: a neural ODE that nothing was trained in can be chaotic. A brain in memory is taught one sound of
 half a second, from its samples on, upon a core of 200 units.
+
+The gradients of predictive coding, all nodes of a perceptron settling at once at half the rate, in 100 passes, are
+compared with those of backpropagation; and the time of a step in which they settle one after the other, in one pass,
+with that of a step of backpropagation.
 
 The gradients of e-prop are compared with those of backpropagation through time on adaptive neurons that do not hear
 each other, where theory says that they are equal; and its peak memory over 2,000 frames with that over 100.
@@ -33,6 +37,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from engram.brain import Brain
 from engram.features.backbones.catalogue import bundle_of
@@ -40,6 +45,7 @@ from engram.features.cores import CORES
 from engram.features.cores.integrate_and_fire import IntegrateAndFire
 from engram.features.cores.learning_rules.bptt import outputs_of
 from engram.features.cores.learning_rules.e_prop import EProp
+from engram.features.cores.learning_rules.predictive_coding import Settling, chain, predictive_coding
 from engram.features.cores.recurrent import Recurrent
 from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, deliver
@@ -153,6 +159,40 @@ def gradient_error(seed: int) -> float:
     return float(np.linalg.norm(one - two) / np.linalg.norm(two))
 
 
+def predictive(seed: int, rounds: int) -> dict[str, float]:
+    """The error of settled gradients, relative to their norm; and the time of a step over one of backpropagation."""
+    torch.manual_seed(seed)
+    modules = [nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)]
+    network, graph = nn.Sequential(*modules), chain(modules)
+    inputs, classes = torch.rand(128, 784), torch.randint(10, (128,))
+
+    def loss(out: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(out, classes)
+
+    def backward() -> None:
+        network.zero_grad()
+        loss(network(inputs)).backward()
+
+    def settled(settling: Settling | None = None) -> None:
+        network.zero_grad()
+        predictive_coding(graph, inputs, loss, settling)
+
+    def gradients() -> torch.Tensor:
+        return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+
+    backward()
+    exact = gradients()
+    settled(Settling("together", 0.5, 100))
+    error = float((gradients() - exact).norm() / exact.norm())
+    best = {"backward": np.inf, "settled": np.inf}
+    for _ in range(rounds):
+        for name, run in (("backward", backward), ("settled", settled)):
+            start = time.thread_time()
+            run()
+            best[name] = min(best[name], time.thread_time() - start)
+    return {"predictive-gradient-error": error, "predictive-cost": best["settled"] / best["backward"]}
+
+
 def peak(length: int) -> int:
     """Bytes that e-prop holds at most."""
     rule = EProp(IntegrateAndFire.fresh(5, 50), 4)
@@ -180,13 +220,14 @@ def main() -> None:
             values[figure] = max(value for name, value in values.items() if name.startswith(f"difference-{what}/"))
         values["teach-word-ms"] = taught(seed, 5 if options.quick else 50)
         values["gradient-error"] = gradient_error(seed)
+        values |= predictive(seed, 5 if options.quick else 30)
         values["memory-growth"] = peak(200 if options.quick else 2000) / peak(100)
         runs.append(values)
         print(f"repeat {seed + 1} of {options.repeats}", file=sys.stderr)
     config = {"channels": CHANNELS, "cores": TIMED, "rounds": rounds, "calls": CALLS, "threads": 1}
-    result = build("cores", "Cores: a frame over its bare matrix products, numpy beside PyTorch, and e-prop",
+    result = build("cores", "Cores: a frame over its bare matrix products, and its learning rules",
                    "python benchmarks/cores.py --out results/cores.json", config, range(options.repeats), runs,
-                   figures_of("cores") | figures_of("e-prop"))
+                   figures_of("cores") | figures_of("e-prop") | figures_of("predictive-coding"))
     deliver(result, options.out, as_json=options.json)
 
 

@@ -47,7 +47,8 @@ def test_the_benchmark_of_cores_reports_what_a_frame_costs_and_how_far_numpy_is_
     done = subprocess.run([sys.executable, BENCHMARKS / "cores.py", "--quick", "--repeats", "1", "--json"],
                           capture_output=True, text=True, check=True)
     result = json.loads(done.stdout)
-    assert set(result["figures"]) == {*figures_of("cores"), *figures_of("e-prop")}
+    assert set(result["figures"]) == {
+        key for subject in ("cores", "e-prop", "predictive-coding") for key in figures_of(subject)}
     assert result["figures"]["cores.step-over-floor"]["mean"] > 1
     assert result["figures"]["e-prop.gradient-error"]["mean"] < 1e-10
     assert 0 < result["figures"]["cores.export-difference"]["mean"] < 1e-9

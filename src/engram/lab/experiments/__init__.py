@@ -165,6 +165,8 @@ BENCHMARK_FIGURES = {
     "cores.export-difference": Figure("export-difference", "units of output", at_most=1e-5),
     "cores.float32-difference": Figure("float32-difference", "units of output"),
     "cores.teach-word-ms": Figure("teach-word-ms", "ms", at_most=30),
+    "predictive-coding.gradient-error": Figure("predictive-gradient-error", "ratio", at_most=0.001),
+    "predictive-coding.cost": Figure("predictive-cost", "ratio", at_most=3),
     "e-prop.gradient-error": Figure("gradient-error", "ratio", at_most=1e-5),
     "e-prop.memory-growth": Figure("memory-growth", "ratio", at_most=1.05),
     "sparse.gain-21k-1": Figure("gain-21k-1", "ratio", at_least=2),
