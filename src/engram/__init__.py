@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engram.renamed import RenamedFinder
 
 if TYPE_CHECKING:
-    from engram.brain import Brain, meld
+    from engram.brain import Brain, MultimodalBrain, meld
     from engram.learner import Predictions
 
 # ONNX Runtime from 1.31 on makes a lasting device id, and looks up its maker's address, when it is imported.
@@ -22,10 +22,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 sys.meta_path.insert(0, RenamedFinder())  # before the one that would load a former name as a second module
 
 __version__ = "0.1.0"
-__all__ = ["Brain", "Predictions", "__version__", "meld"]
+__all__ = ["Brain", "MultimodalBrain", "Predictions", "__version__", "meld"]
 
 _HOME = {
     "Brain": "engram.brain",
+    "MultimodalBrain": "engram.brain",
     "meld": "engram.brain",
     "Predictions": "engram.learner",
 }

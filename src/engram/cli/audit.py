@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engram.cli.brain import Folder, Inputs, few, open_brain
-from engram.cli.output import Json, emit, say, table
+from engram.cli.brain import Folder, Inputs, open_brain
+from engram.cli.output import Json, emit, few, say, table
 
 if TYPE_CHECKING:
     from engram.brain import Findings, Reason

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from engram.cli.output import Json, emit, or_dash, progress, say, table
+from engram.cli import multimodal
+from engram.cli.output import (
+    Json,
+    done,
+    emit,
+    few,
+    or_dash,
+    progress,
+    say,
+    show_answers,
+    table,
+    tell_left_out,
+    told_left_out,
+)
 from engram.printable import from_file_name
 
 if TYPE_CHECKING:
@@ -31,6 +43,10 @@ Inputs = Annotated[
 
 Strict = Annotated[
     bool, typer.Option("--strict", help="Stop at a file that cannot be read (default: leave it out and list it).")
+]
+Together = Annotated[
+    bool, typer.Option("--together", help="For a brain of several modalities (`engram teach --multimodal`): files whose"
+                       " names differ in their endings alone are one thing, seen, heard or read.")
 ]
 Teacher = Annotated[str | None, typer.Option("--teacher", metavar="NAME", help="Name of the person who makes this"
                                                " change, for the history.")]
@@ -52,6 +68,7 @@ def predict(
         str | None, typer.Option("--label", metavar="COLUMN", help="The column of a table that holds the right labels"
                                  " (default: the column `label`, if there is one).")
     ] = None,
+    together: Together = False,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -64,6 +81,9 @@ def predict(
     """
     from engram.brain.bundles import check_sees_places
 
+    if multimodal.is_one(brain):
+        multimodal.predict(brain, paths, top, remember=remember, together=together, as_json=as_json)
+        return
     with open_brain(brain) as mind:
         if not mind.labels or mind.bundle is None:
             raise typer.BadParameter(f"{brain} has not been taught yet. Teach it: engram teach {brain} PATH... --label"
@@ -85,7 +105,7 @@ def predict(
         emit({"answers": lines, "right": scores.right, "never_taught": scores.strange,
               "never_taught_refused": scores.refused, "inbox": trouble, "left_out": told_left_out(asked.left_out)})
         return
-    _show_answers(scores.lines, top)
+    show_answers(scores.lines, top)
     folders = asked.examples.folders or ()
     if good_parts and len({*folders}) > 1:
         say(f"Refused as unknown, by folder: {_refused_by_folder(scores.lines, folders)}.")
@@ -290,23 +310,6 @@ def _saying_warnings() -> Iterator[None]:
         say(f"engram: {one.message}", aside=True)
 
 
-def told_left_out(left_out: Sequence[PassedOver]) -> list[dict[str, str]]:
-    """The files that were left out, as JSON values."""
-    return [{"file": str(path), "why": why} for path, why in left_out]
-
-
-def tell_left_out(left_out: Sequence[PassedOver]) -> None:
-    """Say which files were left out, how many and why."""
-    from engram.inputs.endings import kind_of
-
-    if left_out:
-        kinds = Counter(kind_of(path) or "other file" for path, _ in left_out)
-        counts = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in kinds.items())
-        say(f"{len(left_out)} left out ({counts}):")
-    for path, why in left_out:
-        say(f"  {why}" if why.startswith(str(path)) else f"  {path}: {why}")
-
-
 def _nothing_known(examples: Examples, why: str) -> dict[str, Any]:
     """The answers to inputs that were refused."""
     nothing: dict[str, Any] = {"label": None, "known": False, "confidence": 0.0, "ranked": [], "refused": why}
@@ -392,6 +395,9 @@ def forget(
         raise typer.BadParameter(
             "Pass exactly one of LABEL, --example PATH [--label LABEL], --id ID or --teacher NAME."
         )
+    if label is not None and not example and multimodal.is_one(brain):
+        multimodal.forget(brain, label, as_json)
+        return
     with open_brain(brain) as mind:
         before = total(mind)
         what = None if label is None else as_label(mind, label)
@@ -417,6 +423,9 @@ def rename(
     as_json: Json = False,
 ) -> None:
     """Rename a label."""
+    if multimodal.is_one(brain):
+        multimodal.rename(brain, old, new, as_json)
+        return
     with open_brain(brain) as mind:
         mind.rename(as_label(mind, old), as_label(mind, new))
     done(f"Renamed {old} to {new}.", {"labels": labels_of(mind), "digest": mind.digest()}, as_json)
@@ -437,6 +446,9 @@ def info(brain: Folder, as_json: Json = False) -> None:
     """Show the labels, settings, digest and error rates of a brain."""
     from engram.brain.both_errors import as_json as as_document
 
+    if multimodal.is_one(brain):
+        multimodal.info(brain, as_json)
+        return
     with open_brain(brain, readonly=True) as mind:
         found, rates = mind.info(), mind.error_rates()
     if as_json:
@@ -463,8 +475,14 @@ def info(brain: Folder, as_json: Json = False) -> None:
 
 
 def open_brain(path: Path, *, readonly: bool = False) -> Brain:
+    """The brain in a folder. Raises InputError where it holds one for each modality."""
     from engram.brain import Brain
+    from engram.learner import InputError
 
+    if multimodal.is_one(path):
+        member = min(path.glob("*/manifest.json"), default=path / "sound" / "manifest.json").parent
+        raise InputError(f"{path} holds a brain for each modality, and this command works on one of them: pass"
+                         f" {member}, say.")
     return Brain.open(path, readonly=readonly)
 
 
@@ -546,31 +564,6 @@ def total(mind: Brain) -> int:
     return sum(mind.counts().values())
 
 
-def _show_answers(lines: list[dict[str, Any]], top: int) -> None:
-    rows = []
-    for line in lines:
-        ranked = ", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in line["ranked"])
-        answer = line["label"] if line["known"] else "Nothing I know"
-        sure = f"{line['confidence']:.0%}" if line["known"] else None  # among what is known, which this is not
-        rows.append((line["input"], answer, sure, *([ranked] if top > 1 else [])))
-    table(("input", "answer", "confidence", *(["best"] if top > 1 else [])), rows)
-    refused = sum(not line["known"] for line in lines)
-    if refused:
-        say(f"{refused} of {len(lines)} inputs are unknown.")
-
-
-def few(values: Any, most: int = 3) -> str:
-    named = [str(value) for value in values if value is not None]
-    return ", ".join(named[:most]) + (f" and {len(named) - most} more" if len(named) > most else "")
-
-
 def columns_named(columns: list[str | int]) -> str:
     """Columns by their names or places, to be shown."""
     return few([one if isinstance(one, str) else f"column {one + 1}" for one in columns], 12)
-
-
-def done(sentence: str, document: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        emit(document)
-    else:
-        say(sentence)

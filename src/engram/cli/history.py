@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engram.cli.brain import Folder, as_label, done, labels_of, open_brain, total
-from engram.cli.output import Json, emit, say, table
+from engram.cli import multimodal
+from engram.cli.brain import Folder, as_label, labels_of, open_brain, total
+from engram.cli.output import Json, done, emit, say, table
 
 if TYPE_CHECKING:
     from engram.brain import Brain
@@ -79,6 +80,9 @@ def undo(brain: Folder, as_json: Json = False) -> None:
     consolidation does not change what a brain knows, so undo passes over it and undoes the change before it. A forget
     cannot be undone, nor anything before it.
     """
+    if multimodal.is_one(brain):
+        multimodal.undo(brain, as_json)
+        return
     with open_brain(brain) as mind:
         entry = mind.undo()
         found = {"undone": _entry_json(entry), "labels": labels_of(mind), "digest": mind.digest()}

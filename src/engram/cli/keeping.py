@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from engram.cli.brain import Folder, done, labels_of, making, open_brain, total
-from engram.cli.output import Json, emit, progress, say
+from engram.cli.brain import Folder, labels_of, making, open_brain, total
+from engram.cli.output import Json, done, emit, progress, say
 
 
 def copy(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engram.cli import multimodal
 from engram.cli.output import Json, emit, progress, say
 
 
@@ -28,6 +29,9 @@ def meld(
     """
     from engram.brain import Brain
 
+    if all(multimodal.is_one(part) for part in parts):
+        multimodal.meld(out, parts, as_json)
+        return
     with ExitStack() as stack:
         brains = [stack.enter_context(Brain.open(part, readonly=True)) for part in parts]
         exists = (out / "manifest.json").exists()

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
 from engram.printable import printable, printable_json
 from engram.progress import Progress
+
+if TYPE_CHECKING:
+    from engram.inputs.folders import PassedOver
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 """The option that every command has: `as_json: Json = False`."""
@@ -179,3 +183,45 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not for JSON")
+
+
+def done(sentence: str, document: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        emit(document)
+    else:
+        say(sentence)
+
+
+def few(values: Any, most: int = 3) -> str:
+    named = [str(value) for value in values if value is not None]
+    return ", ".join(named[:most]) + (f" and {len(named) - most} more" if len(named) > most else "")
+
+
+def show_answers(lines: list[dict[str, Any]], top: int) -> None:
+    rows = []
+    for line in lines:
+        ranked = ", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in line["ranked"])
+        answer = line["label"] if line["known"] else "Nothing I know"
+        sure = f"{line['confidence']:.0%}" if line["known"] else None  # among what is known, which this is not
+        rows.append((line["input"], answer, sure, *([ranked] if top > 1 else [])))
+    table(("input", "answer", "confidence", *(["best"] if top > 1 else [])), rows)
+    refused = sum(not line["known"] for line in lines)
+    if refused:
+        say(f"{refused} of {len(lines)} inputs are unknown.")
+
+
+def told_left_out(left_out: Sequence[PassedOver]) -> list[dict[str, str]]:
+    """The files that were left out, as JSON values."""
+    return [{"file": str(path), "why": why} for path, why in left_out]
+
+
+def tell_left_out(left_out: Sequence[PassedOver]) -> None:
+    """Say which files were left out, how many and why."""
+    from engram.inputs.endings import kind_of
+
+    if left_out:
+        kinds = Counter(kind_of(path) or "other file" for path, _ in left_out)
+        counts = ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in kinds.items())
+        say(f"{len(left_out)} left out ({counts}):")
+    for path, why in left_out:
+        say(f"  {why}" if why.startswith(str(path)) else f"  {path}: {why}")

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import typer
 
+from engram.cli import multimodal
 from engram.cli.brain import (
     Folder,
     Inputs,
@@ -26,16 +27,12 @@ from engram.cli.brain import (
     as_share,
     can_be_made,
     columns_named,
-    done,
-    few,
     labels_of,
     making,
     off_by,
     open_brain,
-    tell_left_out,
-    told_left_out,
 )
-from engram.cli.output import Json, emit, progress, say
+from engram.cli.output import Json, done, emit, few, progress, say, tell_left_out, told_left_out
 from engram.progress import Progress
 
 if TYPE_CHECKING:
@@ -89,6 +86,10 @@ def teach(
         bool, typer.Option("--augment", help="Learn each picture with views of it: mirrored, shifted, turned, in other"
                            " light. It counts once; teaching takes eight times as long.")
     ] = False,
+    several: Annotated[
+        bool, typer.Option("--multimodal", help="Make a brain that sees, hears and reads: pictures, sounds and texts,"
+                           " each with a backbone of its own, have the same labels. Later commands know it.")
+    ] = False,
     strict: Strict = False,
     teacher: Teacher = None,
     as_json: Json = False,
@@ -118,6 +119,12 @@ def teach(
         _teach_not(brain, paths, against, teacher, as_json)
         return
     started = time.perf_counter()
+    if several or multimodal.is_one(brain):
+        if augment or any(one is not None for one in (backbone, gate, memory_budget, alpha, numbers)):
+            raise typer.BadParameter("A brain of several modalities takes --label, --teacher and --strict alone. What"
+                                     " else is to be set, is set for the brain of one modality in its folder.")
+        multimodal.teach(brain, paths, label, strict=strict, teacher=teacher, as_json=as_json)
+        return
     options: dict[str, Any] = {} if gate is None else {"gate": gate}
     if memory_budget is not None:
         options["memory_budget"] = int(memory_budget * 1e6)

@@ -25,6 +25,8 @@ from engram.learner import (
 
 Positions = npt.NDArray[np.intp]
 
+_RULED_OUT = -1e6
+
 
 class Head(ABC):
     """A fast learner over feature vectors.
@@ -211,6 +213,14 @@ def softmax(scores: FloatArray) -> FloatArray:
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
     probabilities: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
     return probabilities
+
+
+def log_softmax(scores: FloatArray) -> FloatArray:
+    """Logarithm of `softmax`, (N, C); a score of −inf, of a label that is ruled out, gives a very small one."""
+    finite = np.where(np.isfinite(scores), scores, _RULED_OUT)
+    shifted = finite - finite.max(axis=1, keepdims=True)
+    logarithms: FloatArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logarithms
 
 
 def focus(scores: FloatArray) -> FloatArray:

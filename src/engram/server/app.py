@@ -32,7 +32,7 @@ from engram.server.front_door import FrontDoor
 from engram.server.metrics import MEDIA_TYPE, Metrics
 from engram.server.problems import Refusal, invalid, refusal_of, refusal_of_status, respond
 from engram.server.request_log import RequestLog, trace_of
-from engram.server.routes import asking, brains, correcting, inference, looking, teaching
+from engram.server.routes import asking, brains, correcting, inference, looking, multimodal, teaching
 from engram.server.settings import Settings
 from engram.server.shelf import Shelf
 
@@ -54,8 +54,8 @@ _ABOUT = (
 
 operations = APIRouter(tags=["operate"])
 ROUTERS = (
-    asking.router, inference.router, teaching.router, brains.router, correcting.router, looking.router,
-    operations,
+    asking.router, inference.router, teaching.router, brains.router, multimodal.router, correcting.router,
+    looking.router, operations,
 )
 """All routes, those first that are asked for most often."""
 

@@ -258,7 +258,7 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
         items: Any = np.array(asked.vectors, np.float64)
     else:
         files = asked.images or asked.sounds or ()
-        items = asked.texts or [_decoded(place, one) for place, one in enumerate(files, 1)]
+        items = asked.texts or [decoded(place, one) for place, one in enumerate(files, 1)]
     kind = FILES.get(kinds[0], kinds[0])
     sources = list(getattr(asked, "sources", None) or [None] * len(items))
     if asked.texts is not None and not getattr(asked, "sources", None):  # a text has no picture: it is shown itself
@@ -328,7 +328,7 @@ def label_like(label: Label, known: Mapping[Label, int]) -> Label:
     return next((one for one in known if shown(one) == label), label) if "\\" in label else label
 
 
-def _decoded(place: int, text: str) -> bytes:
+def decoded(place: int, text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -69,6 +69,44 @@ class Create(BaseModel):
     memory_budget: Annotated[Whole, Field(ge=1, le=2**50)] | None = Field(None, description="In bytes.")
 
 
+class Things(BaseModel):
+    """N things: of each modality a list with an input for each, or null where a thing lacks it."""
+
+    images: Annotated[list[StrictStr | None], Field(min_length=1, max_length=256, fail_fast=True)] | None = Field(
+        None, description="Pictures as base64 of their files."
+    )
+    sounds: Annotated[list[StrictStr | None], Field(min_length=1, max_length=256, fail_fast=True)] | None = Field(
+        None, description="Sounds as base64 of their files."
+    )
+    texts: Annotated[list[Sentence | None], Field(min_length=1, max_length=256, fail_fast=True)] | None = None
+
+
+class TeachThings(Things):
+    model_config = asked({"texts": ["it purrs", "it barks"], "labels": ["cat", "dog"]})
+
+    label: WireLabel | None = Field(None, description="One label for all things.")
+    labels: Annotated[list[WireLabel], Field(max_length=256, fail_fast=True)] | None = Field(
+        None, description="A label for each thing."
+    )
+    teacher: Text | None = Field(None, description="Who teaches; with tokens it is the token's name, always.")
+    again: bool = Field(True, description="Learn also what is held under that label already; it counts once more.")
+
+
+class AskThings(Things):
+    model_config = asked({"texts": ["it barks"], "top": 3})
+
+    among: Annotated[list[WireLabel], Field(min_length=1, fail_fast=True)] | None = Field(
+        None, description="The labels in question; all if left out."
+    )
+    top: Annotated[Whole, Field(ge=1, le=1000)] = Field(10, description="How many ranked labels to answer with.")
+
+
+class CreateThings(BaseModel):
+    model_config = asked({"name": "animals"})
+
+    name: Name
+
+
 class SetAlpha(BaseModel):
     model_config = asked({"alpha": 0.05})
 

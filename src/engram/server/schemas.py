@@ -74,6 +74,39 @@ class Brains(BaseModel):
     version: str
 
 
+class LabelByModality(BaseModel):
+    label: ShownLabel
+    examples: dict[str, int] = Field(description="How many of each modality.")
+
+
+class Multimodal(BaseModel):
+    model_config = about({"name": "animals", "labels": [{"label": "cat", "examples": {"text": 3}}],
+                          "brains": {"text": "animals-text"}})
+
+    name: str
+    labels: list[LabelByModality]
+    brains: dict[str, str] = Field(description="The brain of each modality that was taught, by its name.")
+
+
+class Multimodals(BaseModel):
+    model_config = about({"brains": []})
+
+    brains: list[Multimodal]
+
+
+class TaughtThings(BaseModel):
+    model_config = about({"ids": {"text": [3]}, "skipped": {"text": 0}})
+
+    ids: dict[str, list[int]] = Field(description="The examples' ids in the brain of each modality.")
+    skipped: dict[str, int] = Field(description="How many were held already.")
+
+
+class ChangedThings(BaseModel):
+    model_config = about({"changed": ["pictures", "text"]})
+
+    changed: list[str] = Field(description="The modalities that were changed.")
+
+
 class Backbone(BaseModel):
     name: str
     takes: Literal["pictures", "sound", "vectors", "text", "sequences"]

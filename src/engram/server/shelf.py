@@ -14,8 +14,10 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from engram.brain import Brain
+from engram.brain.multimodal import MultimodalBrain
 from engram.files import making_folder
 from engram.learner import EngramError, InputError
+from engram.server.multimodal import ServedThings, create_member, multimodal_in, with_members
 from engram.server.problems import Refusal
 from engram.server.request_log import RequestLog
 from engram.server.served_brain import ServedBrain
@@ -50,6 +52,7 @@ class Shelf:
         self._log = log
         self._commits_of = commits_of
         self._brains = {name: self._new(name, path) for name, path in with_shelf(folders, home).items()}
+        self._things = {name: self._several(name, path) for name, path in multimodal_in(folders, home).items()}
         self._making = Lock()
         self._stopped = Event()
         self._watcher: Thread | None = None
@@ -62,6 +65,19 @@ class Shelf:
         found = self._brains.get(name)
         if found is None:
             raise Refusal("not-found", f"There is no brain {name!r} here; GET /v1/brains lists them.")
+        return found
+
+    @property
+    def multimodal(self) -> list[ServedThings]:
+        """The brains of several modalities; their single brains are among the others."""
+        return list(self._things.values())
+
+    def things(self, name: str) -> ServedThings:
+        """Raises Refusal where there is no such brain of several modalities."""
+        found = self._things.get(name)
+        if found is None:
+            raise Refusal("not-found", f"There is no brain of several modalities {name!r} here; GET /v1/multimodal"
+                                       " lists them.")
         return found
 
     @property
@@ -97,20 +113,53 @@ class Shelf:
             Refusal: the name is taken, or this server only follows.
             InputError, OSError: it cannot be made so, or there.
         """
+        with self._making:
+            path = self._free(name)
+            with making_folder(path) as fresh:  # half a brain would hold its name, and never open
+                Brain.create(fresh, **options).close()
+            made = self._added(name, path)
+        return made
+
+    def create_things(self, name: str) -> ServedThings:
+        """Make a brain of several modalities. Raises as `create`."""
+        with self._making:
+            path = self._free(name)
+            with making_folder(path) as fresh:
+                MultimodalBrain.create(fresh).close()
+            made = self._things[name] = self._several(name, path)
+        self._log.write("created", brain=name)
+        return made
+
+    def _free(self, name: str) -> Path:
+        """Where a new brain of this name is made. Raises Refusal where none can be."""
+        self._check_writes()
+        path = self.home / name
+        if name in self._brains or name in self._things or path.exists():
+            raise Refusal("conflict", f"The name {name!r} is taken by a brain or another file.")
+        return path
+
+    def _check_writes(self) -> None:
         if self.follower:
             raise Refusal("read-only", "This server is read-only (--follow): create the brain in the process that"
                                        " it follows.")
-        with self._making:
-            path = self.home / name
-            if name in self._brains or path.exists():
-                raise Refusal("conflict", f"The name {name!r} is taken by a brain or another file.")
-            with making_folder(path) as fresh:  # half a brain would hold its name, and never open
-                Brain.create(fresh, **options).close()
-            made = self._new(name, path)
-            made.open()
-            self._brains[name] = made
+
+    def _added(self, name: str, path: Path) -> ServedBrain:
+        made = self._new(name, path)
+        made.open()
+        self._brains[name] = made
         self._log.write("created", brain=name)
         return made
+
+    def _make_member(self, name: str, path: Path) -> None:
+        """Make and serve the brain of one modality."""
+        self._check_writes()
+        with self._making:
+            if name not in self._brains:
+                create_member(path)
+                self._added(name, path)
+
+    def _several(self, name: str, path: Path) -> ServedThings:
+        return ServedThings(name, path, lambda one: self._brains.get(one), self._make_member)
 
     def _new(self, name: str, path: Path) -> ServedBrain:
         on_sync = self._commits_of(name) if self._commits_of else None
@@ -142,14 +191,16 @@ class Shelf:
 def with_shelf(folders: Mapping[str, Path], shelf: Path) -> dict[str, Path]:
     """Those folders, and the brains on a shelf that have other names than they and lie elsewhere.
 
-    A folder's name without an ending .brain is the brain's; one that cannot be part of a URL is passed over.
+    A folder's name without an ending .brain is the brain's; one that cannot be part of a URL is passed over. In place
+    of a brain of several modalities stand the brains of each.
     """
     known = {path.resolve() for path in folders.values()}
     found = {
         manifest.parent.name.removesuffix(".brain"): manifest.parent
         for manifest in sorted(shelf.glob("*/manifest.json")) if manifest.parent.resolve() not in known
     }
-    return {name: path for name, path in found.items() if re.fullmatch(_NAME, name)} | dict(folders)
+    whole = {name: path for name, path in found.items() if re.fullmatch(_NAME, name)} | dict(folders)
+    return with_members(whole | multimodal_in(folders, shelf))
 
 
 def named(folders: Iterable[str]) -> dict[str, Path]:

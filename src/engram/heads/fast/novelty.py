@@ -36,6 +36,8 @@ _HANDICAP = 0.25  # of what a class of more examples is expected to score more: 
 _LEAST = 1e-3  # cosine of two things of a class
 _STEPS, _CLOSE = 50, 1e-13  # of the search for it
 
+_SMALLEST_SHARE, _SHARES = 1e-4, 60  # of known things, that is told from none; and how many are told apart
+
 _BY_MODEL = 300.0  # left-out examples that the two factors count for beside the empirical quantile
 
 
@@ -153,6 +155,25 @@ class Novelty:
         share = len(self.known) / (len(self.known) + _BY_MODEL)
         measured = float(_quantiles(self.known, np.array([alpha]))[0]) if len(self.known) else 0.0
         return share * measured + (1.0 - share) * modelled
+
+    def shares(self, above: FloatArray, alpha: float) -> FloatArray:
+        """(N,) the share of known things that resemble what was taught less than inputs do: a p-value of each.
+
+        Args:
+            above: (N,) how far inputs lie above the threshold of `alpha`; at 0 the share is alpha.
+        """
+        limits, logarithms = self._shares
+        limit = self.threshold(alpha)
+        told = np.interp(limit + above, limits, logarithms) - np.interp(limit, limits, logarithms)
+        found: FloatArray = np.minimum(alpha * np.exp(told), 1.0)
+        return found
+
+    @cached_property
+    def _shares(self) -> tuple[FloatArray, FloatArray]:
+        """Thresholds from low to high, and the logarithms of the shares of known things that they refuse."""
+        shares = np.geomspace(_SMALLEST_SHARE, 1.0 - _SMALLEST_SHARE, _SHARES)
+        limits = np.maximum.accumulate([self.threshold(float(share)) for share in shares])
+        return limits, np.log(shares)
 
     def rates(self, alpha: float) -> ErrorRates:
         """Both errors that are to be expected with this alpha."""

@@ -278,6 +278,7 @@ class Calibration:
 
     Attributes:
         temperature: of the softmax that turns scores into confidence.
+        expected: the temperature to be expected, where too few examples could be left out to measure it; else None.
         by_distance: whether what resembles is told by the distance, as for raw readings, or by the cosine.
         novelty: how taught and strange things resemble the classes.
         alphas: (C,) the share of known things that may be refused.
@@ -289,6 +290,7 @@ class Calibration:
     novelty: Novelty
     alphas: FloatArray
     thresholds: FloatArray
+    expected: float | None = None
 
 
 class Reading(NamedTuple):

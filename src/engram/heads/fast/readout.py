@@ -25,7 +25,7 @@ from engram.heads.fast.kernel import MOST_FEATURES, Kernels
 from engram.heads.fast.leave_out import LeaveOut
 from engram.heads.fast.logistic import Regression, cost
 from engram.heads.fast.metric import Centres, Comparison, Metric
-from engram.heads.fast.novelty import Novelty, Scores
+from engram.heads.fast.novelty import EXPECTED, Novelty, Scores
 from engram.heads.fast.products import KeptProducts
 from engram.heads.fast.reading import (
     POOLED,
@@ -71,6 +71,7 @@ class Judgement:
         sample: the examples it was judged by.
         by_class: the sample compared with the class means, each example without its near-duplicates.
         scores: (M, C) that the read-out gives them, likewise.
+        expected: see `Calibration.expected`.
     """
 
     metric: Metric
@@ -82,6 +83,7 @@ class Judgement:
     sample: Sample
     by_class: Comparison
     scores: FloatArray
+    expected: float | None
 
 
 class Fits(NamedTuple):
@@ -131,7 +133,26 @@ def judge(
     assert chosen is not None
     novelty = _novelty(discriminant, leave_out, by_class, prior.raw)
     name, reader, scores, found = chosen
-    return Judgement(leave_out.metric, classes, name, reader, found.temperature, novelty, sample, by_class, scores)
+    expected = None if left.sum() >= _ENOUGH else _expected_temperature(scores, sample.truth)
+    return Judgement(leave_out.metric, classes, name, reader, found.temperature, novelty, sample, by_class, scores,
+                     expected)
+
+
+def _expected_temperature(scores: FloatArray, truth: Positions) -> float | None:
+    """What makes scores logarithms of likelihoods where the right one leads the others as `EXPECTED` says, all
+    Gaussian: its variance over its lead. None with one class.
+
+    Args:
+        scores: (M, C) of examples; truth: (M,) their classes, which say nothing here.
+    """
+    others = scores.copy()
+    others[np.arange(len(truth)), truth] = np.nan
+    others[~np.isfinite(others)] = np.nan
+    counted = np.isfinite(others).sum(axis=1)
+    if not (counted > 1).any():
+        return None
+    deviation = float(np.sqrt(np.nanvar(others[counted > 1], axis=1, ddof=1).mean()))
+    return max(EXPECTED.spread**2 / EXPECTED.lead * deviation, 1e-12)
 
 
 def _errors(kind: ReadOutKind, examples: int) -> float:
@@ -373,7 +394,8 @@ class ReadOut:
             values, which = np.unique(alphas, return_inverse=True)
             limits = np.array([judged.novelty.threshold(float(alpha)) for alpha in values])
             thresholds = limits[which] + judged.novelty.handicap
-            calibration = Calibration(judged.temperature, self.raw, judged.novelty, alphas, thresholds)
+            calibration = Calibration(judged.temperature, self.raw, judged.novelty, alphas, thresholds,
+                                      judged.expected)
             known = Reading(judged.metric, judged.classes, judged.reader, calibration)
             self._reading = known
         return known

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from engram.heads.fast.reading import Reading
-from engram.heads.head import columns_of, nothing_known
+from engram.heads.head import columns_of, log_softmax, nothing_known
+from engram.heads.late_fusion import Evidence
 from engram.heads.quantisation import Quantisation
 from engram.inputs.vectors import as_vectors
 from engram.learner import FloatArray, InputError, Label, Predictions
@@ -54,6 +55,25 @@ class HeadView:
         columns = columns_of(among, self._book)
         candidates = self.labels if columns is None else tuple(self.labels[i] for i in columns)
         return Predictions(candidates, *self._reading.answer(rows, columns)).refusing(lost)
+
+    def evidence(self, answers: Predictions, alpha: float) -> Evidence:
+        """What these answers, to N inputs and of all labels, say beside those of other senses.
+
+        Args:
+            alpha: the share of known things that may be refused.
+
+        Raises:
+            InputError: nothing was taught.
+        """
+        if self._reading is None:
+            raise InputError("Nothing has been taught yet, so nothing is calibrated.")
+        calibration = self._reading.calibration
+        rates = calibration.novelty.rates(alpha)
+        met = len(self.labels) / 2 if np.isfinite(rates.accepted) else 0.0  # strangers by whom it is told, see novelty
+        accepted = (met * np.nan_to_num(rates.accepted) + 1.0) / (met + 2.0)  # Laplace's rule: never 0 nor 1
+        temperature = calibration.expected or calibration.temperature
+        return Evidence(self.labels, log_softmax(answers.scores / temperature),
+                        calibration.novelty.shares(answers.familiarity, alpha), rates.refused, accepted, alpha)
 
     @cached_property
     def together(self) -> int:

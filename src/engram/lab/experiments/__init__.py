@@ -33,6 +33,8 @@ EXPERIMENTS = {
                   "the backbones for sentences: 150 intents from one, five and twenty sentences each"),
     "sound": ("engram.lab.experiments.head.sound",
               "the backbone for sounds: spoken digits from one, five and twenty of each, and words never taught"),
+    "modalities": ("engram.lab.experiments.head.modalities",
+                   "one label seen, heard and read: what is told apart together, and by the best modality alone"),
     "ldnn-line": ("engram.lab.experiments.head.ldnn_line",
                   "a production line: six kinds of steel defects arriving one after another"),
     "anomaly": ("engram.lab.experiments.parts.anomaly",
