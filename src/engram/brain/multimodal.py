@@ -328,9 +328,11 @@ class MultimodalBrain:
             act = self._acts.pop() if self._in_memory and self._acts else self._last_act()
             undone = {}
             for name, member in self.members.items():
-                if self._in_memory or member.last_change(act) is not None:
-                    with suppress(InputError if self._in_memory else ()):  # this modality had no part in it
+                if self._in_memory:
+                    with suppress(InputError):  # this modality had no part in it
                         undone[name] = member.undo(act)
+                elif member.last_change(act) is not None:
+                    undone[name] = member.undo(act)
             return undone
 
     def _last_act(self) -> str | None:

@@ -91,7 +91,7 @@ class Pool:
         rows = np.array(chosen)
         columns = [[sense.labels.index(label) for label in common] for sense in senses]
         seen = np.stack([
-            np.maximum(sense.log_chances[np.ix_(rows[:, place], columns[place])], _LEAST)
+            np.maximum(sense.log_chances[rows[:, place]][:, columns[place]], _LEAST)
             for place, sense in enumerate(senses)
         ])
         truth = np.array([columns[0].index(int(senses[0].truth[row])) for row in rows[:, 0]])

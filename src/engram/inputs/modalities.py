@@ -68,7 +68,7 @@ class Things:
 
     def unreadable(self) -> dict[int, PassedOver]:
         """The things of which a file cannot be read, by their places, and why."""
-        found = {}
+        found: dict[int, PassedOver] = {}
         for name, part in self.parts.items():
             bad = MEDIA[name].unreadable(part.items) if name in MEDIA else {}
             found |= {part.places[row]: PassedOver(Path(part.sources[row] or ""), why) for row, why in bad.items()}
@@ -180,7 +180,7 @@ class _Found:
         kind = _KINDS.get(kind_of(file) or "")
         if kind is None and file.suffix.lower() not in TABLES and str(file) != STDIN:
             self._passed_over.append(PassedOver(file, "neither a picture nor a sound nor a text by its ending"))
-        elif kind in MEDIA:
+        elif kind is not None and kind in MEDIA:
             self._add(kind, file, str(file), label, file)
         else:
             lines = lines_of(file)
@@ -227,7 +227,7 @@ def labelled(things: Things, targets: Any) -> Iterator[Label]:
     if targets is None and things.labels is None:
         raise LabelError("There are no labels: pass one for all or one for each thing, or put the files into a folder "
                          "named by their label.")
-    given = things.labels if targets is None else targets
+    given: Any = things.labels if targets is None else targets
     if isinstance(given, str | int):
         given = [given] * things.count
     if len(given) != things.count:

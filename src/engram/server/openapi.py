@@ -22,7 +22,8 @@ from engram.server.scopes import SCOPES, Need
 REF = "#/components/schemas/{model}"
 BODIES: tuple[type[BaseModel], ...] = (
     requests.Teach, requests.Ask, requests.Create, requests.NameGroup, requests.Relabel, requests.Rename,
-    requests.Rollback, requests.Meld, requests.SetAlpha, Infer, Problem,
+    requests.Rollback, requests.Meld, requests.SetAlpha, requests.CreateThings, requests.TeachThings,
+    requests.AskThings, Infer, Problem,
 )
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 _FLOATS = {"schema": {"type": "string", "contentMediaType": "application/octet-stream",
