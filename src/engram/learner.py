@@ -79,6 +79,7 @@ class Prediction:
         familiarity: how far above the threshold of "Nothing I know" the input is: known where it is 0 or more.
         values: a regressor's numbers, (K,); None for a classifier.
         interval: (K, 2) between which each of them lies with the chance `confidence`; None for a classifier.
+        labels: where an input may have several labels, those that hold, the surest first; else None.
     """
 
     label: Label | None
@@ -89,10 +90,13 @@ class Prediction:
     familiarity: float
     values: FloatArray | None = None
     interval: FloatArray | None = None
+    labels: tuple[Label, ...] | None = None
 
     def __str__(self) -> str:
         if self.label is None:
             return "Nothing I know"
+        if self.labels is not None:
+            return f"{printable(', '.join(map(str, self.labels)) or 'no label')} ({self.confidence:.0%})"
         if self.values is not None and self.interval is not None:
             between = zip(self.values.tolist(), self.interval.tolist(), strict=True)
             return ", ".join(number_between(value, *ends) for value, ends in between)
@@ -111,6 +115,7 @@ class Predictions(Sequence[Prediction]):
         familiarity: (N,) float64, how far above the threshold of "Nothing I know"; `known` is familiarity >= 0.
         values: a regressor's (N, K) numbers, else None; where an input is unknown, what they would be.
         intervals: (N, K, 2) between which they lie, each with the chance `confidence`; else None.
+        holding: (N, C) bool, which labels hold, of a learner that was taught several for an input; else None.
 
     >>> answers = Predictions(("cat", "dog"), np.array([[0.9, 0.2], [0.1, 0.3]]),
     ...                       known=np.array([True, False]))
@@ -130,6 +135,7 @@ class Predictions(Sequence[Prediction]):
     familiarity: FloatArray = field(default_factory=lambda: np.empty(0))
     values: FloatArray | None = None
     intervals: FloatArray | None = None
+    holding: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         for name in ("confidence", "focus", "familiarity"):
@@ -147,6 +153,14 @@ class Predictions(Sequence[Prediction]):
     def labels(self) -> list[Label | None]:
         """The best label of each input, or None where it is nothing the learner knows."""
         return [label if known else None for label, known in zip(self.best, self.known, strict=True)]
+
+    @property
+    def label_sets(self) -> list[tuple[Label, ...]]:
+        """The labels that hold for each input; () where none does, or it is nothing the learner knows."""
+        if self.holding is None:
+            return [() if label is None else (label,) for label in self.labels]
+        return [tuple(label for label, holds in zip(self.candidates, row, strict=True) if holds) if known else ()
+                for row, known in zip(self.holding.tolist(), self.known, strict=True)]
 
     def refusing(self, lost: npt.NDArray[np.bool_]) -> Predictions:
         """The same, but nothing is known of the inputs marked in `lost`, (N,)."""
@@ -169,6 +183,7 @@ class Predictions(Sequence[Prediction]):
             return Predictions(
                 self.candidates, self.scores[index], self.known[index],
                 self.confidence[index], self.focus[index], self.familiarity[index], values, intervals,
+                None if self.holding is None else self.holding[index],
             )
         order = np.argsort(-self.scores[index], kind="stable")
         ranked = tuple((self.candidates[i], float(self.scores[index, i])) for i in order)
@@ -182,6 +197,8 @@ class Predictions(Sequence[Prediction]):
             familiarity=float(self.familiarity[index]),
             values=None if self.values is None else self.values[index],
             interval=None if self.intervals is None else self.intervals[index],
+            labels=None if self.holding is None else tuple(
+                self.candidates[i] for i in order if known and self.holding[index, i]),
         )
 
 

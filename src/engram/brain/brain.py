@@ -42,6 +42,7 @@ from engram.brain.changes import (
     HOUSEKEEPING,
     ROLLED_BACK,
     Prepared,
+    acting,
     apply,
     begin,
     checkpoint,
@@ -68,6 +69,16 @@ from engram.brain.locating import LEAST, Found, located
 from engram.brain.numbers import check_labels_alone, for_numbers, joined, numbers_info, numbers_taught, rows_taught
 from engram.brain.receipts import Receipts, counter_receipts_of, receipts_of
 from engram.brain.saving import from_state, overhead_bytes, state
+from engram.brain.several_labels import (
+    called_otherwise,
+    check_one_label,
+    counted,
+    for_several,
+    kept_with,
+    label_given,
+    labels_given,
+    single,
+)
 from engram.brain.slots import Slot
 from engram.brain.tombstones import Tombstone
 from engram.brain.ways_back import Way, WaysBack
@@ -383,8 +394,8 @@ class Brain:
 
     def learn(
         self, inputs: Any, targets: Any = None, *, again: bool = True, augment: bool = False,
-        numbers: bool | None = None, weights: int | Sequence[int] | None = None, teacher: str | None = None,
-        progress: Progress | None = None,
+        numbers: bool | None = None, multilabel: bool | None = None, weights: int | Sequence[int] | None = None,
+        teacher: str | None = None, progress: Progress | None = None,
     ) -> None:
         """Learn one example or many; new labels may come at any time.
 
@@ -395,11 +406,14 @@ class Brain:
                 .npy or .csv files, data frames, structured arrays; if columns have names, later inputs need the same
                 names in the same order. Text: one str or a list.
             targets: one label, str or int, for each input or one for all; None takes the folders' names or the column
-                `label`. Or numbers, floats (N,) or (N, K): the brain then answers numbers, and no labels. The name of a
+                `label`. Or numbers, floats (N,) or (N, K): the brain then answers numbers, and no labels. Or a list of
+                labels for each input: the brain then answers which labels hold, `Predictions.label_sets`. The name of a
                 column of a table takes what is in it.
             numbers: whether targets are numbers (True) or labels (False). None: floats are numbers, int and str labels;
                 a column is of numbers if one has a fraction, or if it has 20 rows or more and more than half of its
                 whole numbers differ (then it is not the column `label`).
+            multilabel: whether an input may have several labels (True), so that "red;round" are two; decided by the
+                first examples. None: if lists of labels are given.
             again: also learn an example that is held under this label already; it then counts twice.
             augment: learn each picture together with seven views of it: mirrored, shifted, turned a little, in other
                 light. They are one example: it counts once, and forgetting it forgets them. Takes eight times as long.
@@ -414,19 +428,20 @@ class Brain:
             CapacityError: the sums would no longer be exact; nothing was changed.
             OSError: the disk refused the change; nothing was changed.
         """
-        self.learn_examples(inputs, targets, again=again, augment=augment, numbers=numbers, weights=weights,
-                            teacher=teacher, progress=progress)
+        self.learn_examples(inputs, targets, again=again, augment=augment, numbers=numbers, multilabel=multilabel,
+                            weights=weights, teacher=teacher, progress=progress)
 
     def learn_examples(
         self, inputs: Any, targets: Any = None, *, again: bool = True, augment: bool = False,
-        numbers: bool | None = None, called: str | None = None, weights: int | Sequence[int] | None = None,
-        teacher: str | None = None, sources: Sequence[str | None] | None = None, answer: Reply | None = None,
+        numbers: bool | None = None, multilabel: bool | None = None, called: str | None = None,
+        weights: int | Sequence[int] | None = None, teacher: str | None = None,
+        sources: Sequence[str | None] | None = None, answer: Reply | None = None,
         progress: Progress | None = None,
     ) -> Learned:
         """`learn` that returns the numbers of the examples. Threads that call it at once share one write.
 
         Args:
-            inputs, targets, again, augment, numbers, weights, teacher, progress: as for `learn`.
+            inputs, targets, again, augment, numbers, multilabel, weights, teacher, progress: as for `learn`.
             called: what a number is called, where no column says it; decided by the first examples.
             sources: where each input came from, for the history; None uses the given paths.
             answer: identifies a request that is to be carried out only once; see `Reply`.
@@ -449,6 +464,7 @@ class Brain:
                 values, name = numbers_taught(bundle.targets, self._knowledge.begun, examples, targets, numbers)
                 bundle = bundle.with_targets(None) if values is None else for_numbers(
                     self._knowledge, bundle, values, called or name)
+            bundle = for_several(self._knowledge, bundle, targets, multilabel)
             named = self._meant(self._named(bundle, examples, targets))
             origins = _sources(examples, sources)
             also = None
@@ -477,7 +493,7 @@ class Brain:
     def _named(self, bundle: Bundle, examples: Examples, targets: Any) -> list[Label]:
         """A label for each example; where numbers are taught, what they are called."""
         if bundle.targets is None:
-            return examples.labelled(targets, None)
+            return labels_given(bundle, examples, targets)
         return [next(iter(self.labels), bundle.targets.label)] * len(examples)
 
     def learn_not(
@@ -504,6 +520,7 @@ class Brain:
             InputError, LabelError, OSError: as for `learn`; nothing was changed.
         """
         check_labels_alone(self.bundle, "counterexamples are of labels")
+        check_one_label(self.bundle, "which do not hold is said by teaching the input with those that do")
         bundle, examples = self._gather(inputs)
         if bundle.grid is not None:
             raise InputError("A brain of good parts is taught good ones alone: a fault needs no counterexample.")
@@ -687,12 +704,13 @@ class Brain:
                 rows, targets, sources = self._numbers_held(bundle, found, targets), None, found.sources
             else:
                 named = targets is not None or found.labels is not None
-                targets = self._meant(found.labelled(targets, None)) if named else None
+                targets = self._meant(labels_given(bundle, found, targets)) if named else None
                 rows, sources = self._rows_held(bundle, found, targets), found.sources
         with self._change():
             known, ledger = self._knowledge, self._ledger
             if label is not None:
-                self._carry_out(forget.prepare_label(known, ledger, self._meant([label])[0]))
+                for kept in kept_with(known, self._meant([label])[0]):
+                    self._carry_out(forget.prepare_label(self._knowledge, ledger, kept))
             elif rows is not None:
                 if every_copy:
                     rows, targets = forget.every_copy(known, ledger, rows, targets, sources)
@@ -728,14 +746,21 @@ class Brain:
         """
         with self._change():
             (old,) = self._meant([old])
-            self._carry_out(rename.prepare(self._knowledge, old, new))
+            if not self._several:
+                self._carry_out(rename.prepare(self._knowledge, old, new))
+                return
+            if new in self.labels:
+                raise LabelError(f"{new!r} exists already: forget it first, or choose another name.")
+            with acting(None, present_act() or uuid4().hex):
+                for kept in kept_with(self._knowledge, old):
+                    self._carry_out(rename.prepare(self._knowledge, kept, called_otherwise(kept, old, new)))
 
-    def relabel(self, ids: Iterable[int], label: Label) -> None:
+    def relabel(self, ids: Iterable[int], label: Label | Sequence[Label]) -> None:
         """Correct the label of examples.
 
         Args:
             ids: the numbers of the examples.
-            label: the right label.
+            label: the right label, or the right labels, where an input may have several.
 
         Raises:
             NotTaughtError: there is no such example, or it was forgotten or rolled back.
@@ -745,7 +770,7 @@ class Brain:
         check_labels_alone(self.bundle, "forget the example, and teach it with the right number")
         with self._change():
             events, old = History(self._ledger).live(list(dict.fromkeys(ids)))
-            (label,) = self._meant([label])
+            (label,) = self._meant([label_given(self.bundle, label)])
             self._carry_out(*relabel.prepare(self._knowledge, events, old, label))
 
     def set_alpha(self, alpha: float, label: Label | None = None) -> None:
@@ -762,6 +787,8 @@ class Brain:
             NotTaughtError: the label was never taught.
         """
         share = as_alpha(alpha)
+        if label is not None:
+            check_one_label(self.bundle, "alpha is the same for all of them")
         with self._change():
             name = None if label is None else self._meant([label])[0]
             self._carry_out(*setting_alpha.prepare(self._knowledge, share, name))
@@ -791,7 +818,7 @@ class Brain:
         brains = [self, *others]
         bundle = next((brain.bundle for brain in brains if brain.bundle), None)
         covariance = None if bundle is None or bundle.covariance is None else bundle.covariance / bundle.step**2
-        named = bundle is None or bundle.targets is None
+        named = bundle is None or (bundle.targets is None and not bundle.multilabel)
         conflicts = all_conflicts([(brain.device, brain._classes()) for brain in brains], covariance) if named else []
         if strict and conflicts:
             raise MeldError("Labels conflict: " + "; ".join(map(str, conflicts)) + ". Rename or forget one, then meld.")
@@ -929,7 +956,8 @@ class Brain:
     def counts(self, seq: int | None = None) -> dict[Label, int]:
         """The number of examples of each label after event `seq`; None for the present."""
         with self._lock:
-            return (self if seq in (None, self.seq) else self.at(seq or 0))._knowledge.total.counts
+            known = (self if seq in (None, self.seq) else self.at(seq or 0))._knowledge
+            return counted(known.bundle, known.total.counts)
 
     def examples(
         self, label: Label | None = None, after: int = 0, limit: int = 100, *, teacher: str | None = None
@@ -943,8 +971,12 @@ class Brain:
             teacher: only those that this teacher taught; None for all.
         """
         with self._lock:
-            name = None if label is None else self._meant([label])[0]
-            return self._past().examples(name, after, limit, teacher)
+            past = self._past()
+            if label is None:
+                return past.examples(None, after, limit, teacher)
+            kept = kept_with(self._knowledge, self._meant([label])[0])
+            found = [one for name in kept for one in past.examples(name, after, limit, teacher)]
+            return sorted(found, key=lambda one: one.id)[:limit]
 
     def newest(self, each: int = 3, among: int = 2_000, *, teacher: str | None = None) -> dict[Label, list[int]]:
         """The numbers of the newest examples of each label, newest first.
@@ -955,7 +987,11 @@ class Brain:
             teacher: only those that this teacher taught; None for all.
         """
         with self._lock:
-            return self._past().newest(each, self.seq - among, teacher)
+            found = self._past().newest(each, self.seq - among, teacher)
+        if not self._several:
+            return found
+        return {label: sorted((id for kept, ids in found.items() if label in single(self.bundle, (kept,))
+                               for id in ids), reverse=True)[:each] for label in single(self.bundle, tuple(found))}
 
     def taught_by_others(self, teacher: str, *, ids: Iterable[int] = (), label: Label | None = None) -> int:
         """How many of these examples and counterexamples were not taught by `teacher`, here or on another device.
@@ -971,10 +1007,14 @@ class Brain:
             InputError: the brain is in memory only.
         """
         with self._lock:
-            label = None if label is None else self._meant([label])[0]
-            others, own = self._past().taught_by(teacher, ids, label)
-            held = 0 if label is None else self.counts().get(label, 0) + self.counterexamples.get(label, 0)
-            return others + held - own
+            if label is None:
+                others, own = self._past().taught_by(teacher, ids, None)
+                return others - own
+            total, past, found = self._knowledge.total, self._past(), 0
+            for kept in kept_with(self._knowledge, self._meant([label])[0]):
+                others, own = past.taught_by(teacher, ids, kept)
+                found += others + total.counts.get(kept, 0) + total.counterexamples.get(kept, 0) - own
+            return found
 
     def thumbnail(self, example: int) -> bytes | None:
         """A small picture of an example, JPEG, or None."""
@@ -1048,7 +1088,17 @@ class Brain:
     @property
     def labels(self) -> tuple[Label, ...]:
         """The labels, in the order in which they were first taught."""
-        return self._knowledge.total.labels
+        return single(self.bundle, self._knowledge.total.labels)
+
+    @property
+    def total(self) -> int:
+        """The number of examples that are known, whatever their labels."""
+        return self._knowledge.total.sums.total
+
+    @property
+    def _several(self) -> bool:
+        """Whether an input may have several labels."""
+        return self.bundle is not None and self.bundle.multilabel
 
     @property
     def counterexamples(self) -> dict[Label, int]:
@@ -1149,7 +1199,8 @@ class Brain:
             rates = self.error_rates([self.alpha])
             vectors = bundle is not None and bundle.takes == "vectors"
             return {
-                "labels": [{"label": label, "examples": n} for label, n in total.counts.items()],
+                "labels": [{"label": label, "examples": n} for label, n in counted(bundle, total.counts).items()],
+                "multilabel": self._several,
                 "examples": total.sums.total,
                 "counterexamples": [{"label": label, "examples": n} for label, n in total.counterexamples.items()],
                 "digest": self.digest(),
@@ -1179,7 +1230,7 @@ class Brain:
     def _errors_in_words(self, rates: Sequence[ErrorRates]) -> str | None:
         if not rates:
             return None
-        if self.bundle is not None and self.bundle.targets is not None:
+        if self.bundle is not None and (self.bundle.targets is not None or self._several):
             return f"{percent(rates[0].alpha)} of the inputs that are like those taught will be refused."
         if self.sees_places:
             return good_parts_in_words(rates[0], self.alphas, self._knowledge.total.counts)
@@ -1210,7 +1261,7 @@ class Brain:
             held = receipts_of(self._numbers_held(bundle, examples, targets))
             with self._lock:
                 return self._knowledge.held(held, [None] * len(held))
-        named = None if targets is None else self._meant(examples.labelled(targets, None))
+        named = None if targets is None else self._meant(labels_given(bundle, examples, targets))
         receipts = receipts_of(self._rows_held(bundle, examples, named))
         with self._lock:
             return self._knowledge.held(receipts, named or [None] * len(receipts))
@@ -1237,6 +1288,7 @@ class Brain:
             InputError: the limit is below 1.
         """
         check_labels_alone(self.bundle, "an audit looks for wrong labels")
+        check_one_label(self.bundle, "an audit looks for examples whose one label is wrong")
         if limit < 1:
             raise InputError(f"limit must be 1 or more, not {limit!r}.")
         self.check_sees_wholes("The audit")
@@ -1255,6 +1307,7 @@ class Brain:
             InputError: the backbone does not accept the inputs, nothing was taught yet, or `nearest` is below 1.
         """
         check_labels_alone(self.bundle, "`why` tells the shares of labels")
+        check_one_label(self.bundle, "`why` tells the shares of labels of which one holds")
         if nearest < 1:
             raise InputError(f"nearest must be 1 or more, not {nearest!r}.")
         self.check_sees_wholes("`why`")
@@ -1280,7 +1333,7 @@ class Brain:
         """A small picture of an unknown input in the inbox, as JPEG, or None."""
         return next((one.thumbnail for one in self.unknowns if one.number == number), None)
 
-    def name(self, group: int, label: Label, *, teacher: str | None = None) -> int:
+    def name(self, group: int, label: Label | Sequence[Label], *, teacher: str | None = None) -> int:
         """Learn a group of unknown inputs under a label; return how many there were.
 
         A brain of good parts learns them as good ones of a product: name false alarms alone, and leave faults unknown.
@@ -1290,7 +1343,7 @@ class Brain:
             LabelError: the label cannot be used; to a brain of good parts, it was never taught.
         """
         with self._change():
-            (named,) = self._meant(as_labels(label, 1, self._knowledge.like))
+            (named,) = self._meant(as_labels(label_given(self.bundle, label), 1, self._knowledge.like))
             self._check_product(named)
             groups = {found.number: found for found in self.unknown_groups()}
             if group not in groups:

@@ -242,7 +242,7 @@ class Lines:
         self.header = Header(
             bundle.fingerprint, bundle.name, bundle.row_width, bundle.step, knowledge.own.device, total.digest(), seq,
             len(found), whole, len(against), knowledge.columns, _readings(bundle),
-            bundle.targets.as_json() if bundle.targets else None,
+            bundle.targets.as_json() if bundle.targets else None, bundle.multilabel or None,
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -290,7 +290,7 @@ def _bundle_for(header: Header) -> Bundle | None:
             found.append(as_bundle(name))
         except EngramError:
             continue
-    made = (bundle.with_targets(targets) for bundle in found)
+    made = (bundle.with_targets(targets).with_sets(header.multilabel is True) for bundle in found)
     return next((bundle for bundle in made if bundle.fingerprint == header.fingerprint), None)
 
 

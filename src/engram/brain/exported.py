@@ -52,6 +52,7 @@ class Header:
         columns: the names of its vectors' columns, if they have any.
         readings: how raw readings were scaled, from which their backbone can be made anew.
         numbers: what the numbers are that stand behind the features of each example, as `Targets.as_json` says it.
+        multilabel: True where a label stands for several, with semicolons between them; else None.
     """
 
     fingerprint: str
@@ -67,6 +68,7 @@ class Header:
     columns: tuple[str, ...] | None = None
     readings: Mapping[str, Any] | None = None
     numbers: Mapping[str, Any] | None = None
+    multilabel: bool | None = None
 
     def targets(self) -> Targets | None:
         """What the numbers are. Raises InputError where they are malformed."""
@@ -245,7 +247,10 @@ def _header(values: Mapping[str, Any]) -> Header:
     numbers = values.get("numbers")
     if numbers is not None and not isinstance(numbers, dict):
         raise InputError("Line 1: numbers are malformed.")
-    made = Header(**{field.name: values[field.name] for field in always}, numbers=numbers)
+    multilabel = values.get("multilabel")
+    if multilabel is not None and type(multilabel) is not bool:
+        raise InputError("Line 1: multilabel is malformed.")
+    made = Header(**{field.name: values[field.name] for field in always}, numbers=numbers, multilabel=multilabel)
     targets = made.targets()
     width = made.width - (2 * targets.count if targets else 0)
     if columns is not None and not (isinstance(columns, list) and len(columns) == width

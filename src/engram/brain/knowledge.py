@@ -18,6 +18,7 @@ from engram.brain.slots import Contents, Lineage, Slot
 from engram.brain.tombstones import Tombstone, effect, obey
 from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
+from engram.heads.multilabel import MultiLabelHead
 from engram.heads.parts import GoodParts
 from engram.heads.regression.regressor import Regressor
 from engram.learner import InputError, Label, NotTaughtError
@@ -134,6 +135,9 @@ class Knowledge:
         if bundle.grid is not None:
             return GoodParts(bundle.mean, step=bundle.step, normalise=bundle.normalise, grid=bundle.grid,
                              **self.options)
+        if bundle.multilabel:
+            return MultiLabelHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
+                                  freedom=bundle.freedom, measured=bundle.measured, **self.options)
         if bundle.targets is not None:
             return Regressor(bundle.targets, bundle.mean, step=bundle.step, normalise=bundle.normalise, **self.options)
         return FastHead(bundle.mean, bundle.covariance, step=bundle.step, normalise=bundle.normalise,
@@ -162,11 +166,12 @@ class Knowledge:
         return bool(self.own.epoch or self.others)
 
     def may_turn_to(self, bundle: Bundle) -> bool:
-        """Whether it is the bundle that this one is for other numbers, or for labels, and nothing was ever taught."""
+        """Whether it is the bundle that this one is for other numbers, for labels or for sets of labels, and nothing
+        was ever taught."""
         mine = self.bundle
-        if mine is None or mine.targets == bundle.targets or self.begun:
+        if mine is None or self.begun or (mine.targets, mine.multilabel) == (bundle.targets, bundle.multilabel):
             return False
-        return mine.with_targets(bundle.targets).fingerprint == bundle.fingerprint
+        return mine.with_targets(bundle.targets).with_sets(bundle.multilabel).fingerprint == bundle.fingerprint
 
     def standing_on(self, bundle: Bundle) -> Knowledge:
         """Itself, or what it will be once it has adopted the bundle. Raises InputError where it stands on another."""

@@ -26,6 +26,7 @@ from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
 from engram.heads.fast.novelty import as_alpha
 from engram.heads.head import from_json_array, json_array
+from engram.heads.multilabel import MultiLabelHead
 from engram.heads.parts import GoodParts
 from engram.heads.regression.regressor import Regressor
 from engram.learner import DamagedError, EngramError, InputError, State
@@ -189,6 +190,8 @@ def _head_from(arrays: Mapping[str, npt.NDArray[Any]], bundle: Bundle | None) ->
     whole = {**arrays, **statistics}
     if bundle is not None and bundle.grid is not None:
         return GoodParts.from_state(whole)
+    if bundle is not None and bundle.multilabel:
+        return MultiLabelHead.from_state(whole)
     if bundle is not None and bundle.targets is not None:
         return Regressor.from_state(whole)
     return FastHead.from_state(whole)

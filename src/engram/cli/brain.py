@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engram.features.backbones.bundle import Bundle
     from engram.inputs.examples import Examples
     from engram.inputs.folders import PassedOver
-    from engram.learner import Label, Predictions
+    from engram.learner import Label, Prediction, Predictions
 
 Folder = Annotated[Path, typer.Argument(metavar="BRAIN", help="The brain's folder.")]
 Inputs = Annotated[
@@ -183,21 +183,32 @@ def _scored(asked: _Asked, known: set[str], kind: str | None, top: int, good_par
     """Compare answers with the labels that their inputs came with."""
     examples, answers = asked.examples, asked.answers
     found = [as_text(label) for label in examples.labels or ()]
-    agrees = kind == "vectors" or (known.intersection(found) and not good_parts)
+    parts = {part.strip() for label in found for part in label.split(";")} if answers.holding is not None else {*found}
+    agrees = kind == "vectors" or (known & parts and not good_parts)
     truth = found if found and agrees else None
     lines = [
         {"input": source, "label": answer.label, "known": answer.known, "confidence": answer.confidence,
          "focus": answer.focus, "familiarity": answer.familiarity,
-         "ranked": [{"label": name, "score": score} for name, score in answer.ranked[:top]]}
+         "ranked": [{"label": name, "score": score} for name, score in answer.ranked[:top]],
+         **({} if answer.labels is None else {"labels": list(answer.labels)})}
         for source, answer in zip(examples.sources, answers, strict=True)
     ]
+    if truth is not None and answers.holding is not None:
+        wanted = [{part.strip() for part in name.split(";")} for name in truth]
+        known = {";".join(sorted(name)) for name in wanted if name <= known}
+        truth = [";".join(sorted(name)) for name in wanted]
     strange = [line for line, name in zip(lines, truth or (), strict=False) if name not in known]
-    right = None if truth is None else sum(
-        answer.label is not None and as_text(answer.label) == name for answer, name in zip(answers, truth, strict=True)
-    )
+    right = None if truth is None else sum(_said(answer) == name for answer, name in zip(answers, truth, strict=True))
     compared = {"vectors": ("labels in the table", "row"), "text": ("labels in the files", "text")}.get(
         kind or "", ("folders' names", "input"))
     return _Scores(lines, right, len(strange), sum(not line["known"] for line in strange), compared)
+
+
+def _said(answer: Prediction) -> str | None:
+    """The label of an answer as text, or its labels with semicolons between them."""
+    if answer.labels is not None:
+        return ";".join(sorted(map(as_text, answer.labels)))
+    return None if answer.label is None else as_text(answer.label)
 
 
 def _tell_scores(scores: _Scores) -> None:
@@ -561,7 +572,7 @@ def labels_of(mind: Brain) -> list[Label]:
 
 
 def total(mind: Brain) -> int:
-    return sum(mind.counts().values())
+    return mind.total
 
 
 def columns_named(columns: list[str | int]) -> str:

@@ -201,7 +201,8 @@ def show_answers(lines: list[dict[str, Any]], top: int) -> None:
     rows = []
     for line in lines:
         ranked = ", ".join(f"{entry['label']} {entry['score']:.2f}" for entry in line["ranked"])
-        answer = line["label"] if line["known"] else "Nothing I know"
+        told = ", ".join(map(str, line["labels"])) or "no label" if "labels" in line else line["label"]
+        answer = told if line["known"] else "Nothing I know"
         sure = f"{line['confidence']:.0%}" if line["known"] else None  # among what is known, which this is not
         rows.append((line["input"], answer, sure, *([ranked] if top > 1 else [])))
     table(("input", "answer", "confidence", *(["best"] if top > 1 else [])), rows)

@@ -90,6 +90,10 @@ def teach(
         bool, typer.Option("--multimodal", help="Make a brain that sees, hears and reads: pictures, sounds and texts,"
                            " each with a backbone of its own, have the same labels. Later commands know it.")
     ] = False,
+    multilabel: Annotated[
+        bool, typer.Option("--multilabel", help="Make a brain that tells several labels of an input: each label is a"
+                           " list with semicolons, such as red;round. Later commands know it.")
+    ] = False,
     strict: Strict = False,
     teacher: Teacher = None,
     as_json: Json = False,
@@ -132,7 +136,7 @@ def teach(
     bundle, inputs, labels, sources, passed_over = _labelled(brain, ground, paths, label, numbers)
     with making(brain, bundle, **options) as mind:
         named: list[Label] = [*labels] if _answers_numbers(inputs) else [as_label(mind, one) for one in labels]
-        lessons = _Lessons(inputs, named, sources, teacher, augment, strict, [*passed_over])
+        lessons = _Lessons(inputs, named, sources, teacher, augment, strict, [*passed_over], multilabel or None)
         act = _act(mind, lessons)
         lessons, held = _not_held(mind, lessons)
         with acting(None, act):
@@ -229,6 +233,7 @@ class _Lessons:
     augment: bool = False
     strict: bool = True
     left_out: list[PassedOver] = field(default_factory=list)
+    multilabel: bool | None = None
 
     def part(self, places: Sequence[int]) -> tuple[Any, list[Label], list[str | None]]:
         """Inputs, labels and sources at these places."""
@@ -429,7 +434,7 @@ def _teach_some(mind: Brain, lessons: _Lessons, places: Sequence[int], *, again:
         inputs, labels, sources = lessons.part(places)
         numbers = _answers_numbers(inputs)
         return mind.learn_examples(inputs, None if numbers else labels, again=again, augment=lessons.augment,
-                                   numbers=numbers or None, teacher=lessons.teacher, sources=sources,
+                                   numbers=numbers or None, multilabel=lessons.multilabel, teacher=lessons.teacher, sources=sources,
                                    progress=progress).skipped
 
     try:

@@ -28,8 +28,12 @@ class Teach(Inputs):
     model_config = asked({"vectors": [[0.9, 0.1], [0.1, 0.8]], "labels": ["right", "up"]})
 
     label: WireLabel | None = Field(None, description="One label for all inputs.")
-    labels: Annotated[list[WireLabel], Field(max_length=65_536, fail_fast=True)] | None = Field(
-        None, description="A label for each input."
+    labels: Annotated[
+        list[WireLabel | Annotated[list[WireLabel], Field(min_length=1, max_length=256)]],
+        Field(max_length=65_536, fail_fast=True),
+    ] | None = Field(
+        None, description="A label for each input, or a list of the labels that hold for it: then the brain answers which"
+        " labels hold."
     )
     numbers: Annotated[list[float | list[float]], Field(max_length=65_536, fail_fast=True)] | None = Field(
         None, description="In place of labels: a number to answer for each input, or a list of several for each; then "

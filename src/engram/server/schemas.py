@@ -166,6 +166,9 @@ class Answer(BaseModel):
     intervals: list[tuple[float | None, float | None]] | None = Field(
         None, description="Between which each number lies, with the chance `confidence`; null where that has no end."
     )
+    labels: list[ShownLabel] | None = Field(
+        None, description="Of a brain that tells several labels of an input: those that hold, none where it is unknown."
+    )
 
 
 class Answers(BaseModel):

@@ -58,6 +58,7 @@ class Bundle:
         scaled: whether these are raw readings that a head asks in units of their own deviations. Bundles of earlier
             versions are not: their brains answer as they did.
         targets: what the numbers are that are taught with the features; None where labels are.
+        multilabel: whether an input may have several labels.
         fingerprint: SHA-256 over the backbone's fingerprint (network, cut, preprocessing), m0, S0, on what S0 was
             measured, step, normalisation and targets. Brains meld exactly when these agree.
 
@@ -76,6 +77,7 @@ class Bundle:
     measured: Sketches | None = None
     scaled: bool = False
     targets: Targets | None = None
+    multilabel: bool = False
 
     def __post_init__(self) -> None:
         width = self.backbone.width
@@ -114,6 +116,10 @@ class Bundle:
     def with_targets(self, targets: Targets | None) -> Self:
         """The same for other numbers, or for labels (None)."""
         return self if targets == self.targets else replace(self, targets=targets)
+
+    def with_sets(self, multilabel: bool) -> Self:
+        """The same for inputs that may have several labels, or that have one."""
+        return self if multilabel == self.multilabel else replace(self, multilabel=multilabel)
 
     @property
     def takes(self) -> Takes | None:
@@ -275,6 +281,8 @@ class Bundle:
             record["scaled"] = True
         if self.targets is not None:
             record["targets"] = self.targets.as_json()
+        if self.multilabel:
+            record["multilabel"] = True
         files = {"statistics.safetensors": statistics_to(self.mean, self.covariance, self.measured)}
         network = self.backbone.network()
         if network is not None and self.backbone.network_file is not None:
@@ -309,7 +317,7 @@ class Bundle:
             mean, covariance, measured = statistics_from(files)
             targets = None if record.get("targets") is None else Targets.from_json(record["targets"])
             bundle = cls(backbone, mean, covariance, step, normalise, record.get("freedom"), measured,
-                         record.get("scaled") is True, targets)
+                         record.get("scaled") is True, targets, record.get("multilabel") is True)
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"The parts of bundle {name!r} do not fit: {error}") from error
         if bundle.fingerprint != fingerprint:
@@ -341,6 +349,8 @@ class Bundle:
             digest.update(b"scaled")
         if self.targets is not None:
             digest.update(f"targets {json.dumps(self.targets.as_json(), sort_keys=True)}".encode())
+        if self.multilabel:
+            digest.update(b"several labels")
         return digest.hexdigest()
 
 

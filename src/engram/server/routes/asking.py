@@ -134,6 +134,9 @@ def _answers(predictions: Predictions, top: int) -> list[dict[str, Any]]:
             answers, predictions.values.tolist(), predictions.intervals.tolist(), strict=True
         ):
             answer |= {"values": values, "intervals": between}
+    if predictions.holding is not None:
+        for answer, held in zip(answers, predictions.label_sets, strict=True):
+            answer["labels"] = [shown(label) for label in held]
     return answers
 
 

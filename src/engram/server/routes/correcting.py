@@ -269,9 +269,9 @@ async def _changed(
 
 def _forgetting(brain: Brain, **what: Any) -> int:
     """Forget; how many examples are fewer."""
-    before = sum(brain.view.counts.values())
+    before = brain.total
     brain.forget(**what)
-    return before - sum(brain.view.counts.values())
+    return before - brain.total
 
 
 def _discarding(brain: Brain, number: int) -> int:

@@ -97,14 +97,15 @@ def learned(
 def _labels(given: Given, known: Mapping[Label, int]) -> Any:
     """One label for all, or a list of one for each. Raises Refusal where neither was given."""
     label: Label | None = given.about.get("label")
-    labels: list[Label] | None = given.about.get("labels")
+    labels: list[Label | list[Label]] | None = given.about.get("labels")
     if (label is None) == (labels is None):
         raise _unfit("label", "Send one label for all inputs as 'label', or one per input as 'labels'.")
     if labels is None:
         return _checked(label_like("" if label is None else label, known))
     if len(labels) != len(given.items):
         raise _unfit("labels", f"{len(labels)} labels for {len(given.items)} inputs: give one for each.")
-    return [_checked(label_like(one, known)) for one in labels]
+    return [[_checked(label_like(part, known)) for part in one] if isinstance(one, list)
+            else _checked(label_like(one, known)) for one in labels]
 
 
 def _called(given: Given) -> str | None:

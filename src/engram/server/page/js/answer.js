@@ -73,7 +73,7 @@ function render({ answer: asked, question, classes }) {
   byId("correction").hidden = kind === "none" || measured;
   const share = answer ? shares(answer.ranked, answer.confidence) : new Map();
   byId("verdict").className = `verdict ${kind === "known" ? hue(answer.label) : ""}`;
-  say(byId("verdict-label"), { none: question ?? "", known: measured ? numbers(answer).value : String(answer?.label), unknown: "Nothing I know" }[kind]);
+  say(byId("verdict-label"), { none: question ?? "", known: measured ? numbers(answer).value : String(answer?.labels?.join(", ") || answer?.label), unknown: "Nothing I know" }[kind]);
   say(byId("verdict-sure"), sureness(kind, answer, share));
   say(byId("correct-label"), kind === "unknown" ? (parts ? "Refused by mistake? Write which good product it is." : "What is it?") : "Wrong? Click what it is, or write it.");
   byId("not-this").hidden = kind !== "known" || parts;
