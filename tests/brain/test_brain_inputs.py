@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engram.brain import Brain
+from engram.brain import Brain, MultimodalBrain
 from engram.brain.bundles import as_bundle, default_bundle
 from engram.extras import installed
 from engram.features.backbones.bundle import Bundle
@@ -193,9 +193,20 @@ def test_a_brain_shows_how_much_it_knows_and_what_it_stands_on() -> None:
 def test_a_brain_is_copied_by_its_folder_not_as_an_object() -> None:
     brain = Brain()
     brain.learn([[1.0, 0.0]], "right")
-    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(InputError, match=r"brain\.save\(FOLDER\).*Brain\.open\(FOLDER\)"):
-            copied(brain)
+    for made in (brain, MultimodalBrain()):
+        for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(InputError, match=r"brain\.save\(FOLDER\).*Brain\.open\(FOLDER\)"):
+                copied(made)
+
+
+def test_a_text_too_long_for_a_name_is_a_text_and_no_backbone() -> None:
+    long = "donaudampfschiff" * 40
+    brain = Brain("hashed-ngrams")
+    brain.learn([long, "a short text"], ["long", "short"])
+    assert brain.predict(long).best == ["long"]
+    assert default_bundle(long).takes == "text"
+    with pytest.raises(InputError, match="No backbone"):
+        Brain(long)
 
 
 def test_among_is_a_list_of_labels() -> None:

@@ -109,3 +109,17 @@ def test_what_is_forgotten_after_the_undo_leaves_the_inbox(brain: Brain) -> None
     brain.undo()
     brain.forget(label="lamp")
     assert len(brain.unknowns) == 3
+
+
+def test_what_waits_in_the_inbox_is_learned_whatever_a_gate_says_and_comes_back_when_that_is_undone(
+    tmp_path: Path,
+) -> None:
+    with Brain.create(tmp_path / "gated", Bundle.of_vectors(8, largest=8.0), gate=0.01) as brain:
+        for centre, label in zip(CENTRES, ("cup", "fern", "shoe"), strict=False):
+            brain.learn(centre + RNG.normal(0, 0.3, (20, 8)), label)
+        brain.predict(STRANGE, remember=True)
+        before, digest = piles(brain), brain.digest()
+        learned = brain.learn_examples(STRANGE, ["lamp"] * 5 + ["kite"] * 3)
+        assert (len(learned.ids), len(brain.unknowns)) == (8, 0)
+        brain.undo()
+        assert (piles(brain), brain.digest()) == (before, digest)

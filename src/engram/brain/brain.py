@@ -1357,7 +1357,7 @@ class Brain:
             labels: list[Label] = [named] * len(members)
             sources, pictures = [one.source for one in members], [one.thumbnail for one in members]
             lesson = Lesson(self.bundle, rows, receipts_of(rows), labels, sources, pictures, teacher,
-                            act=present_act(), gated=False)  # fmt: skip
+                            act=present_act())  # fmt: skip
             self._learn_now(lesson)
             return len(members)
 

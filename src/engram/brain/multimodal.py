@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import RLock
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from uuid import uuid4
 
 import numpy as np
@@ -173,6 +173,10 @@ class MultimodalBrain:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise InputError("A brain is not pickled or copied as an object: brain.save(FOLDER) writes all of it, and "
+                         "MultimodalBrain.open(FOLDER) is the copy.")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self.labels)} labels by {', '.join(self.members) or 'nothing yet'}>"

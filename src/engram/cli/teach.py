@@ -434,8 +434,8 @@ def _teach_some(mind: Brain, lessons: _Lessons, places: Sequence[int], *, again:
         inputs, labels, sources = lessons.part(places)
         numbers = _answers_numbers(inputs)
         return mind.learn_examples(inputs, None if numbers else labels, again=again, augment=lessons.augment,
-                                   numbers=numbers or None, multilabel=lessons.multilabel, teacher=lessons.teacher, sources=sources,
-                                   progress=progress).skipped
+                                   numbers=numbers or None, multilabel=lessons.multilabel, teacher=lessons.teacher,
+                                   sources=sources, progress=progress).skipped
 
     try:
         return learn(places)

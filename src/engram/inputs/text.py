@@ -33,18 +33,20 @@ def as_texts(inputs: Any) -> list[str]:
 
 
 def is_sentence(given: Any, endings: Collection[str] = ()) -> bool:
-    """Whether a str is words, and not the name of a file that is there or was meant.
+    """Whether a str is words, or too long for a name, and not the name of a file that is there or was meant.
 
     Args:
         endings: of files that could be meant, in small letters.
 
     >>> is_sentence("play some jazz"), is_sentence("jazz"), is_sentence("my cat.png", {".png"})
     (True, False, False)
+    >>> is_sentence("donaudampfschiff" * 40)
+    True
     """
-    if not isinstance(given, str) or len(given.split()) < 2 or Path(given).suffix.lower() in endings:
+    if not isinstance(given, str) or Path(given).suffix.lower() in endings:
         return False
     try:
-        return not Path(given).exists()
+        return not Path(given).exists() and len(given.split()) > 1
     except (OSError, ValueError):  # too long for a name, or with a null character
         return True
 

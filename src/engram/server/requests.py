@@ -32,8 +32,7 @@ class Teach(Inputs):
         list[WireLabel | Annotated[list[WireLabel], Field(min_length=1, max_length=256)]],
         Field(max_length=65_536, fail_fast=True),
     ] | None = Field(
-        None, description="A label for each input, or a list of the labels that hold for it: then the brain answers which"
-        " labels hold."
+        None, description="A label for each input; or a list of those that hold for it: the brain answers which do."
     )
     numbers: Annotated[list[float | list[float]], Field(max_length=65_536, fail_fast=True)] | None = Field(
         None, description="In place of labels: a number to answer for each input, or a list of several for each; then "

@@ -32,10 +32,10 @@ class Lesson:
         also: for each row another receipt under which it may be held already, or None.
         answer: the request that this answers, or None.
         columns: the names of its vectors' columns, in the order of the brain's, or None.
-        unknowns: key -> number, of the unknowns that wait in the inbox: an undo puts back those that are learned.
+        unknowns: key -> number, of the unknowns that wait in the inbox: an undo puts back those that are learned, so
+            no gate skips them.
         teachers, times: for each row who taught it and when (microseconds since 1970 UTC), where that was elsewhere.
         act: the id of the act that it belongs to with other lessons, or None.
-        gated: whether a gate may skip examples.
     """
 
     bundle: Bundle
@@ -53,7 +53,6 @@ class Lesson:
     times: Sequence[int] | None = None
     also: Sequence[bytes] | None = None
     act: str | None = None
-    gated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,23 +247,28 @@ def _chosen(knowledge: Knowledge, lessons: Sequence[Lesson]) -> list[list[int]]:
                 held = [sum(both) for both in zip(held, knowledge.held(lesson.also, lesson.labels), strict=True)]
             first = {key: place for place, key in reversed(list(enumerate(keys)))}
             places = [i for i in places if not held[i] and first[keys[i]] == i and keys[i] not in seen]
-        if lesson.gated:
-            worth = _worth_learning(knowledge, lesson.rows[places], [lesson.labels[i] for i in places])
-            places = [places[i] for i in worth]
-        chosen.append(places)
+        waiting = [lesson.receipts[i] in lesson.unknowns for i in places]
+        worth = _worth_learning(knowledge, lesson.rows[places], [lesson.labels[i] for i in places], waiting)
+        chosen.append([places[i] for i in worth])
         seen.update(keys)
     return chosen
 
 
-def _worth_learning(knowledge: Knowledge, rows: Rows, labels: Sequence[Label]) -> list[int]:
-    """The places of those that a gate would not skip, one learned after the other; all where there is no gate."""
+def _worth_learning(
+    knowledge: Knowledge, rows: Rows, labels: Sequence[Label], waiting: Sequence[bool]
+) -> list[int]:
+    """The places of those that a gate would not skip, one learned after the other; all where there is no gate.
+
+    Args:
+        waiting: whether each was answered "Nothing I know", and waits in the inbox: then it is learned.
+    """
     total = knowledge.total
     if total.gate is None:
         return list(range(len(labels)))
     trial = total if len(labels) == 1 else total.copy()
     chosen = []
     for i, label in enumerate(labels):
-        if not trial.knows_well(rows[i], label):
+        if waiting[i] or not trial.knows_well(rows[i], label):
             chosen.append(i)
             if trial is not total:
                 trial.learn_rows(rows[i : i + 1], [label])

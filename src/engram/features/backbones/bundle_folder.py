@@ -77,15 +77,23 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
         for shelf in (user_folder(), packaged_folder()):
             if (shelf / name / RECORD).is_file():
                 return shelf / name
-    if (Path(name) / RECORD).is_file():
+    if _holds(Path(name), RECORD):
         return Path(name)
     ready = {name for name, row in BACKBONES.items() if row.ready or row.first}
     known = ", ".join(sorted({entry.name for entry in entries()} | ready))
-    if (Path(name) / MANIFEST).is_file():
+    if _holds(Path(name), MANIFEST):
         raise InputError(f"{name} is a brain, not a backbone: open it with Brain.open({str(name)!r}).")
     meant = f" To make a brain in a folder: Brain.create({str(name)!r}); to open one that is there: Brain.open."
     raise InputError(f"No backbone {str(name)!r}. There are: {known}. `engram backbone import` adds one."
                      f"{meant if Path(name).suffix == '.brain' or len(Path(name).parts) > 1 else ''}")
+
+
+def _holds(folder: Path, file: str) -> bool:
+    """Whether a file is in a folder; not where the folder's name is too long for one, or has a null character."""
+    try:
+        return (folder / file).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def checked_name(name: str) -> str:
