@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from served_things import picture
 from starlette.testclient import TestClient
 
 X = np.random.default_rng(0).normal(size=(40, 2))
@@ -30,6 +31,17 @@ def test_numbers_are_taught_once_answered_with_intervals_and_forgotten(serve: Ca
     assert client.get("/v1/brains").json()["brains"][0]["numbers"] == ["price"]
     client.delete(f"/v1/brains/demo/examples/{first.json()['ids'][0]}")
     assert client.get("/v1/brains/demo/info").json()["examples"] == 39
+
+
+def test_a_form_of_files_brings_a_number_for_all_or_one_for_each(serve: Callable[..., TestClient]) -> None:
+    client = serve()
+    client.post("/v1/brains", json={"name": "ages", "backbone": "descriptor"})
+    files = [("images", (f"{i}.png", picture((40 * i, 90, 90)), "image/png")) for i in range(3)]
+    assert client.post("/v1/brains/ages/examples", files=files, data={"number": ["1.5", "2", "3"]}).status_code == 201
+    assert client.post("/v1/brains/ages/examples", files=files[:1], data={"number": "7"}).status_code == 201
+    assert client.get("/v1/brains/ages/info").json()["examples"] == 4
+    refused = client.post("/v1/brains/ages/examples", files=files[:1], data={"number": "seven"})
+    assert (refused.status_code, "finite number" in refused.json()["detail"]) == (422, True)
 
 
 def test_what_does_not_fit_is_refused(serve: Callable[..., TestClient]) -> None:

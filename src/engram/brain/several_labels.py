@@ -23,6 +23,10 @@ def for_several(knowledge: Knowledge, bundle: Bundle, targets: Any, wanted: bool
     Raises:
         InputError: the brain was taught the other kind, or has a gate.
     """
+    if bundle.targets is not None:  # lists are of numbers then
+        if wanted:
+            raise InputError("Numbers and several labels cannot be taught together.")
+        return bundle
     given = are_sets(targets)
     if knowledge.begun and knowledge.bundle is not None:
         if not bundle.multilabel and (given or wanted):
@@ -30,8 +34,6 @@ def for_several(knowledge: Knowledge, bundle: Bundle, targets: Any, wanted: bool
                              "them to a new one.")
         return bundle
     several = given or bundle.multilabel if wanted is None else wanted
-    if several and bundle.targets is not None:
-        raise InputError("Numbers and several labels cannot be taught together.")
     if several and bundle.grid is not None:
         raise InputError("A brain of good parts knows each by one label.")
     if several and knowledge.options["gate"] is not None:

@@ -271,6 +271,7 @@ def of_model(asked: Inputs, query: Mapping[str, Any]) -> Given:
 async def _of_form(form: FormData, about: Mapping[str, Any]) -> Given:
     files, sources, fields, kinds = [], [], dict(about), set()
     labels: list[str] = []
+    numbers: list[float] = []
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             if name not in FILES:
@@ -280,6 +281,8 @@ async def _of_form(form: FormData, about: Mapping[str, Any]) -> Given:
             sources.append(_source(value.filename))
         elif name == "label":
             labels.append(value)
+        elif name == "number":
+            numbers.append(_number(value))
         elif name == "among" and "among" in fields:
             fields["among"] = [*([before] if isinstance(before := fields["among"], str) else before), value]
         else:
@@ -288,9 +291,22 @@ async def _of_form(form: FormData, about: Mapping[str, Any]) -> Given:
         raise _unfit("images", "There is no file in the form: send one or more as 'images', or as 'sounds'.")
     if len(kinds) > 1:
         raise _unfit("sounds", "Send images or sounds, not both at once.")
+    if numbers:
+        fields["numbers"] = numbers * len(files) if len(numbers) == 1 else numbers
     if labels:
         fields |= {"label": labels[0]} if len(labels) == 1 else {"labels": labels}
     return Given(FILES[kinds.pop()], files, sources, fields)
+
+
+def _number(text: str) -> float:
+    """A number that came as text. Raises Refusal where it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise _unfit("number", "number must be a finite number.")
+    return value
 
 
 def flag(about: Mapping[str, Any], name: str, otherwise: bool) -> bool:

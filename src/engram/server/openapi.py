@@ -66,6 +66,8 @@ TEACH_BODY = {
     **json_body(requests.Teach, **{
         "multipart/form-data": _form(
             label={"type": "array", "items": _TEXT, "description": "Once for all files, or once for each."},
+            number={"type": "array", "items": {"type": "number"}, "description":
+                    "In place of a label: what is to be answered, once for all files, or once for each."},
             teacher=_TEXT, again=_FLAG, augment=_FLAG, **{"not": _FLAG},
         ),
         **_FILES, "application/octet-stream": _FLOATS,
