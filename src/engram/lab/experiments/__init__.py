@@ -33,6 +33,8 @@ EXPERIMENTS = {
                   "the backbones for sentences: 150 intents from one, five and twenty sentences each"),
     "sound": ("engram.lab.experiments.head.sound",
               "the backbone for sounds: spoken digits from one, five and twenty of each, and words never taught"),
+    "several-labels": ("engram.lab.experiments.head.several_labels",
+                       "several labels for one input: which digit is said and by whom, beside scikit-learn's models"),
     "modalities": ("engram.lab.experiments.head.modalities",
                    "one label seen, heard and read: what is told apart together, and by the best modality alone"),
     "ldnn-line": ("engram.lab.experiments.head.ldnn_line",

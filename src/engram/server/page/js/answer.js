@@ -44,21 +44,18 @@ export function mountAnswer() {
 
 /** One click: this is not what it was taken for. */
 function teachNot() {
-  const { answer, paused } = store.state;
-  const taken = paused ?? answer?.taken;
-  if (!taken || !answer?.answer.known) return;
-  correctNot(answer.answer.label, taken);
-  /** @type {HTMLElement} */ (document.activeElement)?.blur();
-  store.set({ paused: null });
+  const { answer } = store.state.answer ?? {};
+  if (answer?.known) put((taken) => correctNot(answer.label, taken));
 }
 
 /** One click: this is `label`. */
-function teachIt(label) {
-  const { answer, paused } = store.state;
-  const taken = paused ?? answer?.taken;
+const teachIt = (label) => put((taken) => correct(label, taken));
+
+function put(right) {
+  const taken = store.state.paused ?? store.state.answer?.taken;
   if (!taken) return;
-  correct(label, taken);
-  /** @type {HTMLElement} */ (document.activeElement)?.blur();
+  right(taken);
+  document.activeElement?.blur();
   store.set({ paused: null });
 }
 

@@ -29,9 +29,9 @@ export function onTokenNeeded(/** @type {() => Promise<string | null>} */ ask) {
   askToken = ask;
 }
 export const token = () => sessionStorage.getItem(KEY);
-export const setToken = (/** @type {string} */ value) => sessionStorage.setItem(KEY, value);
+export const setToken = (value) => sessionStorage.setItem(KEY, value);
 
-const address = (/** @type {string} */ path) => new URL(path, BASE).href;
+const address = (path) => new URL(path, BASE).href;
 
 /**
  * One request. A body that is no FormData or Blob travels as JSON.

@@ -24,7 +24,7 @@ function mountDrawing() {
   let start = /** @type {{x: number, y: number, taken: any} | null} */ (null);
   stage.addEventListener("pointerdown", (event) => {
     const taken = seen();
-    if (taken?.kind !== "picture" || /** @type {HTMLElement} */ (event.target).closest("button")) return;
+    if (taken?.kind !== "picture" || event.target.closest("button")) return;
     start = { ...within(stage, event), taken };
     stage.setPointerCapture(event.pointerId);
     event.preventDefault();
@@ -37,9 +37,14 @@ function mountDrawing() {
     const drawn = box(start, within(stage, event));
     const { taken } = start;
     start = null;
+    const [wide, high] = [stage.clientWidth, stage.clientHeight];
+    if (store.state.region && store.state.camera) {
+      const region = [drawn.left / wide, drawn.top / high, drawn.width / wide, drawn.height / high];
+      return store.set({ region: Math.min(drawn.width, drawn.height) < LEAST ? null : region });
+    }
     mark.hidden = true;
     if (Math.min(drawn.width, drawn.height) < LEAST) return;
-    const blob = await inside(taken.blob, drawn, stage.clientWidth, stage.clientHeight);
+    const blob = await inside(taken.blob, drawn, wide, high);
     if (blob) store.set({ shown: { kind: "picture", blob, name: `part of ${taken.name ?? "what the camera showed"}` } });
   });
   stage.addEventListener("pointercancel", () => {

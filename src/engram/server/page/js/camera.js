@@ -1,6 +1,7 @@
 /** The camera: opened when asked for, shown in a video element, and looked at one frame at a time. */
 
-import { cropped } from "./pictures.js";
+import { part } from "./pictures.js";
+import { store } from "./state.js";
 
 /** @type {MediaStream | null} */
 let stream = null;
@@ -32,8 +33,14 @@ export function closeCamera(video) {
 }
 
 /** What the camera shows now, as a small picture. @returns {Blob} */
-export function frame(video) {
-  return cropped(video, video.videoWidth, video.videoHeight, 4 / 3);
+export const frame = (video) => part(video, ...looked(video));
+
+/** What is looked at: the middle of the picture, as the stage shows it, or the region of it. @returns {number[]} */
+export function looked({ videoWidth, videoHeight }) {
+  const width = Math.min(videoWidth, (videoHeight * 4) / 3);
+  const height = (width * 3) / 4;
+  const [left, top, wide, high] = Array.isArray(store.state.region) ? store.state.region : [0, 0, 1, 1];
+  return [(videoWidth - width) / 2 + left * width, (videoHeight - height) / 2 + top * height, wide * width, high * height];
 }
 
 const WHY = {

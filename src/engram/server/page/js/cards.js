@@ -28,7 +28,7 @@ export function mountCards() {
   });
   store.on(["answer", "holding"], ({ answer, holding }) => {
     const share = answer ? shares(answer.answer.ranked, answer.answer.confidence) : new Map();
-    for (const card of /** @type {any} */ (byId("cards").children)) {
+    for (const card of byId("cards").children) {
       const known = answer?.answer.known ?? false;
       card.style.setProperty("--share", known ? (share.get(card.label) ?? 0) : 0);
       card.classList.toggle("answer", known && answer?.answer.label === card.label);
@@ -58,14 +58,12 @@ function make({ label }) {
     icon("more"),
   );
   const all = h("button", { type: "button", class: "pictures", on: { click: () => showClass(label) } });
-  const card = /** @type {any} */ (
-    h(
-      "li",
-      { class: `card ${hue(label)}`, "data-label": String(label) },
-      all,
-      h("div", { class: "title" }, h("h3", {}, String(label)), h("span", { class: "count number" }), more),
-      button,
-    )
+  const card = h(
+    "li",
+    { class: `card ${hue(label)}`, "data-label": String(label) },
+    all,
+    h("div", { class: "title" }, h("h3", {}, String(label)), h("span", { class: "count number" }), more),
+    button,
   );
   card.label = label;
   card.hold = onHold(
@@ -119,18 +117,23 @@ async function askRename({ label }) {
   if (to !== null && to !== label) await rename(label, to);
 }
 
+/** Whether what is typed is a number to answer: where the brain answers numbers, or knows nothing yet and it has a fraction. */
+const measured = (typed) => current()?.numbers ?? (!store.state.classes.length && /^\s*-?\d*[.,]\d+\s*$/.test(typed));
+
 /** The card that makes a class: a name, and the same button. */
 function mountNewClass() {
   const field = byId("new-name");
   const act = teaching(() => {
-    const label = labelFrom(field.value, store.state.classes);
-    if (label === null) field.focus();
-    return label;
+    const label = measured(field.value) ? Number(field.value.replace(",", ".")) : labelFrom(field.value, store.state.classes);
+    if (label === null || Number.isNaN(label)) field.focus();
+    return Number.isNaN(label) ? null : label;
   });
   onHold(byId("new-hold"), act);
-  store.on(["brains", "brain", "classes"], () =>
-    say(byId("new-say"), takesFiles() ? "Hold to teach" : "Teach this"),
-  );
+  store.on(["brains", "brain", "classes"], () => {
+    say(byId("new-say"), takesFiles() ? "Hold to teach" : "Teach this");
+    const named = current()?.numbers?.join(", ");
+    field.placeholder = named ? `Its number (${named})` : "Name something new";
+  });
   let named = /** @type {any} */ (null);
   store.on(["holding"], ({ holding }) => {
     if (named !== null && holding === null && String(named) === field.value.trim()) field.value = "";

@@ -20,10 +20,10 @@ export function fromFiles(files) {
     .map(({ file, path }) => ({ file, folder: classOf(path), depth: path.length }));
 }
 
-export const isPicture = (/** @type {File} */ file) => file.type.startsWith("image/");
-export const isSound = (/** @type {File} */ file) =>
+export const isPicture = (file) => file.type.startsWith("image/");
+export const isSound = (file) =>
   file.type.startsWith("audio/") || /\.(aiff?|flac|mp3|og[ag]|opus|wave?)$/i.test(file.name);
-export const isZip = (/** @type {File} */ file) => /zip/.test(file.type) || file.name.endsWith(".zip");
+export const isZip = (file) => /zip/.test(file.type) || file.name.endsWith(".zip");
 
 const visible = (/** @type {{name: string}} */ { name }) => !name.startsWith(".") && name !== "__MACOSX";
 

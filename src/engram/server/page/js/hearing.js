@@ -25,7 +25,7 @@ export async function switchMicrophone(on = !store.state.microphone) {
 }
 
 /** What was heard since `begin`. @returns {import("./taken.js").Taken | null} */
-export function recorded(/** @type {number} */ begin) {
+export function recorded(begin) {
   const blob = since(begin);
   return blob && { kind: "sound", blob, name: "microphone.wav" };
 }
@@ -57,9 +57,9 @@ export function mountHearing() {
 }
 
 /** One bar more at the right; the others move on. */
-function draw(/** @type {number} */ loudness) {
+function draw(loudness) {
   const bars = byId("loudness");
-  const bar = /** @type {HTMLElement} */ (bars.firstElementChild);
+  const bar = bars.firstElementChild;
   bar.style.setProperty("--loud", String(loudness));
   bars.append(bar);
 }

@@ -37,7 +37,7 @@ export function focusPile() {
 }
 
 function focusIfWanted() {
-  const field = /** @type {HTMLElement | null} */ (byId("piles").querySelector("input"));
+  const field = byId("piles").querySelector("input");
   if (!wanted || !field) return;
   field.focus();
   wanted = document.activeElement !== field;
@@ -45,27 +45,25 @@ function focusIfWanted() {
 
 function make({ group }) {
   const field = h("input", { list: "labels", maxlength: "256", placeholder: current()?.sees_places ? "A good …" : "What is this?", autocomplete: "off" });
-  const pile = /** @type {any} */ (
+  const pile = h(
+    "li",
+    { class: "pile" },
+    h("ul", { class: "faces" }),
+    h("p", { class: "small soft alike" }),
     h(
-      "li",
-      { class: "pile" },
-      h("ul", { class: "faces" }),
-      h("p", { class: "small soft alike" }),
-      h(
-        "form",
-        {
-          class: "row teaches",
-          on: {
-            submit: (event) => {
-              event.preventDefault();
-              name(pile, field);
-            },
+      "form",
+      {
+        class: "row teaches",
+        on: {
+          submit: (event) => {
+            event.preventDefault();
+            name(pile, field);
           },
         },
-        field,
-        h("button", { class: "primary" }, "Name"),
-      ),
-    )
+      },
+      field,
+      h("button", { class: "primary" }, "Name"),
+    ),
   );
   pile.group = group;
   return pile;

@@ -6,6 +6,7 @@ import { byId } from "./dom.js";
 import { justHeard } from "./microphone.js";
 import { boxes, heat, predict } from "./routes.js";
 import { current, mayTeach, store } from "./state.js";
+import { decided, isDue } from "./watching.js";
 
 const SPACING = 120;
 const UNKNOWN_FOR = 1500;
@@ -37,6 +38,8 @@ async function look() {
   const { shown, paused, camera, microphone, seq, brain, online } = store.state;
   if (paused || !online || current()?.state !== "ready") return;
   const live = (camera || microphone) && !shown;
+  const watching = camera && !shown;
+  if (watching && !isDue(byId("video"))) return;
   const taken = seen();
   if (!taken || !brain) {
     if (store.state.answer) store.set({ answer: null });
@@ -52,8 +55,10 @@ async function look() {
     last = question;
     noteUnknown(answer, remember);
     const now = store.state;
-    if (now.brain === brain && now.shown === shown && !now.paused)
-      store.set({ answer: { answer, taken, heat: over }, question: null });
+    if (now.brain !== brain || now.shown !== shown || now.paused) return;
+    const asked = { answer, taken, heat: over };
+    const agreed = watching ? decided(asked) : asked;
+    store.set({ answer: agreed, question: agreed ? null : "Undecided" });
   } catch (error) {
     if (error instanceof Away) return;
     last = question;

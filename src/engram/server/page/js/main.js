@@ -20,6 +20,7 @@ import { loadBrains, openBrain, refresh } from "./sync.js";
 import { count, tellUnfinished, undo } from "./teaching.js";
 import { isDark, switchTheme } from "./theme.js";
 import { toast } from "./toasts.js";
+import { mountWatching } from "./watching.js";
 
 const VIEWS = ["teach", "unknowns", "map", "health", "history"];
 const RETRY = 1500;
@@ -72,6 +73,7 @@ async function start() {
     mountBrains,
     mountStage,
     mountHearing,
+    mountWatching,
     mountAnswer,
     mountCards,
     mountInbox,

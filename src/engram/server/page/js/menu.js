@@ -17,7 +17,7 @@ export function openMenu(anchor, items) {
   document.body.append(menu);
   anchor.setAttribute("aria-expanded", "true");
   menu.addEventListener("toggle", (event) => {
-    if (/** @type {ToggleEvent} */ (event).newState === "open") return;
+    if (event.newState === "open") return;
     menu.remove();
     anchor.setAttribute("aria-expanded", "false");
   });
@@ -33,13 +33,13 @@ export function openMenu(anchor, items) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    const all = /** @type {HTMLElement[]} */ ([...menu.querySelectorAll("[role=menuitem]")]);
-    const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    const all = [...menu.querySelectorAll("[role=menuitem]")];
+    const at = all.indexOf(document.activeElement);
     all[(at + step + all.length) % all.length].focus();
   });
   menu.showPopover();
   place(menu, anchor.getBoundingClientRect());
-  /** @type {HTMLElement} */ (menu.querySelector("[role=menuitem]")).focus();
+  menu.querySelector("[role=menuitem]").focus();
 }
 
 function entry({ text, icon: name, act, current, note }) {

@@ -46,7 +46,7 @@ export function closeMicrophone() {
 export const now = () => open?.heard ?? 0;
 
 /** What was heard since `begin`, as a WAV file; null where that is nothing. @returns {Blob | null} */
-export function since(/** @type {number} */ begin) {
+export function since(begin) {
   return open && open.heard > begin ? wav(last(open.heard - begin), open.context.sampleRate) : null;
 }
 
@@ -58,7 +58,7 @@ export function justHeard() {
 }
 
 /** The last samples, as many as there are of them. */
-function last(/** @type {number} */ count) {
+function last(count) {
   const whole = new Float32Array(open.parts.reduce((sum, part) => sum + part.length, 0));
   let place = 0;
   for (const part of open.parts) {
@@ -75,7 +75,7 @@ function loudness(/** @type {Float32Array} */ samples) {
 }
 
 /** A WAV file of one channel of 16 bit integers. @returns {Blob} */
-function wav(/** @type {Float32Array} */ samples, /** @type {number} */ rate) {
+function wav(/** @type {Float32Array} */ samples, rate) {
   const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const text = (place, letters) => [...letters].forEach((one, i) => view.setUint8(place + i, one.charCodeAt(0)));
   text(0, "RIFF");

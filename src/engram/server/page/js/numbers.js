@@ -9,7 +9,7 @@ export function numbers({ values, intervals, confidence }) {
     const [low, high] = intervals?.[place] ?? [null, null];
     const open = low === null || high === null;
     const digits = open ? 2 : Math.min(9, Math.max(0, 2 - Math.floor(Math.log10(high - low || 1e-9))));
-    const written = (/** @type {number} */ number) =>
+    const written = (number) =>
       number.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
     return { value: written(value), between: open ? "" : `${written(low)} to ${written(high)}` };
   });

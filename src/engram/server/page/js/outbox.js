@@ -66,7 +66,7 @@ export function createOutbox({ send, onChange, onTaught, onRefused }) {
      * Let go of an act, what is still to be added to it too; done when none of it is under way.
      * @returns {Promise<boolean>} whether that was all of it: nothing of it was taught
      */
-    async withdraw(/** @type {string} */ act) {
+    async withdraw(act) {
       withdrawn.add(act);
       const before = waiting.length;
       const { lessons: going, done } = underWay ?? { lessons: [], done: null };

@@ -14,11 +14,11 @@ export async function shrunk(file) {
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
   } catch {
-    throw new Error(`${/** @type {File} */ (file).name ?? "This"} is not a picture that this browser can read.`);
+    throw new Error(`${file.name ?? "This"} is not a picture that this browser can read.`);
   }
   const small = Math.max(bitmap.width, bitmap.height) <= LONGEST && file.size <= LIGHT;
   const asIs = small && ["image/png", "image/jpeg", "image/webp"].includes(file.type);
-  const made = asIs ? file : cropped(bitmap, bitmap.width, bitmap.height, bitmap.width / bitmap.height);
+  const made = asIs ? file : part(bitmap, 0, 0, bitmap.width, bitmap.height);
   bitmap.close();
   return made;
 }
@@ -30,29 +30,14 @@ export async function shrunk(file) {
  */
 export function part(source, left, top, width, height) {
   const scale = Math.min(1, LONGEST / Math.max(width, height));
-  return drawn(source, left, top, width, height, scale);
-}
-
-/**
- * The middle of a picture in the shape width / height = `aspect`, made small.
- * @param {CanvasImageSource} source
- * @returns {Blob} a JPEG
- */
-export function cropped(source, width, height, aspect) {
-  const [w, h] = width / height > aspect ? [height * aspect, height] : [width, width / aspect];
-  const scale = Math.min(1, LONGEST / Math.max(w, h));
-  return drawn(source, (width - w) / 2, (height - h) / 2, w, h, scale);
-}
-
-function drawn(source, left, top, w, h, scale) {
   const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.round(w * scale));
-  canvas.height = Math.max(1, Math.round(h * scale));
-  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  const pen = canvas.getContext("2d");
   pen.fillStyle = "#fff"; // JPEG has no transparency
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.imageSmoothingQuality = "high";
-  pen.drawImage(source, left, top, w, h, 0, 0, canvas.width, canvas.height);
+  pen.drawImage(source, left, top, width, height, 0, 0, canvas.width, canvas.height);
   return blobOf(canvas.toDataURL("image/jpeg", 0.88));
 }
 

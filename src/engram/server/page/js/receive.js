@@ -40,7 +40,7 @@ export async function receive(found, label = null) {
 }
 
 /** A file as it travels: a picture made small, a sound as it is. @returns {Promise<import("./taken.js").Taken>} */
-const takenFrom = async (/** @type {File} */ file) =>
+const takenFrom = async (file) =>
   isSound(file)
     ? { kind: "sound", blob: file, name: file.name }
     : { kind: "picture", blob: await shrunk(file), name: file.name };
@@ -48,7 +48,7 @@ const takenFrom = async (/** @type {File} */ file) =>
 const what = (/** @type {Found[]} */ files) => (isSound(files[0].file) ? "sound" : "picture");
 
 /** Look at one picture, or listen to one sound, and say what it is. */
-export async function show(/** @type {File} */ file) {
+export async function show(file) {
   try {
     store.set({ shown: await takenFrom(file), answer: null, paused: null });
     if (store.state.view !== "teach") location.hash = location.hash.replace(/[^/]*$/, "teach");
@@ -59,8 +59,8 @@ export async function show(/** @type {File} */ file) {
 
 /** Drops anywhere on the page, and pictures pasted. */
 export function receiveEverywhere() {
-  const target = (/** @type {DragEvent} */ event) =>
-    /** @type {HTMLElement} */ (event.target).closest?.(".card[data-label]");
+  const target = (event) =>
+    event.target.closest?.(".card[data-label]");
   const mark = (card) => {
     document.querySelectorAll(".card.over").forEach((other) => other.classList.toggle("over", other === card));
     card?.classList.add("over");
@@ -82,8 +82,8 @@ export function receiveEverywhere() {
     event.preventDefault();
     over(false);
     mark(null);
-    const card = /** @type {any} */ (target(event));
-    receive(await fromDrop(/** @type {DataTransfer} */ (event.dataTransfer)), card ? card.label : null);
+    const card = target(event);
+    receive(await fromDrop(event.dataTransfer), card ? card.label : null);
   });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];

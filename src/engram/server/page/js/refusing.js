@@ -114,7 +114,7 @@ function show({ alpha, refused, accepted, accepted_between }) {
   byId("curve").style.setProperty("--y", String(1 - (accepted ?? 0)));
 }
 
-function percent(/** @type {number} */ share) {
+function percent(share) {
   if (share < 0.001) return share ? "under 0.1 %" : "0 %";
   return `${share < 0.1 ? Number((100 * share).toPrecision(2)) : Math.round(100 * share)} %`;
 }

@@ -39,12 +39,12 @@ export function review() {
     );
   }
 
-  function gone(/** @type {any} */ one) {
+  function gone(one) {
     suspects = suspects.filter((other) => other !== one);
     render();
   }
 
-  function make(/** @type {any} */ one) {
+  function make(one) {
     const { label, other, example } = one;
     const face = example.thumbnail
       ? h("img", { alt: "", width: 72, height: 72 })

@@ -2,8 +2,8 @@
 
 import { ask, send } from "./api.js";
 
-const seg = (/** @type {string | number} */ part) => encodeURIComponent(String(part));
-const of = (/** @type {string} */ brain, path = "") => `brains/${seg(brain)}${path}`;
+const seg = (part) => encodeURIComponent(String(part));
+const of = (brain, path = "") => `brains/${seg(brain)}${path}`;
 
 export const brains = () => ask("GET", "brains");
 export const createBrain = (name, backbone) => ask("POST", "brains", { body: { name, backbone } });
@@ -30,10 +30,11 @@ const inAct = (/** @type {string | undefined} */ act) => (act ? { "Engram-Act": 
 
 /**
  * @param {import("./taken.js").Taken[]} taken @param {string} key the Idempotency-Key @param {string} act
- * @param {{augment?: boolean, again?: boolean}} [how] `again`: also teach what is held already
+ * @param {{augment?: boolean, again?: boolean, measured?: boolean}} [how] `again`: also teach what is held already;
+ *   `measured`: the label is a number to answer
  */
-export function teach(brain, label, taken, key, act, { augment = false, again = true } = {}) {
-  const body = lesson(taken, label);
+export function teach(brain, label, taken, key, act, { augment = false, again = true, measured = false } = {}) {
+  const body = lesson(taken, label, measured);
   if (augment && body instanceof FormData) body.append("augment", "true");
   if (!again && body instanceof FormData) body.append("again", "false");
   return ask("POST", of(brain, "/examples"), { body, headers: { "Idempotency-Key": key, ...inAct(act) } });
@@ -77,10 +78,10 @@ export const meldFile = (brain, file) =>
   ask("POST", of(brain, ":meld"), { body: new Blob([file], { type: "application/zip" }) });
 
 /** Pictures and sounds travel as a form, everything else and labels that are numbers as JSON, which keeps their type. */
-function lesson(taken, label) {
-  if (!taken[0].blob) return { ...typed(taken), label };
+function lesson(taken, label, measured = false) {
+  if (!taken[0].blob) return { ...typed(taken), ...(measured ? { numbers: taken.map(() => label) } : { label }) };
   const form = files(taken);
-  form.append("label", String(label));
+  form.append(measured ? "number" : "label", String(label));
   return form;
 }
 

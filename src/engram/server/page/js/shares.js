@@ -12,7 +12,7 @@ export function shares(ranked, confidence) {
   const gaps = scored.map(({ score }) => best - (score ?? 0));
   const spread = gaps.at(-1) || 1;
   const wanted = Math.min(0.9999, Math.max(confidence ?? 0, 1 / scored.length));
-  const top = (/** @type {number} */ sharpness) => 1 / gaps.reduce((sum, gap) => sum + Math.exp(-sharpness * gap), 0);
+  const top = (sharpness) => 1 / gaps.reduce((sum, gap) => sum + Math.exp(-sharpness * gap), 0);
   let [low, high] = [0, 1e4 / spread];
   for (let step = 0; step < 50; step++) {
     const middle = (low + high) / 2;

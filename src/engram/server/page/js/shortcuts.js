@@ -62,7 +62,7 @@ function press(event) {
 }
 
 function hold(key, event) {
-  const card = /** @type {any} */ (byId("cards").children[Number(key) - 1]);
+  const card = byId("cards").children[Number(key) - 1];
   if (!card || held.has(key)) return;
   event.preventDefault();
   held.set(key, card.hold.up);

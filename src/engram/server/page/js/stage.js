@@ -35,7 +35,7 @@ export function mountStage() {
     });
   }
   document.querySelectorAll("[data-opens]").forEach((button) => {
-    const opens = /** @type {HTMLElement} */ (button).dataset.opens ?? "";
+    const opens = button.dataset.opens ?? "";
     button.addEventListener("click", () => byId(opens).click());
   });
   store.on(["camera", "microphone", "shown", "paused", "brains", "brain"], renderStage);

@@ -45,6 +45,7 @@ export const store = createStore({
   paused: /** @type {Taken | null} */ (null),
   answer: /** @type {{answer: Answer, taken: Taken, heat?: Blob | null} | null} */ (null),
   where: false,
+  region: /** @type {null | "draw" | number[]} */ (null),
   question: /** @type {string | null} */ (null),
 });
 

@@ -82,7 +82,7 @@ async function fetchShown() {
   try {
     const part = PARTS[view]?.(brain) ?? {};
     const [{ classes, seq }, shown] = await Promise.all([routes.classes(brain), part]);
-    if (!current(brain)?.takes && classes.length) await loadBrains();
+    if (classes.length && !(current(brain)?.takes && store.state.classes.length)) await loadBrains();
     if (store.state.brain === brain) store.set({ classes, seq, loaded: true, ...shown });
   } catch (error) {
     if (!(error instanceof Away)) toast(error.message, { problem: true });

@@ -53,7 +53,8 @@ export const newAct = () => crypto.randomUUID();
  * @param {Label} label @param {Taken[]} taken
  */
 export function teach(label, taken, act = newAct(), { brain = store.state.brain, again = true } = {}) {
-  const augment = /** @type {HTMLInputElement} */ (document.getElementById("augment")).checked;
+  const augment = document.getElementById("augment").checked;
+  const numbers = store.state.brains.find(({ name }) => name === brain)?.numbers;
   const lesson = (/** @type {Taken} */ one) => ({
     brain,
     label,
@@ -61,6 +62,7 @@ export function teach(label, taken, act = newAct(), { brain = store.state.brain,
     act,
     augment: augment && one.kind === "picture",
     again,
+    measured: Boolean(numbers) || (typeof label === "number" && label % 1 !== 0),
   });
   if (brain) outbox.add(...taken.map(lesson));
 }
@@ -157,7 +159,7 @@ export async function undo(/** @type {string | undefined} */ act = store.state.w
   );
 }
 
-export async function rollback(/** @type {number} */ to) {
+export async function rollback(to) {
   return tried(
     () => routes.rollback(store.state.brain, to),
     () => "Rolled back.",
@@ -221,7 +223,7 @@ export async function namePile(/** @type {import("./state.js").Pile} */ pile, /*
 }
 
 /** Let so much of what is known be refused. @returns {Promise<any>} both errors as they are then; null where that failed */
-export async function setAlpha(/** @type {number} */ share, /** @type {string} */ said) {
+export async function setAlpha(share, said) {
   let found = null;
   await tried(
     async () => {
@@ -233,16 +235,16 @@ export async function setAlpha(/** @type {number} */ share, /** @type {string} *
   return found;
 }
 
-export async function meldFile(/** @type {File} */ file) {
+export async function meldFile(file) {
   return tried(() => routes.meldFile(store.state.brain, file), melded(file.name));
 }
 
-export async function meldBrain(/** @type {string} */ other) {
+export async function meldBrain(other) {
   return tried(() => routes.meldBrain(store.state.brain, other), melded(other));
 }
 
 /** "1 example", "3 examples". */
-export function count(/** @type {number} */ n, /** @type {string} */ thing) {
+export function count(n, thing) {
   return `${n.toLocaleString()} ${thing}${n === 1 ? "" : thing.endsWith("s") ? "es" : "s"}`;
 }
 

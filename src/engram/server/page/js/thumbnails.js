@@ -11,7 +11,7 @@ const seen = new IntersectionObserver(
     for (const { isIntersecting, target } of entries) {
       if (isIntersecting) {
         seen.unobserve(target);
-        load(/** @type {HTMLImageElement} */ (target));
+        load(target);
       }
     }
   },
@@ -19,7 +19,7 @@ const seen = new IntersectionObserver(
 );
 
 /** Show the picture under `path` in an image. */
-export function showThumbnail(/** @type {HTMLImageElement} */ image, /** @type {string} */ path) {
+export function showThumbnail(/** @type {HTMLImageElement} */ image, path) {
   if (image.dataset.path === path) return;
   image.dataset.path = path;
   seen.observe(image);

@@ -27,7 +27,7 @@ function write(/** @type {Record<string, Drop>} */ drops) {
 export const nameOf = (/** @type {{label: any, name?: string}} */ { label, name }) => `${label}/${name ?? ""}`;
 
 /** Begin a drop; what is returned ends it: until then no other page takes it for one that was cut short. */
-export function begin(/** @type {string} */ act, /** @type {string} */ brain, /** @type {string[]} */ files) {
+export function begin(act, brain, /** @type {string[]} */ files) {
   write({ ...read(), [act]: { brain, total: files.length, missing: files } });
   let end = () => {};
   const ended = new Promise((done) => (end = () => done(null)));
@@ -36,7 +36,7 @@ export function begin(/** @type {string} */ act, /** @type {string} */ brain, /*
 }
 
 /** These files of a brain are taught, or never will be, whichever drop they are of. */
-export function settle(/** @type {string} */ brain, /** @type {string[]} */ files) {
+export function settle(brain, /** @type {string[]} */ files) {
   const drops = read();
   const gone = new Set(files);
   for (const [act, drop] of Object.entries(drops)) {
@@ -48,7 +48,7 @@ export function settle(/** @type {string} */ brain, /** @type {string[]} */ file
 }
 
 /** The drops of a brain that no page works on. @returns {Promise<Drop[]>} */
-export async function cutShort(/** @type {string} */ brain) {
+export async function cutShort(brain) {
   const held = (await navigator.locks?.query())?.held ?? [];
   const going = new Set(held.map(({ name }) => name));
   return Object.entries(read())
