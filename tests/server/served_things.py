@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from PIL import Image
 from starlette.testclient import TestClient
 
+RATE = 16_000
 RIGHT, UP = [0.9, 0.1], [0.1, 0.9]
 LESSON = {"vectors": [RIGHT, UP, [0.8, 0.2], [0.0, 0.9]], "labels": ["right", "up", "right", "up"]}
 
@@ -55,6 +57,18 @@ class Demo:
     def info(self) -> Any:
         """What it knows; without what asking changes."""
         return self.get("/info").json() | {"unknown_rate": None}
+
+
+def wav(hertz: float, seed: int = 0, seconds: float = 0.3) -> bytes:
+    """A WAV file of a tone that swells and fades."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    rng = np.random.default_rng(seed)
+    samples = np.sin(2 * np.pi * hertz * rng.uniform(0.97, 1.03) * time) * np.hanning(len(time))
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((1, 2, RATE, 0, "NONE", ""))
+        out.writeframes((20000 * samples).astype("<i2").tobytes())
+    return file.getvalue()
 
 
 def picture(colour: tuple[int, int, int], size: tuple[int, int] = (64, 48), kind: str = "PNG", seed: int = 0) -> bytes:

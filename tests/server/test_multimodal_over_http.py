@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import base64
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
 
-from conftest import Serve
-from served_things import picture
-from test_sounds_over_http import wav
+from served_things import picture, wav
+from starlette.testclient import TestClient
+
+from engram.brain import MultimodalBrain
+from engram.server.app import create_app
+from engram.server.request_log import RequestLog
+from engram.server.settings import Settings
+from engram.server.shelf import named
 
 
 def encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def test_things_are_taught_and_asked_about_by_several_modalities(serve: Serve) -> None:
+def test_things_are_taught_and_asked_about_by_several_modalities(serve: Callable[..., TestClient]) -> None:
     client = serve()
     assert client.post("/v1/multimodal", json={"name": "things"}).status_code == 201
     assert client.post("/v1/multimodal", json={"name": "things"}).status_code == 409
@@ -37,7 +46,22 @@ def test_things_are_taught_and_asked_about_by_several_modalities(serve: Serve) -
     assert [one["label"] for one in client.get("/v1/multimodal").json()["brains"][0]["labels"]] == ["siren"]
 
 
-def test_what_is_no_thing_is_refused(serve: Serve) -> None:
+def test_one_that_lies_in_a_folder_is_served_with_each_of_its_brains(tmp_path: Path) -> None:
+    with MultimodalBrain.create(tmp_path / "mine" / "things.brain", {"text": "hashed-ngrams"}) as mind:
+        mind.learn({"text": ["a wailing alarm", "a soft chime"]}, ["siren", "bell"])
+    app = create_app(named([str(tmp_path / "mine" / "things.brain")]), Settings(folder=tmp_path / "shelf"),
+                     RequestLog(io.StringIO()))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        until = time.monotonic() + 20
+        while client.get("/v2/health/ready").status_code != 200 and time.monotonic() < until:
+            time.sleep(0.01)
+        (told,) = client.get("/v1/multimodal").json()["brains"]
+        assert (told["name"], told["brains"]) == ("things", {"text": "things-text"})
+        answers = client.post("/v1/multimodal/things/predict", json={"texts": ["the chime"]}).json()["answers"]
+        assert answers[0]["ranked"][0]["label"] == "bell"
+
+
+def test_what_is_no_thing_is_refused(serve: Callable[..., TestClient]) -> None:
     client = serve()
     client.post("/v1/multimodal", json={"name": "things"})
     where = "/v1/multimodal/things"

@@ -10,21 +10,9 @@ import wave
 import numpy as np
 import pytest
 from conftest import Serve
-from served_things import Demo, picture
+from served_things import RATE, Demo, picture, wav
 
-RATE = 16_000
 TEACH, ASK = "/examples", "/predict"
-
-
-def wav(hertz: float, seed: int = 0, seconds: float = 0.3) -> bytes:
-    time = np.arange(round(seconds * RATE)) / RATE
-    rng = np.random.default_rng(seed)
-    samples = np.sin(2 * np.pi * hertz * rng.uniform(0.97, 1.03) * time) * np.hanning(len(time))
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setparams((1, 2, RATE, 0, "NONE", ""))
-        out.writeframes((20000 * samples).astype("<i2").tobytes())
-    return file.getvalue()
 
 
 @pytest.fixture

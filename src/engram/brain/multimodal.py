@@ -505,6 +505,8 @@ def _bundle_for(modality: str, given: Any) -> Bundle:
     bundle = as_bundle(given)
     if bundle.takes != modality:
         raise InputError(f"The backbone {bundle.name!r} works on {bundle.takes}, not on {modality}.")
+    if bundle.grid is not None:
+        raise InputError(f"The backbone {bundle.name!r} gives maps of places, which say nothing of labels.")
     return bundle
 
 

@@ -77,7 +77,7 @@ def serve(
         if open_page:
             typer.launch(address)
 
-    run(served, settings, started=started)
+    run(folders, settings, started=started)
 
 
 def add(

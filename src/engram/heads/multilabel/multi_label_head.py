@@ -7,7 +7,7 @@ melding and unlearning, holds as it is. A label's own sums are those of the sets
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import numpy.typing as npt
 
@@ -16,9 +16,9 @@ from engram.heads.fast.left_out import LeftOut
 from engram.heads.fast.novelty import ALPHAS, ErrorRates
 from engram.heads.fast.view import HeadView
 from engram.heads.multilabel.label_sets import all_sets, singles
-from engram.heads.multilabel.one_vs_rest import MultiLabelView, OneVsRest, Taught
+from engram.heads.multilabel.one_vs_rest import MultiLabelView, OneVsRest, Taught, whitening
 from engram.inputs.vectors import as_vectors
-from engram.learner import InputError, Label, Predictions
+from engram.learner import FloatArray, InputError, Label, Predictions
 
 
 class MultiLabelHead(FastHead):
@@ -31,6 +31,7 @@ class MultiLabelHead(FastHead):
     Raises:
         InputError: a gate.
 
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> colour, shape = rng.integers(0, 2, (2, 40))
     >>> inputs = np.stack([colour, shape], axis=1) + 0.1 * rng.normal(size=(40, 2))
@@ -45,6 +46,7 @@ class MultiLabelHead(FastHead):
                  **options: Any) -> None:
         if options.get("gate") is not None:
             raise InputError("A gate skips what is well known by its one label: leave gate away.")
+        self._whiten: FloatArray | None = None  # follows from the covariance: made when first asked
         super().__init__(mean, covariance, **options)
 
     def learn(self, inputs: Any, targets: Any) -> None:
@@ -117,10 +119,17 @@ class MultiLabelHead(FastHead):
     def _judged_anew(self) -> MultiLabelView:
         if not self._book:
             return MultiLabelView((), self.width, self._quantise, None)
-        taught = Taught.of(self.labels, self.sums, list(self._episodes))
+        if self._whiten is None and self._prior.covariance is not None:
+            self._whiten = whitening(self._prior.covariance)
+        taught = Taught.of(self.labels, self.sums, list(self._episodes), self._whiten)
         counts = tuple(int(count) for count in self.sums.counts @ taught.part_of)
         return MultiLabelView(taught.labels, self.width, self._quantise, None, counts,
                               OneVsRest.of(taught, self.alpha))
+
+    def copy(self) -> Self:
+        made = super().copy()
+        made._whiten = self._whiten
+        return made
 
     def _same_space(self, other: FastHead) -> bool:
         return isinstance(other, MultiLabelHead) and super()._same_space(other)

@@ -1,8 +1,10 @@
 """Which labels hold, each told from the rest by a ridge regression onto 0 and 1, in closed form.
 
 The regression is that of `engram.heads.regression`: linear from the exact sums, or with kernels where left-out examples
-are answered better so. How probable a label is at a score follows from left-out scores by a logistic curve (Platt 1999,
-"Probabilistic outputs for support vector machines"); labels of few examples borrow that of all labels together.
+are answered better so. Where a backbone ships the scatter of its features within classes, features are first brought
+into its units, as the fast head's prior has it. How probable a label is at a score follows from left-out scores by a
+logistic curve (Platt 1999, "Probabilistic outputs for support vector machines"); labels of few examples borrow that of
+all labels together.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy.typing as npt
 
 from engram.heads.exact_sums import ExactSums
 from engram.heads.fast.episodes import Episodes
+from engram.heads.fast.shrinkage import SHARE
 from engram.heads.fast.view import HeadView
 from engram.heads.head import columns_of, focus, nothing_known
 from engram.heads.multilabel.label_sets import members, singles
@@ -43,8 +46,9 @@ class Taught(NamedTuple):
         labels: the C single labels.
         sums: over everything, by set of labels: exact.
         part_of: (S, C) 1 where a set of labels holds a single one.
-        rows: (N, D) the kept examples by their SHA-256, each as often as it was taught.
+        rows: (N, D) the kept examples by their SHA-256, each as often as it was taught, in the prior's units.
         values: (N, C) 1 where a label holds.
+        whiten: (D, D) brings quantised features into the prior's units; None where there is no prior.
     """
 
     labels: tuple[Label, ...]
@@ -52,9 +56,12 @@ class Taught(NamedTuple):
     part_of: FloatArray
     rows: FloatArray
     values: FloatArray
+    whiten: FloatArray | None
 
     @classmethod
-    def of(cls, sets: Sequence[Label], sums: ExactSums, episodes: Sequence[Episodes]) -> Self:
+    def of(
+        cls, sets: Sequence[Label], sums: ExactSums, episodes: Sequence[Episodes], whiten: FloatArray | None
+    ) -> Self:
         """Up to `_FITTED` examples, those with the smallest SHA-256."""
         labels = singles(sets)
         part_of = np.zeros((len(sets), len(labels)))
@@ -66,14 +73,17 @@ class Taught(NamedTuple):
         starts = np.cumsum([0, *(len(some.rows) for some in episodes)])
         rows = [episodes[which[at]].rows[at - starts[which[at]]] for at in order]
         kept = np.array(rows, np.float64).reshape(len(rows), sums.width)
-        return cls(labels, sums, part_of, kept, part_of[which[order]])
+        kept = kept if whiten is None else kept @ whiten
+        return cls(labels, sums, part_of, kept, part_of[which[order]], whiten)
 
     def moments(self, straight: Straight) -> Moments:
         """Of the inputs in their units, and the labels, from the exact sums."""
-        count, unit = self.sums.total, straight.unit
-        mean, middle = self.sums.sums.sum(axis=0) / count, self.sums.counts @ self.part_of / count
-        gram = (self.sums.gram() - count * np.outer(mean, mean)) * unit.scale[:, None] * unit.scale
-        cross = (self.sums.sums.T @ self.part_of - count * np.outer(mean, middle)) * unit.scale[:, None]
+        count, unit, sums, gram = self.sums.total, straight.unit, self.sums.sums, self.sums.gram()
+        if self.whiten is not None:
+            sums, gram = sums @ self.whiten, self.whiten.T @ gram @ self.whiten
+        mean, middle = sums.sum(axis=0) / count, self.sums.counts @ self.part_of / count
+        gram = (gram - count * np.outer(mean, mean)) * unit.scale[:, None] * unit.scale
+        cross = (sums.T @ self.part_of - count * np.outer(mean, middle)) * unit.scale[:, None]
         return Moments(count, (mean - unit.mean) * unit.scale, middle, gram, cross)
 
 
@@ -128,6 +138,21 @@ def _logistic(scores: FloatArray, values: FloatArray, usual: tuple[float, float]
     return float(found[0]), float(found[1])
 
 
+def whitening(covariance: FloatArray) -> FloatArray:
+    """(D, D) what takes the scatter of a backbone's features within classes out of them, mixed with the identity as the
+    fast head's prior is (`engram.heads.fast.shrinkage`).
+
+    >>> moved = whitening(np.diag([4.0, 0.0]))
+    >>> np.round(moved @ moved, 3).tolist()
+    [[0.333, 0.0], [0.0, 1.0]]
+    """
+    width = len(covariance)
+    prior = SHARE * covariance + (1.0 - SHARE) * np.trace(covariance) / width * np.eye(width)
+    values, vectors = np.linalg.eigh(prior)
+    made: FloatArray = vectors / np.sqrt(values) @ vectors.T
+    return made
+
+
 def _ranks(sets: Sequence[Label]) -> npt.NDArray[np.intp]:
     """(S,) places of sets in sorted order: an order that does not depend on which arrived first."""
     ranks = np.empty(len(sets), np.intp)
@@ -145,6 +170,7 @@ class OneVsRest:
         curve: from scores to odds.
         likeness: what is unlike everything taught.
         alpha: share of known inputs that may be refused.
+        whiten: see `Taught`.
     """
 
     labels: tuple[Label, ...]
@@ -153,6 +179,7 @@ class OneVsRest:
     curve: Curve
     likeness: Likeness
     alpha: float
+    whiten: FloatArray | None
 
     @classmethod
     def of(cls, taught: Taught, alpha: float) -> Self:
@@ -173,12 +200,14 @@ class OneVsRest:
         scatter = moments.gram if linear else Moments.of(features.unit(taught.rows), taught.values).gram
         near = min(_COMPARED, max(_PRODUCTS // taught.sums.width, CHOSEN_BY))
         likeness = Likeness.of(features.unit, scatter, taught.sums.total, np.unique(taught.rows[:near], axis=0), rows)
-        return cls(taught.labels, features, fit, curve, likeness, alpha)
+        return cls(taught.labels, features, fit, curve, likeness, alpha, taught.whiten)
 
-    def odds(self, rows: FloatArray) -> FloatArray:
-        """(N, C) logarithms of the odds that each label holds for (N, D) quantised inputs."""
-        features = self.features(rows)
-        return self.curve.odds(self.fit.answer(features, self.features.missing(features))[0])
+    def answer(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N, C) logarithms of the odds that each label holds for (N, D) quantised inputs, and (N,) familiarity."""
+        moved = rows if self.whiten is None else rows @ self.whiten
+        features = self.features(moved)
+        scores, _ = self.fit.answer(features, self.features.missing(features))
+        return self.curve.odds(scores), self.likeness.familiarity(moved, self.alpha)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,10 +234,9 @@ class MultiLabelView(HeadView):
         if self.judged is None:
             return nothing_known(len(rows))
         columns = columns_of(among, self._book)
-        odds = self.judged.odds(rows)
+        odds, familiarity = self.judged.answer(rows)
         odds = odds if columns is None else odds[:, columns]
         candidates = self.labels if columns is None else tuple(self.labels[i] for i in columns)
-        familiarity = self.judged.likeness.familiarity(rows, self.judged.alpha)
         sure = 1.0 / (1.0 + np.exp(-np.abs(np.clip(odds, -500.0, 500.0))))
         return Predictions(candidates, odds, familiarity >= 0.0, sure.min(axis=1), focus(odds), familiarity,
                            holding=odds > 0.0).refusing(lost)
