@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from scipy.stats import combine_pvalues
 
 from engram.heads.fast import FastHead
-from engram.heads.late_fusion import Evidence, Judged, Pool
+from engram.heads.late_fusion import Evidence, Judged, OpinionPool
 
 LABELS = ("cat", "dog", "owl")
 
@@ -34,12 +34,12 @@ def test_the_powers_are_those_of_the_greatest_penalised_likelihood() -> None:
         return float(-pooled[np.arange(len(pooled)), senses[0].truth].sum() + 0.5 * np.square(powers - 1).sum())
 
     best = minimize(loss, np.ones(2), bounds=[(0, None)] * 2).x
-    assert Pool.fitted(senses).powers == pytest.approx(best, abs=1e-4)
+    assert OpinionPool.fitted(senses).powers == pytest.approx(best, abs=1e-4)
 
 
 def test_without_left_out_examples_the_product_rule_holds() -> None:
     empty = judged(1.0, 0)._replace(truth=np.zeros(0, int), log_chances=np.zeros((0, 3)))
-    pool = Pool.fitted([empty, judged(1.0, 1)])
+    pool = OpinionPool.fitted([empty, judged(1.0, 1)])
     assert pool.powers == (1.0, 1.0)
     answer = pool.answer([evidence([[0.5, 0.3, 0.2]], [0.5]), evidence([[0.2, 0.7, 0.1]], [0.5])], LABELS)
     product = np.array([0.1, 0.21, 0.02])
@@ -50,7 +50,7 @@ def test_without_left_out_examples_the_product_rule_holds() -> None:
 def test_a_thing_is_known_by_fishers_method() -> None:
     shares = np.array([[0.03, 0.001, 0.9], [0.03, 0.9, 0.9]])
     senses = [evidence([[0.8, 0.1, 0.1]] * 3, some.tolist()) for some in shares]
-    answer = Pool((1.0, 1.0)).answer(senses, LABELS)
+    answer = OpinionPool((1.0, 1.0)).answer(senses, LABELS)
     combined = [combine_pvalues(pair, method="fisher").pvalue for pair in shares.T]
     assert np.exp(answer.familiarity) * 0.02 == pytest.approx(combined)
     assert answer.known.tolist() == [bool(value >= 0.02) for value in combined] == [False, False, True]
@@ -61,7 +61,7 @@ def test_a_label_that_one_sense_never_met_is_answered_where_that_sense_finds_the
     for share, answered in ((0.001, "bat"), (0.6, "cat")):
         seen = evidence([[0.6, 0.2, 0.2]], [share])
         heard = evidence([[0.25, 0.1, 0.05, 0.6]], [0.7], labels)
-        assert Pool((1.0, 1.0)).answer([seen, heard], labels).best == [answered]
+        assert OpinionPool((1.0, 1.0)).answer([seen, heard], labels).best == [answered]
 
 
 def test_a_view_says_how_probable_labels_are_and_how_many_known_things_are_stranger() -> None:

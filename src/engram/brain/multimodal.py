@@ -29,7 +29,7 @@ from engram.features.backbones.bundle import Bundle
 from engram.files import make_folder, sync_folder, write_atomically
 from engram.heads.fast.view import HeadView
 from engram.heads.head import columns_of
-from engram.heads.late_fusion import Judged, Pool
+from engram.heads.late_fusion import Judged, OpinionPool
 from engram.inputs.media import MEDIA
 from engram.inputs.modalities import MODALITIES, Things, labelled, things_in
 from engram.inputs.vectors import as_labels
@@ -94,7 +94,7 @@ class MultimodalBrain:
         self._readonly = False
         self._lock = RLock()
         self._acts: list[str] = []  # of a brain in memory, which has no history
-        self._pools: dict[tuple[str, ...], tuple[tuple[HeadView, ...], Pool]] = {}
+        self._pools: dict[tuple[str, ...], tuple[tuple[HeadView, ...], OpinionPool]] = {}
         self.members: dict[str, Brain] = {}
 
     @classmethod
@@ -258,7 +258,7 @@ class MultimodalBrain:
             asked.remember(np.flatnonzero(~known).tolist())
         return Predictions(tuple(wanted), scores, known, confidence, focus, familiarity)
 
-    def _pool(self, names: tuple[str, ...], views: Mapping[str, HeadView]) -> Pool:
+    def _pool(self, names: tuple[str, ...], views: Mapping[str, HeadView]) -> OpinionPool:
         """The powers of these modalities, as long as nothing was taught since."""
         present = tuple(views[name] for name in names)
         with self._lock:
@@ -488,10 +488,11 @@ class _Asked:
                 self._members[name].keep_unknowns()
 
 
-def pool_of(members: Sequence[Brain]) -> Pool:
+def pool_of(members: Sequence[Brain]) -> OpinionPool:
     """How the answers of brains, each of a modality, are combined."""
     left = [member.left_out() for member in members]
-    return Pool.fitted([Judged(one.labels, one.truth, np.log(np.maximum(one.probabilities, 1e-300))) for one in left])
+    chances = [np.log(np.maximum(one.probabilities, 1e-300)) for one in left]
+    return OpinionPool.fitted([Judged(one.labels, one.truth, some) for one, some in zip(left, chances, strict=True)])
 
 
 def _decoded(modality: str, items: Sequence[Any]) -> list[Any]:

@@ -62,7 +62,7 @@ class Judged(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class OpinionPool:
     """The powers of the senses, in their order.
 
     >>> rng = np.random.default_rng(0)
@@ -70,7 +70,7 @@ class Pool:
     >>> def judged(noise):
     ...     scores = np.eye(2)[truth] + noise * rng.normal(size=(40, 2))
     ...     return Judged(("cat", "dog"), truth, scores - np.logaddexp(*scores.T)[:, None])
-    >>> sharp, vague = Pool.fitted([judged(0.2), judged(2.0)]).powers
+    >>> sharp, vague = OpinionPool.fitted([judged(0.2), judged(2.0)]).powers
     >>> sharp > vague
     True
     """
@@ -78,7 +78,7 @@ class Pool:
     powers: tuple[float, ...]
 
     @classmethod
-    def fitted(cls, senses: Sequence[Judged]) -> Pool:
+    def fitted(cls, senses: Sequence[Judged]) -> OpinionPool:
         """The powers under which left-out examples are most likely; 1 for each where none can be left out.
 
         Examples of one label are put together in the order in which the senses keep them: the first seen with the first
