@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch")
 
 from engram.checks import learner_checks  # noqa: E402
 from engram.checks.laws import diverged, new_labels  # noqa: E402
-from engram.networks.strategies.ar1 import AR1  # noqa: E402
 from engram.networks.strategies.active_dendrites import ActiveDendrites  # noqa: E402
+from engram.networks.strategies.ar1 import AR1  # noqa: E402
 from engram.networks.strategies.averaged_gradient_episodic_memory import (  # noqa: E402
     AveragedGradientEpisodicMemory,
 )

@@ -82,7 +82,7 @@ def predictive_coding(
     for name, node in nodes.items():
         entries[name] = tuple(values[parent].detach().requires_grad_() for parent in node.parents)
         values[name] = node.module(*entries[name])
-    top = next(reversed(nodes))
+    top = list(nodes)[-1]
     seen = values[top].detach().requires_grad_()
     total = loss(seen)
     errors = {name: torch.zeros_like(values[name]) for name in nodes}
@@ -104,11 +104,11 @@ def _settle(
     errors: dict[str, Tensor], how: Settling,
 ) -> float:
     """One pass over all nodes; by how much errors changed, relative to their size."""
-    top = next(reversed(nodes))
+    top = list(nodes)[-1]
     heard = {name: torch.zeros_like(error) for name, error in errors.items() if name != top}
     changed = size = 0.0
     after = dict(errors)
-    for name in reversed(nodes):
+    for name in reversed(list(nodes)):
         if name != top:
             after[name] = errors[name] + how.rate * (heard[name] - errors[name]) if how.order == "incremental" else (
                 errors[name])
