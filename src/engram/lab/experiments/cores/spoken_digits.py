@@ -89,7 +89,7 @@ def run(config: Config, seed: int, progress: Progress) -> Values:
     trials = steps_of("spoken-digits", asdict(config))
     choices = [{"core": "echo-state", **one} for one in grid(leak=config.leak)]
     choices += [{"core": "diagonal-recurrence", **one} for one in grid(longest=config.longest)]
-    tried = []
+    tried: list[Values] = []
     for i, settings in enumerate(choices):
         progress(i / 10, f"trying {settings['core']}")
         tried.append({"settings": settings} | measured(f"{trials}/{i}", partial(_trial, config, spoken, settings)))
