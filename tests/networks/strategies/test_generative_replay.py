@@ -111,9 +111,8 @@ def test_feedback_is_trained_on_the_evidence_bound_of_what_the_network_sees() ->
 
 @pytest.mark.parametrize("method", METHODS)
 def test_dreams_keep_what_came_before(method: str) -> None:
-    learner = METHODS[method](epochs=60)
-    if method != "brain-inspired":
-        learner = METHODS[method](epochs=60, dreamer=VAE | {"prior": "class", "steps": 200, "learning_rate": 0.01})
+    dreamer = {} if method == "brain-inspired" else {"dreamer": MPPCA}
+    learner = METHODS[method](epochs=40, **dreamer)
     learner.learn(FIRST, [0] * 30 + [1] * 30)
     learner.learn(SECOND, [2] * 30 + [3] * 30)
     assert learner.samples_stored == 0

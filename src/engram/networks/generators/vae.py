@@ -19,7 +19,7 @@ from torch.nn import functional
 from engram.learner import InputError
 from engram.networks.generators.generative_model import GenerativeModel
 from engram.networks.generators.mixture_of_ppca import Mixture, fit
-from engram.networks.generators.variational import Decoder, Latents, drawn, reconstruction
+from engram.networks.generators.variational import Decoder, Latents, reconstruction, reparametrised
 
 PRIORS = ("normal", "class", "mixture")
 LIKELIHOODS = ("bernoulli", "gaussian")
@@ -50,7 +50,7 @@ class Autoencoder(nn.Module):
     def loss(self, rows: Tensor, classes: Tensor, likelihood: str) -> Tensor:
         """-ELBO of (N, width) rows of (N,) classes, each: (N,)."""
         mean, log_variance = self.latents(self.encoder(rows))
-        decoded = self.decoder(drawn(mean, log_variance), classes)
+        decoded = self.decoder(reparametrised(mean, log_variance), classes)
         return reconstruction(decoded, rows, likelihood) + self.latents.divergence(mean, log_variance, classes)
 
     def grow(self, classes: int) -> None:
@@ -222,7 +222,7 @@ class VAE(GenerativeModel):
             rows = torch.cat([rows, before.sample(old).clamp(*before.bounds)])
             targets = torch.cat([targets, old])
         mean, log_variance = self.model.latents(self.model.encoder(self._scaled(rows)))
-        latents = drawn(mean, log_variance)
+        latents = reparametrised(mean, log_variance)
         for place in torch.unique(targets).tolist():
             own = latents[targets == place]
             own = own[torch.randperm(len(own), device=own.device)[:ROWS_OF_LATENTS]]

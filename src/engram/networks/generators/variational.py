@@ -154,7 +154,7 @@ class Decoder(nn.Module):
         return (order >= round(self.shut * width)).float()
 
 
-def drawn(mean: Tensor, log_variance: Tensor) -> Tensor:
+def reparametrised(mean: Tensor, log_variance: Tensor) -> Tensor:
     """A sample of each Gaussian through which gradients pass (the reparametrisation of Kingma, Welling)."""
     return mean + (log_variance / 2).exp() * torch.randn_like(mean)
 

@@ -18,9 +18,9 @@ from torch.nn import functional
 from engram.learner import InputError
 from engram.networks.generators.generative_model import GenerativeModel
 from engram.networks.generators.vae import LIKELIHOODS
-from engram.networks.generators.variational import Decoder, Latents, drawn, reconstruction
+from engram.networks.generators.variational import Decoder, Latents, reconstruction, reparametrised
 from engram.networks.strategies.distillation import FormerNetwork
-from engram.networks.strategies.generative_replay import agreement
+from engram.networks.strategies.generative_replay import agreement, drawn, former_answers
 from engram.networks.strategies.strategy import Strategy
 
 
@@ -75,7 +75,7 @@ class Feedback(GenerativeModel):
     def loss(self, features: Tensor, rows: Tensor, classes: Tensor) -> Tensor:
         """-ELBO of (N, D) rows for each number of one, with their (N, width) features and (N,) classes: a scalar."""
         mean, log_variance = self.latents(features)
-        decoded = self.decoder(drawn(mean, log_variance), classes)
+        decoded = self.decoder(reparametrised(mean, log_variance), classes)
         wanted = (rows - self.scale[0]) / self.scale[1]
         divergence = self.latents.divergence(mean, log_variance, classes)
         return (reconstruction(decoded, wanted, self.likelihood) + divergence).mean() / rows.shape[1]
@@ -181,12 +181,9 @@ class BrainInspiredReplay(Strategy):
         """(1 − w) · the loss of dreams, a scalar; None before there are any."""
         if not self.past.seen:
             return None
-        inputs, labels, _ = self._dreamer.draw(self.replayed or self.batch, self._rng)
-        dreams, targets = torch.from_numpy(inputs).to(self.device), torch.from_numpy(labels).to(self.device)
+        dreams, targets = drawn(self._dreamer, self.replayed or self.batch, self._rng)
         self.examples_shown += len(dreams)
-        answers, known = self._former.logits(dreams), list(self.past.labels)
-        wanted = torch.full_like(answers, -torch.inf)
-        wanted[:, known] = answers[:, known]
+        wanted = former_answers(self._former, dreams, self.past.labels)
         features = self.network(dreams)
         agreed = agreement(self.competing(self.model.outputs(features), targets), self.competing(wanted, targets),
                            self.temperature)

@@ -8,7 +8,7 @@ continual learning", arXiv 1809.10635, 2018.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,17 +89,13 @@ class GenerativeReplay(Strategy):
             return (1 - self._share) * functional.cross_entropy(logits, targets)
         return (1 - self._share) * agreement(logits, self.competing(wanted, targets), self.temperature)
 
-    @torch.no_grad()
     def dreamt(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Dreams (count, …), their targets (count,) and what the former network answers, (count, labels): minus
-        infinity for labels that it did not know."""
-        inputs, labels, _ = self.past.draw(count, self._rng)
-        dreams, targets = torch.from_numpy(inputs).to(self.device), torch.from_numpy(labels).to(self.device)
+        """Dreams (count, …), their targets (count,), and what the former network answers (count, labels), which is left
+        out where it is not needed. See `former_answers`."""
+        dreams, targets = drawn(self.past, count, self._rng)
         if self.past.tells_labels and not self.distillation:
             return dreams, targets, dreams.new_empty(0)
-        answers = self._former.logits(dreams)
-        wanted = torch.full_like(answers, -torch.inf)
-        wanted[:, list(self.past.labels)] = answers[:, list(self.past.labels)]
+        wanted = former_answers(self._former, dreams, self.past.labels)
         return dreams, targets if self.past.tells_labels else wanted.argmax(dim=1), wanted
 
     def restored(self) -> None:
@@ -108,6 +104,20 @@ class GenerativeReplay(Strategy):
             fits = list(self.past.shape or ()) == list(self.shape) and self.past.labels[-1] < len(self.labels)
             if not fits:
                 raise ValueError(f"a generator of {self.past.shape} for labels {self.past.labels}")
+
+
+def drawn(past: GenerativeModel, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """`count` dreams (count, …) and their targets (count,), where the generator lives."""
+    inputs, targets, _ = past.draw(count, rng)
+    return torch.from_numpy(inputs).to(past.device), torch.from_numpy(targets).to(past.device)
+
+
+def former_answers(former: FormerNetwork, dreams: Tensor, known: Sequence[int]) -> Tensor:
+    """What the former network answers to (N, …) dreams, (N, labels): minus infinity but for the labels `known`."""
+    answers, places = former.logits(dreams), list(known)
+    wanted = torch.full_like(answers, -torch.inf)
+    wanted[:, places] = answers[:, places]
+    return wanted
 
 
 def agreement(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:

@@ -21,7 +21,7 @@ from engram.learner import InputError, Label, State
 from engram.networks.generators.vae import VAE
 from engram.networks.module_copy import module_copy
 from engram.networks.strategies import optimiser as optimisers
-from engram.networks.strategies.generative_replay import GenerativeReplay
+from engram.networks.strategies.generative_replay import GenerativeReplay, drawn, former_answers
 from engram.networks.strategies.networks import Network
 from engram.networks.structure.evaluation_mode import evaluating
 from engram.networks.structure.neurogenesis import Wiring
@@ -126,7 +126,9 @@ class Neurogenesis(GenerativeReplay):
         taken: list[tuple[Tensor, ...]] = []
         sure: list[Tensor] = []
         for _ in range(TRIES):
-            dreams, targets, wanted = self._answered(count + count // 4)
+            dreams, targets = drawn(self.past, count + count // 4, self._rng)
+            wanted = former_answers(self._former, dreams, self.past.labels)
+            targets = targets if self.past.tells_labels else wanted.argmax(dim=1)
             taken.append((dreams, targets, wanted))
             sure.append(wanted.softmax(dim=1).gather(1, targets[:, None])[:, 0])
             if int((torch.cat(sure) >= self.confidence).sum()) >= count:
@@ -136,14 +138,6 @@ class Neurogenesis(GenerativeReplay):
         order = (certain < self.confidence).float().argsort(stable=True)[:count]
         dreams, targets, wanted = (torch.cat(column)[order] for column in zip(*taken, strict=True))
         return dreams, targets, wanted
-
-    def _answered(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        inputs, labels, _ = self.past.draw(count, self._rng)
-        dreams, targets = torch.from_numpy(inputs).to(self.device), torch.from_numpy(labels).to(self.device)
-        answers, known = self._former.logits(dreams), list(self.past.labels)
-        wanted = torch.full_like(answers, -torch.inf)
-        wanted[:, known] = answers[:, known]
-        return dreams, targets if self.past.tells_labels else wanted.argmax(dim=1), wanted
 
     def _wiring(self) -> Wiring:
         return Wiring(self.network, self.shape, self.model.dtype)
@@ -162,7 +156,7 @@ class Neurogenesis(GenerativeReplay):
         self._learn_features(inputs, grown.born)
 
     def _needed(self, wiring: Wiring, new: Tensor, rng: np.random.Generator) -> dict[str, int]:
-        old = torch.from_numpy(self.past.draw(EXAMPLES, rng).inputs).to(self.device)
+        old, _ = drawn(self.past, EXAMPLES, rng)
         return unexplained(wiring, old, new, self.tolerance, self.most)
 
     def _learn_features(self, inputs: Tensor, born: Mapping[str, Tensor]) -> None:
@@ -187,7 +181,7 @@ class Neurogenesis(GenerativeReplay):
         """Units that contribute nothing to any answer, to new examples or dreams, are taken out."""
         wiring, judged = self._wiring(), inputs[:EXAMPLES]
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
-        judged = torch.cat([judged, torch.from_numpy(self.past.draw(EXAMPLES, rng).inputs).to(self.device)])
+        judged = torch.cat([judged, drawn(self.past, EXAMPLES, rng)[0]])
         gone: dict[str, list[int]] = {}
         for name, most in wiring.contributions(judged).items():
             dead = (most == 0).nonzero()[:, 0].tolist()
