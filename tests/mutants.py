@@ -60,7 +60,7 @@ METHODS = "networks/strategies/"
 EWC, REPLAY, LWF, STRATEGY = (
     METHODS + "elastic_weight_consolidation.py", METHODS + "experience_replay.py",
     METHODS + "learning_without_forgetting.py", METHODS + "strategy.py")
-PENALTY = METHODS + "quadratic_penalty.py"
+PENALTY, FISHER = METHODS + "quadratic_penalty.py", METHODS + "fisher_information.py"
 ROLLBACK, FORMER = METHODS + "rollback.py", METHODS + "distillation.py"
 MEASURES, CONTINUAL = "lab/evaluation/measures.py", "lab/evaluation/report.py"
 
@@ -266,10 +266,10 @@ ROOMS = (
             (EWC, "            self.importance, self.centre, self.recent = importance, centres, Reservoir(self.samples)",
              "            self.importance, self.centre = importance, centres"),
             (EWC, "        self.recent.add(rng, inputs.cpu().numpy(), targets.cpu().numpy())\n", ""),
-            (EWC, "root * (root * signs).sum(dim=1, keepdim=True)", "root * signs.sum(dim=1, keepdim=True)"),
-            (EWC, "direction = root * (signs - root *", "direction = (signs - root *"),
-            (EWC, "total.addcmul_(slope, slope)", "total.add_(slope.abs())"),
-            (EWC, "total / len(inputs) for name", "total for name"),
+            (FISHER, "root * (root * signs).sum(dim=1, keepdim=True)", "root * signs.sum(dim=1, keepdim=True)"),
+            (FISHER, "direction = root * (signs - root *", "direction = (signs - root *"),
+            (FISHER, "total.addcmul_(slope, slope)", "total.add_(slope.abs())"),
+            (FISHER, "total / len(inputs) for name", "total for name"),
             (PENALTY, "total = term if total is None else total + term", "total = term"),
             (REPLAY, "            self.memory.add(self._rng, inputs.cpu().numpy(), targets.cpu().numpy())\n", ""),
             (REPLAY, "        if not self.memory.labels:", "        if True:"),
