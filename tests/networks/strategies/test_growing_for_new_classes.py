@@ -28,7 +28,7 @@ OLD, NEW = [0] * 30 + [1] * 30, [2] * 30 + [3] * 30
 
 @pytest.mark.parametrize("check", learner_checks(stream=48), ids=str)
 def test_neurogenesis_keeps(check: Any) -> None:
-    check(LEARNER)
+    check(partial(LEARNER, epochs=8, learning_rate=0.1))
 
 
 def test_layers_grow_when_new_classes_come_and_only_then() -> None:
