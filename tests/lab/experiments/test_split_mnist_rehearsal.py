@@ -16,8 +16,8 @@ from engram.lab.streams import class_incremental, data_set
 
 SMALL = Config(
     data="digits", hidden=(24,), dark_hidden=(24,), plastic=(24,), few=30, hundred_each=50, many=60, codes=1500,
-    learning_rate=1e-2, agem_learning_rates=(1e-3,), latent_learning_rates=(1e-2,), alphas=(0.5,),
-    icarl_epochs=(2,), strengths=(0.1,), units=50, held_out=130,
+    steps=5, agem_learning_rates=(1e-3,), alphas=(0.5,), replayed=64, latent_epochs=(1,), strengths=(0.1,), units=50,
+    held_out=130,
 )
 
 
