@@ -84,6 +84,8 @@ def predict(
     if multimodal.is_one(brain):
         multimodal.predict(brain, paths, top, remember=remember, together=together, as_json=as_json)
         return
+    if together:
+        raise typer.BadParameter(f"{brain} takes one kind of inputs: --together is for a brain of several modalities.")
     with open_brain(brain) as mind:
         if not mind.labels or mind.bundle is None:
             raise typer.BadParameter(f"{brain} has not been taught yet. Teach it: engram teach {brain} PATH... --label"
