@@ -26,7 +26,7 @@ from engram.features.backbones.bundle import Bundle
 from engram.heads.fast import FastHead
 from engram.heads.fast.novelty import as_alpha
 from engram.heads.head import from_json_array, json_array
-from engram.heads.multilabel import MultiLabelHead
+from engram.heads.multilabel.multi_label_head import MultiLabelHead
 from engram.heads.parts import GoodParts
 from engram.heads.regression.regressor import Regressor
 from engram.learner import DamagedError, EngramError, InputError, State
