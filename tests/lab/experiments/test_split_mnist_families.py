@@ -19,7 +19,8 @@ from engram.lab.experiments.strategies import (
 SMALL = {"data": "digits", "hidden": (24, 24), "epochs": 2, "held_out": 130}
 FAMILIES = {
     "split-mnist-isolation": (split_mnist_isolation, {
-        "xdg_gated": (0.2, 0.5), "packnet_pruned": 0.5, "hat_largest": 50.0, "supsup_learning_rate": (0.01,)}),
+        "xdg_gated": (0.2, 0.5), "xdg_learning_rate": (1e-2,), "packnet_pruned": 0.5, "hat_largest": 50.0,
+        "supsup_learning_rate": (0.01,)}),
     "split-mnist-weights": (split_mnist_weights, {
         "si_strength": (1.0,), "mas_strength": (0.1,), "imm_strength": (1e-3,), "gpm_threshold": (0.95,),
         "lwf_temperature": (2.0,), "ebm_learning_rate": (1e-3,)}),

@@ -2,7 +2,7 @@
 
 Task-incremental, as in `split-mnist`: the question names the task's two digits. Network, optimiser and passes are those
 of `split-mnist`. What PackNet prunes, what HAT asks for and how many weights a supermask has are the papers' values;
-the share of units that XdG switches off and the rate of the supermasks are chosen on training images held out.
+the share of units that XdG switches off, its rate and that of the supermasks are chosen on training images held out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Config:
         epochs: passes over an experience; PackNet makes as many before it prunes as after.
         held_out: training images on which settings are chosen.
         trial_seed: of these trials; no seed that is tested.
-        xdg_gated: shares of the units that XdG tries to switch off in a task.
+        xdg_gated, xdg_learning_rate: what XdG tries: shares of the units that a task switches off, and rates.
         packnet_pruned: share of a task's weights that PackNet leaves to later ones.
         hat_largest, hat_sparsity: s_max and c of HAT.
         supsup_used: share of the weights in a supermask.
@@ -35,10 +35,11 @@ class Config:
 
     data: str = "mnist"
     hidden: tuple[int, ...] = (400, 400)
-    epochs: int = 3
+    epochs: int = 5
     held_out: int = 6000
     trial_seed: int = 100
-    xdg_gated: tuple[float, ...] = (0.6, 0.8, 0.9, 0.95)
+    xdg_gated: tuple[float, ...] = (0.7, 0.8, 0.9, 0.95)
+    xdg_learning_rate: tuple[float, ...] = (1e-3, 3e-3)
     packnet_pruned: float = 0.75
     hat_largest: float = 400.0
     hat_sparsity: float = 0.75
@@ -56,7 +57,8 @@ def methods(config: Config) -> dict[str, Method]:
 
     return {
         "xdg": strategy("xdg", "context_dependent_gating:ContextDependentGating", *(
-            {"gated": gated} for gated in config.xdg_gated)),
+            {"gated": gated, "learning_rate": rate}
+            for gated in config.xdg_gated for rate in config.xdg_learning_rate)),
         "packnet": strategy("packnet", "packnet:PackNet", {"pruned": config.packnet_pruned}),
         "hat": strategy("hat", "hard_attention:HardAttention", {
             "largest": config.hat_largest, "sparsity": config.hat_sparsity}),
