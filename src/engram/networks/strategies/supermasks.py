@@ -65,7 +65,7 @@ class SuperposedNetwork(MaskedNetwork):
 class Supermasks(MaskPerTask):
     """The slope of a weight's mask is taken for that of its score (straight through). Output rows train.
 
-    Of a closed task one bit is kept for each weight, in memory one byte.
+    Of a closed task one byte is kept for each weight.
 
     Args:
         used: the share of the weights that a task uses.
