@@ -464,7 +464,8 @@ class Brain:
                 values, name = numbers_taught(bundle.targets, self._knowledge.begun, examples, targets, numbers)
                 bundle = bundle.with_targets(None) if values is None else for_numbers(
                     self._knowledge, bundle, values, called or name)
-            bundle = for_several(self._knowledge, bundle, targets, multilabel)
+            if bundle.multilabel or multilabel or not isinstance(targets, str | int):
+                bundle = for_several(self._knowledge, bundle, targets, multilabel)
             named = self._meant(self._named(bundle, examples, targets))
             origins = _sources(examples, sources)
             also = None
@@ -492,9 +493,11 @@ class Brain:
 
     def _named(self, bundle: Bundle, examples: Examples, targets: Any) -> list[Label]:
         """A label for each example; where numbers are taught, what they are called."""
-        if bundle.targets is None:
-            return labels_given(bundle, examples, targets)
-        return [next(iter(self.labels), bundle.targets.label)] * len(examples)
+        if bundle.targets is not None:
+            return [next(iter(self.labels), bundle.targets.label)] * len(examples)
+        if not bundle.multilabel and isinstance(targets, str | int):
+            return examples.labelled(targets, None)
+        return labels_given(bundle, examples, targets)
 
     def learn_not(
         self, inputs: Any, labels: Any, *, teacher: str | None = None, sources: Sequence[str | None] | None = None,

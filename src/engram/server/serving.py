@@ -189,9 +189,10 @@ def serve(
         timeout_keep_alive=30, timeout_graceful_shutdown=int(settings.grace), lifespan="on", ws="none",
         ssl_certfile=settings.certificate, ssl_keyfile=settings.key, proxy_headers=False, backlog=BACKLOG,
     )
-    server = _Server(config, app.api.state.context)  # type: ignore[attr-defined]
+    context: Context = app.api.state.context  # type: ignore[attr-defined]
+    server = _Server(config, context)
     address = _address(settings, listening)
-    log.write("listening", address=address, brains=sorted(folders))
+    log.write("listening", address=address, brains=sorted(brain.name for brain in context.shelf))
     if started is not None:
         started(address)
     gc.freeze()

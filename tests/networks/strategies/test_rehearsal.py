@@ -239,6 +239,6 @@ def test_mixed_up_latents_have_mixed_losses() -> None:
     share, order = again.beta(0.4, 0.4), again.permutation(20)
     wanted = share * np.eye(2)[FIRST] + (1 - share) * np.eye(2)[np.array(FIRST)[order]]
     with torch.no_grad():
-        logits = learner.model(share * latents + (1 - share) * latents[order], learner.body)
+        logits = learner.model.through(learner.body, share * latents + (1 - share) * latents[order])
     assert found == pytest.approx(-(wanted * logits.double().log_softmax(1).numpy()).sum(axis=1).mean(), rel=1e-4)
     assert 0 < share < 1

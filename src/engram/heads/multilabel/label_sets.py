@@ -16,7 +16,7 @@ def are_sets(targets: Any) -> bool:
     >>> are_sets([["red", "round"], ["red"]]), are_sets(["red", "round"]), are_sets("red;round")
     (True, False, False)
     """
-    return isinstance(targets, list | tuple) and any(isinstance(one, list | tuple | set | frozenset) for one in targets)
+    return isinstance(targets, list | tuple) and any(isinstance(one, list | set | frozenset) for one in targets)
 
 
 def one_set(given: Any) -> Label:

@@ -114,7 +114,7 @@ class DendriticNetwork(GrowingNetwork):
 def strongest(answers: Tensor, share: float) -> Tensor:
     """The largest share of each row (N, units); the others are 0 (k-winners-take-all).
 
-    >>> strongest(torch.tensor([[3.0, 1.0, 2.0, -5.0]]), 0.5)
+    >>> strongest(torch.tensor([[3.0, 1.0, 2.0, 0.5]]), 0.5)
     tensor([[3., 0., 2., 0.]])
     """
     count = max(1, round(share * answers.shape[1]))

@@ -60,7 +60,8 @@ class EnergyBasedModel(Strategy):
     batch, or from all where the batch has no other. So labels that are not there are left in peace, and no boundary is
     needed.
 
-    >>> learner = EnergyBasedModel({"name": "perceptron", "inputs": [2], "hidden": [8]}, epochs=50)
+    >>> learner = EnergyBasedModel({"name": "perceptron", "inputs": [2], "hidden": [8]}, epochs=50,
+    ...                             learning_rate=0.05)
     >>> learner.learn([[1.0, 0.0], [0.0, 1.0]], ["left", "right"])
     >>> learner.predict([[1.0, 0.0], [0.0, 1.0]]).labels
     ['left', 'right']

@@ -174,13 +174,13 @@ class GrowingNetwork(nn.Module):
 
     def through(self, body: nn.Module, inputs: Tensor) -> Tensor:
         """Logits (N, labels) of what enters the network at `body`, its upper part, (N, …)."""
-        with self._alone(len(inputs)):
+        with self._alone(inputs):
             logits: Tensor = self.outputs(body(inputs))
         return logits
 
     def features(self, inputs: Tensor, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
         """Features (N, width) of (N, …) inputs; by other `parameters` of the network, by name, where they are given."""
-        with self._alone(len(inputs)):
+        with self._alone(inputs):
             features: Tensor = self.network(inputs) if parameters is None else functional_call(
                 self.network, dict(parameters), (inputs,))
         return features
@@ -239,10 +239,10 @@ class GrowingNetwork(nn.Module):
                 parameter[: len(values[name])] = values[name]
 
     @contextmanager
-    def _alone(self, count: int) -> Iterator[None]:
+    def _alone(self, inputs: Tensor) -> Iterator[None]:
         """One example has no variance: batch normalisation takes the statistics that it has gathered so far."""
         layers = [layer for layer in self.network.modules() if isinstance(layer, _BatchNorm) and layer.training] if (
-            self.training and not self.alone and count == 1) else []
+            self.training and not self.alone and len(inputs) == 1) else []
         for layer in layers:
             layer.training = False
         try:

@@ -173,9 +173,9 @@ def condition(network: nn.Module, inputs: Tensor) -> Condition:
         inputs: (N, …).
 
     >>> network = nn.Sequential(nn.Linear(2, 4), nn.ReLU())
-    >>> _ = nn.init.constant_(network[0].bias[:2].data.zero_(), -9.0)
+    >>> _ = nn.init.ones_(network[0].weight), nn.init.zeros_(network[0].bias).data[:2].fill_(-9.0)
     >>> condition(network, torch.eye(2)).dead
-    0.0
+    0.5
     """
     sizes: list[Tensor] = []
 
