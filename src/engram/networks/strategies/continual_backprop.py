@@ -18,7 +18,7 @@ from engram.networks.structure.units import Joint, answers_of, bear, joints
 
 
 class ContinualBackprop(Strategy):
-    """The usefulness of a unit is a running average of |h| Σ |w|, h being its activation and w its outgoing weights.
+    """The usefulness of a unit is a running average of `|h| Σ |w|`, h being its activation and w its outgoing weights.
     After each step a share `rate` of the units of a layer older than `maturity` steps, the least useful ones, get
     fresh incoming weights, and outgoing ones of 0; where that is less than one unit, it adds up over steps.
 
