@@ -1,5 +1,7 @@
 """Negative teaching: what a label is not, in the fast head."""
 
+from threading import RLock
+
 import numpy as np
 import pytest
 
@@ -37,15 +39,25 @@ def same(one, two):
 
 
 class Contrary(FastHead):
-    """Learns with each example that its opposite is not of that label."""
+    """Learns with each example that its opposite is not of that label: two changes, between which nobody asks."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.both = RLock()
 
     def learn(self, inputs, targets):
-        super().learn(inputs, targets)
-        self.learn_not(-np.asarray(inputs, np.float64), targets)
+        with self.both:
+            super().learn(inputs, targets)
+            self.learn_not(-np.asarray(inputs, np.float64), targets)
 
     def forget(self, inputs, targets):
-        super().forget(inputs, targets)
-        self.forget_not(-np.asarray(inputs, np.float64), targets)
+        with self.both:
+            super().forget(inputs, targets)
+            self.forget_not(-np.asarray(inputs, np.float64), targets)
+
+    def predict(self, inputs, among=None):
+        with self.both:
+            return super().predict(inputs, among)
 
 
 @pytest.mark.parametrize("check", learner_checks(), ids=str)
