@@ -36,8 +36,8 @@ class GradientProjectionMemory(Strategy):
 
     >>> learner = GradientProjectionMemory({"name": "perceptron", "inputs": [2], "hidden": [8]}, epochs=20)
     >>> learner.learn([[1.0, 0.0], [0.0, 1.0]], ["left", "right"])
-    >>> 0 < learner.consolidate().details["directions"] <= 10
-    True
+    >>> learner.consolidate().details  # two inputs span two
+    {'directions': 2}
     """
 
     boundaries = True
